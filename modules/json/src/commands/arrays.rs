@@ -1,0 +1,112 @@
+//! JSON.ARRAPPEND, ARRINSERT, ARRPOP, ARRTRIM: how do arrays grow and shrink?
+
+use mortise_module::{Arg, Arity, Command, CommandResult, Context, Reply};
+
+use super::arguments::{integer, jsons, path};
+use super::reply::{self, Expand, native_or_null};
+use super::{SHRINK, WRITE, change};
+use crate::error::JsonError;
+use crate::ops;
+
+pub(super) const ARRAPPEND: Command = Command {
+    name: "json.arrappend",
+    summary: "Adds values at the end of the arrays at a path.",
+    arity: Arity::AtLeast(4),
+    handler: arrappend,
+    ..WRITE
+};
+
+pub(super) const ARRINSERT: Command = Command {
+    name: "json.arrinsert",
+    summary: "Inserts values into the arrays at a path, before an index.",
+    complexity: "O(N) with N the size of the array",
+    arity: Arity::AtLeast(5),
+    handler: arrinsert,
+    ..WRITE
+};
+
+pub(super) const ARRPOP: Command = Command {
+    name: "json.arrpop",
+    summary: "Removes and returns an element of the arrays at a path, by default the last one.",
+    complexity: "O(N) with N the size of the array, O(1) for its last element",
+    arity: Arity::AtLeast(2),
+    handler: arrpop,
+    ..SHRINK
+};
+
+pub(super) const ARRTRIM: Command = Command {
+    name: "json.arrtrim",
+    summary: "Keeps only a range of the elements of the arrays at a path.",
+    complexity: "O(N) with N the size of the array",
+    arity: Arity::Exactly(5),
+    handler: arrtrim,
+    ..SHRINK
+};
+
+fn arrappend(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let path = path(args.get(2))?;
+    let values = jsons(&args[3..])?;
+    let results =
+        change(ctx, args, "json.arrappend", |document| ops::append(document, &path, &values))?;
+    reply::results(&path, results, JsonError::NotAnArray)
+}
+
+fn arrinsert(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let path = path(args.get(2))?;
+    let index = integer(&args[3])?;
+    let values = jsons(&args[4..])?;
+    let results = change(ctx, args, "json.arrinsert", |document| {
+        ops::insert(document, &path, index, &values)
+    })?;
+    reply::results(&path, results, JsonError::NotAnArray)
+}
+
+fn arrpop(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let mut rest = &args[2..];
+    let mut expand = None;
+    if let [word, format, behind @ ..] = rest
+        && word.is("FORMAT")
+    {
+        expand = popped_format(format)?;
+        rest = behind;
+    }
+    if rest.len() > 2 {
+        return Err(mortise_module::Error::WrongArity);
+    }
+    let path = path(rest.first())?;
+    if expand.is_some() && path.is_legacy() {
+        return Err(JsonError::FormatNeedsJsonPath.into());
+    }
+    if expand.is_some() && !ctx.is_resp3() {
+        return Err(JsonError::FormatNeedsResp3.into());
+    }
+    let index = rest.get(1).map_or(-1, |arg| integer(arg).unwrap_or(-1));
+    let results = change(ctx, args, "json.arrpop", |document| ops::pop(document, &path, index))?;
+    if let Some(expand) = expand {
+        let popped = results.into_iter().map(|result| native_or_null(result.flatten(), expand));
+        return Ok(Reply::Array(popped.collect()));
+    }
+    let text = |popped: Option<crate::value::Value>| match popped {
+        Some(value) => reply::json(value.view()),
+        None => Reply::Null,
+    };
+    let texts = results.into_iter().map(|result| result.map(text)).collect();
+    reply::results(&path, texts, JsonError::NotAnArray)
+}
+
+fn popped_format(arg: &Arg<'_>) -> Result<Option<Expand>, JsonError> {
+    match arg.as_bytes() {
+        b"STRINGS" => Ok(None),
+        b"EXPAND1" => Ok(Some(Expand::Scalars)),
+        b"EXPAND" => Ok(Some(Expand::All)),
+        _ => Err(JsonError::WrongReplyFormat),
+    }
+}
+
+fn arrtrim(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let path = path(args.get(2))?;
+    let (start, stop) = (integer(&args[3])?, integer(&args[4])?);
+    let results =
+        change(ctx, args, "json.arrtrim", |document| ops::trim(document, &path, start, stop))?;
+    reply::results(&path, results, JsonError::NotAnArray)
+}

@@ -1,0 +1,199 @@
+//! JSON.GET, MGET, RESP: how are values read as a whole?
+
+use std::rc::Rc;
+
+use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, KeySpec, Reply};
+
+use super::READ;
+use super::arguments::{path, text};
+use super::reply::{self, Expand, native};
+use crate::error::JsonError;
+use crate::path::{Path, compiled};
+use crate::rdb::JSON;
+use crate::value::View;
+use crate::write::{Format, Writer};
+
+pub(super) const GET: Command = Command {
+    name: "json.get",
+    summary: "Returns the values at one or more paths as JSON text.",
+    complexity: "O(N) with N the size of the values; O(size of the document) if a path is not static",
+    arity: Arity::AtLeast(2),
+    handler: get,
+    ..READ
+};
+
+pub(super) const MGET: Command = Command {
+    name: "json.mget",
+    summary: "Returns the values at a path of several documents.",
+    complexity: "O(M*N) with M the number of keys and N the size of the values",
+    arity: Arity::AtLeast(3),
+    keys: &[KeySpec::range(1, -2, 1, Access::Read)],
+    handler: mget,
+    ..READ
+};
+
+pub(super) const RESP: Command = Command {
+    name: "json.resp",
+    summary: "Returns the values at a path in the types of the protocol.",
+    complexity: "O(N) with N the size of the values",
+    arity: Arity::Between(2, 3),
+    handler: resp,
+    ..READ
+};
+
+/// What JSON.GET was asked for.
+struct Options<'a> {
+    format: Format<'a>,
+    /// RESP3's own types, if not text.
+    expand: Option<Expand>,
+    paths: Vec<&'a str>,
+}
+
+fn options<'a>(args: &[Arg<'a>], resp3: bool) -> Result<Options<'a>, JsonError> {
+    let mut options = Options { format: Format::COMPACT, expand: None, paths: Vec::new() };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or(JsonError::MissingArgument);
+        if arg.is("INDENT") {
+            options.format.indent = value()?.as_bytes();
+        } else if arg.is("NEWLINE") {
+            options.format.newline = value()?.as_bytes();
+        } else if arg.is("SPACE") {
+            options.format.space = value()?.as_bytes();
+        } else if arg.is("NOESCAPE") {
+            // Text always leaves as it is.
+        } else if arg.is("FORMAT") {
+            let expand = expand(value()?)?;
+            // Behind a path the word has no effect, so neither has the protocol.
+            if options.paths.is_empty() {
+                if !resp3 {
+                    return Err(JsonError::FormatNeedsResp3);
+                }
+                options.expand = expand;
+            }
+        } else {
+            options.paths.push(text(arg)?);
+        }
+    }
+    if options.paths.is_empty() {
+        options.paths.push(".");
+    }
+    Ok(options)
+}
+
+fn expand(arg: &Arg<'_>) -> Result<Option<Expand>, JsonError> {
+    match arg.as_bytes() {
+        b"STRING" => Ok(None),
+        b"EXPAND1" => Ok(Some(Expand::Scalars)),
+        b"EXPAND" => Ok(Some(Expand::All)),
+        _ => Err(JsonError::WrongReplyFormat),
+    }
+}
+
+fn get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let options = options(&args[2..], ctx.is_resp3())?;
+    let paths = paths(&options)?;
+    let key = ctx.open_read(&args[1]);
+    let Some(document) = key.value(&JSON)? else { return Ok(Reply::Null) };
+    let root = document.0.view();
+    if let Some(expand) = options.expand {
+        return expanded(&paths, root, expand);
+    }
+    let mut writer = Writer::new(options.format);
+    match (&paths[..], &options.paths[..]) {
+        ([(_, path)], [_]) => write_one(&mut writer, path, root)?,
+        _ => write_several(&mut writer, &paths, root)?,
+    }
+    Ok(Reply::Bulk(writer.finish()))
+}
+
+/// The paths with their texts. One that cannot be read fails the command if it is alone, and is left out otherwise.
+fn paths<'a>(options: &Options<'a>) -> Result<Vec<(&'a str, Rc<Path>)>, JsonError> {
+    if let [text] = options.paths[..] {
+        return Ok(vec![(text, compiled(text)?)]);
+    }
+    Ok(options.paths.iter().filter_map(|&text| Some((text, compiled(text).ok()?))).collect())
+}
+
+fn write_one(writer: &mut Writer<'_>, path: &Path, root: View<'_>) -> Result<(), JsonError> {
+    if path.is_legacy() {
+        writer.value(path.first(root)?.ok_or(JsonError::PathMissing)?);
+    } else {
+        writer.array(path.select(root)?.into_iter());
+    }
+    Ok(())
+}
+
+/// An object with a member per path. One JSONPath among them makes all values arrays.
+fn write_several(
+    writer: &mut Writer<'_>,
+    paths: &[(&str, Rc<Path>)],
+    root: View<'_>,
+) -> Result<(), JsonError> {
+    let bare = paths.iter().all(|(_, path)| path.is_legacy());
+    let mut count = 0;
+    writer.open(b'{');
+    for (i, (text, path)) in paths.iter().enumerate() {
+        if paths[..i].iter().any(|(before, _)| before == text) {
+            continue;
+        }
+        writer.separate(count);
+        writer.name(text.as_bytes());
+        if bare {
+            writer.value(path.first(root)?.ok_or(JsonError::PathMissing)?);
+        } else {
+            writer.array(path.select(root)?.into_iter());
+        }
+        count += 1;
+    }
+    writer.close(b'}', count);
+    Ok(())
+}
+
+fn expanded(paths: &[(&str, Rc<Path>)], root: View<'_>, expand: Expand) -> CommandResult {
+    let of_path = |(_, path): &(&str, Rc<Path>)| {
+        let matches = path.select(root).map_err(JsonError::from)?;
+        Ok(Reply::Array(matches.into_iter().map(|view| native(view, expand)).collect()))
+    };
+    let replies: Result<Vec<Reply>, JsonError> = paths.iter().map(of_path).collect();
+    Ok(Reply::Array(replies?))
+}
+
+fn mget(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let (path, keys) = args[1..].split_last().expect("there are three arguments");
+    let path = text(path).ok().and_then(|text| compiled(text).ok());
+    let mut replies = Vec::with_capacity(keys.len());
+    for name in keys {
+        let key = ctx.open_read(name);
+        // A key of another type reads as missing here.
+        let reply = match (&path, key.value(&JSON)) {
+            (Some(path), Ok(Some(document))) => one_of_many(path, document.0.view())?,
+            _ => Reply::Null,
+        };
+        replies.push(reply);
+    }
+    Ok(Reply::Array(replies))
+}
+
+fn one_of_many(path: &Path, root: View<'_>) -> Result<Reply, JsonError> {
+    if path.is_legacy() {
+        return Ok(path.first(root)?.map_or(Reply::Null, reply::json));
+    }
+    let mut writer = Writer::new(Format::COMPACT);
+    writer.array(path.select(root)?.into_iter());
+    Ok(Reply::Bulk(writer.finish()))
+}
+
+fn resp(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let path = path(args.get(2))?;
+    let resp3 = ctx.is_resp3();
+    let key = ctx.open_read(&args[1]);
+    let Some(document) = key.value(&JSON)? else { return Ok(Reply::Null) };
+    let root = document.0.view();
+    if path.is_legacy() {
+        let view = path.first(root).map_err(JsonError::from)?.ok_or(JsonError::PathMissing)?;
+        return Ok(reply::resp(view, resp3));
+    }
+    let matches = path.select(root).map_err(JsonError::from)?;
+    Ok(Reply::Array(matches.into_iter().map(|view| reply::resp(view, resp3)).collect()))
+}

@@ -1,0 +1,104 @@
+//! JSON.NUMINCRBY, NUMMULTBY, NUMPOWBY, TOGGLE, STRAPPEND: how are single values changed?
+
+use mortise_module::{Arg, Arity, Command, CommandResult, Context, Reply};
+
+use super::arguments::{json, path, text};
+use super::reply::{self, number, number_text};
+use super::{WRITE, change};
+use crate::error::JsonError;
+use crate::ops::{self, Arithmetic, Number};
+use crate::value::View;
+
+pub(super) const NUMINCRBY: Command = Command {
+    name: "json.numincrby",
+    summary: "Adds a number to the numbers at a path.",
+    arity: Arity::Exactly(4),
+    handler: |ctx, args| arithmetic(ctx, args, "json.numincrby", Arithmetic::Add),
+    ..WRITE
+};
+
+pub(super) const NUMMULTBY: Command = Command {
+    name: "json.nummultby",
+    summary: "Multiplies the numbers at a path by a number.",
+    arity: Arity::Exactly(4),
+    handler: |ctx, args| arithmetic(ctx, args, "json.nummultby", Arithmetic::Multiply),
+    ..WRITE
+};
+
+pub(super) const NUMPOWBY: Command = Command {
+    name: "json.numpowby",
+    summary: "Raises the numbers at a path to the power of a number.",
+    arity: Arity::Exactly(4),
+    handler: |ctx, args| arithmetic(ctx, args, "json.numpowby", Arithmetic::Power),
+    ..WRITE
+};
+
+pub(super) const TOGGLE: Command = Command {
+    name: "json.toggle",
+    summary: "Turns true into false and false into true.",
+    since: "2.0.0",
+    arity: Arity::Exactly(3),
+    handler: toggle,
+    ..WRITE
+};
+
+pub(super) const STRAPPEND: Command = Command {
+    name: "json.strappend",
+    summary: "Appends a string to the strings at a path.",
+    complexity: "O(N) with N the length of the strings",
+    arity: Arity::Between(3, 4),
+    handler: strappend,
+    ..WRITE
+};
+
+fn arithmetic(
+    ctx: &mut Context<'_>,
+    args: &[Arg<'_>],
+    event: &str,
+    operation: Arithmetic,
+) -> CommandResult {
+    let path = path(args.get(2))?;
+    let operand = Number::parse(text(&args[3])?)?;
+    let results =
+        change(ctx, args, event, |document| ops::arithmetic(document, &path, operation, operand))?;
+    if path.is_legacy() && results.iter().all(Option::is_none) {
+        return Err(JsonError::NotANumber.into());
+    }
+    if ctx.is_resp3() {
+        let numbers = results.into_iter().map(|result| result.map_or(Reply::Null, number));
+        return Ok(Reply::Array(numbers.collect()));
+    }
+    if path.is_legacy() {
+        return Ok(Reply::from(reply::last(results).map(number_text)));
+    }
+    let texts: Vec<Vec<u8>> = results
+        .into_iter()
+        .map(|result| result.map_or_else(|| b"null".to_vec(), number_text))
+        .collect();
+    Ok(Reply::Bulk([b"[", &texts.join(&b","[..])[..], b"]"].concat()))
+}
+
+fn toggle(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let path = path(args.get(2))?;
+    let results = change(ctx, args, "json.toggle", |document| ops::toggle(document, &path))?;
+    if path.is_legacy() {
+        let on = reply::last(results).ok_or(JsonError::NotABool)?;
+        return Ok(Reply::from(if on { "true" } else { "false" }));
+    }
+    let flags = results.into_iter().map(|result| Reply::from(result.map(i64::from)));
+    Ok(Reply::Array(flags.collect()))
+}
+
+fn strappend(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let (at, suffix) = match args {
+        [_, _, suffix] => (None, suffix),
+        [_, _, at, suffix, ..] => (Some(at), suffix),
+        _ => return Err(mortise_module::Error::WrongArity),
+    };
+    let path = path(at)?;
+    let suffix = json(suffix)?.value;
+    let View::Text(suffix) = suffix.view() else { return Err(JsonError::ExpectedString.into()) };
+    let results =
+        change(ctx, args, "json.strappend", |document| ops::strappend(document, &path, suffix))?;
+    reply::results(&path, results, JsonError::NotAString)
+}

@@ -1,0 +1,230 @@
+//! JSON.SET, MSET, MERGE, DEL, FORGET, CLEAR: how do documents come, change as a whole, and go?
+
+use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Error, KeySpec, Reply};
+
+use super::arguments::{json, path};
+use super::{SHRINK, WRITE, announce, change};
+use crate::codec::Parsed;
+use crate::error::JsonError;
+use crate::ops::{self, Condition, Outcome};
+use crate::path::Path;
+use crate::rdb::{Document, JSON};
+use crate::value::Value;
+
+pub(super) const SET: Command = Command {
+    name: "json.set",
+    summary: "Sets or adds the value at a path of a document, which is created at its root.",
+    complexity: "O(M+N) with M the size of the old value and N that of the new one; O(size of the document) if the path is not static",
+    arity: Arity::AtLeast(4),
+    handler: set,
+    ..WRITE
+};
+
+pub(super) const MSET: Command = Command {
+    name: "json.mset",
+    summary: "Sets several values, in one or more documents.",
+    since: "2.6.0",
+    complexity: "O(K*(M+N)) with K the number of values",
+    arity: Arity::AtLeast(4),
+    keys: &[KeySpec::range(1, -1, 3, Access::Update)],
+    handler: mset,
+    ..WRITE
+};
+
+pub(super) const MERGE: Command = Command {
+    name: "json.merge",
+    summary: "Merges a patch (RFC 7396) into the values at a path.",
+    since: "2.6.0",
+    complexity: "O(M+N) with M the size of the old value and N that of the patch",
+    arity: Arity::AtLeast(4),
+    handler: merge,
+    ..WRITE
+};
+
+pub(super) const DEL: Command = Command {
+    name: "json.del",
+    summary: "Removes the values at a path.",
+    complexity: "O(N) with N the size of what is removed",
+    arity: Arity::Between(2, 3),
+    keys: &[KeySpec::at(1, Access::Remove)],
+    handler: del,
+    ..SHRINK
+};
+
+pub(super) const FORGET: Command =
+    Command { name: "json.forget", summary: "The same as JSON.DEL.", ..DEL };
+
+pub(super) const CLEAR: Command = Command {
+    name: "json.clear",
+    summary: "Empties the containers at a path and sets its numbers to 0.",
+    since: "2.0.0",
+    complexity: "O(N) with N the size of what is cleared",
+    arity: Arity::Between(2, 3),
+    handler: clear,
+    ..SHRINK
+};
+
+fn set(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let path = path(args.get(2))?;
+    let condition = options(&args[4..])?;
+    let new = json(&args[3])?;
+    let mut key = ctx.open_write(&args[1])?;
+    let outcome = match key.value_mut(&JSON)? {
+        Some(document) => ops::set(&mut document.0, &path, &new, condition)?,
+        None if condition == Condition::Present => Outcome::NOTHING,
+        None if !path.is_root() => return Err(JsonError::NewBelowRoot.into()),
+        None => {
+            key.set_value(&JSON, Document(new.value))?;
+            Outcome::DONE
+        }
+    };
+    drop(key);
+    if outcome.changed {
+        announce(ctx, "json.set", &args[1])?;
+    }
+    Ok(answer(outcome))
+}
+
+fn answer(outcome: Outcome) -> Reply {
+    if outcome.complete { Reply::Ok } else { Reply::Null }
+}
+
+/// What may follow the value: NX or XX, FORMAT, FPHA. The latter two say how the value is to be read or kept; text is
+/// the only format, and numbers are kept as they are whatever is asked for.
+fn options(args: &[Arg<'_>]) -> Result<Condition, JsonError> {
+    let mut condition = Condition::Always;
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match condition {
+            Condition::Always if arg.is("NX") => condition = Condition::Absent,
+            Condition::Always if arg.is("XX") => condition = Condition::Present,
+            _ if arg.is("FORMAT") => format(args.next())?,
+            _ if arg.is("FPHA") => {
+                let kinds = ["BF16", "FP16", "FP32", "FP64"];
+                let kind = args.next().ok_or(JsonError::MissingArgument)?;
+                if !kinds.iter().any(|known| kind.is(known)) {
+                    return Err(JsonError::WrongFpha);
+                }
+            }
+            _ => return Err(JsonError::Syntax),
+        }
+    }
+    Ok(condition)
+}
+
+fn format(arg: Option<&Arg<'_>>) -> Result<(), JsonError> {
+    match arg.ok_or(JsonError::MissingArgument)?.as_bytes() {
+        b"STRING" | b"JSON" => Ok(()),
+        _ => Err(JsonError::WrongFormat),
+    }
+}
+
+/// One key of JSON.MSET: its document as all triples so far have made it.
+struct Target<'a, 'c> {
+    key: &'a Arg<'c>,
+    document: Option<Value>,
+    changed: bool,
+}
+
+/// Works on copies, which cost nothing until they change, and puts them in place once nothing can fail any more.
+fn mset(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let triples = args[1..].chunks_exact(3);
+    if !triples.remainder().is_empty() {
+        return Err(Error::WrongArity);
+    }
+    let mut targets: Vec<Target<'_, '_>> = Vec::new();
+    let mut complete = true;
+    for triple in triples {
+        let [name, at, value] = triple else { unreachable!("chunks of three") };
+        let path = path(Some(at))?;
+        let new = json(value)?;
+        let known = targets.iter().position(|target| target.key.as_bytes() == name.as_bytes());
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let key = ctx.open_read(name);
+                let document = key.value(&JSON)?.map(|document| document.0.clone());
+                targets.push(Target { key: name, document, changed: false });
+                targets.len() - 1
+            }
+        };
+        let target = &mut targets[index];
+        let outcome = set_copy(&mut target.document, &path, new)?;
+        target.changed |= outcome.changed;
+        complete &= outcome.complete;
+    }
+    targets.retain(|target| target.changed);
+    if targets.is_empty() {
+        return Ok(Reply::Null);
+    }
+    for target in &mut targets {
+        let document = Document(target.document.take().expect("what changed is there"));
+        let mut key = ctx.open_write(target.key)?;
+        match key.value_mut(&JSON)? {
+            Some(old) => *old = document,
+            None => key.set_value(&JSON, document)?,
+        }
+    }
+    ctx.replicate_verbatim()?;
+    for target in &targets {
+        ctx.notify(mortise_module::NotifyClass::MODULE, "json.mset", target.key)?;
+    }
+    Ok(if complete { Reply::Ok } else { Reply::Null })
+}
+
+fn set_copy(document: &mut Option<Value>, path: &Path, new: Parsed) -> Result<Outcome, JsonError> {
+    match document {
+        Some(document) => ops::set(document, path, &new, Condition::Always),
+        None if !path.is_root() => Err(JsonError::NewBelowRoot),
+        None => {
+            *document = Some(new.value);
+            Ok(Outcome::DONE)
+        }
+    }
+}
+
+fn merge(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let path = path(args.get(2))?;
+    if let Some(option) = args.get(4) {
+        if !option.is("FORMAT") || args.len() > 6 {
+            return Err(JsonError::Syntax.into());
+        }
+        format(args.get(5))?;
+    }
+    let patch = json(&args[3])?;
+    let mut key = ctx.open_write(&args[1])?;
+    let outcome = match key.value_mut(&JSON)? {
+        Some(document) => ops::merge(&mut document.0, &path, &patch)?,
+        None if !path.is_root() => return Err(JsonError::NewBelowRoot.into()),
+        None => {
+            key.set_value(&JSON, Document(patch.value))?;
+            Outcome::DONE
+        }
+    };
+    drop(key);
+    if outcome.changed {
+        announce(ctx, "json.merge", &args[1])?;
+    }
+    Ok(answer(outcome))
+}
+
+fn del(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let path = path(args.get(2))?;
+    let mut key = ctx.open_write(&args[1])?;
+    let Some(document) = key.value_mut(&JSON)? else { return Ok(Reply::Int(0)) };
+    let deleted = ops::delete(&mut document.0, &path)?;
+    if deleted.nothing_left {
+        key.delete()?;
+    }
+    drop(key);
+    if deleted.count > 0 {
+        announce(ctx, "json.del", &args[1])?;
+    }
+    Ok(deleted.count.into())
+}
+
+fn clear(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let path = path(args.get(2))?;
+    let results = change(ctx, args, "json.clear", |document| ops::clear(document, &path))?;
+    Ok(results.iter().flatten().count().into())
+}

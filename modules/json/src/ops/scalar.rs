@@ -1,0 +1,126 @@
+//! JSON.NUMINCRBY and its kin, JSON.TOGGLE, JSON.STRAPPEND: how single values are computed anew.
+
+use super::{Updated, update};
+use crate::codec::parse;
+use crate::error::JsonError;
+use crate::path::Path;
+use crate::value::{Edit, Value, View};
+
+/// Longest string that appending may make; that of a string key's value.
+const TEXT_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// A number as operations see it: integers above `i64::MAX` count as floats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// An integer.
+    Int(i64),
+    /// A finite float.
+    Float(f64),
+}
+
+impl Number {
+    /// Reads a number argument.
+    pub fn parse(text: &str) -> Result<Number, JsonError> {
+        Number::of(parse(text)?.value.view()).ok_or(JsonError::BadNumber)
+    }
+
+    /// The number that a value is.
+    pub fn of(view: View<'_>) -> Option<Number> {
+        match view {
+            View::Int(value) => Some(Number::Int(value)),
+            View::Unsigned(value) => Some(Number::Float(value as f64)),
+            View::Float(value) => Some(Number::Float(value)),
+            _ => None,
+        }
+    }
+
+    /// The value that the number makes.
+    pub fn to_value(self) -> Value {
+        match self {
+            Number::Int(value) => Value::int(value),
+            Number::Float(value) => Value::float(value),
+        }
+    }
+
+    fn as_float(self) -> f64 {
+        match self {
+            Number::Int(value) => value as f64,
+            Number::Float(value) => value,
+        }
+    }
+}
+
+/// The operations on numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// Adds the argument.
+    Add,
+    /// Multiplies by it.
+    Multiply,
+    /// Raises to its power.
+    Power,
+}
+
+impl Arithmetic {
+    fn compute(self, left: Number, right: Number) -> Result<Number, JsonError> {
+        if let (Number::Int(a), Number::Int(b)) = (left, right) {
+            let exact = match self {
+                Arithmetic::Add => Some(a.checked_add(b)),
+                Arithmetic::Multiply => Some(a.checked_mul(b)),
+                // A negative exponent, or one that no base but 0 and 1 survives, goes the way of floats.
+                Arithmetic::Power => u32::try_from(b).ok().map(|b| a.checked_pow(b)),
+            };
+            if let Some(exact) = exact {
+                return exact.map(Number::Int).ok_or(JsonError::NumericOverflow);
+            }
+        }
+        let (a, b) = (left.as_float(), right.as_float());
+        let result = match self {
+            Arithmetic::Add => a + b,
+            Arithmetic::Multiply => a * b,
+            Arithmetic::Power => a.powf(b),
+        };
+        if !result.is_finite() {
+            return Err(JsonError::ResultNotANumber);
+        }
+        Ok(Number::Float(result))
+    }
+}
+
+/// Applies `operation` with `operand` to every number that matches; the results are the new numbers.
+pub fn arithmetic(
+    document: &mut Value,
+    path: &Path,
+    operation: Arithmetic,
+    operand: Number,
+) -> Result<Updated<Number>, JsonError> {
+    update(document, path, |view, _| {
+        let Some(number) = Number::of(view) else { return Ok(None) };
+        let result = operation.compute(number, operand)?;
+        Ok(Some((result, Some(Edit::Replace(result.to_value())))))
+    })
+}
+
+/// Negates every boolean that matches; the results are the new ones.
+pub fn toggle(document: &mut Value, path: &Path) -> Result<Updated<bool>, JsonError> {
+    update(document, path, |view, _| {
+        let View::Bool(value) = view else { return Ok(None) };
+        Ok(Some((!value, Some(Edit::Replace(Value::bool(!value))))))
+    })
+}
+
+/// Appends to every string that matches; the results are the new lengths in bytes.
+pub fn strappend(
+    document: &mut Value,
+    path: &Path,
+    suffix: &[u8],
+) -> Result<Updated<usize>, JsonError> {
+    update(document, path, |view, _| {
+        let View::Text(text) = view else { return Ok(None) };
+        let len = text.len() + suffix.len();
+        if len > TEXT_BYTES_MAX {
+            return Err(JsonError::TextTooLong);
+        }
+        Ok(Some((len, Some(Edit::Replace(Value::joined_text(text, suffix))))))
+    })
+}

@@ -1,0 +1,397 @@
+//! Does the module do in real servers what scripts of commands and replies cannot show: files, events, effects?
+//!
+//! Each test loads the module into every server that [`client::servers`] finds and looks at it from outside. Without a
+//! server the tests pass, saying so.
+
+#[path = "../../sdk/tests/client/mod.rs"]
+#[expect(dead_code, reason = "shared with the tests of the SDK, which use more of it")]
+mod client;
+
+use std::path::{Path, PathBuf};
+
+use client::{Answer, Client, Server, servers};
+
+/// The module as Cargo has built it beside this test.
+fn module() -> PathBuf {
+    let test = std::env::current_exe().expect("the test has a path");
+    test.parent().map(Path::to_owned).expect("it lies in deps").join("libmortise_json.so")
+}
+
+fn with_module(arguments: &[&str], test: impl Fn(&Server, &mut Client)) {
+    let module = module();
+    let module = module.to_str().expect("the target directory is text");
+    let found = servers();
+    if found.is_empty() {
+        eprintln!("skipped: no server found; set MORTISE_TEST_SERVERS");
+    }
+    for program in found {
+        let mut arguments: Vec<&str> =
+            ["--loadmodule", module].iter().chain(arguments).copied().collect();
+        if program.ends_with("mortise") {
+            // It would load the module that lies beside it first.
+            arguments.extend(["--default-modules", "no"]);
+        }
+        let server = Server::start(&program, &arguments);
+        let mut client = server.client();
+        test(&server, &mut client);
+        assert_eq!(client.run("PING"), "+PONG");
+    }
+}
+
+fn check(client: &mut Client, cases: &[(&str, &str)]) {
+    for (command, expected) in cases {
+        assert_eq!(client.run(command), *expected, "{command}");
+    }
+}
+
+const DOC: &str = r#"{"int":-7,"big":18446744073709551615,"float":1.5,"text":"é\n","list":[1,[],{}],"none":null,"yes":true}"#;
+
+fn bulk(answer: Answer) -> Vec<u8> {
+    match answer {
+        Answer::Bulk(_, bytes) => bytes,
+        other => panic!("{other}"),
+    }
+}
+
+fn document(client: &mut Client, key: &str) -> String {
+    String::from_utf8(bulk(client.raw(&[b"JSON.GET", key.as_bytes()]))).expect("JSON is UTF-8")
+}
+
+#[test]
+fn documents_survive_dump_restore_copy_and_reload() {
+    with_module(&[], |_, client| {
+        client.raw(&[b"JSON.SET", b"a", b"$", DOC.as_bytes()]);
+        let numbers: Vec<String> = (0..5000).map(|i| format!("{i}.25")).collect();
+        let numbers = format!("[{}]", numbers.join(","));
+        client.raw(&[b"JSON.SET", b"large", b"$", numbers.as_bytes()]);
+        let dump = bulk(client.raw(&[b"DUMP", b"a"]));
+        assert_eq!(client.raw(&[b"RESTORE", b"b", b"0", &dump]).to_string(), "+OK");
+        check(client, &[("COPY a c", ":1"), ("JSON.SET c $.int 8", "+OK")]);
+        let digest = client.run("DEBUG DIGEST-VALUE a");
+        assert_eq!(digest, client.run("DEBUG DIGEST-VALUE b"));
+        assert_ne!(digest, client.run("DEBUG DIGEST-VALUE c"));
+        assert_eq!(client.run("DEBUG RELOAD"), "+OK");
+        assert_eq!(document(client, "a"), DOC);
+        assert_eq!(document(client, "b"), DOC);
+        assert_eq!(document(client, "c"), DOC.replace("-7", "8"));
+        assert_eq!(document(client, "large"), numbers);
+        assert_eq!(digest, client.run("DEBUG DIGEST-VALUE a"));
+        check(client, &[("TYPE a", "+ReJSON-RL"), ("UNLINK large", ":1"), ("FLUSHALL", "+OK")]);
+    });
+}
+
+#[test]
+fn the_digest_of_a_document_does_not_depend_on_the_order_of_members() {
+    with_module(&[], |_, client| {
+        client.run(r#"JSON.SET a $ {"x":1,"y":[2]}"#);
+        client.run(r#"JSON.SET b $ {"y":[2],"x":1}"#);
+        let digest = client.run("DEBUG DIGEST-VALUE a");
+        assert_eq!(digest, client.run("DEBUG DIGEST-VALUE b"));
+    });
+}
+
+#[test]
+fn memory_is_the_size_of_the_document() {
+    with_module(&[], |_, client| {
+        client.run("JSON.SET small $ 1");
+        let text = format!("\"{}\"", "x".repeat(10_000));
+        client.raw(&[b"JSON.SET", b"large", b"$", text.as_bytes()]);
+        let usage = |client: &mut Client, command: &str| -> u64 {
+            let answer = client.run(command);
+            answer.trim_start_matches(':').parse().expect(&answer)
+        };
+        assert_eq!(usage(client, "JSON.DEBUG MEMORY small"), 16);
+        assert_eq!(client.run("JSON.DEBUG MEMORY small $"), "*[:16]");
+        let large = usage(client, "JSON.DEBUG MEMORY large");
+        assert!((10_000..10_100).contains(&large), "{large}");
+        assert!(usage(client, "MEMORY USAGE large") >= large);
+        check(
+            client,
+            &[
+                ("JSON.DEBUG MEMORY missing", ":0"),
+                ("JSON.DEBUG MEMORY missing $", "*[]"),
+                ("JSON.DEBUG MEMORY small .x", "-ERR Path does not exist"),
+                ("JSON.DEBUG NOPE", "-ERR unknown subcommand - try `JSON.DEBUG HELP`"),
+            ],
+        );
+    });
+}
+
+/// What changes something, with its event; what changes nothing.
+const WRITES: &[(&str, &str)] = &[
+    (r#"JSON.SET k $ {"a":[1,2,3],"n":1,"t":true,"s":"x"}"#, "json.set"),
+    ("JSON.SET k $.a 0 NX", ""),
+    ("JSON.SET k $.x.y 0", ""),
+    ("JSON.NUMINCRBY k $.n 2", "json.numincrby"),
+    ("JSON.NUMMULTBY k $.n 2", "json.nummultby"),
+    ("JSON.NUMINCRBY k $.s 2", ""),
+    ("JSON.NUMINCRBY k $.nothing 2", ""),
+    ("JSON.TOGGLE k $.t", "json.toggle"),
+    ("JSON.STRAPPEND k $.s \"y\"", "json.strappend"),
+    ("JSON.ARRAPPEND k $.a 4", "json.arrappend"),
+    ("JSON.ARRINSERT k $.a 0 0", "json.arrinsert"),
+    ("JSON.ARRINSERT k $.a 99 0", ""),
+    ("JSON.ARRPOP k $.a", "json.arrpop"),
+    ("JSON.ARRPOP k $.n", ""),
+    ("JSON.ARRTRIM k $.a 0 -1", ""),
+    ("JSON.ARRTRIM k $.a 1 2", "json.arrtrim"),
+    ("JSON.CLEAR k $.a", "json.clear"),
+    ("JSON.CLEAR k $.a", ""),
+    (r#"JSON.MERGE k $ {"m":1}"#, "json.merge"),
+    ("JSON.MERGE k $.x.y 1", ""),
+    ("JSON.MSET k $.m 2", "json.mset"),
+    ("JSON.DEL k $.nothing", ""),
+    ("JSON.DEL k $.m", "json.del"),
+    ("JSON.FORGET k $.n", "json.del"),
+];
+
+#[test]
+fn events_tell_what_changed() {
+    with_module(&["--notify-keyspace-events", "Ed"], |server, client| {
+        let mut listener = server.client();
+        listener.run("PSUBSCRIBE __keyevent@0__:*");
+        for (command, event) in WRITES {
+            client.run(command);
+            // A message of our own shows that nothing stood before it.
+            client.run("PUBLISH __keyevent@0__:end k");
+            if !event.is_empty() {
+                let message = listener.receive().to_string();
+                let expected = format!("\"__keyevent@0__:{event}\" \"k\"]");
+                assert!(message.ends_with(&expected), "{command}: {message}");
+            }
+            let message = listener.receive().to_string();
+            assert!(message.ends_with("\"__keyevent@0__:end\" \"k\"]"), "{command}: {message}");
+        }
+    });
+}
+
+#[test]
+fn what_changed_something_is_logged_as_it_came() {
+    let arguments =
+        ["--appendonly", "yes", "--appendfsync", "always", "--aof-use-rdb-preamble", "no"];
+    with_module(&arguments, |server, client| {
+        let mut logged = 0;
+        for (command, event) in WRITES {
+            client.run(command);
+            let log = server.files("incr.aof");
+            let argv: String =
+                command.split(' ').map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+            let count = log.matches("JSON.").count();
+            if event.is_empty() {
+                assert_eq!(count, logged, "{command}");
+            } else {
+                logged += 1;
+                assert_eq!(count, logged, "{command}");
+                assert!(log.ends_with(&argv), "{command}: {log}");
+            }
+        }
+        client.run("BGREWRITEAOF");
+        let done = "aof_rewrite_in_progress:0\\r\\naof_rewrite_scheduled:0";
+        while !client.run("INFO persistence").contains(done) {}
+        let base = server.files("base.aof");
+        let expected =
+            "JSON.SET\r\n$1\r\nk\r\n$1\r\n$\r\n$27\r\n{\"a\":[],\"t\":false,\"s\":\"xy\"}\r\n";
+        assert!(base.contains(expected), "{base}");
+        check(client, &[("DEBUG LOADAOF", "+OK")]);
+        assert_eq!(document(client, "k"), r#"{"a":[],"t":false,"s":"xy"}"#);
+    });
+}
+
+/// The value of DUMP for a module value of type ReJSON-RL: fields as the RDB format has them, version and checksum.
+fn dump(encver: u64, fields: &[Field<'_>]) -> Vec<u8> {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut id = 0u64;
+    for byte in b"ReJSON-RL" {
+        let digit = LETTERS.iter().position(|letter| letter == byte).expect("a letter of names");
+        id = id << 6 | digit as u64;
+    }
+    let mut bytes = vec![7];
+    put_len(&mut bytes, id << 10 | encver);
+    for field in fields {
+        match field {
+            Field::Unsigned(value) => {
+                put_len(&mut bytes, 2);
+                put_len(&mut bytes, *value);
+            }
+            Field::Signed(value) => {
+                // Servers save signed integers as unsigned ones.
+                put_len(&mut bytes, 2);
+                put_len(&mut bytes, *value as u64);
+            }
+            Field::Double(value) => {
+                put_len(&mut bytes, 4);
+                bytes.extend_from_slice(&value.to_le_bytes());
+            }
+            Field::Text(text) => {
+                put_len(&mut bytes, 5);
+                put_len(&mut bytes, text.len() as u64);
+                bytes.extend_from_slice(text.as_bytes());
+            }
+        }
+    }
+    put_len(&mut bytes, 0);
+    bytes.extend_from_slice(&9u16.to_le_bytes());
+    let checksum = crc64(&bytes);
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+enum Field<'t> {
+    Unsigned(u64),
+    Signed(i64),
+    Double(f64),
+    Text(&'t str),
+}
+
+fn put_len(bytes: &mut Vec<u8>, len: u64) {
+    bytes.push(0x81);
+    bytes.extend_from_slice(&len.to_be_bytes());
+}
+
+/// CRC-64 of Jones, reflected, as the RDB format has it.
+fn crc64(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |crc, &byte| {
+        (0..8).fold(crc ^ u64::from(byte), |crc, _| {
+            if crc & 1 == 1 { crc >> 1 ^ 0x95ac_9329_ac4b_c9b5 } else { crc >> 1 }
+        })
+    })
+}
+
+#[test]
+fn older_encodings_are_read_and_broken_ones_refused() {
+    use Field::{Double, Signed, Text, Unsigned};
+    const TREE: &[Field<'_>] = &[
+        Unsigned(32),
+        Unsigned(2),
+        Unsigned(128),
+        Text("list"),
+        Unsigned(64),
+        Unsigned(5),
+        Unsigned(1),
+        Unsigned(2),
+        Text("text"),
+        Unsigned(4),
+        Double(2.5),
+        Unsigned(8),
+        Signed(-3),
+        Unsigned(16),
+        Text("1"),
+        Unsigned(128),
+        Text("none"),
+        Unsigned(64),
+        Unsigned(0),
+    ];
+    with_module(&[], |_, client| {
+        let mut restored = |encver, fields: &[Field<'_>]| {
+            client.run("DEL k");
+            let answer = client.raw(&[b"RESTORE", b"k", b"0", &dump(encver, fields)]).to_string();
+            if answer == "+OK" { document(client, "k") } else { answer }
+        };
+        let refused = "-ERR Bad data format";
+        assert_eq!(restored(3, &[Text(r#"{"a":1}"#)]), r#"{"a":1}"#);
+        assert_eq!(restored(2, &[Text("[1]"), Unsigned(0)]), "[1]");
+        assert_eq!(restored(2, &[Text("[1]"), Unsigned(1), Text("x"), Text("y")]), "[1]");
+        assert_eq!(restored(0, TREE), r#"{"list":[null,"text",2.5,-3,true],"none":[]}"#);
+        assert_eq!(restored(3, &[Text(r#"{"a":1"#)]), refused);
+        assert_eq!(restored(3, &[Unsigned(1)]), refused);
+        assert_eq!(restored(2, &[Text("[1]")]), refused);
+        assert_eq!(restored(1, &[Text("[1]")]), refused);
+        assert_eq!(restored(0, &TREE[..8]), refused);
+        assert_eq!(restored(0, &[Unsigned(4), Double(f64::NAN)]), refused);
+        assert_eq!(restored(0, &[Unsigned(64), Unsigned(u64::MAX), Unsigned(1)]), refused);
+        let deep: Vec<Field<'_>> =
+            (0..400).map(|i| Unsigned(if i % 2 == 0 { 64 } else { 1 })).collect();
+        assert_eq!(restored(0, &deep), refused);
+        // A type of a later version than ours is refused by the server.
+        assert_ne!(restored(4, &[Text("[1]")]), "[1]");
+    });
+}
+
+#[test]
+fn keys_of_other_types_are_left_alone() {
+    with_module(&[], |_, client| {
+        client.run("SET text v");
+        let refused = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+        for command in [
+            "JSON.SET text $ 1",
+            "JSON.SET text $.a 1",
+            "JSON.GET text",
+            "JSON.DEL text",
+            "JSON.TYPE text",
+            "JSON.ARRAPPEND text $ 1",
+            "JSON.MERGE text $ 1",
+            "JSON.MSET new $ 1 text $ 1",
+            "JSON.DEBUG MEMORY text",
+        ] {
+            assert_eq!(client.run(command), refused, "{command}");
+        }
+        check(
+            client,
+            &[("JSON.MGET text $", "*[$nil]"), ("GET text", "\"v\""), ("EXISTS new", ":0")],
+        );
+    });
+}
+
+#[test]
+fn several_keys_are_set_together_or_not_at_all() {
+    with_module(&[], |_, client| {
+        check(
+            client,
+            &[
+                (r#"JSON.MSET a $ {"x":1} b $ 2 a $.y 3"#, "+OK"),
+                ("JSON.MGET a b $", r#"*["[{\"x\":1,\"y\":3}]" "[2]"]"#),
+                ("JSON.MSET a $.x 9 missing $.x 1", "-ERR new objects must be created at the root"),
+                ("JSON.MSET a $.x 9 b $ {", "-EOF while parsing an object at line 1 column 1"),
+                ("JSON.MSET a $.x 9 b", "-ERR wrong number of arguments for 'json.mset' command"),
+                ("JSON.MGET a b $", r#"*["[{\"x\":1,\"y\":3}]" "[2]"]"#),
+                ("JSON.MSET a $.x 9 a $.no.way 1", "$nil"),
+                ("JSON.MGET a b $", r#"*["[{\"x\":9,\"y\":3}]" "[2]"]"#),
+            ],
+        );
+    });
+}
+
+#[test]
+fn resp3_has_shapes_of_its_own() {
+    with_module(&[], |_, client| {
+        client.run(r#"JSON.SET k $ {"a":[1,2.5,"x",null,true,{"b":[]}],"n":1}"#);
+        check(
+            client,
+            &[
+                ("JSON.GET k FORMAT EXPAND $.n", "-ERR FORMAT argument is not supported on RESP2"),
+                ("JSON.GET k $.n FORMAT EXPAND", "\"[1]\""),
+                ("JSON.ARRPOP k FORMAT STRINGS $.nothing", "*[]"),
+            ],
+        );
+        client.run("HELLO 3");
+        check(
+            client,
+            &[
+                ("JSON.TYPE k", "*[\"object\"]"),
+                (
+                    "JSON.TYPE k $.a[*]",
+                    "*[*[\"integer\" \"number\" \"string\" \"null\" \"boolean\" \"object\"]]",
+                ),
+                ("JSON.TYPE missing", "*[_nil]"),
+                ("JSON.NUMINCRBY k $..n 1", "*[:2]"),
+                ("JSON.NUMINCRBY k .n 0.5", "*[,2.5]"),
+                ("JSON.NUMINCRBY k $.a 1", "*[_nil]"),
+                ("JSON.GET k FORMAT STRING $.n", "\"[2.5]\""),
+                (
+                    "JSON.GET k FORMAT EXPAND $.a $.n",
+                    "*[*[*[:1 ,2.5 \"x\" _nil #t %[\"b\" *[]]]] *[,2.5]]",
+                ),
+                ("JSON.GET k FORMAT EXPAND1 $.a[*]", r#"*[*[:1 ,2.5 "x" _nil #t "{\"b\":[]}"]]"#),
+                ("JSON.GET k FORMAT STRINGS $.n", "-ERR wrong reply format"),
+                ("JSON.RESP k $.a", "*[*[+[ :1 ,2.5 \"x\" _nil +true *[+{ \"b\" *[+[]]]]"),
+                ("JSON.ARRPOP k FORMAT EXPAND $.a", "*[%[\"b\" *[]]]"),
+                ("JSON.ARRPOP k FORMAT STRING $.a", "-ERR wrong reply format"),
+                (
+                    "JSON.ARRPOP k FORMAT EXPAND .a",
+                    "-Legacy paths are supported only with FORMAT STRINGS",
+                ),
+                ("JSON.ARRPOP k $.a 0", "*[\"1\"]"),
+            ],
+        );
+    });
+}

@@ -1,0 +1,259 @@
+//! How does a module run commands, and what do they answer?
+
+use mortise_module_abi as abi;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::raw::{self, Ctx, Node, ReplyKind, Text};
+use crate::reply::{CommandResult, Reply};
+use crate::string::Argument;
+
+/// How a command is run. Without flags: as by nobody in particular, with all rights, and without
+/// replication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CallFlags(u16);
+
+macro_rules! call_flags {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal $letter:literal;)*) => {
+        impl CallFlags {
+            /// No flags.
+            pub const NONE: CallFlags = CallFlags(0);
+            $($(#[$doc])* pub const $name: CallFlags = CallFlags(1 << $bit);)*
+
+            /// Both sets of flags.
+            pub const fn and(self, other: CallFlags) -> CallFlags {
+                CallFlags(self.0 | other.0)
+            }
+
+            fn letters(self) -> impl Iterator<Item = char> {
+                [$((1u16 << $bit, $letter)),*]
+                    .into_iter()
+                    .filter(move |(bit, _)| self.0 & bit != 0)
+                    .map(|(_, letter)| letter)
+            }
+        }
+    };
+}
+
+call_flags! {
+    /// Replicate the command, if it writes.
+    REPLICATE = 0 '!';
+    /// With `REPLICATE`: not to the append-only file.
+    NOT_TO_AOF = 1 'A';
+    /// With `REPLICATE`: not to replicas.
+    NOT_TO_REPLICAS = 2 'R';
+    /// Answer as in RESP3: maps, sets, doubles, booleans. Redis 7.0.
+    RESP3 = 3 '3';
+    /// Answer in the client's own protocol. Redis 7.0.
+    CLIENT_PROTOCOL = 4 '0';
+    /// With the rights of the context's user. Redis 7.0.
+    AS_USER = 5 'C';
+    /// With the rules of scripts. Redis 7.0.
+    SCRIPT_MODE = 6 'S';
+    /// Refuse commands that write. Redis 7.0.
+    NO_WRITES = 7 'W';
+    /// Refuse commands that take memory when it is out. Redis 7.0.
+    DENY_OOM = 8 'M';
+    /// Check only whether it would run. Redis 7.0.
+    DRY_RUN = 9 'D';
+}
+
+/// Runs a command.
+pub(crate) fn call<'h>(
+    ctx: Ctx<'h>,
+    command: &str,
+    args: &[&dyn Argument],
+    flags: CallFlags,
+) -> Result<CallReply<'h>, Error> {
+    let args: Vec<Text<'_>> = args.iter().map(|arg| arg.text()).collect();
+    let mut format = String::from("v");
+    format.extend(flags.letters());
+    // With E, refusals come as error replies with their texts instead of as errno.
+    if raw::has_error_replies() {
+        format.push('E');
+    }
+    let reply = ctx.call(&raw::c_string(command), &raw::c_string(&format), &args);
+    match reply {
+        None if flags.0 & CallFlags::DRY_RUN.0 != 0 => Ok(CallReply { reply: None }),
+        None => Err(Error::new(format_args!(
+            "{command} was refused: {}",
+            std::io::Error::last_os_error()
+        ))),
+        Some(reply) => {
+            if let ReplyKind::Error(text) = reply.root().kind() {
+                return Err(error(text));
+            }
+            Ok(CallReply { reply: Some(reply) })
+        }
+    }
+}
+
+/// An error reply as an error. The server gives the text with or without the protocol's minus.
+fn error(text: &[u8]) -> Error {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    Error::with_code(String::from_utf8_lossy(text).trim_end().to_owned())
+}
+
+/// What a command answered.
+pub struct CallReply<'h> {
+    /// None: a dry run that would have run.
+    reply: Option<raw::Reply<'h>>,
+}
+
+impl CallReply<'_> {
+    /// The answer as a value that borrows from it.
+    pub fn value(&self) -> Value<'_> {
+        self.reply.as_ref().map_or(Value::Null, |reply| Value::from(reply.root()))
+    }
+
+    /// Sends the answer to the client as it is. It must be in the client's protocol:
+    /// [`CallFlags::CLIENT_PROTOCOL`].
+    pub fn forward(&self, ctx: &Context<'_>) -> CommandResult {
+        match &self.reply {
+            Some(reply) if ctx.reply().forwarded(reply) => Ok(Reply::Written),
+            Some(_) => Err(Error::Refused("ReplyWithCallReply")),
+            None => Ok(Reply::Ok),
+        }
+    }
+}
+
+/// A value inside a [`CallReply`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Value<'r> {
+    /// Null.
+    Null,
+    /// An integer.
+    Int(i64),
+    /// A status or a bulk string.
+    String(&'r [u8]),
+    /// An error inside an array; an error as the whole answer is an `Err` of the call.
+    Error(&'r [u8]),
+    /// A list.
+    Array(Elements<'r>),
+    /// Pairs. RESP3.
+    Map(Pairs<'r>),
+    /// Elements without order. RESP3.
+    Set(Elements<'r>),
+    /// A boolean. RESP3.
+    Bool(bool),
+    /// A double. RESP3.
+    Double(f64),
+    /// A large integer, in digits. RESP3.
+    BigNumber(&'r [u8]),
+    /// A text with a format. RESP3.
+    Verbatim(&'r [u8]),
+    /// Something that this SDK does not know.
+    Unknown,
+}
+
+impl<'r> From<Node<'r>> for Value<'r> {
+    fn from(node: Node<'r>) -> Value<'r> {
+        match node.kind() {
+            ReplyKind::Unknown => Value::Unknown,
+            ReplyKind::String(bytes) => Value::String(bytes),
+            ReplyKind::Error(bytes) => Value::Error(bytes),
+            ReplyKind::Integer(value) => Value::Int(value),
+            ReplyKind::Array(len) => Value::Array(Elements { node: Some(node), next: 0, len }),
+            ReplyKind::Null => Value::Null,
+            ReplyKind::Map(len) => Value::Map(Pairs { node, next: 0, len }),
+            ReplyKind::Set(len) => Value::Set(Elements { node: Some(node), next: 0, len }),
+            ReplyKind::Bool(value) => Value::Bool(value),
+            ReplyKind::Double(value) => Value::Double(value),
+            ReplyKind::BigNumber(digits) => Value::BigNumber(digits),
+            ReplyKind::Verbatim(text) => Value::Verbatim(text),
+        }
+    }
+}
+
+impl<'r> Value<'r> {
+    /// The bytes of a string of any kind.
+    pub fn as_bytes(&self) -> Option<&'r [u8]> {
+        match self {
+            Value::String(bytes) | Value::Verbatim(bytes) | Value::BigNumber(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// An integer, also one in a string.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Value::Int(value) => Some(*value),
+            Value::String(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The elements of an array or a set; none for anything else.
+    pub fn elements(&self) -> Elements<'r> {
+        match self {
+            Value::Array(elements) | Value::Set(elements) => *elements,
+            _ => Elements { node: None, next: 0, len: 0 },
+        }
+    }
+}
+
+/// The elements of an array or a set.
+#[derive(Clone, Copy)]
+pub struct Elements<'r> {
+    /// None: there are no elements.
+    node: Option<Node<'r>>,
+    next: usize,
+    len: usize,
+}
+
+impl<'r> Iterator for Elements<'r> {
+    type Item = Value<'r>;
+
+    fn next(&mut self) -> Option<Value<'r>> {
+        if self.next >= self.len {
+            return None;
+        }
+        let element = self.node?.element(self.next)?;
+        self.next += 1;
+        Some(element.into())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len - self.next, Some(self.len - self.next))
+    }
+}
+
+impl std::fmt::Debug for Elements<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(*self).finish()
+    }
+}
+
+/// The pairs of a map.
+#[derive(Clone, Copy)]
+pub struct Pairs<'r> {
+    node: Node<'r>,
+    next: usize,
+    len: usize,
+}
+
+impl<'r> Iterator for Pairs<'r> {
+    type Item = (Value<'r>, Value<'r>);
+
+    fn next(&mut self) -> Option<(Value<'r>, Value<'r>)> {
+        if self.next >= self.len {
+            return None;
+        }
+        let (key, value) = self.node.pair(self.next)?;
+        self.next += 1;
+        Some((key.into(), value.into()))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len - self.next, Some(self.len - self.next))
+    }
+}
+
+impl std::fmt::Debug for Pairs<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(*self).finish()
+    }
+}
+
+const _: () = assert!(abi::REPLY_PROMISE == 12, "a promise is Unknown here: K is not offered");

@@ -1,0 +1,236 @@
+//! Which handler does a call from the server belong to?
+
+use std::sync::OnceLock;
+
+use mortise_module_abi as abi;
+
+use crate::config;
+use crate::context::{Context, Origin};
+use crate::error::Error;
+use crate::events::{KeyspaceEvent, NotifyClass, ServerEvent};
+use crate::info::InfoWriter;
+use crate::module::{Access, COMMANDS_MAX, Command, FindKeys, Flag, KeySpec, Module, SERVICES_MAX};
+use crate::raw::{self, Answer, Arg, CommandDocs, CommandEntry, Ctx, Info};
+
+struct Loaded {
+    module: &'static Module,
+    /// All commands, each followed by its subcommands; a place in here is a command's index.
+    commands: Vec<&'static Command>,
+}
+
+static LOADED: OnceLock<Loaded> = OnceLock::new();
+
+fn loaded() -> &'static Loaded {
+    LOADED.get().expect("handlers are registered only after this is set")
+}
+
+/// Registers everything and runs `on_load`.
+pub(crate) fn load(ctx: Ctx<'_>, args: &[Arg<'_>], module: &'static Module) -> Result<(), Error> {
+    let commands: Vec<&'static Command> = module
+        .commands
+        .iter()
+        .flat_map(|command| std::iter::once(command).chain(command.subcommands))
+        .collect();
+    if commands.len() > COMMANDS_MAX || module.services.len() > SERVICES_MAX {
+        return Err(Error::new("the module has too many commands or services"));
+    }
+    // A module that failed to load once may be tried again within the same process image.
+    let _ = LOADED.set(Loaded { module, commands });
+
+    let mut options = abi::OPTIONS_HANDLE_IO_ERRORS;
+    if module.nested_keyspace_events {
+        options |= abi::OPTIONS_ALLOW_NESTED_KEYSPACE_NOTIFICATIONS;
+    }
+    if module.async_loading {
+        options |= abi::OPTIONS_HANDLE_REPL_ASYNC_LOAD;
+    }
+    ctx.set_module_options(options);
+    for category in module.categories {
+        // Older servers have no categories of modules; what is in one is then in none.
+        let _ = ctx.add_category(category);
+    }
+    for ty in module.types {
+        ty.register(ctx)?;
+    }
+    let mut index = 0;
+    for command in module.commands {
+        register(ctx, None, command, index)?;
+        index += 1;
+        for subcommand in command.subcommands {
+            register(ctx, Some(command.name), subcommand, index)?;
+            index += 1;
+        }
+    }
+    config::register(ctx, module.configs)?;
+    let classes = module
+        .keyspace_events
+        .iter()
+        .fold(NotifyClass::default(), |all, subscription| all.and(subscription.classes));
+    if classes != NotifyClass::default() {
+        ctx.subscribe_to_keyspace(classes)?;
+    }
+    for subscription in module.server_events {
+        ctx.subscribe_to_server(subscription.event.id())?;
+    }
+    for (index, service) in module.services.iter().enumerate() {
+        ctx.export_service(service.name, index)?;
+    }
+    if module.info.is_some() {
+        ctx.register_info()?;
+    }
+    match module.on_load {
+        Some(on_load) => on_load(&mut Context::new(ctx, Origin::Other), args),
+        None => Ok(()),
+    }
+}
+
+fn register(
+    ctx: Ctx<'_>,
+    parent: Option<&str>,
+    command: &Command,
+    index: usize,
+) -> Result<(), Error> {
+    let (first, last, step) = match command.keys.first() {
+        Some(KeySpec { find: FindKeys::Range { first, last, step }, .. }) => (*first, *last, *step),
+        _ => (0, 0, 0),
+    };
+    let flags = flag_words(command.flags);
+    let index = command.subcommands.is_empty().then_some(index);
+    let entry = CommandEntry { name: command.name, flags: &flags, first, last, step, index };
+    match parent {
+        None => ctx.create_command(&entry)?,
+        Some(parent) => ctx.create_subcommand(parent, &entry)?,
+    }
+    let full_name = match parent {
+        None => command.name.to_owned(),
+        Some(parent) => format!("{parent}|{}", command.name),
+    };
+    if raw::has_command_info() {
+        let keys: Vec<_> = command.keys.iter().map(key_spec).collect();
+        let docs = CommandDocs {
+            summary: command.summary,
+            complexity: command.complexity,
+            since: command.since,
+            arity: command.arity.wire(),
+            keys: &keys,
+        };
+        ctx.set_command_info(&full_name, &docs)?;
+    }
+    if !command.categories.is_empty() && raw::has_command_categories() {
+        let words = command.categories.join(" ");
+        if ctx.set_command_categories(&full_name, &words).is_err() {
+            let text = format!("{full_name} is in none of these ACL categories: {words}");
+            raw::log_raw(Some(ctx), abi::LOGLEVEL_VERBOSE, &text);
+        }
+    }
+    Ok(())
+}
+
+fn flag_words(flags: &[Flag]) -> String {
+    let version = raw::server_version();
+    let words: Vec<&str> = flags
+        .iter()
+        .map(|flag| flag.word())
+        .filter(|(_, since)| version >= *since)
+        .map(|(word, _)| word)
+        .collect();
+    words.join(" ")
+}
+
+fn key_spec(spec: &KeySpec) -> abi::CommandKeySpec {
+    let access = match spec.access {
+        Access::Read => abi::CMD_KEY_RO | abi::CMD_KEY_ACCESS,
+        Access::Update => abi::CMD_KEY_RW | abi::CMD_KEY_ACCESS | abi::CMD_KEY_UPDATE,
+        Access::Overwrite => abi::CMD_KEY_OW | abi::CMD_KEY_UPDATE,
+        Access::Remove => abi::CMD_KEY_RM | abi::CMD_KEY_DELETE,
+    };
+    let (begin, find_keys_type, fk) = match spec.find {
+        FindKeys::Range { first, last, step } => {
+            // The last place is relative to the first here, unless it counts from the end.
+            let last = if last >= 0 { last - first } else { last };
+            let range = abi::FindRange { lastkey: last, keystep: step, limit: 0 };
+            (first, abi::KSPEC_FK_RANGE, abi::FindKeys { range })
+        }
+        FindKeys::Counted(place) => {
+            let keynum = abi::FindKeynum { keynumidx: 0, firstkey: 1, keystep: 1 };
+            (place, abi::KSPEC_FK_KEYNUM, abi::FindKeys { keynum })
+        }
+    };
+    abi::CommandKeySpec {
+        notes: std::ptr::null(),
+        flags: access,
+        begin_search_type: abi::KSPEC_BS_INDEX,
+        bs: abi::BeginSearch { index: abi::BeginIndex { pos: begin } },
+        find_keys_type,
+        fk,
+    }
+}
+
+/// Runs `on_unload`.
+pub(crate) fn unload(ctx: Ctx<'_>) -> Result<(), Error> {
+    match LOADED.get().and_then(|loaded| loaded.module.on_unload) {
+        Some(on_unload) => on_unload(&mut Context::new(ctx, Origin::Other)),
+        None => Ok(()),
+    }
+}
+
+/// Runs the command with this index.
+pub(crate) fn run_command(index: usize, ctx: Ctx<'_>, args: &[Arg<'_>]) {
+    let command = loaded().commands[index];
+    let mut ctx = Context::new(ctx, Origin::Command);
+    let result = if command.arity.accepts(args.len()) {
+        raw::boundary(|| (command.handler)(&mut ctx, args)).unwrap_or_else(|panic| {
+            Err(Error::new(format_args!("internal error in {}: {panic}", command.name)))
+        })
+    } else {
+        Err(Error::WrongArity)
+    };
+    ctx.finish(command.name, result);
+}
+
+/// Answers a client that stops waiting.
+pub(crate) fn run_answer(ctx: Ctx<'_>, answer: Answer) {
+    let mut ctx = Context::new(ctx, Origin::Other);
+    let result = raw::boundary(|| answer(&mut ctx))
+        .unwrap_or_else(|panic| Err(Error::new(format_args!("internal error: {panic}"))));
+    ctx.finish("the answer to a blocked client", result);
+}
+
+/// Passes a keyspace event on.
+pub(crate) fn keyspace_event(ctx: Ctx<'_>, event: &KeyspaceEvent<'_>) {
+    for subscription in loaded().module.keyspace_events {
+        if subscription.classes.intersects(event.class) {
+            (subscription.handler)(&mut Context::new(ctx, Origin::Other), event);
+        }
+    }
+}
+
+/// Passes a server event on.
+pub(crate) fn server_event(ctx: Ctx<'_>, event: &ServerEvent<'_>) {
+    for subscription in loaded().module.server_events {
+        if subscription.event == event.kind() {
+            (subscription.handler)(&mut Context::new(ctx, Origin::Other), event);
+        }
+    }
+}
+
+/// Answers a request to the service with this index.
+pub(crate) fn run_service(
+    index: usize,
+    ctx: Ctx<'_>,
+    request: &[u8],
+    answer: &mut dyn FnMut(&[u8]),
+) -> Result<(), Error> {
+    (loaded().module.services[index].handler)(
+        &mut Context::new(ctx, Origin::Other),
+        request,
+        answer,
+    )
+}
+
+/// Fills the module's part of INFO.
+pub(crate) fn info(info: Info<'_>, for_crash_report: bool) {
+    if let Some(fill) = loaded().module.info {
+        fill(&mut InfoWriter::new(info, for_crash_report));
+    }
+}

@@ -1,0 +1,237 @@
+//! Starts servers with modules loaded, and talks to them.
+
+use std::fmt;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server programs to test with: those in `MORTISE_TEST_SERVERS`, separated by colons, or
+/// `redis-server` if it is installed.
+pub fn servers() -> Vec<PathBuf> {
+    match std::env::var_os("MORTISE_TEST_SERVERS") {
+        Some(paths) => std::env::split_paths(&paths).collect(),
+        None => {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let found = std::env::split_paths(&path).map(|dir| dir.join("redis-server"));
+            found.filter(|file| file.is_file()).take(1).collect()
+        }
+    }
+}
+
+/// Where Cargo has built what this test needs.
+fn target() -> PathBuf {
+    let test = std::env::current_exe().expect("the test has a path");
+    test.parent().and_then(Path::parent).expect("it lies in target/profile/deps").to_owned()
+}
+
+/// A module that is an example of this package.
+pub fn example(name: &str) -> PathBuf {
+    target().join("examples").join(format!("lib{name}.so"))
+}
+
+/// A module that is the library of this package.
+pub fn library(name: &str) -> PathBuf {
+    // Building a test leaves it there, and not one folder up.
+    target().join("deps").join(format!("lib{name}.so"))
+}
+
+/// A running server with its own directory, killed and removed at the end.
+pub struct Server {
+    child: Child,
+    directory: PathBuf,
+}
+
+impl Server {
+    /// Starts a server and waits until it answers.
+    pub fn start(program: &Path, arguments: &[&str]) -> Server {
+        let mut server = Server::spawn(program, arguments);
+        let start = Instant::now();
+        while UnixStream::connect(server.socket()).is_err() {
+            let running = matches!(server.child.try_wait(), Ok(None)) && start.elapsed() < PATIENCE;
+            assert!(running, "the server does not start");
+            thread::sleep(Duration::from_millis(5));
+        }
+        server
+    }
+
+    /// Starts a server that need not come up.
+    pub fn spawn(program: &Path, arguments: &[&str]) -> Server {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let unique = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("mortise-sdk-{}-{}", unique.0, unique.1);
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).expect("a temporary directory");
+        let log = fs::File::create(directory.join("log")).expect("a log file");
+        let child = Command::new(program)
+            .args(["--port", "0", "--unixsocket", "socket", "--save", "", "--dir", "."])
+            .args(["--enable-debug-command", "yes"])
+            .args(arguments)
+            .current_dir(&directory)
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the server program runs");
+        Server { child, directory }
+    }
+
+    /// Waits until the server ends by itself; true if it was content.
+    pub fn wait(&mut self) -> bool {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our own child") {
+                return status.success();
+            }
+            assert!(start.elapsed() < PATIENCE, "the server does not end:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// All files below the server's directory whose name contains `part`, as one text.
+    pub fn files(&self, part: &str) -> String {
+        fn walk(directory: &Path, part: &str, text: &mut String) {
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                if entry.path().is_dir() {
+                    walk(&entry.path(), part, text);
+                } else if entry.file_name().to_string_lossy().contains(part) {
+                    let bytes = fs::read(entry.path()).unwrap_or_default();
+                    text.push_str(&String::from_utf8_lossy(&bytes));
+                }
+            }
+        }
+        let mut text = String::new();
+        walk(&self.directory, part, &mut text);
+        text
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("socket")
+    }
+
+    pub fn client(&self) -> Client {
+        let stream = UnixStream::connect(self.socket()).expect("the server listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        Client { stream: BufReader::new(stream) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("the server's log:\n{}", self.log());
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A connection.
+pub struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+/// What the server sent, close to how it sent it.
+pub enum Answer {
+    /// Types with one line: the type's character and the line.
+    Line(char, String),
+    Bulk(char, Vec<u8>),
+    Null(char),
+    Many(char, Vec<Answer>),
+}
+
+impl Client {
+    /// Sends a command and reads the answer.
+    pub fn raw(&mut self, arguments: &[&[u8]]) -> Answer {
+        self.send(arguments);
+        self.receive()
+    }
+
+    pub fn send(&mut self, arguments: &[&[u8]]) {
+        let mut request = format!("*{}\r\n", arguments.len()).into_bytes();
+        for argument in arguments {
+            request.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
+            request.extend_from_slice(argument);
+            request.extend_from_slice(b"\r\n");
+        }
+        self.stream.get_mut().write_all(&request).expect("the server reads");
+    }
+
+    /// Sends a command of words and shows the answer.
+    pub fn run(&mut self, command: &str) -> String {
+        let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+        self.raw(&words).to_string()
+    }
+
+    /// Repeats a command until it answers what it should.
+    pub fn until(&mut self, command: &str, expected: &str) {
+        let start = Instant::now();
+        loop {
+            let answer = self.run(command);
+            if answer == expected {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{command} still answers {answer}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn receive(&mut self) -> Answer {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).expect("the server answers");
+        let line = line.trim_end_matches("\r\n");
+        let kind = line.chars().next().expect("the server has not hung up");
+        let rest = &line[1..];
+        match kind {
+            '$' | '=' | '!' => match rest.parse::<usize>() {
+                Ok(len) => {
+                    let mut bytes = vec![0; len + 2];
+                    self.stream.read_exact(&mut bytes).expect("the announced bytes");
+                    bytes.truncate(len);
+                    Answer::Bulk(kind, bytes)
+                }
+                Err(_) => Answer::Null(kind),
+            },
+            '*' | '%' | '~' | '>' => match rest.parse::<usize>() {
+                Ok(len) => {
+                    let len = if kind == '%' { len * 2 } else { len };
+                    Answer::Many(kind, (0..len).map(|_| self.receive()).collect())
+                }
+                Err(_) => Answer::Null(kind),
+            },
+            '_' => Answer::Null(kind),
+            _ => Answer::Line(kind, rest.to_owned()),
+        }
+    }
+}
+
+/// One line: `+OK`, `:1`, `"bulk"`, `$nil`, `*[:1 "a"]`, `%[...]`.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Line(kind, line) => write!(f, "{kind}{line}"),
+            Answer::Bulk('$', bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
+            Answer::Bulk(kind, bytes) => write!(f, "{kind}\"{}\"", bytes.escape_ascii()),
+            Answer::Null(kind) => write!(f, "{kind}nil"),
+            Answer::Many(kind, answers) => {
+                write!(f, "{kind}[")?;
+                for (index, answer) in answers.iter().enumerate() {
+                    write!(f, "{}{answer}", if index > 0 { " " } else { "" })?;
+                }
+                write!(f, "]")
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! FT.CREATE, FT.ALTER, FT.DROPINDEX, FT._LIST.
+
+use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
+
+use crate::commands::bytes;
+use crate::error::Error;
+use crate::events::DATABASE;
+use crate::schema::parse;
+use crate::{registry, scan};
+
+/// FT.CREATE.
+pub const CREATE: Command = Command {
+    name: "FT.CREATE",
+    summary: "Creates an index with the given spec",
+    complexity: "O(K) at creation where K is the number of fields, O(N) if scanning the keyspace is triggered",
+    arity: Arity::AtLeast(4),
+    flags: &[Flag::Write, Flag::DenyOom],
+    categories: &["search"],
+    handler: create,
+    ..Command::DEFAULT
+};
+
+/// FT.ALTER.
+pub const ALTER: Command = Command {
+    name: "FT.ALTER",
+    summary: "Adds a new field to the index",
+    complexity: "O(N) where N is the number of keys in the keyspace",
+    arity: Arity::AtLeast(5),
+    flags: &[Flag::Write, Flag::DenyOom],
+    categories: &["search"],
+    handler: alter,
+    ..Command::DEFAULT
+};
+
+/// FT.DROPINDEX.
+pub const DROPINDEX: Command = Command {
+    name: "FT.DROPINDEX",
+    since: "2.0.0",
+    summary: "Deletes the index",
+    complexity: "O(1), or O(N) if documents are deleted, where N is the number of keys in the index",
+    arity: Arity::Between(2, 3),
+    flags: &[Flag::Write],
+    categories: &["search", "dangerous"],
+    handler: drop_index,
+    ..Command::DEFAULT
+};
+
+/// FT._LIST.
+pub const LIST: Command = Command {
+    name: "FT._LIST",
+    since: "2.0.0",
+    summary: "Returns a list of all existing indexes",
+    arity: Arity::Exactly(1),
+    flags: &[Flag::ReadOnly],
+    categories: &["search", "admin"],
+    handler: list,
+    ..Command::DEFAULT
+};
+
+fn create(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    if ctx.db() != DATABASE {
+        return Err(Error::Text("Cannot create index on db != 0").into());
+    }
+    let args = bytes(args);
+    let (name, rest) = args.split_first().expect("the arity says so");
+    if registry::with(|all| all.get(name).is_some()) {
+        return Err(Error::Text("Index already exists").into());
+    }
+    let schema = parse::create(name, rest)?;
+    let schema = registry::with(|all| all.create(schema))?;
+    if !schema.skip_initial_scan {
+        scan::scan(ctx, &schema)?;
+    }
+    ctx.replicate_verbatim()?;
+    Ok(Reply::Ok)
+}
+
+fn alter(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let args = bytes(args);
+    let (name, rest) = args.split_first().expect("the arity says so");
+    let altered = registry::with(|all| {
+        let entry = all.get(name).ok_or(Error::Text("Unknown index name"))?;
+        let altered = parse::alter(entry.index.schema(), rest)?;
+        let schema = std::sync::Arc::new(altered.schema);
+        entry.index.alter(std::sync::Arc::clone(&schema));
+        Ok::<_, Error>((schema, altered.skip_initial_scan))
+    });
+    let (schema, skip_scan) = altered?;
+    if !skip_scan {
+        scan::scan(ctx, &schema)?;
+    }
+    ctx.replicate_verbatim()?;
+    Ok(Reply::Ok)
+}
+
+fn drop_index(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let args = bytes(args);
+    let delete_documents = match args.get(1) {
+        None => false,
+        Some(option) if option.eq_ignore_ascii_case(b"DD") => true,
+        Some(option) => return Err(Error::UnknownArgument(crate::args::lossy(option)).into()),
+    };
+    let entry = registry::with(|all| all.take(args[0]));
+    let entry = entry.ok_or(Error::Text("Unknown Index name"))?;
+    if delete_documents {
+        if ctx.db() != DATABASE {
+            ctx.select_db(DATABASE)?;
+        }
+        let keys: Vec<Vec<u8>> = entry.index.keys().map(<[u8]>::to_vec).collect();
+        for key in keys {
+            ctx.open_write(&key)?.delete()?;
+            registry::with(|all| all.forget(&key));
+        }
+    }
+    ctx.replicate_verbatim()?;
+    Ok(Reply::Ok)
+}
+
+fn list(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> CommandResult {
+    let names = registry::with(|all| all.names());
+    let writer = ctx.reply();
+    writer.set(names.len());
+    for name in names {
+        writer.bulk(&name);
+    }
+    Ok(Reply::Written)
+}

@@ -1,0 +1,102 @@
+//! FT.DEL, FT.GET, FT.MGET: single documents by key, from the time before indexes followed keys by themselves.
+
+use mortise_module::{
+    Access, Arg, Arity, Command, CommandResult, Context, Flag, KeySpec, Reply, Writer,
+};
+
+use crate::commands::bytes;
+use crate::error::Error;
+use crate::registry;
+
+/// FT.DEL.
+pub const DEL: Command = Command {
+    name: "FT.DEL",
+    summary: "Deletes a document from the index and from the keyspace",
+    arity: Arity::Between(3, 4),
+    flags: &[Flag::Write],
+    categories: &["search"],
+    keys: &[KeySpec::at(2, Access::Remove)],
+    handler: del,
+    ..Command::DEFAULT
+};
+
+/// FT.GET.
+pub const GET: Command = Command {
+    name: "FT.GET",
+    summary: "Returns the fields of a document of the index",
+    arity: Arity::Exactly(3),
+    flags: &[Flag::ReadOnly],
+    categories: &["search"],
+    keys: &[KeySpec::at(2, Access::Read)],
+    handler: get,
+    ..Command::DEFAULT
+};
+
+/// FT.MGET.
+pub const MGET: Command = Command {
+    name: "FT.MGET",
+    summary: "Returns the fields of documents of the index",
+    complexity: "O(N) where N is the number of keys",
+    arity: Arity::AtLeast(3),
+    flags: &[Flag::ReadOnly],
+    categories: &["search"],
+    keys: &[KeySpec::range(2, -1, 1, Access::Read)],
+    handler: mget,
+    ..Command::DEFAULT
+};
+
+/// Whether the index has a document of this key.
+fn has(index: &[u8], key: &[u8]) -> Result<bool, Error> {
+    registry::with(|all| {
+        let entry = all.get(index).ok_or(Error::Text("Unknown Index name"))?;
+        entry.index.expire(registry::now_ms());
+        Ok(entry.index.contains(key))
+    })
+}
+
+fn del(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let args = bytes(args);
+    let (index, key) = (args[0], args[1]);
+    let existed = has(index, key)?;
+    if existed {
+        ctx.open_write(key)?.delete()?;
+        registry::with(|all| all.forget(key));
+    }
+    ctx.replicate_verbatim()?;
+    Ok(Reply::Int(existed.into()))
+}
+
+fn get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let args = bytes(args);
+    write(ctx, ctx.reply(), args[0], args[1])?;
+    Ok(Reply::Written)
+}
+
+fn mget(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let args = bytes(args);
+    // An unknown index is an error before anything is written.
+    has(args[0], b"")?;
+    let writer = ctx.reply();
+    writer.array(args.len() - 1);
+    for key in &args[1..] {
+        write(ctx, writer, args[0], key)?;
+    }
+    Ok(Reply::Written)
+}
+
+/// The fields of a document as a flat list, or null.
+fn write(ctx: &Context<'_>, writer: Writer<'_>, index: &[u8], key: &[u8]) -> Result<(), Error> {
+    let mut fields: Vec<Vec<u8>> = Vec::new();
+    let read = has(index, key)?
+        && ctx
+            .open_read(key)
+            .hash_each(|field, value| fields.extend([field.to_vec(), value.to_vec()]))
+            .is_ok();
+    if !read || fields.is_empty() {
+        writer.null_array();
+        return Ok(());
+    }
+    writer.array(fields.len());
+    fields.iter().for_each(|text| writer.bulk(text));
+    Ok(())
+}

@@ -1,0 +1,359 @@
+//! How are the options of FT.SEARCH read?
+
+use crate::args::{Args, lossy, parse_integer, parse_number};
+use crate::error::{ArgumentError, Error};
+use crate::query::ast::Range;
+use crate::query::parser::Parameters;
+use crate::score::Scorer;
+
+/// Results that one reply may hold, and results that may be skipped.
+pub const RESULTS_MAX: u64 = 1_000_000;
+/// The newest grammar.
+const DIALECT_MAX: i64 = 4;
+/// The grammar of clients that do not say.
+const DIALECT_DEFAULT: u32 = 1;
+
+/// What stands behind the query.
+#[derive(Debug)]
+pub struct Options<'a> {
+    /// Only keys are wanted.
+    pub no_content: bool,
+    /// Words are not stemmed.
+    pub verbatim: bool,
+    /// Stop words count as words.
+    pub no_stop_words: bool,
+    /// Scores are wanted.
+    pub with_scores: bool,
+    /// Payloads are wanted; there are none.
+    pub with_payloads: bool,
+    /// The values that decide the order are wanted.
+    pub with_sort_keys: bool,
+    /// Which fields are wanted, and under which names; all if not given.
+    pub fields: Option<Vec<Returned<'a>>>,
+    /// Only these keys.
+    pub in_keys: Option<&'a [&'a [u8]]>,
+    /// Words count in these fields only.
+    pub in_fields: Option<&'a [&'a [u8]]>,
+    /// How many other words may stand between the query's.
+    pub slop: Option<i64>,
+    /// The words must stand in the query's order.
+    pub in_order: bool,
+    /// Language of the query's words.
+    pub language: Option<&'a [u8]>,
+    /// The formula.
+    pub scorer: Scorer,
+    /// The field that decides the order, and whether the greatest comes first.
+    pub sort: Option<(&'a [u8], bool)>,
+    /// How many results to leave out.
+    pub offset: usize,
+    /// How many results to give.
+    pub limit: usize,
+    /// Values of `$name`.
+    pub parameters: Parameters,
+    /// Which grammar.
+    pub dialect: u32,
+    /// Intervals of numeric fields, in addition to the query's clauses.
+    pub filters: Vec<(&'a [u8], Range)>,
+}
+
+/// A field that the client wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Returned<'a> {
+    /// Where its value is found: a field of the schema, of the hash, or a JSON path.
+    pub path: &'a [u8],
+    /// How it is called in the reply.
+    pub name: &'a [u8],
+}
+
+/// Reads everything behind the query.
+pub fn read<'a>(items: &'a [&'a [u8]]) -> Result<Options<'a>, Error> {
+    let mut args = Args::new(items);
+    let mut options = Options {
+        no_content: false,
+        verbatim: false,
+        no_stop_words: false,
+        with_scores: false,
+        with_payloads: false,
+        with_sort_keys: false,
+        fields: None,
+        in_keys: None,
+        in_fields: None,
+        slop: None,
+        in_order: false,
+        language: None,
+        scorer: Scorer::default(),
+        sort: None,
+        offset: 0,
+        limit: 10,
+        parameters: Parameters::new(),
+        dialect: DIALECT_DEFAULT,
+        filters: Vec::new(),
+    };
+    while !args.is_empty() {
+        if !(options.flag(&mut args)? || options.valued(&mut args)? || options.listed(&mut args)?) {
+            let place = items.len() - args.len() + 1;
+            let word = lossy(args.peek().unwrap_or_default());
+            return Err(Error::UnknownArgumentAt(word, place));
+        }
+    }
+    Ok(options)
+}
+
+impl<'a> Options<'a> {
+    /// Options without a value.
+    fn flag(&mut self, args: &mut Args<'a>) -> Result<bool, Error> {
+        if args.take("NOCONTENT") {
+            self.no_content = true;
+        } else if args.take("VERBATIM") {
+            self.verbatim = true;
+        } else if args.take("NOSTOPWORDS") {
+            self.no_stop_words = true;
+        } else if args.take("WITHSCORES") {
+            self.with_scores = true;
+        } else if args.take("WITHPAYLOADS") {
+            self.with_payloads = true;
+        } else if args.take("WITHSORTKEYS") {
+            self.with_sort_keys = true;
+        } else if args.take("INORDER") {
+            self.in_order = true;
+        } else if args.take("WITHCOUNT") || args.take("WITHOUTCOUNT") {
+            // The exact count costs nothing extra here, so it is always given.
+        } else if let Some(word) = later(args) {
+            return Err(Error::Unsupported(word.to_owned()));
+        } else if args.take("ADDSCORES") {
+            return Err(Error::Text("ADDSCORES is not supported on FT.SEARCH"));
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Options with one or a few values.
+    fn valued(&mut self, args: &mut Args<'a>) -> Result<bool, Error> {
+        if args.take("LIMIT") {
+            self.limit(args)?;
+        } else if args.take("SORTBY") {
+            self.sort(args)?;
+        } else if args.take("SLOP") {
+            self.slop = Some(args.integer("SLOP")?);
+        } else if args.take("LANGUAGE") {
+            self.language = Some(args.value("LANGUAGE")?);
+        } else if args.take("SCORER") {
+            self.scorer = Scorer::find(args.value("SCORER")?)?;
+        } else if args.take("EXPANDER") {
+            expander(args.value("EXPANDER")?)?;
+        } else if args.take("PAYLOAD") {
+            // Only the HAMMING scorer would read it.
+            args.value("PAYLOAD")?;
+        } else if args.take("TIMEOUT") {
+            timeout(args)?;
+        } else if args.take("DIALECT") {
+            self.dialect = dialect(args)?;
+        } else if args.take("FORMAT") {
+            format(args)?;
+        } else if args.take("FILTER") {
+            self.filters.push(filter(args)?);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Options with a counted list.
+    fn listed(&mut self, args: &mut Args<'a>) -> Result<bool, Error> {
+        if args.take("RETURN") {
+            let list = args.list("RETURN")?;
+            self.fields = Some(returned(list)?);
+        } else if args.take("INKEYS") {
+            self.in_keys = Some(args.list("INKEYS")?);
+        } else if args.take("INFIELDS") {
+            self.in_fields = Some(args.list("INFIELDS")?);
+        } else if args.take("PARAMS") {
+            let list = args.list("PARAMS")?;
+            self.parameters(list)?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn limit(&mut self, args: &mut Args<'a>) -> Result<(), Error> {
+        let (Some(offset), Some(limit)) = (args.next_arg(), args.next_arg()) else {
+            return Err(Error::Text("LIMIT requires two arguments"));
+        };
+        let number = |text| parse_integer(text).and_then(|number| u64::try_from(number).ok());
+        let (Some(offset), Some(limit)) = (number(offset), number(limit)) else {
+            return Err(Error::Text("LIMIT needs two numeric arguments"));
+        };
+        if limit == 0 && offset != 0 {
+            return Err(Error::Text("The `offset` of the LIMIT must be 0 when `num` is 0"));
+        }
+        if limit > RESULTS_MAX {
+            return Err(Error::LimitTooLarge(RESULTS_MAX));
+        }
+        if offset > RESULTS_MAX {
+            return Err(Error::OffsetTooLarge(RESULTS_MAX));
+        }
+        self.offset = usize::try_from(offset).expect("below RESULTS_MAX");
+        self.limit = usize::try_from(limit).expect("below RESULTS_MAX");
+        Ok(())
+    }
+
+    fn sort(&mut self, args: &mut Args<'a>) -> Result<(), Error> {
+        if self.sort.is_some() {
+            return Err(Error::Text("Multiple SORTBY steps are not allowed"));
+        }
+        let field = args.next_arg().ok_or(Error::Text("Bad SORTBY arguments"))?;
+        let descending = args.take("DESC");
+        if !descending {
+            args.take("ASC");
+        }
+        if args.take("MAX") {
+            return Err(Error::Text("SORTBY MAX is not supported by FT.SEARCH"));
+        }
+        self.sort = Some((field, descending));
+        Ok(())
+    }
+
+    fn parameters(&mut self, list: &[&[u8]]) -> Result<(), Error> {
+        if !list.len().is_multiple_of(2) || list.is_empty() {
+            return Err(Error::Text("Parameters must be specified in PARAM VALUE pairs"));
+        }
+        for pair in list.chunks_exact(2) {
+            if self.parameters.insert(pair[0].to_vec(), pair[1].to_vec()).is_some() {
+                return Err(Error::DuplicateParameter(lossy(pair[0])));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Options that RediSearch has and this version refuses.
+fn later(args: &Args<'_>) -> Option<&'static str> {
+    const WORDS: [&str; 4] = ["SUMMARIZE", "HIGHLIGHT", "EXPLAINSCORE", "GEOFILTER"];
+    let arg = args.peek()?;
+    WORDS.into_iter().find(|word| arg.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// `field [AS name]...`: where each value is found and how it is called.
+fn returned<'a>(list: &'a [&'a [u8]]) -> Result<Vec<Returned<'a>>, Error> {
+    let mut args = Args::new(list);
+    let mut fields = Vec::with_capacity(list.len());
+    while let Some(path) = args.next_arg() {
+        let mut name = path;
+        if args.take("AS") {
+            name = args
+                .next_arg()
+                .ok_or(Error::Text("RETURN path AS name - must be accompanied with NAME"))?;
+            if name.eq_ignore_ascii_case(b"AS") {
+                return Err(Error::Text("Alias for RETURN cannot be `AS`"));
+            }
+        }
+        fields.push(Returned { path, name });
+    }
+    Ok(fields)
+}
+
+fn dialect(args: &mut Args<'_>) -> Result<u32, Error> {
+    let value = args.next_arg().ok_or(Error::Text("Need an argument for DIALECT"))?;
+    let dialect = parse_integer(value).filter(|dialect| (1..=DIALECT_MAX).contains(dialect));
+    let dialect = dialect.and_then(|dialect| u32::try_from(dialect).ok());
+    dialect.ok_or(Error::Text("DIALECT requires a non negative integer >=1 and <= 4"))
+}
+
+/// Read and left alone: searches here run to their end.
+fn timeout(args: &mut Args<'_>) -> Result<(), Error> {
+    let value = args.next_arg().ok_or(Error::Text("Need argument for TIMEOUT"))?;
+    parse_integer(value)
+        .filter(|ms| *ms >= 0)
+        .ok_or(Error::Text("TIMEOUT requires a non negative integer"))?;
+    Ok(())
+}
+
+fn format(args: &mut Args<'_>) -> Result<(), Error> {
+    let value = args.next_arg().ok_or(Error::Text("Need an argument for FORMAT"))?;
+    if value.eq_ignore_ascii_case(b"STRING") {
+        return Ok(());
+    }
+    if value.eq_ignore_ascii_case(b"EXPAND") {
+        return Err(Error::Unsupported("FORMAT EXPAND".to_owned()));
+    }
+    Err(Error::InvalidFormat(lossy(value)))
+}
+
+/// Stemming is the only expansion that exists yet; the names are those of RediSearch.
+fn expander(name: &[u8]) -> Result<(), Error> {
+    const NAMES: [&str; 2] = ["SBSTEM", "DEFAULT"];
+    match NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) {
+        true => Ok(()),
+        false => Err(Error::Unsupported(format!("EXPANDER {}", lossy(name)))),
+    }
+}
+
+/// `field min max`, each bound with `(` in front if it is outside itself.
+fn filter<'a>(args: &mut Args<'a>) -> Result<(&'a [u8], Range), Error> {
+    if args.len() < 3 {
+        return Err(Error::Text("FILTER requires 3 arguments"));
+    }
+    let field = args.value("FILTER")?;
+    let mut bound = |which: &str| {
+        let text = args.value("FILTER")?;
+        let (digits, exclusive) = match text.strip_prefix(b"(") {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        let number = parse_number(digits)
+            .ok_or_else(|| Error::BadArgument(format!("{which} range"), ArgumentError::Parse))?;
+        Ok::<_, Error>((number, exclusive))
+    };
+    let (min, min_exclusive) = bound("lower")?;
+    let (max, max_exclusive) = bound("upper")?;
+    Ok((field, Range { min, max, min_exclusive, max_exclusive }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(line: &str) -> String {
+        let words: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
+        read(&words).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn options_are_read_in_any_order() {
+        let line = "NOCONTENT LIMIT 5 20 SORTBY n DESC RETURN 4 a AS b c INKEYS 1 k PARAMS 2 x 1 DIALECT 2 \
+                    FILTER n (1 inf SLOP 2 WITHSCORES SCORER TFIDF";
+        let words: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
+        let options = read(&words).unwrap();
+        assert_eq!((options.offset, options.limit, options.dialect), (5, 20, 2));
+        assert_eq!(options.sort, Some((&b"n"[..], true)));
+        assert_eq!(
+            options.fields,
+            Some(vec![Returned { path: b"a", name: b"b" }, Returned { path: b"c", name: b"c" }])
+        );
+        assert!(options.filters[0].1.min_exclusive && options.filters[0].1.max == f64::INFINITY);
+        assert_eq!(options.scorer, Scorer::TfIdf);
+    }
+
+    #[test]
+    fn errors_are_those_of_redisearch() {
+        let cases = [
+            ("LIMIT 5", "LIMIT requires two arguments"),
+            ("LIMIT a b", "LIMIT needs two numeric arguments"),
+            ("LIMIT 5 0", "The `offset` of the LIMIT must be 0 when `num` is 0"),
+            ("LIMIT 0 1000001", "LIMIT exceeds maximum of 1000000"),
+            ("PARAMS 1 a", "Parameters must be specified in PARAM VALUE pairs"),
+            ("PARAMS 4 a 1 a 2", "Duplicate parameter `a`"),
+            ("DIALECT 9", "DIALECT requires a non negative integer >=1 and <= 4"),
+            ("RETURN 2 a", "Bad arguments for RETURN: Expected an argument, but none provided"),
+            ("RETURN 2 a AS", "RETURN path AS name - must be accompanied with NAME"),
+            ("SORTBY a SORTBY b", "Multiple SORTBY steps are not allowed"),
+            ("NOCONTENT FOO", "Unknown argument `FOO` at position 2 for <main>"),
+            ("SUMMARIZE", "SUMMARIZE is not supported yet"),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(error(line), expected);
+        }
+    }
+}

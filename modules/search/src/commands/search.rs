@@ -1,0 +1,406 @@
+//! FT.SEARCH.
+
+use std::sync::Arc;
+
+use mortise_module::{
+    Arg, Argument, Arity, CallFlags, Command, CommandResult, Context, Flag, Reply, Writer,
+};
+use serde_json::value::RawValue;
+
+use crate::args::{lossy, parse_number};
+use crate::commands::bytes;
+use crate::commands::options::{self, Options};
+use crate::error::Error;
+use crate::index::Index;
+use crate::index::search::{Found, Hit, Order, Request, SortValue};
+use crate::query::ast::{Kind, Node};
+use crate::query::parser::{Context as ParseContext, parse};
+use crate::query::plan::{Options as PlanOptions, Plan, plan};
+use crate::registry;
+use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema, Source};
+use crate::tokenize::{Language, StopWords, lower_bytes};
+
+/// FT.SEARCH.
+pub const SEARCH: Command = Command {
+    name: "FT.SEARCH",
+    summary: "Searches the index with a textual query, returning either documents or just ids",
+    complexity: "O(N)",
+    arity: Arity::AtLeast(3),
+    flags: &[Flag::ReadOnly],
+    categories: &["search"],
+    handler: search,
+    ..Command::DEFAULT
+};
+
+/// First dialect in which a JSON path answers all of its matches.
+const DIALECT_MULTI_VALUE: u32 = 3;
+
+fn search(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let args = bytes(args);
+    let options = options::read(&args[2..])?;
+    let (schema, mut found, sorting) = registry::with(|all| {
+        let entry = all.get(args[0]).ok_or_else(|| Error::NoSuchIndex(lossy(args[0])))?;
+        entry.uses += 1;
+        entry.index.before_search(registry::now_ms());
+        let (found, sorting) = run(&entry.index, args[1], &options)?;
+        Ok::<_, Error>((Arc::clone(entry.index.schema()), found, sorting))
+    })?;
+    if let Sorting::Loaded { path, normalized } = &sorting {
+        sort_by_loaded(ctx, &schema, &mut found, path, *normalized, &options);
+    }
+    reply(ctx, &schema, &found, &options);
+    Ok(Reply::Written)
+}
+
+/// Who puts the results in order.
+enum Sorting {
+    /// The index.
+    Index,
+    /// This command, by a value that has to be read from the keys.
+    Loaded { path: Box<[u8]>, normalized: bool },
+}
+
+fn run(index: &Index, query: &[u8], options: &Options<'_>) -> Result<(Found, Sorting), Error> {
+    let schema = index.schema();
+    let plan = prepare(schema, query, options)?;
+    let (order, sorting) = order(schema, options)?;
+    let (offset, limit) = match sorting {
+        Sorting::Index => (options.offset, options.limit),
+        Sorting::Loaded { .. } if options.limit == 0 => (0, 0),
+        Sorting::Loaded { .. } => (0, usize::MAX),
+    };
+    let found = index.search(&Request {
+        plan: &plan,
+        scorer: options.scorer,
+        with_scores: options.with_scores,
+        order,
+        offset,
+        limit,
+        keys: options.in_keys,
+    });
+    Ok((found, sorting))
+}
+
+fn prepare(schema: &Schema, query: &[u8], options: &Options<'_>) -> Result<Plan, Error> {
+    let no_stop_words = StopWords::none();
+    let stop_words = if options.no_stop_words { &no_stop_words } else { &schema.stop_words };
+    let context = ParseContext {
+        schema,
+        stop_words,
+        parameters: &options.parameters,
+        dialect: options.dialect,
+    };
+    let mut node = parse(query, context)?;
+    for (name, range) in &options.filters {
+        node = filtered(node, schema, name, *range, options.dialect)?;
+    }
+    let language = match options.language {
+        None => schema.language,
+        Some(name) => Language::find(name).ok_or(Error::Text("No such language"))?,
+    };
+    let plan_options = PlanOptions {
+        verbatim: options.verbatim,
+        language,
+        fields: options.in_fields.map_or(ALL_FIELDS, |names| text_fields(schema, names)),
+        slop: options.slop,
+        in_order: options.in_order,
+    };
+    plan(&node, schema, &plan_options)
+}
+
+/// `node` and an interval of a numeric field.
+fn filtered(
+    node: Node,
+    schema: &Schema,
+    name: &[u8],
+    range: crate::query::ast::Range,
+    dialect: u32,
+) -> Result<Node, Error> {
+    let kind = match schema.field(name) {
+        Some((field, found)) if found.kind == FieldKind::Numeric => Kind::Range { field, range },
+        _ if dialect < 2 => Kind::Nothing,
+        Some(_) => return Err(Error::InvalidFilter("Field is not a numeric field", lossy(name))),
+        None => return Err(Error::InvalidFilter("Unknown Field", lossy(name))),
+    };
+    let children = vec![Node::new(kind), node];
+    Ok(Node::new(Kind::And { children, exact: false }))
+}
+
+fn text_fields(schema: &Schema, names: &[&[u8]]) -> FieldMask {
+    let masks = names.iter().map(|name| match schema.field(name) {
+        Some((_, crate::schema::Field { kind: FieldKind::Text { id, .. }, .. })) => 1 << id,
+        _ => 0,
+    });
+    masks.fold(0, |all, mask: FieldMask| all | mask)
+}
+
+fn order(schema: &Schema, options: &Options<'_>) -> Result<(Order, Sorting), Error> {
+    let Some((name, descending)) = options.sort else { return Ok((Order::Score, Sorting::Index)) };
+    let name = name.strip_prefix(b"@").unwrap_or(name);
+    let Some((_, field)) = schema.field(name) else {
+        return Err(Error::NoSuchProperty(lossy(name)));
+    };
+    Ok(match field.column {
+        Some(number) => (Order::Column { number, descending }, Sorting::Index),
+        None => {
+            let normalized = !matches!(field.kind, FieldKind::Tag { case_sensitive: true, .. });
+            (Order::Age, Sorting::Loaded { path: field.path.clone(), normalized })
+        }
+    })
+}
+
+/// Sorts by a field that has no column. Every match is read, so this is slow; SORTABLE is the remedy.
+fn sort_by_loaded(
+    ctx: &mut Context<'_>,
+    schema: &Schema,
+    found: &mut Found,
+    path: &[u8],
+    normalized: bool,
+    options: &Options<'_>,
+) {
+    let descending = options.sort.is_some_and(|(_, descending)| descending);
+    for hit in &mut found.hits {
+        let value = load_one(ctx, schema, &hit.key, path, options.dialect);
+        hit.sort_value = match value {
+            None => SortValue::Absent,
+            Some(text) if normalized => SortValue::Text(lower_bytes(&text)),
+            Some(text) => SortValue::Text(text),
+        };
+    }
+    found.hits.sort_by(|a, b| a.sort_value.order(a.number, &b.sort_value, b.number, descending));
+    found.hits.truncate(options.offset.saturating_add(options.limit));
+    found.hits.drain(..options.offset.min(found.hits.len()));
+}
+
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The fields of a result; none if the key is gone.
+fn load(
+    ctx: &mut Context<'_>,
+    schema: &Schema,
+    hit: &Hit,
+    options: &Options<'_>,
+) -> Option<Fields> {
+    match (&options.fields, schema.source) {
+        (Some(fields), _) => {
+            if !ctx.open_read(&*hit.key).exists() {
+                return None;
+            }
+            let mut loaded = Vec::with_capacity(fields.len());
+            for wanted in fields {
+                let path = schema.field(wanted.path).map_or(wanted.path, |(_, field)| &field.path);
+                if let Some(value) = load_one(ctx, schema, &hit.key, path, options.dialect) {
+                    loaded.push((wanted.name.to_vec(), value));
+                }
+            }
+            Some(loaded)
+        }
+        (None, Source::Hash) => {
+            let open = ctx.open_read(&*hit.key);
+            if !open.exists() {
+                return None;
+            }
+            let mut loaded: Fields = Vec::new();
+            open.hash_each(|field, value| loaded.push((field.to_vec(), value.to_vec()))).ok()?;
+            // As in RediSearch, the field that decided the order comes first.
+            if let Some((name, _)) = options.sort
+                && let Some(at) = loaded.iter().position(|(field, _)| field == name)
+            {
+                loaded[..=at].rotate_right(1);
+            }
+            Some(loaded)
+        }
+        (None, Source::Json) => {
+            let mut loaded: Fields = Vec::new();
+            let path: &[u8] = if options.dialect < DIALECT_MULTI_VALUE { b"." } else { b"$" };
+            let document = json_get(ctx, &hit.key, path)?;
+            if let Some((name, _)) = options.sort
+                && let Some((_, field)) = schema.field(name)
+                && let Some(value) = load_one(ctx, schema, &hit.key, &field.path, options.dialect)
+            {
+                loaded.push((name.to_vec(), value));
+            }
+            loaded.push((b"$".to_vec(), document));
+            Some(loaded)
+        }
+    }
+}
+
+/// One value of a key, by hash field or JSON path.
+fn load_one(
+    ctx: &mut Context<'_>,
+    schema: &Schema,
+    key: &[u8],
+    path: &[u8],
+    dialect: u32,
+) -> Option<Vec<u8>> {
+    match schema.source {
+        Source::Hash => {
+            let value = ctx.open_read(key).hash_get(path).ok().flatten()?;
+            Some(value.as_bytes().to_vec())
+        }
+        Source::Json => {
+            let text = json_get(ctx, key, path)?;
+            if dialect >= DIALECT_MULTI_VALUE {
+                return (text != b"[]").then_some(text);
+            }
+            if path.starts_with(b"$") { first_match(&text) } else { plain(&text) }
+        }
+    }
+}
+
+fn json_get(ctx: &mut Context<'_>, key: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+    let args: [&dyn Argument; 2] = [&key, &path];
+    let reply = ctx.call("JSON.GET", &args, CallFlags::NONE).ok()?;
+    Some(reply.value().as_bytes()?.to_vec())
+}
+
+/// The first of a path's matches.
+fn first_match(matches: &[u8]) -> Option<Vec<u8>> {
+    let matches: Vec<&RawValue> = serde_json::from_slice(matches).ok()?;
+    plain(matches.first()?.get().as_bytes())
+}
+
+/// A JSON value as a client reads it: strings without quotes, anything else as JSON.
+fn plain(json: &[u8]) -> Option<Vec<u8>> {
+    match json.first()? {
+        b'"' => serde_json::from_slice::<String>(json).ok().map(String::into_bytes),
+        _ => Some(json.to_vec()),
+    }
+}
+
+fn reply(ctx: &mut Context<'_>, schema: &Schema, found: &Found, options: &Options<'_>) {
+    let content = !options.no_content && options.fields.as_ref().is_none_or(|f| !f.is_empty());
+    let mut loaded: Vec<Option<Fields>> = Vec::new();
+    if content {
+        loaded = found.hits.iter().map(|hit| load(ctx, schema, hit, options)).collect();
+    }
+    let loaded = content.then_some(&*loaded);
+    match ctx.is_resp3() {
+        true => reply_map(ctx.reply(), found, loaded, options),
+        false => reply_list(ctx.reply(), found, loaded, options),
+    }
+}
+
+/// RESP2: the total, then per result the key and what was asked for, all in one list.
+fn reply_list(
+    writer: Writer<'_>,
+    found: &Found,
+    loaded: Option<&[Option<Fields>]>,
+    options: &Options<'_>,
+) {
+    let extras =
+        [options.with_scores, options.with_payloads, options.with_sort_keys, loaded.is_some()];
+    let per_hit = 1 + extras.into_iter().filter(|extra| *extra).count();
+    writer.array(1 + found.hits.len() * per_hit);
+    writer.int(i64::try_from(found.total).unwrap_or(i64::MAX));
+    for (at, hit) in found.hits.iter().enumerate() {
+        writer.bulk(&hit.key);
+        if options.with_scores {
+            writer.double(hit.score);
+        }
+        if options.with_payloads {
+            writer.null();
+        }
+        if options.with_sort_keys {
+            sort_key(writer, &hit.sort_value);
+        }
+        match loaded.map(|loaded| &loaded[at]) {
+            None => {}
+            Some(None) => writer.null_array(),
+            Some(Some(fields)) => {
+                writer.array(fields.len() * 2);
+                for (name, value) in fields {
+                    writer.bulk(name);
+                    writer.bulk(value);
+                }
+            }
+        }
+    }
+}
+
+/// RESP3: maps.
+fn reply_map(
+    writer: Writer<'_>,
+    found: &Found,
+    loaded: Option<&[Option<Fields>]>,
+    options: &Options<'_>,
+) {
+    writer.map(5);
+    writer.simple("attributes");
+    writer.array(0);
+    writer.simple("format");
+    writer.simple("STRING");
+    writer.simple("results");
+    writer.array(found.hits.len());
+    for (at, hit) in found.hits.iter().enumerate() {
+        writer.begin_map();
+        writer.simple("id");
+        writer.bulk(&hit.key);
+        if options.with_scores {
+            writer.simple("score");
+            writer.double(hit.score);
+        }
+        if options.with_payloads {
+            writer.simple("payload");
+            writer.null();
+        }
+        if options.with_sort_keys {
+            writer.simple("sortkey");
+            sort_key(writer, &hit.sort_value);
+        }
+        match loaded.map(|loaded| &loaded[at]) {
+            None => {}
+            Some(None) => {
+                writer.simple("extra_attributes");
+                writer.null();
+            }
+            Some(Some(fields)) => {
+                writer.simple("extra_attributes");
+                writer.map(fields.len());
+                for (name, value) in fields {
+                    writer.bulk(name);
+                    writer.bulk(value);
+                }
+            }
+        }
+        writer.simple("values");
+        writer.array(0);
+        writer.end();
+    }
+    writer.simple("total_results");
+    writer.int(i64::try_from(found.total).unwrap_or(i64::MAX));
+    writer.simple("warning");
+    writer.array(usize::from(found.cut));
+    if found.cut {
+        writer.simple("Max prefix expansions limit was reached");
+    }
+}
+
+/// The value that decided the order: `#` and a number, or `$` and a text.
+fn sort_key(writer: Writer<'_>, value: &SortValue) {
+    match value {
+        SortValue::Absent => writer.null(),
+        SortValue::Number(number) => writer.bulk(format!("#{number}")),
+        SortValue::Text(text) => {
+            // A number that was loaded as text stays a number.
+            match parse_number(text) {
+                Some(_) => writer.bulk([b"#", text.as_slice()].concat()),
+                None => writer.bulk([b"$", text.as_slice()].concat()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_matches_are_shown_as_clients_expect() {
+        assert_eq!(first_match(br#"["a\"b","c"]"#), Some(b"a\"b".to_vec()));
+        assert_eq!(first_match(b"[1.50]"), Some(b"1.50".to_vec()));
+        assert_eq!(first_match(br#"[{"a":[1, 2]}]"#), Some(br#"{"a":[1, 2]}"#.to_vec()));
+        assert_eq!(first_match(b"[]"), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! What happens to an index when something happens to a key?
+//!
+//! The server tells of every change inside the command that made it, so the next FT.SEARCH sees it. While no index
+//! exists, an event costs one atomic read.
+
+use mortise_module::{
+    Context, KeyspaceEvent, KeyspaceSubscription, NotifyClass, Phase, ServerEvent, ServerEventKind,
+    ServerSubscription,
+};
+
+use crate::schema::Source;
+use crate::{registry, scan, source};
+
+/// The one database whose keys can be indexed.
+pub const DATABASE: i32 = 0;
+
+/// What the module hears of keys.
+pub const KEYS: KeyspaceSubscription = KeyspaceSubscription {
+    classes: NotifyClass::GENERIC
+        .and(NotifyClass::HASH)
+        .and(NotifyClass::MODULE)
+        .and(NotifyClass::EXPIRED)
+        .and(NotifyClass::EVICTED)
+        .and(NotifyClass::LOADED)
+        // These overwrite keys of any type: SET, SUNIONSTORE, ZRANGESTORE, SORT ... STORE.
+        .and(NotifyClass::STRING)
+        .and(NotifyClass::SET)
+        .and(NotifyClass::ZSET)
+        .and(NotifyClass::LIST),
+    handler: on_key,
+};
+
+/// What the module hears of the server.
+pub const SERVER: [ServerSubscription; 2] = [
+    ServerSubscription { event: ServerEventKind::FlushDb, handler: on_flush },
+    ServerSubscription { event: ServerEventKind::SwapDb, handler: on_swap },
+];
+
+fn on_key(ctx: &mut Context<'_>, event: &KeyspaceEvent<'_>) {
+    if registry::is_empty() || ctx.db() != DATABASE {
+        return;
+    }
+    let key = event.key.as_bytes();
+    if event.class.intersects(NotifyClass::HASH) {
+        source::refresh(ctx, key, Some(Source::Hash));
+    } else if event.class.intersects(NotifyClass::MODULE) {
+        if event.name.starts_with("json.") {
+            source::refresh(ctx, key, Some(Source::Json));
+        }
+    } else if event.class.intersects(NotifyClass::GENERIC.and(NotifyClass::LOADED)) {
+        on_generic(ctx, event.name, key);
+    } else {
+        registry::with(|all| all.forget(key));
+    }
+}
+
+fn on_generic(ctx: &mut Context<'_>, name: &str, key: &[u8]) {
+    match name {
+        "del" | "rename_from" | "move_from" => registry::with(|all| all.forget(key)),
+        "expire" | "persist" => {
+            let Some(at_ms) = source::expires_at_ms(ctx, key) else { return };
+            registry::with(|all| {
+                for entry in all.iter_mut() {
+                    entry.index.set_expiry(key, at_ms);
+                }
+            });
+        }
+        "rename_to" | "restore" | "copy_to" | "move_to" | "loaded" => {
+            source::refresh(ctx, key, None);
+        }
+        _ => {}
+    }
+}
+
+fn on_flush(_ctx: &mut Context<'_>, event: &ServerEvent<'_>) {
+    if let ServerEvent::FlushDb { phase: Phase::End, db: None | Some(DATABASE) } = event {
+        registry::with(|all| all.clear());
+    }
+}
+
+fn on_swap(ctx: &mut Context<'_>, event: &ServerEvent<'_>) {
+    if let ServerEvent::SwapDb { first, second } = event
+        && (*first == DATABASE || *second == DATABASE)
+        && !registry::is_empty()
+    {
+        scan::rebuild_all(ctx);
+    }
+}

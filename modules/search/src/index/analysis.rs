@@ -1,0 +1,367 @@
+//! What does a document contribute to the index?
+//!
+//! Field values, as they come from a hash or a JSON document, become words with positions, tags, and column values.
+//! Positions run on through all TEXT fields of a document in the order of the schema, and count only what is kept;
+//! values of one JSON array stand [`ARRAY_GAP`] apart. A value that does not fit its field's type refuses the whole
+//! document, as in RediSearch.
+
+use std::borrow::Cow;
+
+use crate::args::parse_number;
+use crate::columns::Value;
+use crate::query::plan::{MISSING_FIELD, missing_term, tag_term};
+use crate::schema::{Field, FieldKind, Schema, occurrence_weight};
+use crate::tokenize::{Language, STEM_BYTES_MIN, StopWords, lower_bytes, words};
+
+/// Positions between two values of an array.
+pub const ARRAY_GAP: u32 = 100;
+/// Last position in a document; words behind it are not indexed. Leaves the bits of the field's number free.
+pub const POSITION_MAX: u32 = (1 << 24) - 1;
+/// Longest tag, in bytes; longer ones are cut, as in RediSearch.
+pub const TAG_BYTES_MAX: usize = 4096;
+
+/// The value of one field as its source has it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldValue<'a> {
+    /// There is none, or JSON null.
+    Missing,
+    /// The value of a hash field.
+    Bytes(Cow<'a, [u8]>),
+    /// One JSON string.
+    Text(Cow<'a, [u8]>),
+    /// One JSON boolean; only TAG fields take it.
+    Boolean(bool),
+    /// One JSON number.
+    Number(f64),
+    /// The elements of a JSON array, or the matches of a path with several.
+    Array(Vec<FieldValue<'a>>),
+    /// Something that no field takes: a JSON object.
+    Object,
+}
+
+/// Why a document is not indexed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The field.
+    pub field: Box<[u8]>,
+    /// What is wrong with its value.
+    pub reason: String,
+}
+
+/// One word of a document.
+#[derive(Debug, Clone, Copy)]
+pub struct Token {
+    /// Where the word lies in [`Analysis::text`].
+    pub start: u32,
+    /// See `start`.
+    pub end: u32,
+    /// Its position.
+    pub position: u32,
+    /// Number of its TEXT field.
+    pub field: u8,
+    /// Its stem is indexed with it.
+    pub stemmed: bool,
+}
+
+/// What a document contributes. Kept and reused: its buffers are the only allocations of the common case.
+#[derive(Debug, Default)]
+pub struct Analysis {
+    /// The words, one behind the other.
+    pub text: String,
+    /// Where each begins, and where it stood.
+    pub tokens: Vec<Token>,
+    /// Terms of the tag dictionary.
+    pub tags: Vec<Vec<u8>>,
+    /// Values, by column.
+    pub values: Vec<Value>,
+    /// Words, each counted as often as its field weighs.
+    pub length: u32,
+    /// Language of the words.
+    pub language: Language,
+    /// The document's own score.
+    pub score: f32,
+    position: u32,
+}
+
+impl Analysis {
+    /// Takes in a document whose fields have these values, in the order of the schema.
+    pub fn read(&mut self, schema: &Schema, values: &[FieldValue<'_>]) -> Result<(), Refusal> {
+        self.text.clear();
+        self.tokens.clear();
+        self.tags.clear();
+        self.values.clear();
+        self.length = 0;
+        self.position = 0;
+        for (number, (field, value)) in schema.fields.iter().zip(values).enumerate() {
+            let number = u16::try_from(number).expect("FIELDS_MAX fits");
+            debug_assert!(number != MISSING_FIELD);
+            self.field(schema, number, field, value)
+                .map_err(|reason| Refusal { field: field.name.clone(), reason })?;
+        }
+        self.tags.sort_unstable();
+        self.tags.dedup();
+        Ok(())
+    }
+
+    fn field(
+        &mut self,
+        schema: &Schema,
+        number: u16,
+        field: &Field,
+        value: &FieldValue<'_>,
+    ) -> Result<(), String> {
+        let missing = matches!(value, FieldValue::Missing);
+        if missing && field.index_missing {
+            self.tags.push(missing_term(number).bytes);
+        }
+        match &field.kind {
+            FieldKind::Text { id, weight, no_stem, .. } => {
+                let times = occurrence_weight(*weight);
+                let mut first = true;
+                each_text(value, Takes::Text, &mut |text| {
+                    if field.is_searchable() {
+                        if !std::mem::take(&mut first) {
+                            self.position = self.position.saturating_add(ARRAY_GAP);
+                        }
+                        self.words(text, *id, times, !no_stem, &schema.stop_words);
+                        if text.is_empty() && field.index_empty {
+                            self.empty_word(*id, times);
+                        }
+                    }
+                })?;
+            }
+            FieldKind::Tag { separator, case_sensitive, .. } => {
+                each_text(value, Takes::Tags, &mut |text| {
+                    if field.is_searchable() {
+                        self.split_tags(
+                            number,
+                            text,
+                            *separator,
+                            *case_sensitive,
+                            field.index_empty,
+                        );
+                    }
+                })?;
+            }
+            FieldKind::Numeric => {}
+        }
+        if field.column.is_some() {
+            self.values.push(column_value(field, value)?);
+        }
+        Ok(())
+    }
+
+    fn words(&mut self, text: &[u8], field: u8, times: u32, stem: bool, stop_words: &StopWords) {
+        words(text, stop_words, |word| {
+            if self.position >= POSITION_MAX {
+                return;
+            }
+            self.position += 1;
+            self.length = self.length.saturating_add(times);
+            let start = u32::try_from(self.text.len()).expect("a value has at most 512 MiB");
+            self.text.push_str(word);
+            let end = u32::try_from(self.text.len()).expect("as above");
+            let stemmed = stem && word.len() >= STEM_BYTES_MIN;
+            self.tokens.push(Token { start, end, position: self.position, field, stemmed });
+        });
+    }
+
+    fn empty_word(&mut self, field: u8, times: u32) {
+        self.position += 1;
+        self.length = self.length.saturating_add(times);
+        let at = u32::try_from(self.text.len()).expect("a value has at most 512 MiB");
+        self.tokens.push(Token {
+            start: at,
+            end: at,
+            position: self.position,
+            field,
+            stemmed: false,
+        });
+    }
+
+    fn split_tags(
+        &mut self,
+        field: u16,
+        text: &[u8],
+        separator: Option<u8>,
+        case_sensitive: bool,
+        index_empty: bool,
+    ) {
+        let mut push = |raw: &[u8]| {
+            let raw = raw.trim_ascii();
+            if raw.is_empty() && !index_empty {
+                return;
+            }
+            let raw = &raw[..raw.len().min(TAG_BYTES_MAX)];
+            let value =
+                if case_sensitive { Cow::Borrowed(raw) } else { Cow::Owned(lower_bytes(raw)) };
+            self.tags.push(tag_term(field, &value).bytes);
+        };
+        match separator {
+            Some(separator) => text.split(|byte| *byte == separator).for_each(&mut push),
+            None => push(text),
+        }
+    }
+}
+
+/// Which type of field asks for texts.
+#[derive(Clone, Copy, PartialEq)]
+enum Takes {
+    Text,
+    Tags,
+}
+
+/// Calls `each` with the texts of a value.
+fn each_text(
+    value: &FieldValue<'_>,
+    takes: Takes,
+    each: &mut dyn FnMut(&[u8]),
+) -> Result<(), String> {
+    match value {
+        FieldValue::Missing => {}
+        FieldValue::Bytes(text) | FieldValue::Text(text) => each(text),
+        FieldValue::Boolean(value) if takes == Takes::Tags => each(boolean(*value)),
+        FieldValue::Array(elements) => {
+            for element in elements {
+                match element {
+                    FieldValue::Missing => {}
+                    FieldValue::Text(text) => each(text),
+                    FieldValue::Boolean(value) if takes == Takes::Tags => each(boolean(*value)),
+                    _ => return Err(takes.mismatch()),
+                }
+            }
+        }
+        FieldValue::Boolean(_) | FieldValue::Number(_) | FieldValue::Object => {
+            return Err(takes.mismatch());
+        }
+    }
+    Ok(())
+}
+
+fn boolean(value: bool) -> &'static [u8] {
+    if value { b"true" } else { b"false" }
+}
+
+impl Takes {
+    fn mismatch(self) -> String {
+        mismatch(match self {
+            Takes::Text => "TEXT",
+            Takes::Tags => "TAG",
+        })
+    }
+}
+
+fn mismatch(field_type: &str) -> String {
+    format!("Invalid JSON type: the value cannot be indexed as {field_type}")
+}
+
+fn column_value(field: &Field, value: &FieldValue<'_>) -> Result<Value, String> {
+    match &field.kind {
+        FieldKind::Numeric => numeric_value(value),
+        FieldKind::Text { .. } | FieldKind::Tag { .. } => {
+            let text = match value {
+                FieldValue::Bytes(text) | FieldValue::Text(text) => text,
+                // An array sorts by its first text.
+                FieldValue::Array(elements) => {
+                    let first = elements.iter().find_map(|element| match element {
+                        FieldValue::Text(text) => Some(text),
+                        _ => None,
+                    });
+                    match first {
+                        Some(text) => text,
+                        None => return Ok(Value::Absent),
+                    }
+                }
+                _ => return Ok(Value::Absent),
+            };
+            Ok(Value::Text(if field.unnormalized { text.to_vec() } else { lower_bytes(text) }))
+        }
+    }
+}
+
+fn numeric_value(value: &FieldValue<'_>) -> Result<Value, String> {
+    match value {
+        FieldValue::Missing => Ok(Value::Absent),
+        FieldValue::Number(number) => Ok(Value::Number(*number)),
+        FieldValue::Bytes(text) => match parse_number(text) {
+            Some(number) => Ok(Value::Number(number)),
+            None => Err(format!("Invalid numeric value: '{}'", String::from_utf8_lossy(text))),
+        },
+        FieldValue::Array(elements) => {
+            let mut numbers = Vec::with_capacity(elements.len());
+            for element in elements {
+                match element {
+                    FieldValue::Missing => {}
+                    FieldValue::Number(number) => numbers.push(*number),
+                    _ => return Err(mismatch("NUMERIC")),
+                }
+            }
+            Ok(match numbers.as_slice() {
+                [] => Value::Absent,
+                [number] => Value::Number(*number),
+                _ => Value::Numbers(numbers),
+            })
+        }
+        FieldValue::Text(_) | FieldValue::Boolean(_) | FieldValue::Object => {
+            Err(mismatch("NUMERIC"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::parse::create;
+
+    fn schema(line: &str) -> Schema {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        create(b"idx", &words).unwrap()
+    }
+
+    fn bytes(text: &str) -> FieldValue<'_> {
+        FieldValue::Bytes(Cow::Borrowed(text.as_bytes()))
+    }
+
+    fn positions(analysis: &Analysis) -> Vec<(&str, u32, u8)> {
+        let word =
+            |t: &Token| (&analysis.text[t.start as usize..t.end as usize], t.position, t.field);
+        analysis.tokens.iter().map(word).collect()
+    }
+
+    #[test]
+    fn positions_run_on_through_the_fields() {
+        let schema = schema("SCHEMA a TEXT b TEXT WEIGHT 3 c TAG n NUMERIC");
+        let mut analysis = Analysis::default();
+        let values = [bytes("the Big dog"), bytes("cat"), bytes(" X, y z,,x "), bytes("1.5")];
+        analysis.read(&schema, &values).unwrap();
+        assert_eq!(positions(&analysis), [("big", 1, 0), ("dog", 2, 0), ("cat", 3, 1)]);
+        assert_eq!(analysis.length, 5);
+        assert_eq!(analysis.tags, [tag_term(2, b"x").bytes, tag_term(2, b"y z").bytes]);
+        assert_eq!(analysis.values, [Value::Number(1.5)]);
+    }
+
+    #[test]
+    fn arrays_leave_gaps_and_keep_whole_tags() {
+        let schema = schema("ON JSON SCHEMA $.a AS a TEXT $.t AS t TAG $.n AS n NUMERIC");
+        let text = |text: &'static str| FieldValue::Text(Cow::Borrowed(text.as_bytes()));
+        let mut analysis = Analysis::default();
+        let values = [
+            FieldValue::Array(vec![text("one two"), FieldValue::Missing, text("three")]),
+            FieldValue::Array(vec![text("a,b"), text("c")]),
+            FieldValue::Array(vec![FieldValue::Number(1.0), FieldValue::Number(2.0)]),
+        ];
+        analysis.read(&schema, &values).unwrap();
+        assert_eq!(positions(&analysis), [("one", 1, 0), ("two", 2, 0), ("three", 103, 0)]);
+        assert_eq!(analysis.tags, [tag_term(1, b"a,b").bytes, tag_term(1, b"c").bytes]);
+        assert_eq!(analysis.values, [Value::Numbers(vec![1.0, 2.0])]);
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_refuses_the_document() {
+        let schema = schema("SCHEMA n NUMERIC");
+        let refusal = Analysis::default().read(&schema, &[bytes("abc")]).unwrap_err();
+        assert_eq!(&*refusal.field, b"n");
+        let json = self::schema("ON JSON SCHEMA $.t AS t TEXT");
+        assert!(Analysis::default().read(&json, &[FieldValue::Number(1.0)]).is_err());
+    }
+}

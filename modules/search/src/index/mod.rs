@@ -1,0 +1,408 @@
+//! Which documents does an index hold?
+//!
+//! Documents get rising numbers; an update is a removal and a new number. The newest ones lie in a fresh batch; a full
+//! batch is frozen, still searched as it is, while a thread turns it into a sealed segment; neighbouring segments
+//! are merged by another thread. Whichever piece a document lies in, its removal is one bit beside the piece, and
+//! what died while a job ran is replayed onto the job's result. Pieces are kept in the order of their numbers.
+
+pub mod analysis;
+pub mod bits;
+mod dictionary;
+pub mod documents;
+pub mod expiry;
+pub mod fresh;
+mod jobs;
+pub mod matching;
+mod opening;
+mod proximity;
+pub mod rows;
+pub mod sealed;
+pub mod search;
+pub mod tier;
+pub mod worker;
+
+#[cfg(test)]
+mod model_test;
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::index::analysis::{Analysis, FieldValue, Refusal};
+use crate::index::bits::Bits;
+use crate::index::documents::Documents;
+use crate::index::expiry::Expiry;
+use crate::index::fresh::{Batch, Layout};
+use crate::index::jobs::Jobs;
+use crate::index::rows::Rows;
+use crate::index::sealed::Segment;
+use crate::index::tier::{PostingsSize, Tier};
+use crate::schema::Schema;
+use crate::tokenize::Language;
+
+/// Documents after which a fresh batch is sealed, if anybody searches it.
+pub const BATCH_DOCUMENTS: u32 = 1_000;
+/// Documents up to which a fresh batch grows while nobody searches, or while the one before it is being sealed; then
+/// the writer waits.
+pub const BATCH_DOCUMENTS_MAX: u32 = 10_000;
+/// Words and tags after which a batch is sealed however few documents it has.
+const BATCH_BYTES: usize = 64 << 20;
+
+/// Documents of one index.
+#[derive(Debug)]
+pub struct Index {
+    schema: Arc<Schema>,
+    layout: Layout,
+    /// Sealed segments, then frozen batches, then the fresh one: rising numbers throughout.
+    sealed: Vec<Piece<Segment>>,
+    frozen: Vec<Piece<Batch>>,
+    fresh: Batch,
+    fresh_dead: Bits,
+    documents: Documents,
+    expiry: Expiry,
+    next_number: u32,
+    /// The fresh batch has been searched, so it should stay small.
+    searched: bool,
+    next_piece: u64,
+    /// Sum of the lengths of living documents.
+    length_sum: u64,
+    jobs: Jobs,
+    analysis: Analysis,
+    statistics: Statistics,
+}
+
+/// A piece that is not appended to any more.
+#[derive(Debug)]
+struct Piece<T> {
+    id: u64,
+    tier: Arc<T>,
+    dead: Bits,
+}
+
+/// What happened so far.
+#[derive(Debug, Default, Clone)]
+pub struct Statistics {
+    /// Documents that were refused.
+    pub failures: u64,
+    /// The last refusal, and the key it was about.
+    pub last_failure: Option<(Refusal, Box<[u8]>)>,
+    /// The last job that failed.
+    pub last_job_error: Option<Error>,
+}
+
+/// Where a document lies.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Sealed(usize, u32),
+    Frozen(usize, u32),
+    Fresh(u32),
+}
+
+/// What a document brings along besides the values of its fields.
+#[derive(Debug, Clone, Copy)]
+pub struct Attributes {
+    /// Language of its words.
+    pub language: Language,
+    /// Its own score.
+    pub score: f32,
+    /// When it vanishes (Unix, in milliseconds).
+    pub expires_at_ms: Option<i64>,
+}
+
+/// Who does the sealing and merging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Threads.
+    Background,
+    /// The caller, at once.
+    Inline,
+}
+
+impl Index {
+    /// An empty index.
+    pub fn new(schema: Arc<Schema>, work: Work) -> Index {
+        let layout = Layout::of(&schema);
+        Index {
+            schema,
+            fresh: Batch::new(layout.clone()),
+            layout,
+            sealed: Vec::new(),
+            frozen: Vec::new(),
+            fresh_dead: Bits::default(),
+            documents: Documents::default(),
+            expiry: Expiry::default(),
+            next_number: 0,
+            searched: false,
+            next_piece: 0,
+            length_sum: 0,
+            jobs: Jobs::new(work),
+            analysis: Analysis::default(),
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// Its definition.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// Number of documents.
+    pub fn len(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.documents.is_empty()
+    }
+
+    /// What happened so far.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Takes over a definition that has fields added. Documents keep what they had; those that bring the new fields
+    /// must be put in again.
+    pub fn alter(&mut self, schema: Arc<Schema>) {
+        if !self.fresh.rows().is_empty() {
+            self.freeze();
+        }
+        self.layout = Layout::of(&schema);
+        self.schema = schema;
+        self.fresh = Batch::new(self.layout.clone());
+    }
+
+    /// Puts in a document, in place of an older one of the same key. A refused document is not in the index, and
+    /// neither is its older version.
+    pub fn put(
+        &mut self,
+        key: &[u8],
+        values: &[FieldValue<'_>],
+        attributes: Attributes,
+    ) -> Result<(), Refusal> {
+        self.settle_jobs();
+        self.remove(key);
+        let mut analysis = std::mem::take(&mut self.analysis);
+        analysis.language = attributes.language;
+        analysis.score = attributes.score;
+        let read = analysis.read(&self.schema, values);
+        if read.is_ok() {
+            self.push(key, &analysis, attributes.expires_at_ms);
+        }
+        self.analysis = analysis;
+        if let Err(refusal) = &read {
+            self.refuse(key, refusal.clone());
+        }
+        read
+    }
+
+    /// Notes that a document was refused.
+    pub fn refuse(&mut self, key: &[u8], refusal: Refusal) {
+        self.statistics.failures += 1;
+        self.statistics.last_failure = Some((refusal, key.into()));
+    }
+
+    fn push(&mut self, key: &[u8], analysis: &Analysis, expires_at_ms: Option<i64>) {
+        if self.next_number == u32::MAX {
+            self.renumber();
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        self.fresh.push(number, key, analysis);
+        self.documents.insert(key, number);
+        self.length_sum += u64::from(analysis.length);
+        self.expiry.set(number, expires_at_ms);
+        let enough = if self.searched { BATCH_DOCUMENTS } else { BATCH_DOCUMENTS_MAX };
+        if self.fresh.rows().len() >= enough || self.fresh.memory() >= BATCH_BYTES {
+            self.close_batch();
+        }
+    }
+
+    /// Takes out the document of a key; answers whether there was one.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        let Some(number) = self.number(key) else { return false };
+        self.kill(number);
+        true
+    }
+
+    /// Takes out a document by its number.
+    fn kill(&mut self, number: u32) {
+        let place = self.place(number).expect("the table knows only documents that exist");
+        let (rows, dead, row) = match place {
+            Place::Sealed(at, row) => {
+                let piece = &mut self.sealed[at];
+                (piece.tier.rows(), &mut piece.dead, row)
+            }
+            Place::Frozen(at, row) => {
+                let piece = &mut self.frozen[at];
+                (piece.tier.rows(), &mut piece.dead, row)
+            }
+            Place::Fresh(row) => (self.fresh.rows(), &mut self.fresh_dead, row),
+        };
+        dead.insert(row);
+        self.length_sum -= u64::from(rows.length(row));
+        self.documents.remove(rows.key(row), number);
+        self.expiry.set(number, None);
+        if let Place::Sealed(at, _) = place
+            && self.sealed[at].wants_rewrite()
+        {
+            self.plan_merge();
+        }
+    }
+
+    /// Sets or clears the time at which the document of a key vanishes; answers whether there is one.
+    pub fn set_expiry(&mut self, key: &[u8], at_ms: Option<i64>) -> bool {
+        let Some(number) = self.number(key) else { return false };
+        self.expiry.set(number, at_ms);
+        true
+    }
+
+    /// Takes out what has expired.
+    pub fn expire(&mut self, now_ms: i64) {
+        while let Some(number) = self.expiry.due(now_ms) {
+            self.kill(number);
+        }
+    }
+
+    /// Gets the index ready for a search: drops what has expired, takes in what the threads have finished, and has
+    /// a fresh batch sealed that a bulk load has left large.
+    pub fn before_search(&mut self, now_ms: i64) {
+        self.expire(now_ms);
+        self.settle_jobs();
+        self.searched = true;
+        if self.fresh.rows().len() >= BATCH_DOCUMENTS {
+            self.close_batch();
+        }
+    }
+
+    /// Whether there is a document of this key.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.number(key).is_some()
+    }
+
+    /// Keys of all documents.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.all_rows().flat_map(|(rows, dead)| {
+            (0..rows.len()).filter(|row| !dead.contains(*row)).map(|row| rows.key(row))
+        })
+    }
+
+    fn number(&self, key: &[u8]) -> Option<u32> {
+        self.documents.find(key, |number| self.key(number))
+    }
+
+    /// The key of a document, dead or alive, that has not been dropped.
+    fn key(&self, number: u32) -> &[u8] {
+        match self.place(number) {
+            Some(Place::Sealed(at, row)) => self.sealed[at].tier.rows().key(row),
+            Some(Place::Frozen(at, row)) => self.frozen[at].tier.rows().key(row),
+            Some(Place::Fresh(row)) => self.fresh.rows().key(row),
+            None => unreachable!("only numbers of documents that exist are asked for"),
+        }
+    }
+
+    /// Finds the piece by its span of numbers, then the row.
+    fn place(&self, number: u32) -> Option<Place> {
+        fn find<T: Tier>(pieces: &[Piece<T>], number: u32) -> Option<(usize, u32)> {
+            let begins_later =
+                |piece: &Piece<T>| piece.tier.rows().span().is_none_or(|(first, _)| first > number);
+            let at = pieces.partition_point(|piece| !begins_later(piece)).checked_sub(1)?;
+            Some((at, pieces[at].tier.rows().row(number)?))
+        }
+        if self.fresh.rows().span().is_some_and(|(first, _)| first <= number) {
+            return self.fresh.rows().row(number).map(Place::Fresh);
+        }
+        if let Some((at, row)) = find(&self.frozen, number) {
+            return Some(Place::Frozen(at, row));
+        }
+        find(&self.sealed, number).map(|(at, row)| Place::Sealed(at, row))
+    }
+
+    fn all_rows(&self) -> impl Iterator<Item = (&Rows, &Bits)> {
+        let sealed = self.sealed.iter().map(|piece| (piece.tier.rows(), &piece.dead));
+        let frozen = self.frozen.iter().map(|piece| (piece.tier.rows(), &piece.dead));
+        sealed.chain(frozen).chain([(self.fresh.rows(), &self.fresh_dead)])
+    }
+
+    /// Begins the numbers anew when they have run out. Every 4 billion updates all documents are walked once.
+    fn renumber(&mut self) {
+        if !self.fresh.rows().is_empty() {
+            self.freeze();
+        }
+        self.finish_jobs();
+        let mut next = 0;
+        let mut map = std::collections::HashMap::new();
+        let mut assign = |rows: &mut Rows, dead: &Bits| {
+            rows.renumber(next, |row, old, new| {
+                if !dead.contains(row) {
+                    map.insert(old, new);
+                }
+            });
+            next += rows.len();
+        };
+        for piece in &mut self.sealed {
+            let segment =
+                Arc::get_mut(&mut piece.tier).expect("no job runs, and nobody else keeps pieces");
+            assign(segment.rows_mut(), &piece.dead);
+        }
+        for piece in &mut self.frozen {
+            let batch =
+                Arc::get_mut(&mut piece.tier).expect("no job runs, and nobody else keeps pieces");
+            assign(batch.rows_mut(), &piece.dead);
+        }
+        self.next_number = next;
+        self.expiry.renumber(|number| map[&number]);
+        let mut documents = Documents::default();
+        for (rows, dead) in self.all_rows() {
+            for row in (0..rows.len()).filter(|row| !dead.contains(*row)) {
+                documents.insert(rows.key(row), rows.number(row));
+            }
+        }
+        self.documents = documents;
+    }
+
+    /// Sizes, for FT.INFO.
+    pub fn sizes(&self) -> Sizes {
+        let mut sizes = Sizes { key_table: self.documents.memory(), ..Sizes::default() };
+        for (rows, dead) in self.all_rows() {
+            let (table, columns) = rows.memory();
+            sizes.document_table += table + dead.memory();
+            sizes.columns += columns;
+        }
+        let segments = self.sealed.iter().map(|piece| &piece.tier);
+        segments.clone().for_each(|segment| sizes.postings += segment.size());
+        let batches = self.frozen.iter().map(|piece| &*piece.tier).chain([&self.fresh]);
+        batches.clone().for_each(|batch| sizes.postings += batch.size());
+        // Words that occur in several pieces are counted in each.
+        sizes.words = segments.map(|segment| segment.word_count()).sum::<usize>()
+            + batches.map(Batch::word_count).sum::<usize>();
+        sizes.number_max = self.next_number;
+        sizes.segments = self.sealed.len();
+        sizes
+    }
+}
+
+impl Sizes {
+    /// All of it.
+    pub fn total(&self) -> usize {
+        self.postings.bytes + self.document_table + self.key_table + self.columns
+    }
+}
+
+/// How large an index is, in bytes and entries.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Sizes {
+    /// Dictionaries and postings.
+    pub postings: PostingsSize,
+    /// Keys, lengths, scores.
+    pub document_table: usize,
+    /// Numbers by key.
+    pub key_table: usize,
+    /// Column values.
+    pub columns: usize,
+    /// Different words, an upper bound.
+    pub words: usize,
+    /// The last document number.
+    pub number_max: u32,
+    /// Sealed segments.
+    pub segments: usize,
+}

@@ -1,0 +1,292 @@
+//! How does a plan become operators over one piece?
+//!
+//! First every piece is asked for the plan's terms, so that it is known over all of them how many documents have each
+//! and which terms a shape stands for; then the plan is opened on each piece with the same figures. So a document
+//! scores the same in whichever tier it lies.
+
+use std::collections::BTreeMap;
+
+use crate::index::fresh::field_weight;
+use crate::index::matching::{AndOp, Op, OrOp, SetOp, TermOp};
+use crate::index::tier::{Cursor, Detail, END, Tier};
+use crate::query::plan::{Leaf, Plan, STEM_MARK, Shape, Space, Step};
+use crate::schema::{ALL_FIELDS, FieldMask};
+use crate::score::Rarity;
+
+/// Terms that one shape may stand for; the first ones in order count, and the reply warns. RediSearch stops at 200.
+pub const EXPANSIONS_MAX: usize = 10_000;
+/// Alternatives of a union from which on their lists are merged beforehand, not row by row.
+const UNION_MERGE_MIN: usize = 16;
+
+/// What one piece knows of a leaf.
+pub enum PieceLeaf<H> {
+    /// Where the term is found, if it is.
+    Term(Option<H>),
+    /// Where the terms of a shape are found.
+    Shape(Vec<(Vec<u8>, H)>),
+}
+
+/// What the whole index knows of a leaf.
+#[derive(Debug, Default)]
+pub struct LeafTotals {
+    /// How many documents have the term.
+    documents: u64,
+    /// The terms of a shape, and how many documents have each.
+    terms: BTreeMap<Vec<u8>, u64>,
+}
+
+/// Asks a piece for all leaves of a plan; adds what it has to `totals`.
+pub fn look_up<T: Tier>(
+    tier: &T,
+    plan: &Plan,
+    totals: &mut [LeafTotals],
+) -> Vec<PieceLeaf<T::Handle>> {
+    let leaves = plan.leaves.iter().zip(totals);
+    leaves
+        .map(|(leaf, totals)| match leaf {
+            Leaf::Term(term) => PieceLeaf::Term(tier.find(term).map(|(handle, documents)| {
+                totals.documents += u64::from(documents);
+                handle
+            })),
+            Leaf::Shape(shape) => PieceLeaf::Shape(expand(tier, shape, totals)),
+        })
+        .collect()
+}
+
+fn expand<T: Tier>(tier: &T, shape: &Shape, totals: &mut LeafTotals) -> Vec<(Vec<u8>, T::Handle)> {
+    let mut found = Vec::new();
+    tier.expand(shape, &mut |term, handle, documents| {
+        found.push((term.to_vec(), handle));
+        *totals.terms.entry(term.to_vec()).or_default() += u64::from(documents);
+        // One more than may be used, so that it shows when there are too many.
+        found.len() <= EXPANSIONS_MAX
+    });
+    found
+}
+
+/// Drops the terms that are too many; answers whether there were any.
+pub fn cut_expansions(totals: &mut [LeafTotals]) -> bool {
+    let mut cut = false;
+    for leaf in totals {
+        while leaf.terms.len() > EXPANSIONS_MAX {
+            leaf.terms.pop_last();
+            cut = true;
+        }
+    }
+    cut
+}
+
+/// How often an occurrence counts, by TEXT field: of words and of stems.
+#[derive(Debug)]
+pub struct Weights {
+    words: Box<[u32]>,
+    stems: Box<[u32]>,
+}
+
+impl Weights {
+    /// Out of a schema's weights.
+    pub fn new(words: Box<[u32]>) -> Weights {
+        let fields = 0..u32::try_from(words.len()).expect("TEXT_FIELDS_MAX fits");
+        let stems = fields.map(|field| field_weight(&words, field, true)).collect();
+        Weights { words, stems }
+    }
+}
+
+/// Opens a plan on one piece.
+pub struct Opener<'a, T: Tier> {
+    /// The piece.
+    pub tier: &'a T,
+    /// The plan's leaves in this piece.
+    pub leaves: &'a [PieceLeaf<T::Handle>],
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The leaves in the whole index.
+    pub totals: &'a [LeafTotals],
+    /// Number of documents in the whole index.
+    pub documents: u64,
+    /// All TEXT fields of the schema: naming them all restricts nothing.
+    pub text_fields: FieldMask,
+    /// How often occurrences count.
+    pub weights: Option<&'a Weights>,
+    /// Scores are wanted.
+    pub scored: bool,
+    /// The formula asks for positions.
+    pub distances: bool,
+}
+
+/// What is asked of a step by those above it.
+#[derive(Clone, Copy)]
+struct Wish {
+    scores: bool,
+    positions: bool,
+}
+
+impl<'a, T: Tier> Opener<'a, T> {
+    /// The operators of the whole plan.
+    pub fn open(&self) -> Op<'a, T::Cursor<'a>> {
+        self.step(
+            &self.plan.root,
+            Wish { scores: self.scored, positions: self.scored && self.distances },
+        )
+    }
+
+    fn step(&self, step: &Step, wish: Wish) -> Op<'a, T::Cursor<'a>> {
+        match step {
+            Step::Nothing => Op::Nothing,
+            Step::All { weight } => Op::All { weight: *weight },
+            Step::Leaf { leaf, fields, weight } => self.leaf(*leaf, *fields, *weight, wish),
+            Step::And { children, weight, proximity } => {
+                let wish = Wish { positions: wish.positions || proximity.is_some(), ..wish };
+                let children = children.iter().map(|child| self.step(child, wish)).collect();
+                Op::And(AndOp::new(children, *proximity, *weight))
+            }
+            Step::Or { children, weight } => self.or(children, *weight, wish),
+            Step::Not(child) => {
+                Op::Not(Box::new(self.step(child, Wish { scores: false, positions: false })))
+            }
+            Step::Optional { child, weight } => Op::Optional {
+                child: Box::new(self.step(child, wish)),
+                matched: false,
+                weight: *weight,
+            },
+            Step::Range { column, range, weight } => Op::Range {
+                column: self.tier.rows().column(*column),
+                range: *range,
+                rows: self.tier.rows().len(),
+                weight: *weight,
+            },
+        }
+    }
+
+    fn leaf(
+        &self,
+        leaf: usize,
+        fields: FieldMask,
+        weight: f64,
+        wish: Wish,
+    ) -> Op<'a, T::Cursor<'a>> {
+        match (&self.leaves[leaf], &self.plan.leaves[leaf]) {
+            (PieceLeaf::Term(None), _) => Op::Nothing,
+            (PieceLeaf::Term(Some(handle)), Leaf::Term(term)) => {
+                let rarity = Rarity::of(self.totals[leaf].documents, self.documents);
+                let is_stem = term.bytes.first() == Some(&(STEM_MARK as u8));
+                Op::Term(self.term(handle, term.space, is_stem, fields, rarity, weight, wish))
+            }
+            (PieceLeaf::Shape(terms), Leaf::Shape(shape)) => {
+                self.shape(leaf, shape.space, terms, fields, weight, wish)
+            }
+            _ => unreachable!("look_up() gives each leaf its own kind"),
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call site per kind of leaf, all facts of a term"
+    )]
+    fn term(
+        &self,
+        handle: &T::Handle,
+        space: Space,
+        is_stem: bool,
+        fields: FieldMask,
+        rarity: Rarity,
+        weight: f64,
+        wish: Wish,
+    ) -> TermOp<'a, T::Cursor<'a>> {
+        let is_word = space == Space::Words;
+        let everywhere = !is_word || fields & self.text_fields == self.text_fields;
+        let fields = if everywhere { ALL_FIELDS } else { fields };
+        let weights = self.weights.filter(|_| is_word && wish.scores);
+        let weights = weights.map(|w| if is_stem { &*w.stems } else { &*w.words });
+        let positions = is_word && (wish.positions || !everywhere || weights.is_some());
+        let detail = match (positions, wish.scores && is_word) {
+            (true, _) => Detail::Positions,
+            (false, true) => Detail::Frequencies,
+            (false, false) => Detail::Rows,
+        };
+        TermOp {
+            cursor: self.tier.open(handle, detail),
+            rarity,
+            weight,
+            fields,
+            field_bits: self.tier.field_bits(),
+            weights,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// All terms of a shape. A row counts by the first of them that it has.
+    fn shape(
+        &self,
+        leaf: usize,
+        space: Space,
+        terms: &[(Vec<u8>, T::Handle)],
+        fields: FieldMask,
+        weight: f64,
+        wish: Wish,
+    ) -> Op<'a, T::Cursor<'a>> {
+        let totals = &self.totals[leaf].terms;
+        let mut opened: Vec<(&[u8], TermOp<'a, T::Cursor<'a>>)> = Vec::with_capacity(terms.len());
+        for (bytes, handle) in terms {
+            if let Some(documents) = totals.get(bytes) {
+                let rarity = Rarity::of(*documents, self.documents);
+                opened.push((bytes, self.term(handle, space, false, fields, rarity, 1.0, wish)));
+            }
+        }
+        opened.sort_unstable_by_key(|(bytes, _)| *bytes);
+        if wish.positions && space == Space::Words {
+            let children: Vec<_> = opened.into_iter().map(|(_, term)| Op::Term(term)).collect();
+            let matched = vec![false; children.len()];
+            return Op::Or(OrOp { children, matched, first_only: true, weight });
+        }
+        let terms = opened.into_iter().map(|(_, term)| term);
+        Op::Set(merge_lists(terms, weight, true))
+    }
+
+    fn or(&self, children: &[Step], weight: f64, wish: Wish) -> Op<'a, T::Cursor<'a>> {
+        let ops: Vec<Op<'a, T::Cursor<'a>>> =
+            children.iter().map(|child| self.step(child, wish)).collect();
+        let mut ops: Vec<_> = ops.into_iter().filter(|op| !matches!(op, Op::Nothing)).collect();
+        if ops.is_empty() {
+            return Op::Nothing;
+        }
+        let plain = |op: &Op<'_, T::Cursor<'a>>| matches!(op, Op::Term(term) if term.weight == 1.0);
+        if !wish.positions && ops.len() >= UNION_MERGE_MIN && ops.iter().all(plain) {
+            let terms = ops.into_iter().filter_map(|op| match op {
+                Op::Term(term) => Some(term),
+                _ => None,
+            });
+            return Op::Set(merge_lists(terms, weight, !wish.scores));
+        }
+        if ops.len() == 1 && weight == 1.0 {
+            return ops.remove(0);
+        }
+        let matched = vec![false; ops.len()];
+        let first_only = !wish.scores && !wish.positions;
+        Op::Or(OrOp { children: ops, matched, first_only, weight })
+    }
+}
+
+/// The rows of several lists in one.
+fn merge_lists<'a, C: Cursor + 'a>(
+    terms: impl Iterator<Item = TermOp<'a, C>>,
+    weight: f64,
+    first_only: bool,
+) -> SetOp {
+    let mut set = SetOp { weight, ..SetOp::default() };
+    for (number, mut term) in (0u32..).zip(terms) {
+        set.rarities.push(term.rarity);
+        let mut row = term.cursor.row();
+        while row != END {
+            if term.matches(row) {
+                set.entries.push((row, number, term.frequency()));
+            }
+            row = term.cursor.seek(row + 1);
+        }
+    }
+    set.entries.sort_unstable();
+    if first_only {
+        set.entries.dedup_by_key(|entry| entry.0);
+    }
+    set
+}

@@ -1,0 +1,433 @@
+//! Which documents match a plan, and which of them come first?
+//!
+//! The pieces are walked one after the other; a bounded heap keeps the best. Every match is counted, so totals are
+//! exact.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use crate::columns::Column;
+use crate::index::Index;
+use crate::index::bits::Bits;
+use crate::index::matching::{AndOp, Op, SetOp};
+use crate::index::opening::{LeafTotals, Opener, PieceLeaf, Weights, cut_expansions, look_up};
+use crate::index::rows::Rows;
+use crate::index::tier::{Cursor, END, Tier};
+use crate::query::plan::Plan;
+use crate::schema::{FieldKind, FieldMask};
+use crate::score::{Scorer, Scoring};
+
+/// A search to be run.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// What matches.
+    pub plan: &'a Plan,
+    /// How matches are rated.
+    pub scorer: Scorer,
+    /// Scores are wanted even if they do not decide the order.
+    pub with_scores: bool,
+    /// What decides the order.
+    pub order: Order,
+    /// How many of the first to leave out.
+    pub offset: usize,
+    /// How many to give.
+    pub limit: usize,
+    /// Only these keys, if given.
+    pub keys: Option<&'a [&'a [u8]]>,
+}
+
+/// What decides the order of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The best score first.
+    Score,
+    /// The value of a column, by its number; documents without one come last.
+    Column {
+        /// The column.
+        number: u16,
+        /// Whether the greatest comes first.
+        descending: bool,
+    },
+    /// The oldest first.
+    Age,
+}
+
+/// What a search found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// How many documents match.
+    pub total: u64,
+    /// Those that were asked for, in order.
+    pub hits: Vec<Hit>,
+    /// A shape stood for more terms than may be used; documents may be missing.
+    pub cut: bool,
+}
+
+/// One document.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// Its key.
+    pub key: Box<[u8]>,
+    /// Its number.
+    pub number: u32,
+    /// Its score; 0 if none was asked for.
+    pub score: f64,
+    /// The value that it was sorted by.
+    pub sort_value: SortValue,
+}
+
+/// What a document is sorted by.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum SortValue {
+    /// It has no such value.
+    #[default]
+    Absent,
+    /// A number.
+    Number(f64),
+    /// A byte string.
+    Text(Vec<u8>),
+}
+
+impl Index {
+    /// Runs a search.
+    pub fn search(&self, request: &Request<'_>) -> Found {
+        let mut totals = Vec::new();
+        totals.resize_with(request.plan.leaves.len(), LeafTotals::default);
+        let plan = request.plan;
+        let sealed: Vec<_> =
+            self.sealed.iter().map(|piece| look_up(&*piece.tier, plan, &mut totals)).collect();
+        let frozen: Vec<_> =
+            self.frozen.iter().map(|piece| look_up(&*piece.tier, plan, &mut totals)).collect();
+        let fresh = look_up(&self.fresh, plan, &mut totals);
+        let cut = cut_expansions(&mut totals);
+        let weights = self.schema.weights().map(Weights::new);
+        let mut run = Run::new(self, request, &totals, weights.as_ref());
+        for (piece, leaves) in self.sealed.iter().zip(&sealed) {
+            run.piece(&*piece.tier, &piece.dead, leaves);
+        }
+        for (piece, leaves) in self.frozen.iter().zip(&frozen) {
+            run.piece(&*piece.tier, &piece.dead, leaves);
+        }
+        run.piece(&self.fresh, &self.fresh_dead, &fresh);
+        Found { cut, ..run.finish(self) }
+    }
+}
+
+/// A search under way.
+struct Run<'a> {
+    request: &'a Request<'a>,
+    totals: &'a [LeafTotals],
+    documents: u64,
+    length_mean: f64,
+    text_fields: FieldMask,
+    weights: Option<&'a Weights>,
+    scored: bool,
+    /// Numbers of the documents to which the search is restricted, sorted.
+    only: Option<Vec<u32>>,
+    total: u64,
+    score_max: f64,
+    /// The score of the last one that is kept, once enough are.
+    score_least: f64,
+    best: BinaryHeap<Ranked>,
+    keep: usize,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        index: &Index,
+        request: &'a Request<'a>,
+        totals: &'a [LeafTotals],
+        weights: Option<&'a Weights>,
+    ) -> Run<'a> {
+        let documents = index.len() as u64;
+        let text_field = |mask, field: &crate::schema::Field| match field.kind {
+            FieldKind::Text { id, .. } => mask | 1 << id,
+            _ => mask,
+        };
+        let only = request.keys.map(|keys| {
+            let mut numbers: Vec<u32> = keys.iter().filter_map(|key| index.number(key)).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            numbers
+        });
+        Run {
+            request,
+            totals,
+            documents,
+            length_mean: if documents == 0 {
+                0.0
+            } else {
+                index.length_sum as f64 / documents as f64
+            },
+            text_fields: index.schema.fields.iter().fold(0, text_field),
+            weights,
+            scored: request.limit > 0 && (request.order == Order::Score || request.with_scores),
+            only,
+            total: 0,
+            score_max: 0.0,
+            score_least: 0.0,
+            best: BinaryHeap::new(),
+            keep: if request.limit == 0 { 0 } else { request.offset.saturating_add(request.limit) },
+        }
+    }
+
+    fn piece<T: Tier>(&mut self, tier: &T, dead: &Bits, leaves: &[PieceLeaf<T::Handle>]) {
+        let opener = Opener {
+            tier,
+            leaves,
+            plan: self.request.plan,
+            totals: self.totals,
+            documents: self.documents,
+            text_fields: self.text_fields,
+            weights: self.weights,
+            scored: self.scored && self.request.scorer.wants_matches(),
+            distances: self.request.scorer.wants_distance(),
+        };
+        let mut op = opener.open();
+        if let Some(only) = &self.only {
+            op = Op::And(AndOp::new(vec![Op::Set(listed(only, tier.rows())), op], None, 1.0));
+        }
+        let rows = tier.rows();
+        if let Op::Term(term) = &op
+            && term.is_plain()
+        {
+            return self.plain_term(op, rows, dead);
+        }
+        let mut row = op.next(0);
+        while row < rows.len() {
+            if !dead.contains(row) && op.matches(row) {
+                self.total += 1;
+                if self.keep > 0 {
+                    self.collect(&mut op, rows, row);
+                }
+            }
+            row = op.next(row + 1);
+        }
+        debug_assert!(row == END || row == rows.len());
+    }
+
+    /// A query of one term: its list is all there is to walk.
+    fn plain_term<C: Cursor>(&mut self, mut op: Op<'_, C>, rows: &Rows, dead: &Bits) {
+        let Op::Term(term) = &op else { return };
+        if self.keep == 0 && dead.is_empty() {
+            self.total += u64::from(term.cursor.documents());
+            return;
+        }
+        let mut row = term.cursor.row();
+        while row != END {
+            if !dead.contains(row) {
+                self.total += 1;
+                if self.keep > 0 {
+                    self.collect(&mut op, rows, row);
+                }
+            }
+            let Op::Term(term) = &mut op else { return };
+            row = term.cursor.advance();
+        }
+    }
+
+    fn collect<C: Cursor>(&mut self, op: &mut Op<'_, C>, rows: &Rows, row: u32) {
+        let mut score = 0.0;
+        if self.scored {
+            let scorer = self.request.scorer;
+            let scoring =
+                Scoring { scorer, length_mean: self.length_mean, length: rows.length(row) };
+            let sum = if scorer.wants_matches() { op.score(&scoring) } else { 0.0 };
+            score = scoring.total(sum, rows.score(row), rows.frequency_max(row), || op.distance());
+            self.score_max = self.score_max.max(score);
+        }
+        let full = self.best.len() == self.keep;
+        // Later rows are younger documents, which come behind older ones of the same score.
+        if full && self.request.order == Order::Score && score <= self.score_least {
+            return;
+        }
+        let number = rows.number(row);
+        let rank = match self.request.order {
+            Order::Score => Rank::Score(Reverse(TotalOrder(score))),
+            Order::Age => Rank::Age,
+            Order::Column { number: column, descending } => {
+                let value = Borrowed::of(rows.column(column), row);
+                // Copying a text is only worth it for what stays.
+                let beaten = |worst: &Ranked| worst.beats(&value, number, descending);
+                if full && self.best.peek().is_some_and(beaten) {
+                    return;
+                }
+                Rank::Value { value: value.owned(), descending }
+            }
+        };
+        let ranked = Ranked { rank, number, score };
+        if !full {
+            self.best.push(ranked);
+        } else if self.best.peek().is_some_and(|worst| ranked < *worst)
+            && let Some(mut worst) = self.best.peek_mut()
+        {
+            *worst = ranked;
+        }
+        if self.request.order == Order::Score && self.best.len() == self.keep {
+            self.score_least = self.best.peek().map_or(0.0, |worst| worst.score);
+        }
+    }
+
+    fn finish(self, index: &Index) -> Found {
+        let normal = match self.request.scorer {
+            Scorer::Bm25StdNorm if self.score_max > 0.0 => self.score_max,
+            _ => 1.0,
+        };
+        let best = self.best.into_sorted_vec();
+        let hits = best.into_iter().skip(self.request.offset).map(|ranked| Hit {
+            key: index.key(ranked.number).into(),
+            number: ranked.number,
+            score: ranked.score / normal,
+            sort_value: match ranked.rank {
+                Rank::Value { value, .. } => value,
+                Rank::Score(_) | Rank::Age => SortValue::Absent,
+            },
+        });
+        Found { total: self.total, hits: hits.collect(), cut: false }
+    }
+}
+
+/// Those of a piece's rows whose numbers are listed.
+fn listed(numbers: &[u32], rows: &Rows) -> SetOp {
+    let rows = numbers.iter().filter_map(|number| rows.row(*number));
+    SetOp { entries: rows.map(|row| (row, 0, 0)).collect(), weight: 1.0, ..SetOp::default() }
+}
+
+/// A result and its place in the order: the least is the best.
+struct Ranked {
+    rank: Rank,
+    number: u32,
+    score: f64,
+}
+
+enum Rank {
+    Score(Reverse<TotalOrder>),
+    Value { value: SortValue, descending: bool },
+    Age,
+}
+
+/// A float in IEEE's total order.
+#[derive(Clone, Copy, PartialEq)]
+struct TotalOrder(f64);
+
+impl Eq for TotalOrder {}
+
+impl PartialOrd for TotalOrder {
+    fn partial_cmp(&self, other: &TotalOrder) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TotalOrder {
+    fn cmp(&self, other: &TotalOrder) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl Ranked {
+    /// Whether it comes before a document with this value and number.
+    fn beats(&self, value: &Borrowed<'_>, number: u32, descending: bool) -> bool {
+        match &self.rank {
+            Rank::Value { value: own, .. } => {
+                by_value(&own.borrowed(), self.number, value, number, descending) == Ordering::Less
+            }
+            Rank::Score(_) | Rank::Age => false,
+        }
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Ranked) -> Ordering {
+        match (&self.rank, &other.rank) {
+            (Rank::Score(a), Rank::Score(b)) => a.cmp(b).then(self.number.cmp(&other.number)),
+            (Rank::Value { value: a, descending }, Rank::Value { value: b, .. }) => {
+                by_value(&a.borrowed(), self.number, &b.borrowed(), other.number, *descending)
+            }
+            _ => self.number.cmp(&other.number),
+        }
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Ranked) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ranked {}
+
+/// A sort value in its column.
+enum Borrowed<'a> {
+    Absent,
+    Number(f64),
+    Text(&'a [u8]),
+}
+
+impl<'a> Borrowed<'a> {
+    fn of(column: Option<&'a Column>, row: u32) -> Borrowed<'a> {
+        match column {
+            Some(Column::Numbers(numbers)) => {
+                numbers.first(row).map_or(Borrowed::Absent, Borrowed::Number)
+            }
+            Some(Column::Texts(texts)) => texts.get(row).map_or(Borrowed::Absent, Borrowed::Text),
+            None => Borrowed::Absent,
+        }
+    }
+
+    fn owned(&self) -> SortValue {
+        match self {
+            Borrowed::Absent => SortValue::Absent,
+            Borrowed::Number(number) => SortValue::Number(*number),
+            Borrowed::Text(text) => SortValue::Text(text.to_vec()),
+        }
+    }
+}
+
+impl SortValue {
+    fn borrowed(&self) -> Borrowed<'_> {
+        match self {
+            SortValue::Absent => Borrowed::Absent,
+            SortValue::Number(number) => Borrowed::Number(*number),
+            SortValue::Text(text) => Borrowed::Text(text),
+        }
+    }
+
+    /// The order of two documents by their values and, where these are equal, by age.
+    pub fn order(
+        &self,
+        number: u32,
+        other: &SortValue,
+        other_number: u32,
+        descending: bool,
+    ) -> Ordering {
+        by_value(&self.borrowed(), number, &other.borrowed(), other_number, descending)
+    }
+}
+
+/// Documents without a value come last in both directions; a descending order turns the order by age around too.
+fn by_value(
+    a: &Borrowed<'_>,
+    a_number: u32,
+    b: &Borrowed<'_>,
+    b_number: u32,
+    descending: bool,
+) -> Ordering {
+    let turn = |order: Ordering| if descending { order.reverse() } else { order };
+    let by_age = turn(a_number.cmp(&b_number));
+    match (a, b) {
+        (Borrowed::Absent, Borrowed::Absent) => by_age,
+        (Borrowed::Absent, _) => Ordering::Greater,
+        (_, Borrowed::Absent) => Ordering::Less,
+        (Borrowed::Number(a), Borrowed::Number(b)) => turn(a.total_cmp(b)).then(by_age),
+        (Borrowed::Text(a), Borrowed::Text(b)) => turn(a.cmp(b)).then(by_age),
+        // A column has one kind; loaded values may be mixed.
+        (Borrowed::Number(_), Borrowed::Text(_)) => turn(Ordering::Less),
+        (Borrowed::Text(_), Borrowed::Number(_)) => turn(Ordering::Greater),
+    }
+}

@@ -1,0 +1,118 @@
+//! What is a query made of, once it is parsed?
+//!
+//! Field names are resolved already; words are normalised but not stemmed yet.
+
+use crate::query::pattern::Pattern;
+use crate::schema::{ALL_FIELDS, FieldMask};
+
+/// A clause and what is said about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What it asks for.
+    pub kind: Kind,
+    /// In which TEXT fields.
+    pub fields: FieldMask,
+    /// Factor of its scores.
+    pub weight: f64,
+    /// How many other words may stand between its words; none leaves it to the whole query.
+    pub slop: Option<i64>,
+    /// Whether its words must stand in order; none leaves it to the whole query.
+    pub in_order: Option<bool>,
+}
+
+/// What a clause asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// Nothing matches.
+    Nothing,
+    /// Everything matches.
+    All,
+    /// One word; it is not stemmed if `verbatim`.
+    Word {
+        /// The word.
+        word: String,
+        /// As it stands.
+        verbatim: bool,
+    },
+    /// Words of a shape.
+    Pattern(Pattern),
+    /// All of these; as neighbours in this order if `exact`.
+    And {
+        /// The clauses.
+        children: Vec<Node>,
+        /// Written in quotes.
+        exact: bool,
+    },
+    /// Any of these.
+    Or(Vec<Node>),
+    /// What does not match this.
+    Not(Box<Node>),
+    /// Everything, better if it matches this.
+    Optional(Box<Node>),
+    /// Tags of a field, by its number: any of these.
+    Tags {
+        /// The field's number.
+        field: u16,
+        /// Wanted values.
+        items: Vec<TagItem>,
+    },
+    /// Numbers of a field, by its number.
+    Range {
+        /// The field's number.
+        field: u16,
+        /// The wanted numbers.
+        range: Range,
+    },
+    /// Documents without this field, by its number.
+    Missing(u16),
+}
+
+/// One alternative of a tag clause.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TagItem {
+    /// This value.
+    Value(Vec<u8>),
+    /// Values of a shape.
+    Pattern(Pattern),
+}
+
+/// An interval of numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Range {
+    /// Lower bound.
+    pub min: f64,
+    /// Upper bound.
+    pub max: f64,
+    /// The lower bound itself is outside.
+    pub min_exclusive: bool,
+    /// The upper bound itself is outside.
+    pub max_exclusive: bool,
+}
+
+impl Range {
+    /// Whether `value` lies inside.
+    pub fn contains(&self, value: f64) -> bool {
+        let above = if self.min_exclusive { value > self.min } else { value >= self.min };
+        let below = if self.max_exclusive { value < self.max } else { value <= self.max };
+        above && below
+    }
+}
+
+impl Node {
+    /// A clause about all fields, with nothing special said about it.
+    pub fn new(kind: Kind) -> Node {
+        Node { kind, fields: ALL_FIELDS, weight: 1.0, slop: None, in_order: None }
+    }
+
+    /// Restricts the clause, and what it consists of, to `mask`.
+    pub fn restrict(&mut self, mask: FieldMask) {
+        self.fields &= mask;
+        match &mut self.kind {
+            Kind::And { children, .. } | Kind::Or(children) => {
+                children.iter_mut().for_each(|child| child.restrict(mask));
+            }
+            Kind::Not(child) | Kind::Optional(child) => child.restrict(mask),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What must the index look up to answer a query?
+//!
+//! The tree of the parser with everything settled that the schema and the options of the command decide: words have
+//! grown their stems, fields have become columns, terms are numbered. A plan is run against each piece of the index
+//! alike.
+//!
+//! A word that may be stemmed becomes the union of itself, the stem as a stem (`+stem`, which documents carry beside
+//! words that have that stem), and the stem as a word.
+
+use crate::error::Error;
+use crate::query::ast::{Kind, Node, Range, TagItem};
+use crate::query::pattern::Pattern;
+use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema};
+use crate::tokenize::Language;
+
+/// Marks the stem of a word in the dictionary; words cannot begin with it unless it is escaped in the text.
+pub const STEM_MARK: char = '+';
+/// Stands in place of a field's number in terms that say that a field is missing.
+pub const MISSING_FIELD: u16 = u16::MAX;
+
+/// Terms that one query may name; each may need a cursor per piece of the index.
+const TERMS_MAX: usize = 65_536;
+
+/// A query, ready to be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The tree.
+    pub root: Step,
+    /// The terms and shapes of terms that its leaves refer to by number.
+    pub leaves: Vec<Leaf>,
+}
+
+/// One node of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Nothing matches.
+    Nothing,
+    /// Everything matches.
+    All {
+        /// Factor of the score.
+        weight: f64,
+    },
+    /// Documents with a term, or with a term of a shape.
+    Leaf {
+        /// Number of the leaf.
+        leaf: usize,
+        /// In which TEXT fields.
+        fields: FieldMask,
+        /// Factor of the score.
+        weight: f64,
+    },
+    /// Documents that match all of these.
+    And {
+        /// The clauses.
+        children: Vec<Step>,
+        /// Factor of the score.
+        weight: f64,
+        /// How the words must stand to each other.
+        proximity: Option<Proximity>,
+    },
+    /// Documents that match any of these.
+    Or {
+        /// The clauses.
+        children: Vec<Step>,
+        /// Factor of the score.
+        weight: f64,
+    },
+    /// Documents that do not match this.
+    Not(Box<Step>),
+    /// All documents.
+    Optional {
+        /// What adds to the score where it matches.
+        child: Box<Step>,
+        /// Factor of the score.
+        weight: f64,
+    },
+    /// Documents with a number in an interval.
+    Range {
+        /// Number of the column.
+        column: u16,
+        /// The interval.
+        range: Range,
+        /// Factor of the score.
+        weight: f64,
+    },
+}
+
+/// How the words of a clause must stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proximity {
+    /// How many other words may stand between them.
+    pub slop: Option<u32>,
+    /// They must stand in the clause's order.
+    pub in_order: bool,
+}
+
+/// A leaf of the tree.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Leaf {
+    /// One term.
+    Term(Term),
+    /// All terms of a shape.
+    Shape(Shape),
+}
+
+/// A term of the dictionary.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term {
+    /// Which dictionary.
+    pub space: Space,
+    /// The bytes that stand there.
+    pub bytes: Vec<u8>,
+}
+
+/// Which dictionary a term belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Space {
+    /// Words of all TEXT fields.
+    Words,
+    /// Values of all TAG fields, each behind its field's number.
+    Tags,
+}
+
+/// Terms of a shape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    /// Which dictionary.
+    pub space: Space,
+    /// What stands before the part that the pattern is about: a tag's field.
+    pub prefix: Vec<u8>,
+    /// The shape.
+    pub pattern: Pattern,
+}
+
+impl Shape {
+    /// What all matching terms begin with.
+    pub fn literal_prefix(&self) -> Vec<u8> {
+        [&self.prefix, self.pattern.literal_prefix()].concat()
+    }
+
+    /// Whether `term` has the shape.
+    pub fn matches(&self, term: &[u8]) -> bool {
+        if self.space == Space::Words && term.first() == Some(&(STEM_MARK as u8)) {
+            return false;
+        }
+        term.strip_prefix(&*self.prefix).is_some_and(|rest| self.pattern.matches(rest))
+    }
+}
+
+/// The term of a word.
+pub fn word_term(word: &str) -> Term {
+    Term { space: Space::Words, bytes: word.as_bytes().to_vec() }
+}
+
+/// The term of a stem.
+pub fn stem_term(stem: &str) -> Term {
+    Term { space: Space::Words, bytes: format!("{STEM_MARK}{stem}").into_bytes() }
+}
+
+/// The term of a tag of field `field`.
+pub fn tag_term(field: u16, value: &[u8]) -> Term {
+    Term { space: Space::Tags, bytes: [&field.to_be_bytes(), value].concat() }
+}
+
+/// The term of documents that lack field `field`.
+pub fn missing_term(field: u16) -> Term {
+    tag_term(MISSING_FIELD, &field.to_be_bytes())
+}
+
+/// What the command says about the whole query.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Words are not stemmed.
+    pub verbatim: bool,
+    /// Language of the query's words.
+    pub language: Language,
+    /// TEXT fields that count at all (INFIELDS).
+    pub fields: FieldMask,
+    /// SLOP.
+    pub slop: Option<i64>,
+    /// INORDER.
+    pub in_order: bool,
+}
+
+/// The plan of a tree.
+pub fn plan(node: &Node, schema: &Schema, options: &Options) -> Result<Plan, Error> {
+    let mut planner = Planner { schema, options, leaves: Vec::new() };
+    let root = planner.step(node)?;
+    Ok(Plan { root, leaves: planner.leaves })
+}
+
+struct Planner<'a> {
+    schema: &'a Schema,
+    options: &'a Options,
+    leaves: Vec<Leaf>,
+}
+
+impl Planner<'_> {
+    fn step(&mut self, node: &Node) -> Result<Step, Error> {
+        let weight = node.weight;
+        Ok(match &node.kind {
+            Kind::Nothing => Step::Nothing,
+            Kind::All => Step::All { weight },
+            Kind::Word { word, verbatim } => self.word(node, word, *verbatim)?,
+            Kind::Pattern(pattern) => self.pattern(node, pattern)?,
+            Kind::And { children, exact } => self.and(node, children, *exact)?,
+            Kind::Or(children) => {
+                let children = children.iter().map(|c| self.step(c)).collect::<Result<_, _>>()?;
+                Step::Or { children, weight }
+            }
+            Kind::Not(child) => Step::Not(Box::new(self.step(child)?)),
+            Kind::Optional(child) => Step::Optional { child: Box::new(self.step(child)?), weight },
+            Kind::Tags { field, items } => self.tags(node, *field, items)?,
+            Kind::Range { field, range } => {
+                let field = &self.schema.fields[*field as usize];
+                match field.column.filter(|_| field.is_searchable()) {
+                    Some(column) => Step::Range { column, range: *range, weight },
+                    None => Step::Nothing,
+                }
+            }
+            Kind::Missing(field) => {
+                self.leaf(Leaf::Term(missing_term(*field)), ALL_FIELDS, weight)?
+            }
+        })
+    }
+
+    fn leaf(&mut self, leaf: Leaf, fields: FieldMask, weight: f64) -> Result<Step, Error> {
+        if self.leaves.len() == TERMS_MAX {
+            return Err(Error::Text("Query is too long: it names more than 65536 terms"));
+        }
+        self.leaves.push(leaf);
+        Ok(Step::Leaf { leaf: self.leaves.len() - 1, fields, weight })
+    }
+
+    fn word(&mut self, node: &Node, word: &str, verbatim: bool) -> Result<Step, Error> {
+        if word.is_empty() && !self.indexes_empty(node.fields) {
+            return Err(Error::Text(
+                "Use `INDEXEMPTY` in field creation in order to index and query for empty strings",
+            ));
+        }
+        let fields = node.fields & self.options.fields;
+        if fields == 0 {
+            return Ok(Step::Nothing);
+        }
+        let stem = match verbatim || self.options.verbatim || !self.stems(node.fields) {
+            true => None,
+            false => self.options.language.stem(word).filter(|stem| !stem.is_empty()),
+        };
+        let Some(stem) = stem else {
+            return self.leaf(Leaf::Term(word_term(word)), fields, node.weight);
+        };
+        let mut children = vec![
+            self.leaf(Leaf::Term(word_term(word)), fields, 1.0)?,
+            self.leaf(Leaf::Term(stem_term(&stem)), fields, 1.0)?,
+        ];
+        if stem != word {
+            children.push(self.leaf(Leaf::Term(word_term(&stem)), fields, 1.0)?);
+        }
+        Ok(Step::Or { children, weight: node.weight })
+    }
+
+    /// Whether a word in these fields may be stemmed: unless all of them say NOSTEM.
+    fn stems(&self, fields: FieldMask) -> bool {
+        fields == ALL_FIELDS
+            || self
+                .text_fields(fields)
+                .any(|field| matches!(field.kind, FieldKind::Text { no_stem: false, .. }))
+    }
+
+    fn indexes_empty(&self, fields: FieldMask) -> bool {
+        fields == ALL_FIELDS || self.text_fields(fields).any(|field| field.index_empty)
+    }
+
+    fn text_fields(&self, mask: FieldMask) -> impl Iterator<Item = &crate::schema::Field> {
+        self.schema.fields.iter().filter(move |field| match field.kind {
+            FieldKind::Text { id, .. } => mask >> id & 1 == 1,
+            _ => false,
+        })
+    }
+
+    fn pattern(&mut self, node: &Node, pattern: &Pattern) -> Result<Step, Error> {
+        let fields = node.fields & self.options.fields;
+        if fields == 0 || pattern.is_too_short() {
+            return Ok(Step::Nothing);
+        }
+        let shape = Shape { space: Space::Words, prefix: Vec::new(), pattern: pattern.clone() };
+        self.leaf(Leaf::Shape(shape), fields, node.weight)
+    }
+
+    fn and(&mut self, node: &Node, children: &[Node], exact: bool) -> Result<Step, Error> {
+        let mut steps: Vec<Step> =
+            children.iter().map(|child| self.step(child)).collect::<Result<_, _>>()?;
+        if steps.contains(&Step::Nothing) {
+            return Ok(Step::Nothing);
+        }
+        if steps.len() == 1 && node.weight == 1.0 {
+            return Ok(steps.remove(0));
+        }
+        let slop = match exact {
+            true => Some(0),
+            false => node.slop.filter(|slop| *slop >= 0).or(self.options.slop.filter(|s| *s >= 0)),
+        };
+        let in_order = exact || node.in_order.unwrap_or(false) || self.options.in_order;
+        let slop = slop.map(|slop| u32::try_from(slop).unwrap_or(u32::MAX));
+        let proximity = (slop.is_some() || in_order).then_some(Proximity { slop, in_order });
+        Ok(Step::And { children: steps, weight: node.weight, proximity })
+    }
+
+    fn tags(&mut self, node: &Node, field: u16, items: &[TagItem]) -> Result<Step, Error> {
+        let index_empty = self.schema.fields[field as usize].index_empty;
+        let mut children = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                TagItem::Value(value) if value.is_empty() && !index_empty => {
+                    return Err(Error::Text(
+                        "Use `INDEXEMPTY` in field creation in order to index and query for empty strings",
+                    ));
+                }
+                TagItem::Value(value) => {
+                    children.push(self.leaf(
+                        Leaf::Term(tag_term(field, value)),
+                        ALL_FIELDS,
+                        1.0,
+                    )?);
+                }
+                TagItem::Pattern(pattern) if pattern.is_too_short() => {}
+                TagItem::Pattern(pattern) => {
+                    let prefix = field.to_be_bytes().to_vec();
+                    let shape = Shape { space: Space::Tags, prefix, pattern: pattern.clone() };
+                    children.push(self.leaf(Leaf::Shape(shape), ALL_FIELDS, 1.0)?);
+                }
+            }
+        }
+        Ok(Step::Or { children, weight: node.weight })
+    }
+}

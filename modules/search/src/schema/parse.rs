@@ -1,0 +1,394 @@
+//! How are the arguments of FT.CREATE and FT.ALTER read?
+//!
+//! Orders, limits and error texts are RediSearch's. What this version lacks is refused by name, never ignored.
+
+use crate::args::{Args, lossy, parse_number};
+use crate::error::{ArgumentError, Error};
+use crate::schema::{
+    FIELDS_MAX, Field, FieldKind, NARROW_TEXT_FIELDS_MAX, PREFIXES_MAX, Schema, Source,
+    TEXT_FIELDS_MAX,
+};
+use crate::tokenize::{Language, StopWords};
+
+/// Field types that RediSearch has and this version refuses.
+const LATER_TYPES: [&str; 3] = ["GEO", "GEOSHAPE", "VECTOR"];
+/// Options of FT.CREATE that RediSearch has and this version refuses.
+const LATER_OPTIONS: [&str; 3] = ["FILTER", "TEMPORARY", "PAYLOAD_FIELD"];
+
+/// The definition of index `name` out of what follows the name in FT.CREATE.
+pub fn create(name: &[u8], args: &[&[u8]]) -> Result<Schema, Error> {
+    let definition = args.iter().map(|arg| Box::from(*arg)).collect();
+    let mut args = Args::new(args);
+    let mut schema = Schema { definition, ..options(name, &mut args)? };
+    if !args.take("SCHEMA") {
+        return Err(match args.peek() {
+            Some(arg) => Error::UnknownArgument(lossy(arg)),
+            None => Error::Text("No schema found"),
+        });
+    }
+    fields(&mut schema, &mut args, Extent::New)?;
+    Ok(schema)
+}
+
+/// What FT.ALTER asks for.
+#[derive(Debug)]
+pub struct Alter {
+    /// The schema with the new fields.
+    pub schema: Schema,
+    /// Existing keys are not read again.
+    pub skip_initial_scan: bool,
+}
+
+/// The schema with the fields that FT.ALTER adds, out of what follows the index's name.
+pub fn alter(schema: &Schema, args: &[&[u8]]) -> Result<Alter, Error> {
+    let mut args = Args::new(args);
+    let mut schema = schema.clone();
+    let skip_initial_scan = args.take("SKIPINITIALSCAN");
+    if !args.take("SCHEMA") {
+        return Err(Error::Text("ALTER must be followed by SCHEMA"));
+    }
+    if !args.take("ADD") {
+        return Err(Error::Text("Unknown action passed to ALTER SCHEMA"));
+    }
+    if args.is_empty() {
+        return Err(Error::Text("No fields provided"));
+    }
+    // SCHEMA is the last option of a definition, so new fields go to its end.
+    schema.definition.extend(args.rest().iter().map(|arg| Box::from(*arg)));
+    fields(&mut schema, &mut args, Extent::Existing)?;
+    Ok(Alter { schema, skip_initial_scan })
+}
+
+/// Whether fields are read for a new index or for one that has documents.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    New,
+    Existing,
+}
+
+fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
+    let mut schema = Schema {
+        name: name.into(),
+        source: Source::Hash,
+        prefixes: vec![Box::default()],
+        language: Language::default(),
+        language_given: false,
+        language_field: None,
+        score: 1.0,
+        score_field: None,
+        stop_words: StopWords::default(),
+        skip_initial_scan: false,
+        options: Vec::new(),
+        wide: false,
+        fields: Vec::new(),
+        definition: Vec::new(),
+    };
+    loop {
+        if args.take("ON") {
+            schema.source = source(args.value("ON")?)?;
+        } else if args.take("PREFIX") {
+            schema.prefixes = prefixes(args.list("PREFIX")?)?;
+        } else if args.take("LANGUAGE") {
+            let name = args.value("LANGUAGE")?;
+            schema.language = Language::find(name).ok_or(Error::Text("Invalid language"))?;
+            schema.language_given = true;
+        } else if args.take("LANGUAGE_FIELD") {
+            schema.language_field = Some(args.value("LANGUAGE_FIELD")?.into());
+        } else if args.take("SCORE") {
+            schema.score = score(args.value("SCORE")?)?;
+        } else if args.take("SCORE_FIELD") {
+            schema.score_field = Some(args.value("SCORE_FIELD")?.into());
+        } else if args.take("STOPWORDS") {
+            schema.stop_words = StopWords::custom(args.list("STOPWORDS")?);
+        } else if args.take("SKIPINITIALSCAN") {
+            schema.skip_initial_scan = true;
+        } else if args.take("INDEXALL") {
+            index_all(args.value("INDEXALL")?)?;
+        } else if args.take("MAXTEXTFIELDS") {
+            schema.wide = true;
+        } else if args.take("ASYNC") || args.take("NOSCOREIDX") {
+            // Both have lost their meaning in RediSearch too.
+        } else if let Some(option) = shown_option(args) {
+            if !schema.options.contains(&option) {
+                schema.options.push(option);
+            }
+        } else if let Some(option) = later(args, &LATER_OPTIONS) {
+            return Err(Error::Unsupported(option.to_owned()));
+        } else {
+            break;
+        }
+    }
+    if schema.wide && schema.options.contains(&"NOFIELDS") {
+        return Err(Error::Text("MAXTEXTFIELDS cannot be used with NOFIELDS"));
+    }
+    Ok(schema)
+}
+
+/// Options that save memory in RediSearch by leaving something out. Here they are only remembered and shown: our
+/// positions carry all of it, and answering more than was asked for is no error.
+fn shown_option(args: &mut Args<'_>) -> Option<&'static str> {
+    ["NOOFFSETS", "NOHL", "NOFIELDS", "NOFREQS"].into_iter().find(|word| args.take(word))
+}
+
+fn later(args: &Args<'_>, words: &[&'static str]) -> Option<&'static str> {
+    let arg = args.peek()?;
+    words.iter().copied().find(|word| arg.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn source(name: &[u8]) -> Result<Source, Error> {
+    match name.to_ascii_uppercase().as_slice() {
+        b"HASH" => Ok(Source::Hash),
+        b"JSON" => Ok(Source::Json),
+        _ => Err(Error::InvalidRuleType(lossy(name))),
+    }
+}
+
+fn prefixes(list: &[&[u8]]) -> Result<Vec<Box<[u8]>>, Error> {
+    if list.len() > PREFIXES_MAX {
+        return Err(Error::TooManyPrefixes { given: list.len(), max: PREFIXES_MAX });
+    }
+    if list.is_empty() {
+        return Ok(vec![Box::default()]);
+    }
+    Ok(list.iter().map(|prefix| Box::from(*prefix)).collect())
+}
+
+fn score(text: &[u8]) -> Result<f64, Error> {
+    parse_number(text).filter(|s| (0.0..=1.0).contains(s)).ok_or(Error::Text("Invalid score"))
+}
+
+/// INDEXALL keeps a list of all documents in RediSearch; here that list is always at hand.
+fn index_all(value: &[u8]) -> Result<(), Error> {
+    if value.eq_ignore_ascii_case(b"ENABLE") || value.eq_ignore_ascii_case(b"DISABLE") {
+        return Ok(());
+    }
+    Err(Error::Text("Invalid argument for `INDEXALL`, use ENABLE/DISABLE"))
+}
+
+fn fields(schema: &mut Schema, args: &mut Args<'_>, extent: Extent) -> Result<(), Error> {
+    if args.is_empty() {
+        return Err(Error::Text("Fields arguments are missing"));
+    }
+    let narrow = extent == Extent::Existing
+        && !schema.wide
+        && schema.text_fields() <= NARROW_TEXT_FIELDS_MAX;
+    while let Some(path) = args.next_arg() {
+        if schema.fields.len() == FIELDS_MAX {
+            return Err(Error::TooManyFields(FIELDS_MAX));
+        }
+        let mut name = path;
+        if args.take("AS") {
+            name = args.next_arg().ok_or(Error::Text("AS requires an argument"))?;
+        }
+        if name.is_empty() {
+            return Err(Error::Text("Field name cannot be empty"));
+        }
+        if schema.field(name).is_some() {
+            return Err(Error::DuplicateField(lossy(name)));
+        }
+        let field = field(schema, path, name, args)?;
+        if narrow
+            && matches!(field.kind, FieldKind::Text { .. })
+            && schema.text_fields() == NARROW_TEXT_FIELDS_MAX
+        {
+            return Err(Error::Text(
+                "Cannot add more fields. Declare index with wide fields to allow adding unlimited fields",
+            ));
+        }
+        schema.push(field);
+    }
+    Ok(())
+}
+
+fn field(schema: &Schema, path: &[u8], name: &[u8], args: &mut Args<'_>) -> Result<Field, Error> {
+    let mut field = Field {
+        path: path.into(),
+        name: name.into(),
+        kind: FieldKind::Numeric,
+        sortable: false,
+        unnormalized: false,
+        no_index: false,
+        index_missing: false,
+        index_empty: false,
+        column: None,
+    };
+    if args.is_empty() {
+        return Err(Error::FieldWithoutType(lossy(name)));
+    }
+    if args.take("TEXT") {
+        text(schema, &mut field, args)?;
+    } else if args.take("TAG") {
+        tag(schema, &mut field, args)?;
+    } else if args.take("NUMERIC") {
+        field.index_missing = args.take("INDEXMISSING");
+    } else if let Some(kind) = later(args, &LATER_TYPES) {
+        return Err(Error::Unsupported(format!("Field type {kind}")));
+    } else {
+        return Err(Error::InvalidFieldType(lossy(name)));
+    }
+    loop {
+        if args.take("SORTABLE") {
+            field.sortable = true;
+            // Numbers and case-sensitive tags have nothing to normalise.
+            let kept = matches!(
+                field.kind,
+                FieldKind::Numeric | FieldKind::Tag { case_sensitive: true, .. }
+            );
+            field.unnormalized = args.take("UNF") || kept || schema.source == Source::Json;
+        } else if args.take("NOINDEX") {
+            field.no_index = true;
+        } else {
+            break;
+        }
+    }
+    if field.no_index && field.index_missing {
+        return Err(Error::NoIndexWithMissing(lossy(name)));
+    }
+    Ok(field)
+}
+
+fn text(schema: &Schema, field: &mut Field, args: &mut Args<'_>) -> Result<(), Error> {
+    let id = schema.text_fields();
+    if id == TEXT_FIELDS_MAX {
+        return Err(Error::TooManyTextFields(TEXT_FIELDS_MAX));
+    }
+    let (mut weight, mut no_stem, mut suffix_trie) = (1.0, false, false);
+    loop {
+        if args.take("NOSTEM") {
+            no_stem = true;
+        } else if args.take("WEIGHT") {
+            weight = match args.next_arg() {
+                None => return Err(Error::BadArgument("weight".into(), ArgumentError::Missing)),
+                Some(arg) => parse_number(arg)
+                    .ok_or(Error::BadArgument("weight".into(), ArgumentError::Parse))?,
+            };
+        } else if args.take("PHONETIC") {
+            return Err(Error::Unsupported("PHONETIC".to_owned()));
+        } else if args.take("WITHSUFFIXTRIE") {
+            suffix_trie = true;
+        } else if args.take("INDEXEMPTY") {
+            field.index_empty = true;
+        } else if args.take("INDEXMISSING") {
+            field.index_missing = true;
+        } else {
+            break;
+        }
+    }
+    let id = u8::try_from(id).expect("TEXT_FIELDS_MAX fits");
+    field.kind = FieldKind::Text { id, weight, no_stem, suffix_trie };
+    Ok(())
+}
+
+fn tag(schema: &Schema, field: &mut Field, args: &mut Args<'_>) -> Result<(), Error> {
+    let mut separator = (schema.source == Source::Hash).then_some(b',');
+    let (mut case_sensitive, mut suffix_trie) = (false, false);
+    loop {
+        if args.take("SEPARATOR") {
+            let given = args.next_arg().ok_or(Error::Text("SEPARATOR requires an argument"))?;
+            let [byte] = given else { return Err(Error::TagSeparator(lossy(given))) };
+            separator = Some(*byte);
+        } else if args.take("CASESENSITIVE") {
+            case_sensitive = true;
+        } else if args.take("WITHSUFFIXTRIE") {
+            suffix_trie = true;
+        } else if args.take("INDEXEMPTY") {
+            field.index_empty = true;
+        } else if args.take("INDEXMISSING") {
+            field.index_missing = true;
+        } else {
+            break;
+        }
+    }
+    field.kind = FieldKind::Tag { separator, case_sensitive, suffix_trie };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Schema, String> {
+        let words: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
+        create(b"idx", &words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn options_and_fields_are_read() {
+        let schema = parse(
+            "ON JSON PREFIX 2 a: b: LANGUAGE german SCORE 0.5 STOPWORDS 0 SCHEMA $.t AS t TEXT WEIGHT 5 \
+             NOSTEM SORTABLE $.g AS g TAG SEPARATOR ; CASESENSITIVE $.n AS n NUMERIC SORTABLE NOINDEX",
+        )
+        .unwrap();
+        assert_eq!(schema.source, Source::Json);
+        assert!(schema.follows(b"b:1") && !schema.follows(b"c:1"));
+        assert_eq!(schema.language, Language::find(b"german").unwrap());
+        assert_eq!(schema.fields.len(), 3);
+        assert_eq!(schema.fields[0].column, Some(0));
+        assert_eq!(schema.fields[1].column, None);
+        assert_eq!(schema.fields[2].column, Some(1));
+        assert!(schema.fields[2].no_index);
+        assert_eq!(schema.weights().as_deref(), Some(&[5][..]));
+        assert_eq!(
+            schema.fields[1].kind,
+            FieldKind::Tag { separator: Some(b';'), case_sensitive: true, suffix_trie: false }
+        );
+    }
+
+    #[test]
+    fn errors_are_those_of_redisearch() {
+        let cases = [
+            ("", "No schema found"),
+            ("SCHEMA", "Fields arguments are missing"),
+            ("FOO SCHEMA t TEXT", "Unknown argument `FOO`"),
+            ("SCHEMA t", "Field `t` does not have a type"),
+            ("SCHEMA t FOO", "Invalid field type for field `t`"),
+            ("SCHEMA t TEXT t TEXT", "Duplicate field in schema - t"),
+            ("SCHEMA t AS", "AS requires an argument"),
+            (
+                "SCHEMA t TEXT WEIGHT",
+                "Bad arguments for weight: Expected an argument, but none provided",
+            ),
+            ("SCHEMA t TAG SEPARATOR ab", "Tag separator must be a single character. Got `ab`"),
+            ("ON LIST SCHEMA t TEXT", "Invalid rule type: LIST"),
+            ("PREFIX 2 a", "Bad arguments for PREFIX: Expected an argument, but none provided"),
+            ("PREFIX x a", "Bad arguments for PREFIX: Could not convert argument to expected type"),
+            ("SCORE 2 SCHEMA t TEXT", "Invalid score"),
+            ("LANGUAGE klingon SCHEMA t TEXT", "Invalid language"),
+            ("TEMPORARY 3 SCHEMA t TEXT", "TEMPORARY is not supported yet"),
+            ("SCHEMA v VECTOR FLAT 6", "Field type VECTOR is not supported yet"),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(parse(line).unwrap_err(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn alter_appends_and_keeps_numbers() {
+        let schema = parse("SCHEMA a TEXT n NUMERIC").unwrap();
+        let words: Vec<&[u8]> = vec![b"SCHEMA", b"ADD", b"b", b"TEXT", b"SORTABLE"];
+        let altered = alter(&schema, &words).unwrap().schema;
+        assert_eq!(altered.fields.len(), 3);
+        assert!(matches!(altered.fields[2].kind, FieldKind::Text { id: 1, .. }));
+        assert_eq!(altered.fields[2].column, Some(1));
+        assert_eq!(altered.field_bits(), 1);
+        let definition: Vec<&[u8]> = altered.definition.iter().map(|arg| &**arg).collect();
+        assert_eq!(create(b"idx", &definition).unwrap().fields.len(), 3);
+        let bad: Vec<&[u8]> = vec![b"SCHEMA", b"DEL", b"b"];
+        assert_eq!(
+            alter(&schema, &bad).unwrap_err().to_string(),
+            "Unknown action passed to ALTER SCHEMA"
+        );
+    }
+
+    #[test]
+    fn a_narrow_index_stops_at_32_text_fields() {
+        let many = |count: usize| (0..count).map(|i| format!("f{i} TEXT ")).collect::<String>();
+        let schema = parse(&format!("SCHEMA {}", many(32))).unwrap();
+        let words: Vec<&[u8]> = vec![b"SCHEMA", b"ADD", b"x", b"TEXT"];
+        assert!(
+            alter(&schema, &words).unwrap_err().to_string().starts_with("Cannot add more fields")
+        );
+        let wide = parse(&format!("MAXTEXTFIELDS SCHEMA {}", many(32))).unwrap();
+        assert_eq!(alter(&wide, &words).unwrap().schema.text_fields(), 33);
+    }
+}

@@ -1,0 +1,219 @@
+//! Where does memory come from, and how much is in use? jemalloc behind a counter.
+//!
+//! jemalloc is built with an 8-byte quantum (`.cargo/config.toml`), so that a 56-byte entry takes 56
+//! bytes. With that quantum a block is only 8-aligned unless asked otherwise, so the alignment is
+//! passed whenever it exceeds 8; the stock crate does so only above 16, and crashed
+//! (docs/decisions/0005-allocator.md).
+//!
+//! Invariants: every thread counts for itself and adds to the total each `FLUSH_BYTES`, so the total
+//! is at most that far off per thread; sizes are jemalloc's usable sizes, the same at both ends.
+#![expect(unsafe_code, reason = "a global allocator is unsafe by its trait, and calls jemalloc")]
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+use tikv_jemalloc_sys as jemalloc;
+
+/// How far a thread's count may run before it is added to the total.
+const FLUSH_BYTES: isize = 64 * 1024;
+
+/// The alignment that jemalloc gives without being asked, given our quantum.
+const QUANTUM: usize = 8;
+
+static TOTAL: AtomicIsize = AtomicIsize::new(0);
+
+thread_local! {
+    // Const-initialised and without a destructor, so it can be used at any time of a thread's life.
+    static LOCAL: Cell<isize> = const { Cell::new(0) };
+}
+
+/// The global allocator of the server; modules allocate from it through the module API.
+#[derive(Debug)]
+pub struct CountingAllocator;
+
+/// Bytes in use.
+pub fn used_memory() -> usize {
+    usize::try_from(TOTAL.load(Ordering::Relaxed)).unwrap_or(0)
+}
+
+#[inline]
+fn count(bytes: isize) {
+    LOCAL.with(|local| {
+        let sum = local.get() + bytes;
+        if sum.abs() < FLUSH_BYTES {
+            local.set(sum);
+        } else {
+            local.set(0);
+            TOTAL.fetch_add(sum, Ordering::Relaxed);
+        }
+    });
+}
+
+/// jemalloc's flags for a layout.
+#[inline]
+fn flags(layout: Layout) -> c_int {
+    if layout.align() > QUANTUM { layout.align().trailing_zeros() as c_int } else { 0 }
+}
+
+// SAFETY: blocks come from jemalloc's own functions with the layout's size and alignment (passed as
+// flags when above the quantum), are given back to the same allocator, and are never touched here.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the size is not zero, as this trait's contract promises.
+        let block = unsafe { jemalloc::mallocx(layout.size(), flags(layout)) };
+        if !block.is_null() {
+            // SAFETY: the block has just been allocated with these flags.
+            count(unsafe { jemalloc::nallocx(layout.size(), flags(layout)) } as isize);
+        }
+        block.cast()
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let flags = flags(layout);
+        // SAFETY: the size is not zero, as this trait's contract promises.
+        let block = unsafe { jemalloc::mallocx(layout.size(), flags | jemalloc::MALLOCX_ZERO) };
+        if !block.is_null() {
+            // SAFETY: asks for the size class only.
+            count(unsafe { jemalloc::nallocx(layout.size(), flags) } as isize);
+        }
+        block.cast()
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let flags = flags(layout);
+        // SAFETY: asks for the size class only; the size is not zero.
+        count(-(unsafe { jemalloc::nallocx(layout.size(), flags) } as isize));
+        // SAFETY: the block was allocated here with this layout, as the contract promises.
+        unsafe { jemalloc::sdallocx(block.cast(), layout.size(), flags) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let flags = flags(layout);
+        // SAFETY: the block was allocated here with this layout; the new size is not zero.
+        let moved = unsafe { jemalloc::rallocx(block.cast(), size, flags) };
+        if !moved.is_null() {
+            // SAFETY: asks for size classes only.
+            let before = unsafe { jemalloc::nallocx(layout.size(), flags) };
+            // SAFETY: as above.
+            let after = unsafe { jemalloc::nallocx(size, flags) };
+            count(after as isize - before as isize);
+        }
+        moved.cast()
+    }
+}
+
+/// Allocates for a module; null when memory is out or `size` is 0 and the class has no block.
+pub fn module_alloc(size: usize, zeroed: bool) -> *mut c_void {
+    let flags = if zeroed { jemalloc::MALLOCX_ZERO } else { 0 } | module_alignment();
+    // SAFETY: the size is made at least 1.
+    let block = unsafe { jemalloc::mallocx(size.max(1), flags) };
+    if !block.is_null() {
+        // SAFETY: the block is alive.
+        count(unsafe { jemalloc::sallocx(block, 0) } as isize);
+    }
+    block
+}
+
+/// Changes the size of a module's block; null leaves the old block as it was.
+///
+/// # Safety
+/// `block` is null or a live block of [`module_alloc`].
+pub unsafe fn module_realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    if block.is_null() {
+        return module_alloc(size, false);
+    }
+    // SAFETY: the block is alive, as the caller promises.
+    let before = unsafe { jemalloc::sallocx(block, 0) };
+    // SAFETY: as above; the size is made at least 1.
+    let moved = unsafe { jemalloc::rallocx(block, size.max(1), module_alignment()) };
+    if !moved.is_null() {
+        // SAFETY: the new block is alive.
+        count(unsafe { jemalloc::sallocx(moved, 0) } as isize - before as isize);
+    }
+    moved
+}
+
+/// Gives a module's block back.
+///
+/// # Safety
+/// `block` is null or a live block of [`module_alloc`]; it is not used again.
+pub unsafe fn module_free(block: *mut c_void) {
+    if !block.is_null() {
+        // SAFETY: the block is alive, as the caller promises.
+        count(-(unsafe { jemalloc::sallocx(block, 0) } as isize));
+        // SAFETY: as above; it is not used again.
+        unsafe { jemalloc::dallocx(block, 0) }
+    }
+}
+
+/// The usable size of a module's block.
+///
+/// # Safety
+/// `block` is null or a live block of [`module_alloc`].
+pub unsafe fn module_size(block: *const c_void) -> usize {
+    // SAFETY: jemalloc only reads its own records of a live block.
+    if block.is_null() { 0 } else { unsafe { jemalloc::sallocx(block, 0) } }
+}
+
+/// C code expects 16-aligned blocks, as from `malloc`.
+const fn module_alignment() -> c_int {
+    4
+}
+
+/// Bytes that jemalloc has given out, in whole pages, and holds: (allocated, active, resident).
+pub fn jemalloc_figures() -> (usize, usize, usize) {
+    let mut epoch: u64 = 1;
+    let mut len = size_of::<u64>();
+    let new = (&raw mut epoch).cast();
+    // SAFETY: the name ends in NUL, both pointers point to a u64 of the length given.
+    unsafe { jemalloc::mallctl(c"epoch".as_ptr(), new, &raw mut len, new, len) };
+    let read = |name: &std::ffi::CStr| {
+        let mut value: usize = 0;
+        let mut len = size_of::<usize>();
+        let at = (&raw mut value).cast();
+        // SAFETY: the name ends in NUL and `at` points to a usize of the length given.
+        unsafe { jemalloc::mallctl(name.as_ptr(), at, &raw mut len, null_mut(), 0) };
+        value
+    };
+    (read(c"stats.allocated"), read(c"stats.active"), read(c"stats.resident"))
+}
+
+/// Gives unused pages of all arenas back to the system; says whether that worked.
+pub fn purge() -> bool {
+    // All arenas together have the number 4096 (`MALLCTL_ARENAS_ALL`).
+    let name = c"arena.4096.purge".as_ptr();
+    // SAFETY: the name ends in NUL, and this call neither reads nor writes a value.
+    unsafe { jemalloc::mallctl(name, null_mut(), null_mut(), null_mut(), 0) == 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alignment_holds_whatever_the_size() {
+        let allocator = CountingAllocator;
+        for align in [1, 8, 16, 32, 64, 4096] {
+            for size in [1, 24, 40, 56, 100, 5000] {
+                let layout = Layout::from_size_align(size, align).expect("small powers of two");
+                // SAFETY: the layout has a size; the block is freed with the same layout.
+                let block = unsafe { allocator.alloc(layout) };
+                assert_eq!(block as usize % align, 0, "size {size}, alignment {align}");
+                // SAFETY: as above.
+                unsafe { allocator.dealloc(block, layout) };
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_block_shows_in_the_count() {
+        let before = TOTAL.load(Ordering::Relaxed);
+        let block = module_alloc(10 << 20, false);
+        assert!(TOTAL.load(Ordering::Relaxed) - before >= 9 << 20);
+        // SAFETY: allocated above, not used again.
+        unsafe { module_free(block) };
+    }
+}

@@ -1,0 +1,29 @@
+//! What name does a script have? The SHA-1 of its source, as 40 lower-case hexadecimal digits.
+
+use sha1::{Digest, Sha1};
+
+/// Length of [`sha1_hex`].
+pub const HEX_LEN: usize = 40;
+
+/// The SHA-1 of `bytes` in lower-case hexadecimal.
+pub fn sha1_hex(bytes: &[u8]) -> [u8; HEX_LEN] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digest = Sha1::digest(bytes);
+    let mut hex = [0; HEX_LEN];
+    for (pair, byte) in hex.chunks_exact_mut(2).zip(digest) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_digests() {
+        assert_eq!(&sha1_hex(b""), b"da39a3ee5e6b4b0d3255bfef95601890afd80709");
+        assert_eq!(&sha1_hex(b"return 1"), b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
+    }
+}

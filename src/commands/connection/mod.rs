@@ -1,0 +1,313 @@
+//! Connections: AUTH, HELLO, SELECT, PING and their relatives; CLIENT has a file of its own.
+
+use crate::engine::args::{self, Cursor};
+use crate::engine::client::{Mode, Session};
+use crate::engine::ctx::SessionCtx;
+use crate::engine::error::CommandError;
+use crate::engine::spec::{
+    Arg, Argv, Arity, Category, CommandSpec, Deprecated, Flag, Group, Outcome, Run,
+};
+use crate::engine::transaction;
+use crate::resp::reply::{Protocol, Reply};
+
+pub mod client;
+
+/// The commands of this folder.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "AUTH",
+        summary: "Authenticates the connection.",
+        since: "1.0.0",
+        complexity: "O(N) where N is the number of passwords defined for the user",
+        group: Group::Connection,
+        arity: Arity::AtLeast(2),
+        flags: &[
+            Flag::NoScript,
+            Flag::Loading,
+            Flag::Stale,
+            Flag::Fast,
+            Flag::NoAuth,
+            Flag::AllowBusy,
+        ],
+        categories: &[Category::Connection],
+        args: &[Arg::string("username").optional().since("6.0.0"), Arg::string("password")],
+        secrets: Some(|argv| (1..argv.len()).collect()),
+        history: &[("6.0.0", "Added ACL style (username and password).")],
+        run: Run::Session(auth),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "HELLO",
+        summary: "Handshakes with the Redis server.",
+        since: "6.0.0",
+        complexity: "O(1)",
+        group: Group::Connection,
+        arity: Arity::AtLeast(1),
+        flags: &[
+            Flag::NoScript,
+            Flag::Loading,
+            Flag::Stale,
+            Flag::Fast,
+            Flag::NoAuth,
+            Flag::AllowBusy,
+        ],
+        categories: &[Category::Connection],
+        args: &[Arg::block(
+            "arguments",
+            &[
+                Arg::integer("protover"),
+                Arg::block("auth", &[Arg::string("username"), Arg::string("password")])
+                    .token("AUTH")
+                    .optional(),
+                Arg::string("clientname").token("SETNAME").optional(),
+            ],
+        )
+        .optional()],
+        secrets: Some(|argv| {
+            let auth = argv.iter().position(|word| args::is(word, "AUTH"));
+            auth.map(|at| vec![at + 1, at + 2]).unwrap_or_default()
+        }),
+        history: &[(
+            "6.2.0",
+            "`protover` made optional; when called without arguments the command reports the current connection's context.",
+        )],
+        run: Run::Session(hello),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "PING",
+        summary: "Returns the server's liveliness response.",
+        since: "1.0.0",
+        complexity: "O(1)",
+        group: Group::Connection,
+        arity: Arity::AtLeast(1),
+        flags: &[Flag::Fast],
+        categories: &[Category::Connection],
+        args: &[Arg::string("message").optional()],
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+        run: Run::Session(ping),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "ECHO",
+        summary: "Returns the given string.",
+        since: "1.0.0",
+        complexity: "O(1)",
+        group: Group::Connection,
+        arity: Arity::Exactly(2),
+        flags: &[Flag::Loading, Flag::Stale, Flag::Fast],
+        categories: &[Category::Connection],
+        args: &[Arg::string("message")],
+        run: Run::Session(echo),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "SELECT",
+        summary: "Changes the selected database.",
+        since: "1.0.0",
+        complexity: "O(1)",
+        group: Group::Connection,
+        arity: Arity::Exactly(2),
+        flags: &[Flag::Loading, Flag::Stale, Flag::Fast],
+        categories: &[Category::Connection],
+        args: &[Arg::integer("index")],
+        run: Run::Session(select),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "QUIT",
+        summary: "Closes the connection.",
+        since: "1.0.0",
+        complexity: "O(1)",
+        group: Group::Connection,
+        arity: Arity::AtLeast(1),
+        flags: &[
+            Flag::AllowBusy,
+            Flag::NoScript,
+            Flag::Loading,
+            Flag::Stale,
+            Flag::Fast,
+            Flag::NoAuth,
+            Flag::NotQueued,
+            Flag::EndsMulti,
+        ],
+        categories: &[Category::Connection],
+        deprecated: Some(Deprecated { since: "7.2.0", replaced_by: "just closing the connection" }),
+        run: Run::Session(quit),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "RESET",
+        summary: "Resets the connection.",
+        since: "6.2.0",
+        complexity: "O(1)",
+        group: Group::Connection,
+        arity: Arity::Exactly(1),
+        flags: &[
+            Flag::NoScript,
+            Flag::Loading,
+            Flag::Stale,
+            Flag::Fast,
+            Flag::NoAuth,
+            Flag::AllowBusy,
+            Flag::NotQueued,
+            Flag::EndsMulti,
+        ],
+        categories: &[Category::Connection],
+        run: Run::Session(reset),
+        ..CommandSpec::BASE
+    },
+    client::CLIENT,
+];
+
+/// Lets the session in, if user and password are right.
+fn authenticate(ctx: &mut SessionCtx<'_>, user: &[u8], password: &[u8]) -> Outcome {
+    let expected = ctx.env.shared.password.read();
+    // The default user without a password accepts any.
+    if user != b"default" || !(expected.is_empty() || same_secret(&expected, password)) {
+        return Err(CommandError::WrongPass);
+    }
+    ctx.session.mode.remove(Mode::UNAUTHENTICATED);
+    Ok(())
+}
+
+/// Compares in a time that does not tell how much of the secret was right.
+fn same_secret(secret: &[u8], given: &[u8]) -> bool {
+    let mut difference = secret.len() ^ given.len();
+    for (i, byte) in secret.iter().enumerate() {
+        difference |= usize::from(byte ^ given.get(i).copied().unwrap_or(!byte));
+    }
+    difference == 0
+}
+
+fn auth(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    match argv {
+        [_, password] => {
+            if ctx.env.shared.password.read().is_empty() {
+                return Err(CommandError::NoPasswordSet);
+            }
+            authenticate(ctx, b"default", password)?;
+        }
+        [_, user, password] => authenticate(ctx, user, password)?,
+        _ => return Err(CommandError::Syntax),
+    }
+    reply.ok();
+    Ok(())
+}
+
+fn hello(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let mut rest = Cursor::new(argv, 1);
+    let protocol = match rest.next() {
+        None => ctx.session.protocol,
+        Some(version) => match crate::base::number::parse_i64(version) {
+            Some(2) => Protocol::Resp2,
+            Some(3) => Protocol::Resp3,
+            Some(_) => return Err(CommandError::NoProto),
+            None => {
+                return Err(CommandError::text(
+                    "ERR Protocol version is not an integer or out of range",
+                ));
+            }
+        },
+    };
+    let (mut credentials, mut name) = (None, None);
+    while let Some(option) = rest.next() {
+        if args::is(option, "AUTH") && rest.left() >= 2 {
+            credentials = rest.next().zip(rest.next());
+        } else if args::is(option, "SETNAME") && rest.left() >= 1 {
+            name = rest.next();
+        } else {
+            return Err(CommandError::owned(format!(
+                "ERR Syntax error in HELLO option '{}'",
+                args::lossy(option)
+            )));
+        }
+    }
+    if let Some(name) = name {
+        client::check_name(name)?;
+    }
+    if let Some((user, password)) = credentials {
+        authenticate(ctx, user, password)?;
+    }
+    if ctx.session.mode.contains(Mode::UNAUTHENTICATED) {
+        return Err(CommandError::text(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
+             select the RESP protocol version at the same time",
+        ));
+    }
+    if let Some(name) = name {
+        ctx.session.name = name.into();
+    }
+    ctx.session.protocol = protocol;
+    reply.set_protocol(protocol);
+    describe_server(ctx, reply);
+    Ok(())
+}
+
+/// What HELLO answers.
+fn describe_server(ctx: &SessionCtx<'_>, reply: &mut Reply<'_>) {
+    reply.map(7);
+    reply.bulk(b"server");
+    reply.bulk(b"redis");
+    reply.bulk(b"version");
+    reply.bulk(super::server::REDIS_VERSION.as_bytes());
+    reply.bulk(b"proto");
+    reply.int(if reply.is_resp3() { 3 } else { 2 });
+    reply.bulk(b"id");
+    reply.int(ctx.env.client.map_or(0, |client| client.id as i64));
+    reply.bulk(b"mode");
+    reply.bulk(b"standalone");
+    reply.bulk(b"role");
+    reply.bulk(b"master");
+    reply.bulk(b"modules");
+    let modules = ctx.env.shared.modules.lock();
+    reply.array(modules.len());
+    for module in modules.iter() {
+        module.describe(reply);
+    }
+}
+
+fn ping(_: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    match argv {
+        [_] => reply.simple("PONG"),
+        [_, message] => reply.bulk(message),
+        _ => return Err(CommandError::Arity("ping".into())),
+    }
+    Ok(())
+}
+
+fn echo(_: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    reply.bulk(argv[1]);
+    Ok(())
+}
+
+fn select(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let index = args::int(argv[1])?;
+    let dbs = i64::from(ctx.env.shared.databases);
+    if !(0..dbs).contains(&index) {
+        return Err(CommandError::DbOutOfRange);
+    }
+    ctx.session.db = index as u32;
+    reply.ok();
+    Ok(())
+}
+
+fn quit(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    ctx.unit.close = true;
+    reply.ok();
+    Ok(())
+}
+
+fn reset(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    transaction::discard(ctx.session, ctx.env);
+    let library =
+        (std::mem::take(&mut ctx.session.lib_name), std::mem::take(&mut ctx.session.lib_version));
+    *ctx.session = Session { user: "default".into(), ..Session::default() };
+    (ctx.session.lib_name, ctx.session.lib_version) = library;
+    let password = !ctx.env.shared.password.read().is_empty();
+    ctx.session.mode.set(Mode::UNAUTHENTICATED, password);
+    reply.set_protocol(Protocol::Resp2);
+    reply.simple("RESET");
+    Ok(())
+}

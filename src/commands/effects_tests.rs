@@ -1,0 +1,191 @@
+//! Do commands leave the effects that Redis's do? What they propagate, announce and count.
+
+use super::testing::{START_MS, TestEngine};
+
+/// One command: what it propagates and which events it causes, after the same preparation.
+fn check(prepare: &[&str], cases: &[(&str, &[&str], &[&str])]) {
+    for (line, propagated, events) in cases {
+        let engine = TestEngine::new();
+        engine.prepare(prepare);
+        let reply = engine.run(line);
+        assert_eq!(engine.propagated(), *propagated, "propagated by {line}: {reply}");
+        assert_eq!(engine.events(), *events, "events of {line}: {reply}");
+    }
+}
+
+const IN_TEN_SECONDS: &str = "1700000010000";
+
+#[test]
+fn set_propagates_points_in_time() {
+    assert_eq!(START_MS + 10_000, IN_TEN_SECONDS.parse::<i64>().unwrap());
+    let set_at = &["SET k v PXAT 1700000010000"][..];
+    let events = &["set k", "expire k"][..];
+    check(
+        &["SET k old"],
+        &[
+            ("SET k v", &["SET k v"], &["set k"]),
+            ("SET k v EX 10", set_at, events),
+            ("SET k v PX 10000 GET", set_at, events),
+            ("SET k v EXAT 1700000010 XX", set_at, events),
+            ("SETEX k 10 v", set_at, events),
+            ("PSETEX k 10000 v", set_at, events),
+            ("SET k v XX PXAT 1700000010000", &["SET k v XX PXAT 1700000010000"], events),
+            ("SET k v GET XX get", &["SET k v XX"], &["set k"]),
+            ("SET k v KEEPTTL", &["SET k v KEEPTTL"], &["set k"]),
+            ("SET k v NX", &[], &[]),
+            ("SETNX k v", &[], &[]),
+            ("SETNX new v", &["SETNX new v"], &["new new", "set new"]),
+            ("GETSET k v", &["SET k v"], &["set k"]),
+            ("SET k v EX 0", &[], &[]),
+            ("MSETNX new v k v", &[], &[]),
+            ("MSET new v k v", &["MSET new v k v"], &["new new", "set new", "set k"]),
+        ],
+    );
+}
+
+#[test]
+fn getex_and_getdel_propagate_what_they_do_to_the_key() {
+    let prepare = &["SET k v EX 100", "SET plain v", "HSET h f v"];
+    check(
+        prepare,
+        &[
+            ("GETEX k", &[], &[]),
+            ("GETEX k EX 10", &["PEXPIREAT k 1700000010000"], &["expire k"]),
+            ("GETEX k PXAT 1", &["DEL k"], &["del k"]),
+            ("GETEX k PERSIST", &["PERSIST k"], &["persist k"]),
+            ("GETEX plain PERSIST", &[], &[]),
+            ("GETEX missing EX 0", &[], &[]),
+            ("GETDEL k", &["DEL k"], &["del k"]),
+            ("GETDEL missing", &[], &[]),
+            ("GETDEL h", &[], &[]),
+        ],
+    );
+}
+
+#[test]
+fn numbers_and_ranges_propagate_what_can_be_replayed() {
+    check(
+        &["SET n 10", "SET s abc"],
+        &[
+            ("INCRBY n 5", &["INCRBY n 5"], &["incrby n"]),
+            ("DECR new", &["DECR new"], &["new new", "incrby new"]),
+            ("INCR s", &[], &[]),
+            ("INCRBYFLOAT n 0.5", &["SET n 10.5 KEEPTTL"], &["incrbyfloat n"]),
+            ("APPEND s d", &["APPEND s d"], &["append s"]),
+            ("APPEND new d", &["APPEND new d"], &["new new", "append new"]),
+            ("SETRANGE s 1 xx", &["SETRANGE s 1 xx"], &["setrange s"]),
+            ("SETRANGE s 1 ''", &[], &[]),
+            ("SETBIT s 1 1", &[], &[]),
+            ("SETBIT s 0 1", &["SETBIT s 0 1"], &["setbit s"]),
+        ],
+    );
+}
+
+#[test]
+fn expiry_is_propagated_as_a_point_in_time() {
+    let at = &["PEXPIREAT k 1700000010000"][..];
+    check(
+        &["SET k v"],
+        &[
+            ("EXPIRE k 10", at, &["expire k"]),
+            ("PEXPIRE k 10000 NX", &["PEXPIREAT k 1700000010000 NX"], &["expire k"]),
+            ("EXPIREAT k 1700000010", at, &["expire k"]),
+            ("PEXPIREAT k 1700000010000", at, &["expire k"]),
+            ("EXPIRE k 10 XX", &[], &[]),
+            ("EXPIRE k -1", &["DEL k"], &["del k"]),
+            ("EXPIREAT k 1700000000", &["DEL k"], &["del k"]),
+            ("EXPIRE missing 10", &[], &[]),
+            ("PERSIST k", &[], &[]),
+        ],
+    );
+}
+
+#[test]
+fn keys_on_the_move_are_announced_at_both_ends() {
+    check(
+        &["SET a 1", "SET b 2"],
+        &[
+            ("RENAME a c", &["RENAME a c"], &["new c", "rename_from a", "rename_to c"]),
+            ("RENAMENX a b", &[], &[]),
+            ("RENAME a a", &[], &[]),
+            ("COPY a c", &["COPY a c"], &["new c", "copy_to c"]),
+            ("COPY a b", &[], &[]),
+            ("MOVE a 1", &["MOVE a 1"], &["new a", "move_from a", "move_to a"]),
+        ],
+    );
+}
+
+#[test]
+fn hashes_are_announced_with_their_last_field() {
+    check(
+        &["HSET h f 1 g 2"],
+        &[
+            ("HSET h f 3 i 4", &["HSET h f 3 i 4"], &["hset h"]),
+            ("HMSET new f 3", &["HMSET new f 3"], &["new new", "hset new"]),
+            ("HSETNX h f 3", &[], &[]),
+            ("HDEL h f x", &["HDEL h f x"], &["hdel h"]),
+            ("HDEL h f g", &["HDEL h f g"], &["hdel h", "del h"]),
+            ("HDEL h x", &[], &[]),
+            ("HINCRBY h f 1", &["HINCRBY h f 1"], &["hincrby h"]),
+            ("HINCRBYFLOAT h f 0.5", &["HSET h f 1.5"], &["hincrbyfloat h"]),
+        ],
+    );
+}
+
+#[test]
+fn field_expiry_is_propagated_field_by_field() {
+    check(
+        &["HSET h f 1 g 2", "HPEXPIREAT h 1700000099000 FIELDS 1 g"],
+        &[
+            (
+                "HEXPIRE h 10 FIELDS 2 f x",
+                &["HPEXPIREAT h 1700000010000 FIELDS 1 f"],
+                &["hexpire h"],
+            ),
+            (
+                "HPEXPIRE h 10000 NX FIELDS 2 f g",
+                &["HPEXPIREAT h 1700000010000 NX FIELDS 1 f"],
+                &["hexpire h"],
+            ),
+            ("HEXPIRE h 10 XX FIELDS 1 f", &[], &[]),
+            ("HEXPIRE h 0 FIELDS 1 f", &["HDEL h f"], &["hdel h"]),
+            (
+                "HEXPIREAT h 1 FIELDS 2 f g",
+                &["MULTI", "HDEL h f", "HDEL h g", "EXEC"],
+                &["hdel h", "del h"],
+            ),
+            ("HPERSIST h FIELDS 2 f g", &["HPERSIST h FIELDS 2 f g"], &["hpersist h"]),
+            ("HPERSIST h FIELDS 1 f", &[], &[]),
+            (
+                "HINCRBYFLOAT h g 0.5",
+                &["MULTI", "HSET h g 2.5", "HPEXPIREAT h 1700000099000 FIELDS 1 g", "EXEC"],
+                &["hincrbyfloat h"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn an_expired_key_is_deleted_before_the_command_goes_on() {
+    let engine = TestEngine::new();
+    engine.prepare(&["SET k v PX 10"]);
+    engine.advance_ms(11);
+    assert_eq!(engine.run("APPEND k w"), "1");
+    assert_eq!(engine.events(), ["expired k", "new k", "append k"]);
+    assert_eq!(engine.propagated(), ["MULTI", "DEL k", "APPEND k w", "EXEC"]);
+}
+
+#[test]
+fn expired_fields_are_deleted_before_the_command_goes_on() {
+    let engine = TestEngine::new();
+    engine.prepare(&["HSET h f 1 g 2", "HPEXPIRE h 10 FIELDS 2 f g"]);
+    engine.advance_ms(11);
+    assert_eq!(engine.run("HGET h f"), "nil");
+    assert_eq!(engine.run("HLEN h"), "0");
+    assert_eq!(engine.run("HINCRBY h f 5"), "5");
+    assert_eq!(engine.events(), ["hexpired h", "del h", "new h", "hincrby h"]);
+    // The read that finds them has them deleted, in a unit of its own.
+    let expected = ["MULTI", "HDEL h f", "HDEL h g", "EXEC", "HINCRBY h f 5"];
+    assert_eq!(engine.propagated(), expected);
+    assert_eq!(engine.run("HTTL h FIELDS 1 f"), "[-1]");
+}

@@ -1,0 +1,109 @@
+//! Who else has what this connection wrote? WAIT and WAITAOF answer when enough replicas do, or when the
+//! time is up.
+//!
+//! There are no replicas yet, and no append-only file: so either nobody is waited for, and the answer
+//! comes at once, or the wait lasts as long as it may.
+
+use crate::base::number;
+use crate::engine::args;
+use crate::engine::ctx::SessionCtx;
+use crate::engine::effects::Block;
+use crate::engine::error::CommandError;
+use crate::engine::spec::{Arg, Argv, Arity, Category, CommandSpec, Flag, Group, Outcome, Run};
+use crate::resp::reply::Reply;
+
+/// The commands of this file.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "WAIT",
+        summary: "Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed.",
+        since: "3.0.0",
+        complexity: "O(1)",
+        group: Group::Generic,
+        arity: Arity::Exactly(3),
+        categories: &[Category::Connection],
+        args: &[Arg::integer("numreplicas"), Arg::integer("timeout")],
+        run: Run::Session(wait),
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "WAITAOF",
+        summary: "Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas.",
+        since: "7.2.0",
+        complexity: "O(1)",
+        group: Group::Generic,
+        arity: Arity::Exactly(4),
+        flags: &[Flag::NoScript],
+        categories: &[Category::Connection],
+        args: &[Arg::integer("numlocal"), Arg::integer("numreplicas"), Arg::integer("timeout")],
+        run: Run::Session(waitaof),
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        ..CommandSpec::BASE
+    },
+];
+
+/// A timeout in milliseconds as a deadline; None waits for ever.
+fn parse_timeout(arg: &[u8], now_ms: i64) -> Result<Option<i64>, CommandError> {
+    let timeout_ms = number::parse_i64(arg).ok_or(CommandError::TimeoutNotAnInteger)?;
+    match timeout_ms {
+        0 => Ok(None),
+        i64::MIN..=-1 => Err(CommandError::TimeoutNegative),
+        _ => timeout_ms.checked_add(now_ms).map(Some).ok_or(CommandError::TimeoutOutOfRange),
+    }
+}
+
+/// Answers with `reply_now`, at once if nobody is waited for or the caller cannot wait.
+fn answer(
+    ctx: &mut SessionCtx<'_>,
+    is_enough: bool,
+    deadline_ms: Option<i64>,
+    reply_now: &[u8],
+    reply: &mut Reply<'_>,
+) {
+    if is_enough || ctx.unit.deny_blocking || ctx.env.client.is_none() {
+        reply.raw(reply_now);
+    } else {
+        ctx.unit.block = Some(Block::Until { deadline_ms, on_timeout: reply_now.to_vec() });
+    }
+}
+
+fn wait(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let replicas = args::int(argv[1])?;
+    let deadline_ms = parse_timeout(argv[2], ctx.env.now_ms())?;
+    answer(ctx, replicas <= 0, deadline_ms, b":0\r\n", reply);
+    Ok(())
+}
+
+fn waitaof(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let local = args::int(argv[1])?;
+    if !(0..=1).contains(&local) {
+        return Err(CommandError::NotBetween(0, 1));
+    }
+    let replicas = args::int(argv[2])?;
+    if replicas < 0 {
+        return Err(CommandError::NotPositive);
+    }
+    let deadline_ms = parse_timeout(argv[3], ctx.env.now_ms())?;
+    if local > 0 {
+        return Err(CommandError::text(
+            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+        ));
+    }
+    answer(ctx, replicas == 0, deadline_ms, b"*2\r\n:0\r\n:0\r\n", reply);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_relative_and_zero_is_for_ever() {
+        assert_eq!(parse_timeout(b"0", 5), Ok(None));
+        assert_eq!(parse_timeout(b"10", 5), Ok(Some(15)));
+        assert_eq!(parse_timeout(b"-1", 5), Err(CommandError::TimeoutNegative));
+        assert_eq!(parse_timeout(b"x", 5), Err(CommandError::TimeoutNotAnInteger));
+        assert_eq!(parse_timeout(b"9223372036854775807", 5), Err(CommandError::TimeoutOutOfRange));
+    }
+}

@@ -1,0 +1,90 @@
+//! "What clients can ask": declarations and handlers, a file per group.
+//!
+//! A command is added in one place: an entry in its file's `COMMANDS` and the handler below it.
+
+use crate::engine::spec::CommandSpec;
+use crate::keyspace::db::Db;
+use crate::resp::reply::Reply;
+
+pub mod connection;
+
+pub mod transactions;
+
+pub mod server;
+
+pub mod scripting;
+
+pub mod module;
+
+pub mod string;
+
+pub mod bitmap;
+
+pub mod hash;
+
+pub mod generic;
+
+pub mod scan;
+
+#[cfg(test)]
+mod testing;
+
+#[cfg(test)]
+mod effects_tests;
+
+/// All built-in commands, group by group.
+pub const TABLES: &[&[CommandSpec]] = &[
+    connection::COMMANDS,
+    transactions::COMMANDS,
+    server::COMMANDS,
+    scripting::COMMANDS,
+    module::COMMANDS,
+    string::get::COMMANDS,
+    string::set::COMMANDS,
+    string::many::COMMANDS,
+    string::ranges::COMMANDS,
+    string::numbers::COMMANDS,
+    string::lcs::COMMANDS,
+    bitmap::COMMANDS,
+    hash::set::COMMANDS,
+    hash::get::COMMANDS,
+    hash::numbers::COMMANDS,
+    hash::walk::COMMANDS,
+    hash::expire::COMMANDS,
+    hash::ttl::COMMANDS,
+    generic::keys::COMMANDS,
+    generic::expire::COMMANDS,
+    generic::ttl::COMMANDS,
+    generic::rename::COMMANDS,
+    generic::object::COMMANDS,
+    generic::wait::COMMANDS,
+    scan::COMMANDS,
+];
+
+/// Keys that [`fetch_ahead`] takes at a time.
+pub const AHEAD_MAX: usize = 32;
+
+/// Asks for the memory of the first [`AHEAD_MAX`] of many keys, so that their cache misses overlap.
+pub fn fetch_ahead<'a>(db: &Db, keys: impl Iterator<Item = &'a [u8]>) {
+    let mut hashes = [0; AHEAD_MAX];
+    let mut count = 0;
+    for (hash, key) in hashes.iter_mut().zip(keys) {
+        *hash = Db::hash(key);
+        db.prefetch_bucket(*hash);
+        count += 1;
+    }
+    // One key is fetched by who asks for it.
+    if count > 1 {
+        hashes[..count].iter().for_each(|hash| db.prefetch_entry(*hash));
+    }
+}
+
+/// Writes the reply of a HELP subcommand: each entry is a usage and what it does.
+pub fn reply_help(reply: &mut Reply<'_>, command: &str, entries: &[(&str, &str)]) {
+    reply.array(entries.len() * 2 + 3);
+    reply.simple(&format!("{command} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    for (usage, meaning) in entries.iter().chain(&[("HELP", "Print this help.")]) {
+        reply.simple(usage);
+        reply.simple(&format!("    {meaning}"));
+    }
+}

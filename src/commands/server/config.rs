@@ -1,0 +1,244 @@
+//! CONFIG: the parameters, read and set while the server runs.
+
+use crate::config::params::{self, Flags, Param};
+use crate::config::{Config, ConfigError, SetContext};
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::error::CommandError;
+use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
+use crate::engine::state::{Shared, State};
+use crate::engine::stats::CommandStat;
+use crate::module::settings;
+use crate::resp::reply::Reply;
+
+const SUB: CommandSpec = CommandSpec {
+    since: "2.0.0",
+    group: Group::Server,
+    flags: &[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale],
+    ..CommandSpec::BASE
+};
+
+/// The container and its subcommands.
+pub const CONFIG: CommandSpec = CommandSpec {
+    name: "CONFIG",
+    summary: "A container for server configuration commands.",
+    complexity: "Depends on subcommand.",
+    arity: Arity::AtLeast(2),
+    flags: &[],
+    subcommands: &[
+        CommandSpec {
+            name: "GET",
+            summary: "Returns the effective values of configuration parameters.",
+            complexity: "O(N) when N is the number of configuration parameters provided",
+            arity: Arity::AtLeast(3),
+            args: &[Arg::string("parameter").multiple()],
+            history: &[(
+                "7.0.0",
+                "Added the ability to pass multiple pattern parameters in one call",
+            )],
+            run: Run::Exclusive(get),
+            ..SUB
+        },
+        CommandSpec {
+            name: "SET",
+            summary: "Sets configuration parameters in-flight.",
+            complexity: "O(N) when N is the number of configuration parameters provided",
+            arity: Arity::AtLeast(4),
+            args: &[
+                Arg::block("data", &[Arg::string("parameter"), Arg::string("value")]).multiple()
+            ],
+            history: &[("7.0.0", "Added the ability to set multiple parameters in one call.")],
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+            secrets: Some(secret_values),
+            run: Run::Exclusive(set),
+            ..SUB
+        },
+        CommandSpec {
+            name: "RESETSTAT",
+            summary: "Resets the server's statistics.",
+            arity: Arity::Exactly(2),
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+            run: Run::Exclusive(reset_stat),
+            ..SUB
+        },
+        CommandSpec {
+            name: "REWRITE",
+            summary: "Persists the effective configuration to file.",
+            since: "2.8.0",
+            arity: Arity::Exactly(2),
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+            run: Run::Exclusive(rewrite),
+            ..SUB
+        },
+        CommandSpec {
+            name: "HELP",
+            summary: "Returns helpful text about the different subcommands.",
+            since: "5.0.0",
+            arity: Arity::Exactly(2),
+            flags: &[Flag::Loading, Flag::Stale],
+            run: Run::Session(|_, _, reply| {
+                super::super::reply_help(
+                    reply,
+                    "CONFIG",
+                    &[
+                        ("GET <pattern> [<pattern> ...]", "Return the parameters that match."),
+                        ("SET <parameter> <value> [...]", "Set parameters."),
+                        ("RESETSTAT", "Set the figures of INFO back."),
+                        ("REWRITE", "Write the parameters to the configuration file."),
+                    ],
+                );
+                Ok(())
+            }),
+            ..SUB
+        },
+    ],
+    ..SUB
+};
+
+fn get(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let mut found = ctx.state.config.matching(&argv[2..]);
+    found.extend(settings::matching(&argv[2..]));
+    reply.map(found.len());
+    for (name, value) in found {
+        reply.bulk(&name);
+        reply.bulk(&value);
+    }
+    Ok(())
+}
+
+fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let pairs = &argv[2..];
+    if !pairs.len().is_multiple_of(2) {
+        return Err(CommandError::Arity("config|set".into()));
+    }
+    let pairs: Vec<(&[u8], &[u8])> = pairs.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+    let protected_allowed = match ctx.state.config.choice(Param::EnableProtectedConfigs) {
+        0 => false,
+        1 => true,
+        _ => ctx.env.client.is_none_or(|c| c.is_local()),
+    };
+    let context = SetContext { loading: false, protected_allowed };
+    let raw = |error: ConfigError| CommandError::Raw(error.reply());
+    let (foreign, own): (Vec<_>, Vec<_>) =
+        pairs.into_iter().partition(|(name, _)| settings::is_known(name));
+    let changes = ctx.state.config.set_many(&own, context).map_err(raw)?;
+    let applied = apply(ctx.state, ctx.env.shared, &changes.changed)
+        .and_then(|()| settings::set_many(ctx, &foreign, context));
+    if let Err(error) = applied {
+        let sockets = changes.changed.iter().any(|param| LISTENING.contains(param));
+        ctx.state.config.revert(changes);
+        mirror(&ctx.state.config, ctx.env.shared);
+        if sockets {
+            // It listened there a moment ago, so an error would be told by the log.
+            let _ = ctx.env.shared.host.listen(&ctx.state.config);
+        }
+        return Err(raw(error));
+    }
+    reply.ok();
+    Ok(())
+}
+
+/// The values of passwords and the like.
+fn secret_values(argv: Argv<'_>) -> Vec<usize> {
+    (2..argv.len())
+        .step_by(2)
+        .filter(|at| params::find(argv[*at]).is_some_and(|spec| spec.flags.has(Flags::SENSITIVE)))
+        .map(|at| at + 1)
+        .collect()
+}
+
+/// The parameters that say where the server listens.
+const LISTENING: [Param; 2] = [Param::Port, Param::Bind];
+
+/// Puts changed parameters into effect.
+fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), ConfigError> {
+    mirror(&state.config, shared);
+    for param in changed {
+        match param {
+            Param::Port | Param::Bind => {
+                let why = match param {
+                    Param::Port => "Unable to listen on this port. Check server logs.",
+                    _ => "Failed to bind to specified addresses.",
+                };
+                let listening = shared.host.listen(&state.config);
+                listening.map_err(|_| ConfigError::not_applied(*param, why))?;
+            }
+            Param::LogFormat => shared.host.set_log_format(state.config.choice(*param) == 1),
+            Param::Maxclients => {
+                let wanted = state.config.size(*param);
+                let room = shared.host.room_for_clients(wanted);
+                if room < wanted {
+                    let why = format!(
+                        "The operating system is not able to handle the specified number of \
+                         clients, try with {room}"
+                    );
+                    return Err(ConfigError::not_applied(*param, why));
+                }
+            }
+            Param::Loglevel => shared.host.set_log_level(&state.config.choice_name(*param)),
+            Param::Dir => {
+                let dir = String::from_utf8_lossy(state.config.text(Param::Dir)).into_owned();
+                shared
+                    .host
+                    .change_directory(&dir)
+                    .map_err(|error| ConfigError::not_applied(*param, error))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Copies what is needed without the lock to where it is read.
+pub fn mirror(config: &Config, shared: &Shared) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let limits = &shared.limits;
+    limits.clients.store(config.size(Param::Maxclients), Relaxed);
+    limits.bulk_bytes.store(config.int(Param::ProtoMaxBulkLen), Relaxed);
+    limits.query_bytes.store(config.size(Param::ClientQueryBufferLimit), Relaxed);
+    limits.idle_seconds.store(config.uint(Param::Timeout), Relaxed);
+    limits.keepalive_seconds.store(config.uint(Param::TcpKeepalive), Relaxed);
+    limits.busy_ms.store(config.uint(Param::BusyReplyThreshold), Relaxed);
+    limits.memory_bytes.store(config.uint(Param::Maxmemory), Relaxed);
+    let [normal, _, _] = config.output_limits();
+    limits.output_bytes.store(normal.hard as usize, Relaxed);
+    limits.protected_mode.store(config.flag(Param::ProtectedMode), Relaxed);
+    let slow = &shared.slow;
+    slow.log_micros.store(config.int(Param::SlowlogLogSlowerThan), Relaxed);
+    slow.log_len.store(config.size(Param::SlowlogMaxLen), Relaxed);
+    slow.event_millis.store(config.uint(Param::LatencyMonitorThreshold), Relaxed);
+    slow.tracking.store(config.flag(Param::LatencyTracking), Relaxed);
+    slow.thresholds_changed();
+    shared.port.store(config.uint(Param::Port), Relaxed);
+    *shared.password.write() = config.text(Param::Requirepass).into();
+}
+
+fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    for worker in &ctx.env.shared.workers {
+        worker.reset();
+    }
+    for command in ctx.state.registry.commands() {
+        for command in std::iter::once(command).chain(&command.subcommands) {
+            command.stats.iter().for_each(CommandStat::reset);
+        }
+    }
+    ctx.state.expired_keys = 0;
+    ctx.env
+        .shared
+        .peak_memory
+        .store((ctx.env.shared.used_memory)(), std::sync::atomic::Ordering::Relaxed);
+    reply.ok();
+    Ok(())
+}
+
+fn rewrite(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let Some(path) = &ctx.env.shared.config_file else {
+        return Err(CommandError::text("ERR The server is running without a config file"));
+    };
+    ctx.env
+        .shared
+        .host
+        .rewrite_config(path, &ctx.state.config)
+        .map_err(|error| CommandError::owned(format!("ERR Rewriting config file: {error}")))?;
+    reply.ok();
+    Ok(())
+}

@@ -1,0 +1,466 @@
+//! INFO: the server's figures as sections of `field:value` lines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{MORTISE_VERSION, REDIS_VERSION, latency};
+use crate::config::params::Param;
+use crate::engine::args;
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::registry::Command;
+use crate::engine::spec::{Argv, Outcome};
+use crate::engine::stats::WorkerStats;
+use crate::resp::reply::Reply;
+
+/// Segments of a key table that the mean time to live is taken from.
+const TTL_SEGMENTS: usize = 16;
+
+type Section = fn(&mut ExclusiveCtx<'_>, &mut String);
+
+/// The sections in order, and whether INFO without arguments shows them.
+const SECTIONS: &[(&str, Section, bool)] = &[
+    ("server", server, true),
+    ("clients", clients, true),
+    ("memory", memory, true),
+    ("persistence", persistence, true),
+    ("stats", stats, true),
+    ("replication", replication, true),
+    ("cpu", cpu, true),
+    ("modules", modules, true),
+    ("commandstats", command_stats, false),
+    ("errorstats", error_stats, true),
+    ("latencystats", latency_stats, false),
+    ("cluster", cluster, true),
+    ("keyspace", keyspace, true),
+    ("debug", debug, false),
+];
+
+pub(super) fn info(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let asked =
+        |name: &str| argv[1..].iter().any(|word| word.eq_ignore_ascii_case(name.as_bytes()));
+    let everything = asked("everything");
+    let all = everything || asked("all");
+    let defaults = argv.len() == 1 || asked("default");
+    let mut text = String::new();
+    for (name, section, default) in SECTIONS {
+        let on_request_only = *name == "debug";
+        if (all && !on_request_only) || (defaults && *default) || asked(name) {
+            open(&mut text, name);
+            section(ctx, &mut text);
+        }
+    }
+    module_sections(ctx, &mut text, |name, module| {
+        everything || asked(name) || asked(module) || (asked("modules") && argv.len() > 1)
+    });
+    reply.verbatim(b"txt", text.as_bytes());
+    Ok(())
+}
+
+fn open(text: &mut String, name: &str) {
+    if !text.is_empty() {
+        text.push_str("\r\n");
+    }
+    let mut name = name.to_owned();
+    if let Some(first) = name.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let name = match name.as_str() {
+        "Cpu" => "CPU",
+        name => name,
+    };
+    let _ = write!(text, "# {name}\r\n");
+}
+
+/// The sections that modules add, under `<module>_<section>`.
+fn module_sections(
+    ctx: &mut ExclusiveCtx<'_>,
+    text: &mut String,
+    wanted: impl Fn(&str, &str) -> bool,
+) {
+    let Some(hooks) = ctx.state.hooks.clone() else { return };
+    for (name, lines) in hooks.info(ctx) {
+        let module = name.split('_').next().unwrap_or_default();
+        if wanted(&name, module) {
+            if !text.is_empty() {
+                text.push_str("\r\n");
+            }
+            let _ = write!(text, "# {name}\r\n{lines}");
+        }
+    }
+}
+
+/// Appends `field:value` lines.
+macro_rules! lines {
+    ($text:expr, $($name:literal: $value:expr),* $(,)?) => {
+        $( let _ = write!($text, concat!($name, ":{}\r\n"), $value); )*
+    };
+}
+
+fn server(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let shared = ctx.env.shared;
+    let uptime = (ctx.env.now_ms() - shared.started_ms) / 1000;
+    let os = rustix::system::uname();
+    let word = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+    lines!(text,
+        "redis_version": REDIS_VERSION,
+        "redis_git_sha1": "00000000",
+        "redis_git_dirty": 0,
+        "redis_build_id": "0",
+        "redis_mode": "standalone",
+        "server_name": "mortise",
+        "mortise_version": MORTISE_VERSION,
+        "os": format_args!("{} {} {}", word(os.sysname()), word(os.release()), word(os.machine())),
+        "arch_bits": usize::BITS,
+        "monotonic_clock": "X86 TSC or system clock",
+        "multiplexing_api": "epoll",
+        "atomicvar_api": "c11-builtin",
+        "gcc_version": "0.0.0",
+        "process_id": std::process::id(),
+        "process_supervised": "no",
+        "run_id": shared.run_id,
+        "tcp_port": shared.port.load(Relaxed),
+        "server_time_usec": ctx.env.now_us,
+        "uptime_in_seconds": uptime,
+        "uptime_in_days": uptime / 86_400,
+        "hz": 10,
+        "configured_hz": 10,
+        "lru_clock": crate::engine::ctx::access_clock(ctx.env.now_us),
+        "executable": shared.executable,
+        "config_file": shared.config_file.as_deref().unwrap_or_default(),
+        "io_threads_active": i32::from(shared.workers.len() > 2),
+    );
+}
+
+fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let shared = ctx.env.shared;
+    let own = ctx.env.client.map(|client| client.id);
+    let (mut input, mut output, mut blocked) = (0, 0, 0);
+    for client in shared.clients.lock().iter() {
+        input = input.max(client.query_bytes.load(Relaxed));
+        output = output.max(client.output_bytes.load(Relaxed));
+        if Some(client.id) != own && client.session.lock().blocked_reply.is_some() {
+            blocked += 1;
+        }
+    }
+    lines!(text,
+        "connected_clients": shared.connections.load(Relaxed),
+        "cluster_connections": 0,
+        "maxclients": shared.limits.clients.load(Relaxed),
+        "client_recent_max_input_buffer": input,
+        "client_recent_max_output_buffer": output,
+        "blocked_clients": blocked,
+        "tracking_clients": 0,
+        "pubsub_clients": 0,
+        "watching_clients": shared.watching.load(Relaxed),
+        "clients_in_timeout_table": blocked,
+        "total_watched_keys": shared.watch.lock().len(),
+        "total_blocking_keys": 0,
+        "total_blocking_keys_on_nokey": 0,
+    );
+}
+
+/// A number of bytes as people read it.
+fn human(bytes: usize) -> String {
+    let units = ["K", "M", "G", "T", "P"];
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in units {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    format!("{value:.2}{unit}")
+}
+
+fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let shared = ctx.env.shared;
+    let used = (shared.used_memory)();
+    let peak = shared.peak_memory.fetch_max(used, Relaxed).max(used);
+    let (allocated, active, resident) = crate::allocator::jemalloc_figures();
+    let rss = resident_bytes();
+    let limit = shared.limits.memory_bytes.load(Relaxed) as usize;
+    let scripts = ctx.state.script_bytes;
+    lines!(text,
+        "used_memory": used,
+        "used_memory_human": human(used),
+        "used_memory_rss": rss,
+        "used_memory_rss_human": human(rss),
+        "used_memory_peak": peak,
+        "used_memory_peak_human": human(peak),
+        "used_memory_startup": shared.startup_memory.load(Relaxed),
+        "used_memory_peak_perc": format_args!("{:.2}%", used as f64 * 100.0 / peak.max(1) as f64),
+        "allocator_allocated": allocated,
+        "allocator_active": active,
+        "allocator_resident": resident,
+        "total_system_memory": system_memory(),
+        "total_system_memory_human": human(system_memory()),
+        "used_memory_lua": 0,
+        "used_memory_scripts": scripts,
+        "used_memory_scripts_human": human(scripts),
+        "number_of_cached_scripts": ctx.state.scripts.len(),
+        "number_of_functions": 0,
+        "number_of_libraries": 0,
+        "maxmemory": limit,
+        "maxmemory_human": human(limit),
+        "maxmemory_policy": ctx.state.config.choice_name(Param::MaxmemoryPolicy),
+        "mem_fragmentation_ratio": format_args!("{:.2}", rss as f64 / used.max(1) as f64),
+        "mem_not_counted_for_evict": 0,
+        "mem_clients_normal": 0,
+        "mem_clients_slaves": 0,
+        "mem_total_replication_buffers": 0,
+        "mem_cluster_links": 0,
+        "mem_aof_buffer": 0,
+        "mem_allocator": "jemalloc-5.3.0",
+        "active_defrag_running": 0,
+        "lazyfree_pending_objects": 0,
+        "lazyfreed_objects": 0,
+    );
+}
+
+/// The process's resident memory, in bytes.
+pub(super) fn resident_bytes() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1)?.parse::<usize>().ok());
+    pages.unwrap_or(0) * rustix::param::page_size()
+}
+
+fn system_memory() -> usize {
+    let info = rustix::system::sysinfo();
+    (info.totalram as usize).saturating_mul(info.mem_unit as usize)
+}
+
+fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    lines!(text,
+        "loading": 0,
+        "async_loading": 0,
+        "current_cow_peak": 0,
+        "current_cow_size": 0,
+        "current_cow_size_age": 0,
+        "current_fork_perc": "0.00",
+        "current_save_keys_processed": 0,
+        "current_save_keys_total": 0,
+        "rdb_changes_since_last_save": ctx.state.dirty,
+        "rdb_bgsave_in_progress": 0,
+        "rdb_last_save_time": ctx.state.saved_at,
+        "rdb_last_bgsave_status": "ok",
+        "rdb_last_bgsave_time_sec": -1,
+        "rdb_current_bgsave_time_sec": -1,
+        "rdb_saves": 0,
+        "rdb_last_cow_size": 0,
+        "rdb_last_load_keys_expired": 0,
+        "rdb_last_load_keys_loaded": 0,
+        "aof_enabled": 0,
+        "aof_rewrite_in_progress": 0,
+        "aof_rewrite_scheduled": 0,
+        "aof_last_rewrite_time_sec": -1,
+        "aof_current_rewrite_time_sec": -1,
+        "aof_last_bgrewrite_status": "ok",
+        "aof_rewrites": 0,
+        "aof_rewrites_consecutive_failures": 0,
+        "aof_last_write_status": "ok",
+        "aof_last_cow_size": 0,
+        "module_fork_in_progress": 0,
+        "module_fork_last_cow_size": 0,
+    );
+}
+
+fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let shared = ctx.env.shared;
+    let kbps = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    lines!(text,
+        "total_connections_received": shared.sum(|w| w.connections.get()),
+        "total_commands_processed": shared.sum(|w| w.commands.get()),
+        "instantaneous_ops_per_sec": shared.rates.ops.load(Relaxed),
+        "total_net_input_bytes": shared.sum(|w| w.net_input.get()),
+        "total_net_output_bytes": shared.sum(|w| w.net_output.get()),
+        "total_net_repl_input_bytes": 0,
+        "total_net_repl_output_bytes": 0,
+        "instantaneous_input_kbps": kbps(shared.rates.input.load(Relaxed)),
+        "instantaneous_output_kbps": kbps(shared.rates.output.load(Relaxed)),
+        "instantaneous_input_repl_kbps": "0.00",
+        "instantaneous_output_repl_kbps": "0.00",
+        "rejected_connections": shared.sum(|w| w.rejected_connections.get()),
+        "sync_full": 0,
+        "sync_partial_ok": 0,
+        "sync_partial_err": 0,
+        "expired_keys": ctx.state.expired_keys,
+        "expired_stale_perc": "0.00",
+        "expired_time_cap_reached_count": 0,
+        "expire_cycle_cpu_milliseconds": 0,
+        "evicted_keys": 0,
+        "evicted_clients": 0,
+        "evicted_scripts": 0,
+        "total_eviction_exceeded_time": 0,
+        "current_eviction_exceeded_time": 0,
+        "keyspace_hits": shared.sum(|w| w.hits.get()),
+        "keyspace_misses": shared.sum(|w| w.misses.get()),
+        "pubsub_channels": 0,
+        "pubsub_patterns": 0,
+        "pubsubshard_channels": 0,
+        "latest_fork_usec": 0,
+        "total_forks": 0,
+        "migrate_cached_sockets": 0,
+        "slave_expires_tracked_keys": 0,
+        "active_defrag_hits": 0,
+        "active_defrag_misses": 0,
+        "tracking_total_keys": 0,
+        "tracking_total_items": 0,
+        "tracking_total_prefixes": 0,
+        "unexpected_error_replies": 0,
+        "total_error_replies": shared.sum(|w| w.errors.get()),
+        "dump_payload_sanitizations": 0,
+        "total_reads_processed": shared.sum(|w| w.reads_processed.get()),
+        "total_writes_processed": shared.sum(|w| w.writes_processed.get()),
+        "io_threaded_reads_processed": 0,
+        "io_threaded_writes_processed": 0,
+        "effect_log_records": ctx.state.log.records(),
+        "eventloop_cycles": shared.cycles(),
+        "eventloop_duration_sum": shared.cycle_micros(),
+        "eventloop_duration_cmd_sum": command_micros(ctx),
+        "instantaneous_eventloop_cycles_per_sec": shared.rates.cycles.load(Relaxed),
+        "instantaneous_eventloop_duration_usec": shared.rates.cycle_micros.load(Relaxed),
+        "acl_access_denied_auth": 0,
+        "acl_access_denied_cmd": 0,
+        "acl_access_denied_key": 0,
+        "acl_access_denied_channel": 0,
+    );
+}
+
+/// Time that all commands took, in microseconds.
+fn command_micros(ctx: &ExclusiveCtx<'_>) -> u64 {
+    let commands = ctx.state.registry.commands().iter();
+    let all = commands.flat_map(|command| std::iter::once(command).chain(&command.subcommands));
+    all.flat_map(|command| &command.stats).map(|stat| stat.nanos.get()).sum::<u64>() / 1000
+}
+
+fn debug(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let shared = ctx.env.shared;
+    let most = |figure: fn(&WorkerStats) -> u64| shared.workers.iter().map(figure).max();
+    lines!(text,
+        "eventloop_duration_aof_sum": 0,
+        "eventloop_duration_cron_sum": shared.rates.cron_micros.load(Relaxed),
+        "eventloop_duration_max": most(|w| w.hold_nanos_max.get()).unwrap_or(0) / 1000,
+        "eventloop_cmd_per_cycle_max": most(|w| w.hold_commands_max.get()).unwrap_or(0),
+    );
+}
+
+fn replication(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    lines!(text,
+        "role": "master",
+        "connected_slaves": 0,
+        "master_failover_state": "no-failover",
+        "master_replid": ctx.env.shared.run_id,
+        "master_replid2": "0000000000000000000000000000000000000000",
+        "master_repl_offset": ctx.state.log.position(),
+        "second_repl_offset": -1,
+        "repl_backlog_active": 0,
+        "repl_backlog_size": 1_048_576,
+        "repl_backlog_first_byte_offset": 0,
+        "repl_backlog_histlen": 0,
+    );
+}
+
+fn cpu(_: &mut ExclusiveCtx<'_>, text: &mut String) {
+    // Fields 14 to 17 of the kernel's stat line: user and system ticks, own and of children.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let behind_name = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: Vec<f64> =
+        behind_name.split(' ').skip(11).take(4).filter_map(|tick| tick.parse().ok()).collect();
+    let per_second = rustix::param::clock_ticks_per_second() as f64;
+    let seconds = |i: usize| format!("{:.6}", ticks.get(i).copied().unwrap_or(0.0) / per_second);
+    lines!(text,
+        "used_cpu_sys": seconds(1),
+        "used_cpu_user": seconds(0),
+        "used_cpu_sys_children": seconds(3),
+        "used_cpu_user_children": seconds(2),
+    );
+}
+
+fn modules(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    for module in ctx.env.shared.modules.lock().iter() {
+        let _ = write!(
+            text,
+            "module:name={},ver={},api=1,filters=0,usedby=[],using=[],options=[]\r\n",
+            module.name, module.version
+        );
+    }
+}
+
+fn command_stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    for command in ctx.state.registry.commands() {
+        for command in std::iter::once(command).chain(&command.subcommands) {
+            command_line(command, text);
+        }
+    }
+}
+
+fn command_line(command: &Command, text: &mut String) {
+    let sum = |figure: fn(&crate::engine::stats::CommandStat) -> u64| -> u64 {
+        command.stats.iter().map(figure).sum()
+    };
+    let (calls, nanos) = (sum(|s| s.calls.get()), sum(|s| s.nanos.get()));
+    let (rejected, failed) = (sum(|s| s.rejected.get()), sum(|s| s.failed.get()));
+    if calls + rejected + failed == 0 {
+        return;
+    }
+    let each = if calls == 0 { 0.0 } else { nanos as f64 / 1000.0 / calls as f64 };
+    let _ = write!(
+        text,
+        "cmdstat_{}:calls={calls},usec={},usec_per_call={each:.2},rejected_calls={rejected},\
+         failed_calls={failed}\r\n",
+        command.name,
+        nanos / 1000
+    );
+}
+
+fn latency_stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let percentiles = ctx.state.config.percentiles();
+    for command in ctx.state.registry.commands() {
+        for command in std::iter::once(command).chain(&command.subcommands) {
+            if let Some(durations) = latency::durations(command) {
+                let values = latency::percentiles(&durations, percentiles);
+                let _ = write!(text, "latency_percentiles_usec_{}:{values}\r\n", command.name);
+            }
+        }
+    }
+}
+
+fn error_stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let mut sums: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    for worker in &ctx.env.shared.workers {
+        for (code, count) in worker.error_codes.lock().iter() {
+            *sums.entry(code.to_vec()).or_default() += count;
+        }
+    }
+    for (code, count) in sums {
+        let _ = write!(text, "errorstat_{}:count={count}\r\n", args::lossy(&code));
+    }
+}
+
+fn cluster(_: &mut ExclusiveCtx<'_>, text: &mut String) {
+    lines!(text, "cluster_enabled": 0);
+}
+
+fn keyspace(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let now_ms = ctx.now_ms();
+    // Some segments from a place that moves with time are sample enough.
+    let random = (ctx.env.now_us as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    for (index, db) in ctx.state.keyspace.iter() {
+        if !db.is_empty() {
+            let _ = write!(
+                text,
+                "db{index}:keys={},expires={},avg_ttl={},subexpiry=0\r\n",
+                db.len(),
+                db.volatile_len(),
+                db.avg_ttl_ms(random, now_ms, TTL_SEGMENTS).unwrap_or(0)
+            );
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What does a command leave behind? An engine in memory for the tests of this folder: replies, effect
+//! log and events as text, under a clock that stands still until a test moves it.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{TABLES, server};
+use crate::config::Config;
+use crate::engine::call::{Caller, look_up, run_batch};
+use crate::engine::client::{Client, Mode, Session};
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::effects::{EventClass, Request, Targets};
+use crate::engine::lock::Engine;
+use crate::engine::log::EffectLog;
+use crate::engine::registry::{Command, Registry};
+use crate::engine::state::{Clock, Hooks, Host, KeyEvent, Limits, ServerEvent, Shared, State};
+use crate::engine::stats::WorkerStats;
+use crate::keyspace::Keyspace;
+use crate::resp::value::Value;
+
+thread_local! {
+    static NOW_MS: Cell<i64> = const { Cell::new(0) };
+}
+
+/// When the clock of a new engine stands, in unix milliseconds.
+pub const START_MS: i64 = 1_700_000_000_000;
+
+/// An engine with one client.
+pub struct TestEngine {
+    engine: Engine,
+    client: Arc<Client>,
+    events: Arc<Events>,
+}
+
+#[derive(Default)]
+struct Events(Mutex<Vec<String>>);
+
+impl Hooks for Events {
+    fn key_event(&self, _: &mut ExclusiveCtx<'_>, event: &KeyEvent<'_>) {
+        let key = String::from_utf8_lossy(event.key);
+        self.0.lock().push(format!("{} {key}", event.name));
+    }
+    fn server_event(&self, _: &mut ExclusiveCtx<'_>, _: ServerEvent) {}
+    fn info(&self, _: &mut ExclusiveCtx<'_>) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+struct NoHost;
+
+impl Host for NoHost {
+    fn request(&self, _: Request) {}
+    fn set_log_level(&self, _: &str) {}
+    fn change_directory(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+    fn rewrite_config(&self, _: &str, _: &Config) -> Result<(), String> {
+        Ok(())
+    }
+    fn free_later(&self, _: Box<dyn Any + Send>) {}
+    fn serve_while_busy(&self) {}
+}
+
+impl TestEngine {
+    /// An empty one, whose effect log and events are listened to.
+    pub fn new() -> Self {
+        NOW_MS.set(START_MS);
+        let events = Arc::new(Events::default());
+        let commands = TABLES.iter().flat_map(|table| table.iter());
+        let registry =
+            Registry::new(commands.map(|spec| (None, Command::new(spec, None, None, 1))), 1);
+        let registry = Arc::new(registry);
+        let shared = shared(&registry);
+        let config = Config::new();
+        server::config::mirror(&config, &shared);
+        let mut log = EffectLog::default();
+        log.listen(Targets::all());
+        let state = State {
+            keyspace: Keyspace::new(16),
+            config,
+            registry,
+            log,
+            hooks: Some(Arc::clone(&events) as Arc<dyn Hooks>),
+            hook_classes: EventClass::all(),
+            scripts: HashMap::new(),
+            eval_scripts: VecDeque::new(),
+            script_bytes: 0,
+            script_generation: 0,
+            script_vm: None,
+            dirty: 0,
+            saved_at: 0,
+            expired_keys: 0,
+            active_expire: true,
+            expire_walk: (0, 0),
+        };
+        Self { engine: Engine::new(state, shared), client: Arc::new(client()), events }
+    }
+
+    /// Runs a command whose words stand between blanks, `''` for the empty one; its reply as text.
+    pub fn run(&self, line: &str) -> String {
+        let argv: Vec<&[u8]> =
+            line.split(' ').map(|word| if word == "''" { b"" } else { word.as_bytes() }).collect();
+        let registry = Arc::clone(&self.engine.shared.registry.read());
+        let caller = Caller {
+            engine: &self.engine,
+            client: &self.client,
+            worker: 0,
+            generation: registry.generation(),
+        };
+        let mut out = Vec::new();
+        run_batch(caller, &mut [look_up(&registry, &argv)], &mut out);
+        show(&Value::read(&out).expect("a reply").0)
+    }
+
+    /// Runs commands, which must not fail, and forgets what they left behind.
+    pub fn prepare(&self, lines: &[&str]) {
+        for line in lines {
+            let reply = self.run(line);
+            assert!(
+                !reply.starts_with("ERR") && !reply.starts_with("WRONGTYPE"),
+                "{line}: {reply}"
+            );
+        }
+        self.propagated();
+        self.events();
+    }
+
+    /// What was propagated since the last call, without the choice of db 0.
+    pub fn propagated(&self) -> Vec<String> {
+        let bytes = self.engine.write().expect("not busy").log.take();
+        let mut rest = &bytes[..];
+        let mut commands = Vec::new();
+        while !rest.is_empty() {
+            let (value, behind) = Value::read(rest).expect("the log holds whole commands");
+            let Value::Array(words) = value else { panic!("a command is an array") };
+            commands.push(words.iter().map(show).collect::<Vec<_>>().join(" "));
+            rest = behind;
+        }
+        commands.retain(|command| command != "SELECT 0");
+        commands
+    }
+
+    /// The events since the last call, as `name key`.
+    pub fn events(&self) -> Vec<String> {
+        std::mem::take(&mut *self.events.0.lock())
+    }
+
+    /// What [`State::dirty`] has come to.
+    pub fn dirty(&self) -> u64 {
+        self.engine.read().expect("not busy").dirty
+    }
+
+    /// Lets time pass.
+    pub fn advance_ms(&self, ms: i64) {
+        NOW_MS.set(NOW_MS.get() + ms);
+    }
+}
+
+fn shared(registry: &Arc<Registry>) -> Shared {
+    Shared {
+        clock: Clock { unix_us: || NOW_MS.get() * 1000, mono_ns: || 0 },
+        started_ms: START_MS,
+        run_id: String::new(),
+        executable: String::new(),
+        config_file: None,
+        port: AtomicU64::new(0),
+        registry_generation: AtomicU64::new(registry.generation()),
+        registry: RwLock::new(Arc::clone(registry)),
+        limits: Limits::default(),
+        databases: 16,
+        modules: Mutex::default(),
+        password: RwLock::default(),
+        busy: Default::default(),
+        clients: Mutex::default(),
+        watch: Mutex::default(),
+        watching: AtomicUsize::new(0),
+        next_client: AtomicU64::new(2),
+        connections: AtomicUsize::new(1),
+        workers: Box::new([WorkerStats::default()]),
+        new_scripts: Mutex::default(),
+        expired: Mutex::default(),
+        has_expired: Default::default(),
+        used_memory: || 0,
+        peak_memory: AtomicUsize::new(0),
+        startup_memory: AtomicUsize::new(0),
+        host: Box::new(NoHost),
+        rates: Default::default(),
+        slow: Default::default(),
+    }
+}
+
+fn client() -> Client {
+    Client {
+        id: 1,
+        addr: String::new(),
+        laddr: String::new(),
+        fd: 0,
+        unix_socket: false,
+        created_ms: START_MS,
+        active_ms: AtomicI64::new(START_MS),
+        query_bytes: AtomicUsize::new(0),
+        output_bytes: AtomicUsize::new(0),
+        killed: AtomicBool::new(false),
+        dirty: AtomicBool::new(false),
+        session: Mutex::new(Session::internal(Mode::empty(), 0)),
+        outbox: Mutex::default(),
+    }
+}
+
+fn show(value: &Value<'_>) -> String {
+    match value {
+        Value::Int(value) => value.to_string(),
+        Value::Null | Value::NullArray => "nil".to_owned(),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", "))
+        }
+        Value::Error(text) | Value::Simple(text) | Value::Bulk(text) => {
+            String::from_utf8_lossy(text).into_owned()
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_deleted_key_is_announced_once() {
+    let engine = TestEngine::new();
+    engine.prepare(&["MSET a 1 b 2"]);
+    assert_eq!(engine.run("DEL a a c b"), "2");
+    assert_eq!(engine.events(), ["del a", "del b"]);
+    assert_eq!(engine.propagated(), ["DEL a a c b"]);
+    assert_eq!(engine.dirty(), 4);
+}

@@ -1,0 +1,569 @@
+//! How does a command run? The one pipeline: look-up, arity, authentication, state checks, MULTI's
+//! queue, the handler, effects.
+//!
+//! A batch of a client's requests goes through [`run_batch`], which takes the lock once for many
+//! commands; scripts, EXEC and modules come in through [`nested`] with the access that they hold.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::client::{Client, Mode as Mark, Session};
+use super::ctx::{Env, ExclusiveCtx, ReadCtx, SessionCtx, WriteCtx, expire_key};
+use super::effects::{CallEffects, Propagate, Record, Targets, Unit};
+use super::error::CommandError;
+use super::lock::{Busy, Engine, Mode};
+use super::registry::{Command, Registry};
+use super::slow::observe;
+use super::spec::{Argv, Flag, Outcome, Run};
+use super::state::{Shared, State};
+use super::transaction;
+use crate::keyspace::db::Db;
+use crate::resp::reply::Reply;
+
+/// Commands that one hold of the lock runs at most.
+pub const HOLD_COMMANDS_MAX: usize = 128;
+/// Time that one hold of the lock takes at most, unless a single command takes longer.
+const HOLD_NANOS_MAX: u64 = 500_000;
+/// Keys whose memory is fetched ahead in one hold.
+const PREFETCH_KEYS_MAX: usize = 64;
+
+/// A request, looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The command, if its name is known.
+    pub command: Option<&'static Command>,
+    /// The arguments.
+    pub argv: Argv<'a>,
+}
+
+/// The access that the caller holds.
+#[derive(Debug)]
+pub enum Access<'a> {
+    /// No lock.
+    Session,
+    /// The shared lock.
+    Shared(&'a State),
+    /// The exclusive lock.
+    Exclusive(&'a mut State),
+}
+
+/// What a connection hands to the engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The client.
+    pub client: &'a Arc<Client>,
+    /// The worker's number.
+    pub worker: usize,
+    /// The generation of the registry that the requests were looked up in.
+    pub generation: u64,
+}
+
+/// How far a batch came.
+#[derive(Debug, Default)]
+pub struct BatchEnd {
+    /// Requests that were answered.
+    pub done: usize,
+    /// The connection is to be closed when the replies are out.
+    pub close: bool,
+    /// The last command waits; its answer comes through the outbox or at the deadline.
+    pub block: Option<super::effects::Block>,
+}
+
+/// The access that a command needs.
+#[inline]
+pub fn mode_of(command: Option<&Command>) -> Mode {
+    match command.map(|command| command.spec.run) {
+        None | Some(Run::Session(_) | Run::Container) => Mode::Session,
+        Some(Run::Read(_)) => Mode::Shared,
+        Some(Run::Write(_) | Run::Exclusive(_) | Run::Foreign(_)) => Mode::Exclusive,
+    }
+}
+
+/// Runs a client's requests in order, in as few holds of the lock as their bounds allow.
+pub fn run_batch(
+    mut caller: Caller<'_>,
+    requests: &mut [Request<'_>],
+    out: &mut Vec<u8>,
+) -> BatchEnd {
+    let mut end = BatchEnd::default();
+    while end.done < requests.len() && !end.close && end.block.is_none() {
+        let rest = &requests[end.done..];
+        let hold = &rest[..rest.len().min(HOLD_COMMANDS_MAX)];
+        let mode = hold.iter().map(|r| mode_of(r.command)).max().unwrap_or(Mode::Session);
+        let engine = caller.engine;
+        let ran = match mode {
+            // What needs no lock is refused as well, so that PING tells of the script.
+            Mode::Session if engine.shared.busy.slow.load(Ordering::Relaxed) > 0 => Err(Busy),
+            Mode::Session => {
+                run_hold(caller, Access::Session, hold, out, &mut end);
+                Ok(())
+            }
+            Mode::Shared => engine.read().map(|state| {
+                if state.registry.generation() == caller.generation {
+                    run_hold(caller, Access::Shared(&state), hold, out, &mut end);
+                }
+            }),
+            Mode::Exclusive => engine.write().map(|mut state| {
+                if state.registry.generation() == caller.generation {
+                    run_hold(caller, Access::Exclusive(&mut state), hold, out, &mut end);
+                }
+            }),
+        };
+        if ran == Err(Busy) {
+            run_while_busy(caller, &hold[..1], out, &mut end);
+        }
+        if mode == Mode::Shared {
+            delete_expired(caller);
+        }
+        let current = engine.shared.registry_generation.load(Ordering::Acquire);
+        if current != caller.generation {
+            let registry = Arc::clone(&engine.shared.registry.read());
+            caller.generation = registry.generation();
+            for request in requests.iter_mut() {
+                request.command = registry.resolve(request.argv);
+            }
+        }
+    }
+    end
+}
+
+/// Deletes what a batch of reads found expired, if nobody holds the lock; else the cron will.
+fn delete_expired(caller: Caller<'_>) {
+    let shared = &caller.engine.shared;
+    if !shared.has_expired.load(Ordering::Relaxed) {
+        return;
+    }
+    if let Some(mut state) = caller.engine.try_write() {
+        let now_us = (shared.clock.unix_us)();
+        let stats = &shared.workers[caller.worker];
+        let env = Env { shared, stats, worker: caller.worker, client: None, now_us };
+        drain_expired(&mut state, shared, env);
+    }
+}
+
+/// Answers one request while a script keeps the lock: what needs no lock runs, the rest is refused.
+pub fn run_while_busy(
+    caller: Caller<'_>,
+    hold: &[Request<'_>],
+    out: &mut Vec<u8>,
+    end: &mut BatchEnd,
+) {
+    for request in hold {
+        let allowed = request.command.is_none_or(|command| {
+            matches!(command.spec.run, Run::Session(_)) && command.has(Flag::AllowBusy)
+        });
+        if allowed {
+            run_hold(caller, Access::Session, std::slice::from_ref(request), out, end);
+        } else {
+            let shared = &caller.engine.shared;
+            let stats = &shared.workers[caller.worker];
+            let now_us = (shared.clock.unix_us)();
+            let client = Some(caller.client);
+            let env = Env { shared, stats, worker: caller.worker, client, now_us };
+            let mut session = caller.client.session.lock();
+            let before = out.len();
+            refuse(&mut session, env, request.command, CommandError::Busy, out);
+            if session.mode.intersects(SILENT) {
+                silence(&mut session, before, out);
+            }
+            end.done += 1;
+        }
+    }
+}
+
+/// Runs requests under one access until all are done, one blocks or closes, or the time is up.
+fn run_hold(
+    caller: Caller<'_>,
+    mut access: Access<'_>,
+    hold: &[Request<'_>],
+    out: &mut Vec<u8>,
+    end: &mut BatchEnd,
+) {
+    let shared = &caller.engine.shared;
+    let mut session = caller.client.session.lock();
+    if hold.len() > 1 {
+        prefetch(&access, session.db, hold);
+    }
+    let began_us = (shared.clock.unix_us)();
+    let began_ns = (shared.clock.mono_ns)();
+    let stats = &shared.workers[caller.worker];
+    let mut env =
+        Env { shared, stats, worker: caller.worker, client: Some(caller.client), now_us: began_us };
+    let mut unit = Unit::default();
+    let mut last_ns = began_ns;
+    let done_before = end.done;
+    for request in hold {
+        let ran = client_call(&mut access, &mut session, &mut unit, env, *request, out);
+        end.done += 1;
+        let now_ns = (shared.clock.mono_ns)();
+        if let Some(command) = ran {
+            observe(command, now_ns - last_ns, request.argv, &session, env);
+        }
+        last_ns = now_ns;
+        env.now_us = began_us + ((now_ns - began_ns) / 1000) as i64;
+        end_unit(&mut access, &mut unit, env);
+        if unit.close || unit.block.is_some() || now_ns - began_ns > HOLD_NANOS_MAX {
+            break;
+        }
+    }
+    stats.hold_commands_max.note((end.done - done_before) as u64);
+    stats.hold_nanos.add(last_ns - began_ns);
+    stats.hold_nanos_max.note(last_ns - began_ns);
+    end.close |= unit.close;
+    end.block = unit.block.take();
+    if let Some(request) = unit.request.take() {
+        shared.host.request(request);
+    }
+    caller.client.active_ms.store(env.now_us / 1000, Ordering::Relaxed);
+}
+
+/// Fetches the memory of the keys that the requests name, so that cache misses overlap.
+fn prefetch(access: &Access<'_>, db: u32, hold: &[Request<'_>]) {
+    let keyspace = match access {
+        Access::Session => return,
+        Access::Shared(state) => &state.keyspace,
+        Access::Exclusive(state) => &state.keyspace,
+    };
+    let db = keyspace.db(db as usize);
+    let mut hashes = [0u64; PREFETCH_KEYS_MAX];
+    let mut count = 0;
+    for request in hold {
+        let Some(command) = request.command else { continue };
+        if command.first_key <= 0 || count == PREFETCH_KEYS_MAX {
+            continue;
+        }
+        if let Some(key) = request.argv.get(command.first_key as usize) {
+            hashes[count] = Db::hash(key);
+            db.prefetch_bucket(hashes[count]);
+            count += 1;
+        }
+    }
+    for hash in &hashes[..count] {
+        db.prefetch_entry(*hash);
+    }
+}
+
+/// Runs one request of a client and writes its reply. Says which command ran, if it was neither
+/// refused nor queued.
+fn client_call(
+    access: &mut Access<'_>,
+    session: &mut Session,
+    unit: &mut Unit,
+    env: Env<'_>,
+    request: Request<'_>,
+    out: &mut Vec<u8>,
+) -> Option<&'static Command> {
+    let before = out.len();
+    let mut ran = None;
+    if let Err(error) = admit(session, unit, env, request) {
+        refuse(session, env, request.command, error, out);
+    } else if let Some(command) = request.command {
+        session.last_command = Some(command);
+        if session.mode.contains(Mark::MULTI) && !command.has(Flag::NotQueued) {
+            transaction::queue(session, env, command, request.argv, out);
+        } else {
+            perform(access, session, unit, env, command, request.argv, out);
+            ran = Some(command);
+        }
+    }
+    if session.mode.intersects(SILENT) {
+        silence(session, before, out);
+    }
+    ran
+}
+
+/// CLIENT REPLY has something to say about the reply.
+const SILENT: Mark = Mark::REPLY_OFF.union(Mark::REPLY_SKIP).union(Mark::REPLY_SKIP_NEXT);
+
+/// CLIENT REPLY OFF and SKIP: drops the reply.
+fn silence(session: &mut Session, before: usize, out: &mut Vec<u8>) {
+    if session.mode.intersects(Mark::REPLY_OFF | Mark::REPLY_SKIP) {
+        out.truncate(before);
+    }
+    session.mode.remove(Mark::REPLY_SKIP);
+    if session.mode.contains(Mark::REPLY_SKIP_NEXT) {
+        session.mode.remove(Mark::REPLY_SKIP_NEXT);
+        session.mode.insert(Mark::REPLY_SKIP);
+    }
+}
+
+/// Whether a client's request may run at all.
+#[inline]
+fn admit(
+    session: &Session,
+    unit: &mut Unit,
+    env: Env<'_>,
+    request: Request<'_>,
+) -> Result<(), CommandError> {
+    let argv = request.argv;
+    let Some(command) = request.command else {
+        unit.close |= is_foreign_protocol(argv, env);
+        return Err(unknown_command(argv));
+    };
+    check_shape(command, argv)?;
+    if session.mode.intersects(Mark::CAREFUL) {
+        // Once there is no password any more, nothing is owed.
+        if session.mode.contains(Mark::UNAUTHENTICATED)
+            && !command.has(Flag::NoAuth)
+            && !env.shared.password.read().is_empty()
+        {
+            return Err(CommandError::NoAuth);
+        }
+        if session.mode.contains(Mark::MULTI) && command.has(Flag::NoMulti) {
+            return Err(CommandError::NotInMulti);
+        }
+    }
+    if needs_memory(session, command) && env.shared.is_out_of_memory() {
+        return Err(CommandError::OutOfMemory);
+    }
+    Ok(())
+}
+
+/// Whether the command is one to refuse while memory is used up. Queueing takes memory too, so between
+/// MULTI and EXEC only what ends the transaction is let through, and EXEC by what it would run.
+fn needs_memory(session: &Session, command: &Command) -> bool {
+    if !session.mode.contains(Mark::MULTI) {
+        return command.has(Flag::DenyOom);
+    }
+    if command.has(Flag::RunsQueue) {
+        return session.multi.queue.iter().any(|queued| queued.command.has(Flag::DenyOom));
+    }
+    !command.has(Flag::EndsMulti)
+}
+
+/// Whether an HTTP request has come to this port: a page in a browser may have been made to send it,
+/// with commands in its body, so nothing more is read from the connection.
+fn is_foreign_protocol(argv: Argv<'_>, env: Env<'_>) -> bool {
+    let found = argv.first().is_some_and(|word| {
+        word.eq_ignore_ascii_case(b"POST") || word.eq_ignore_ascii_case(b"Host:")
+    });
+    if found {
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: \
+             commands to Redis. This is likely due to an attacker attempting to use Cross Protocol \
+             Scripting to compromise your Redis instance. Connection from {} aborted.",
+            env.client.map_or("", |client| &client.addr)
+        );
+    }
+    found
+}
+
+/// The number of arguments, and that a container has its subcommand.
+#[inline]
+pub fn check_shape(command: &Command, argv: Argv<'_>) -> Result<(), CommandError> {
+    if !command.subcommands.is_empty() && argv.len() >= 2 && !has_own_run(command) {
+        let container = command.spec.name.to_string();
+        return Err(CommandError::UnknownSubcommand(
+            super::args::lossy(&argv[1][..argv[1].len().min(128)]),
+            container,
+        ));
+    }
+    if !command.spec.arity.fits(argv.len()) {
+        return Err(CommandError::Arity(command.name.to_string()));
+    }
+    Ok(())
+}
+
+fn has_own_run(command: &Command) -> bool {
+    !matches!(command.spec.run, Run::Container)
+}
+
+/// The error for a name that is no command, quoting its first arguments as Redis does.
+pub fn unknown_command(argv: Argv<'_>) -> CommandError {
+    const QUOTED_BYTES_MAX: usize = 128;
+    let mut arguments = Vec::new();
+    for arg in argv.iter().skip(1) {
+        if arguments.len() >= QUOTED_BYTES_MAX {
+            break;
+        }
+        let room = QUOTED_BYTES_MAX - arguments.len();
+        arguments.push(b'\'');
+        arguments.extend_from_slice(&arg[..arg.len().min(room)]);
+        arguments.extend_from_slice(b"' ");
+    }
+    let name = argv.first().copied().unwrap_or_default();
+    let name = &name[..name.len().min(QUOTED_BYTES_MAX)];
+    // The bytes pass through as they came, text or not.
+    let text = [b"ERR unknown command '", name, b"', with args beginning with: ", &arguments];
+    CommandError::Raw(text.concat())
+}
+
+/// Writes a refusal and counts it. A refused command spoils the open transaction; a refused EXEC
+/// ends it.
+fn refuse(
+    session: &mut Session,
+    env: Env<'_>,
+    command: Option<&'static Command>,
+    error: CommandError,
+    out: &mut Vec<u8>,
+) {
+    session.multi.aborted |= session.mode.contains(Mark::MULTI);
+    let mut error = error;
+    if let Some(command) = command {
+        command.stats[env.worker].rejected.add(1);
+        if command.has(Flag::RunsQueue) {
+            transaction::discard(session, env);
+            let text = error.to_string();
+            // Redis quotes the reason without its code if that is the general one.
+            error = CommandError::ExecRefused(text.strip_prefix("ERR ").unwrap_or(&text).into());
+        }
+    }
+    let text = error.bytes();
+    env.stats.error(&text);
+    Reply::new(out, crate::resp::reply::Protocol::Resp2).error(&text);
+}
+
+/// Runs an admitted command: handler, reply, the call's effects, figures.
+pub fn perform(
+    access: &mut Access<'_>,
+    session: &mut Session,
+    unit: &mut Unit,
+    env: Env<'_>,
+    command: &'static Command,
+    argv: Argv<'_>,
+    out: &mut Vec<u8>,
+) {
+    let (protocol, before) = (session.protocol, out.len());
+    let mut reply = Reply::new(out, protocol);
+    let outcome = run(access, session, unit, env, command, argv, &mut reply);
+    let figures = &command.stats[env.worker];
+    figures.calls.add(1);
+    env.stats.commands.add(1);
+    if let Err(error) = outcome {
+        out.truncate(before);
+        let text = error.bytes();
+        Reply::new(out, protocol).error(&text);
+        figures.failed.add(1);
+        env.stats.error(&text);
+    }
+    if unit.call.dirty != 0 || unit.call.propagate != Propagate::Verbatim {
+        end_call(access, session, unit, argv);
+    }
+}
+
+/// Hands the command to its handler with the access that it declares.
+#[inline]
+fn run(
+    access: &mut Access<'_>,
+    session: &mut Session,
+    unit: &mut Unit,
+    env: Env<'_>,
+    command: &'static Command,
+    argv: Argv<'_>,
+    reply: &mut Reply<'_>,
+) -> Outcome {
+    match (command.spec.run, access) {
+        (Run::Session(handler), _) => handler(&mut SessionCtx { session, unit, env }, argv, reply),
+        (Run::Read(handler), Access::Shared(state)) => {
+            handler(&mut ReadCtx { state, session, unit, env }, argv, reply)
+        }
+        (Run::Read(handler), Access::Exclusive(state)) => {
+            handler(&mut ReadCtx { state, session, unit, env }, argv, reply)
+        }
+        (Run::Write(handler), Access::Exclusive(state)) => {
+            handler(&mut WriteCtx { state, session, unit, env }, argv, reply)
+        }
+        (Run::Exclusive(handler), Access::Exclusive(state)) => {
+            handler(&mut ExclusiveCtx { state, session, unit, env }, argv, reply)
+        }
+        (Run::Foreign(foreign), Access::Exclusive(state)) => {
+            foreign.call(&mut ExclusiveCtx { state, session, unit, env }, argv, reply)
+        }
+        (Run::Container, _) => Err(CommandError::Arity(command.name.to_string())),
+        // A read-only script is the only caller that holds less than a command may need.
+        (_, Access::Shared(_) | Access::Session) => Err(CommandError::WriteInReadOnlyScript),
+    }
+}
+
+/// The effects of a call: what it changed is counted and, if anyone listens, recorded.
+fn end_call(access: &mut Access<'_>, session: &Session, unit: &mut Unit, argv: Argv<'_>) {
+    let call = std::mem::take(&mut unit.call);
+    let Access::Exclusive(state) = access else { return };
+    // Values that were written over are freed here, with no borrow of the keyspace alive.
+    drop(state.keyspace.db_mut(session.db as usize).take_displaced());
+    state.dirty += call.dirty;
+    unit.wrote |= call.dirty > 0;
+    if !state.log.is_active() {
+        return;
+    }
+    let targets = call.targets.unwrap_or(Targets::all());
+    let verbatim = match call.propagate {
+        Propagate::Verbatim => call.dirty > 0,
+        Propagate::Always => true,
+        Propagate::Replaced => false,
+    };
+    if verbatim && !targets.is_empty() {
+        let argv = argv.iter().map(|arg| arg.to_vec()).collect();
+        unit.records.push(Record { db: session.db, targets, argv });
+    }
+    unit.records.extend(call.records);
+}
+
+/// The effects of a unit: keys found expired are deleted, records enter the log.
+#[inline]
+pub fn end_unit(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
+    if unit.records.is_empty() && unit.expired.is_empty() && !unit.has_jobs {
+        return;
+    }
+    end_unit_slow(access, unit, env);
+}
+
+#[cold]
+fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
+    let expired = std::mem::take(&mut unit.expired);
+    match access {
+        Access::Exclusive(state) => {
+            for (db, key) in expired {
+                expire_key(state, unit, env, db, &key);
+            }
+            if std::mem::take(&mut unit.has_jobs)
+                && let Some(hooks) = state.hooks.clone()
+            {
+                let mut session = Session::internal(Mark::MODULE, 0);
+                hooks.unit_end(&mut ExclusiveCtx { state, session: &mut session, unit, env });
+                // Jobs that ask for jobs were served, too.
+                unit.has_jobs = false;
+            }
+            state.log.append(&unit.records);
+            unit.records.clear();
+        }
+        Access::Shared(_) | Access::Session => env.shared.queue_expired(expired),
+    }
+}
+
+/// Runs a command inside another: from a script, EXEC or a module. The caller's effects are kept
+/// apart, the nested call's are finished here. All checks but those of a client apply.
+pub fn nested(
+    access: &mut Access<'_>,
+    session: &mut Session,
+    unit: &mut Unit,
+    env: Env<'_>,
+    command: &'static Command,
+    argv: Argv<'_>,
+    out: &mut Vec<u8>,
+) {
+    let outer: CallEffects = std::mem::take(&mut unit.call);
+    unit.call.targets = outer.targets;
+    let denied = std::mem::replace(&mut unit.deny_blocking, true);
+    perform(access, session, unit, env, command, argv, out);
+    unit.deny_blocking = denied;
+    unit.call = outer;
+}
+
+/// Looks requests up in a registry.
+pub fn look_up<'a>(registry: &Registry, argv: Argv<'a>) -> Request<'a> {
+    Request { command: registry.resolve(argv), argv }
+}
+
+/// Deletes the keys that readers found expired and left behind.
+pub fn drain_expired(state: &mut State, shared: &Shared, env: Env<'_>) {
+    let queued = {
+        let mut queue = shared.expired.lock();
+        shared.has_expired.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *queue)
+    };
+    let mut unit = Unit { expired: queued, ..Unit::default() };
+    end_unit(&mut Access::Exclusive(state), &mut unit, env);
+}

@@ -1,0 +1,312 @@
+//! Who is talking? The engine's record of each client.
+//!
+//! Invariants: the owner (the connection's worker) changes its [`Session`] while it holds the engine
+//! lock in some mode, or no lock for commands that touch the session alone; anyone else locks a
+//! session only under the exclusive lock, and never its own twice. Lock order: engine, tables,
+//! session, outbox. What others read at any time (idle time, buffer sizes, the kill mark) is atomic.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::task::Waker;
+
+use bitflags::bitflags;
+use parking_lot::Mutex;
+
+use super::registry::Command;
+use crate::resp::reply::Protocol;
+
+bitflags! {
+    /// What makes a session other than plain.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Mode: u32 {
+        /// AUTH is still owed.
+        const UNAUTHENTICATED = 1;
+        /// Between MULTI and EXEC.
+        const MULTI = 1 << 1;
+        /// `CLIENT REPLY OFF`.
+        const REPLY_OFF = 1 << 2;
+        /// `CLIENT REPLY SKIP`: the next reply is dropped.
+        const REPLY_SKIP_NEXT = 1 << 3;
+        /// The reply of the command that is running is dropped.
+        const REPLY_SKIP = 1 << 4;
+        /// `CLIENT NO-TOUCH ON`.
+        const NO_TOUCH = 1 << 5;
+        /// `CLIENT NO-EVICT ON`.
+        const NO_EVICT = 1 << 6;
+        /// Calls of a script.
+        const SCRIPT = 1 << 7;
+        /// Calls of a module.
+        const MODULE = 1 << 8;
+        /// Waits for something; no further command runs.
+        const BLOCKED = 1 << 9;
+    }
+}
+
+impl Mode {
+    /// What sends a command through the careful path.
+    pub const CAREFUL: Mode = Mode::UNAUTHENTICATED
+        .union(Mode::MULTI)
+        .union(Mode::REPLY_OFF)
+        .union(Mode::REPLY_SKIP_NEXT)
+        .union(Mode::REPLY_SKIP)
+        .union(Mode::SCRIPT)
+        .union(Mode::MODULE)
+        .union(Mode::BLOCKED);
+}
+
+/// A command queued by MULTI.
+#[derive(Debug)]
+pub struct Queued {
+    /// The command.
+    pub command: &'static Command,
+    /// Its arguments.
+    pub argv: Vec<Box<[u8]>>,
+}
+
+/// An open transaction.
+#[derive(Debug, Default)]
+pub struct Multi {
+    /// The commands so far.
+    pub queue: Vec<Queued>,
+    /// Bytes of all their arguments.
+    pub bytes: usize,
+    /// A command was refused, so EXEC will be.
+    pub aborted: bool,
+}
+
+/// A watched key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Watched {
+    /// Its db.
+    pub db: u32,
+    /// Its name.
+    pub key: Box<[u8]>,
+}
+
+/// A client's state, changed by its own commands.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// The selected db.
+    pub db: u32,
+    /// The protocol of its replies.
+    pub protocol: Protocol,
+    /// What is special about it.
+    pub mode: Mode,
+    /// The user it authenticated as.
+    pub user: Box<str>,
+    /// `CLIENT SETNAME`.
+    pub name: Box<[u8]>,
+    /// `CLIENT SETINFO LIB-NAME`.
+    pub lib_name: Box<[u8]>,
+    /// `CLIENT SETINFO LIB-VER`.
+    pub lib_version: Box<[u8]>,
+    /// The open transaction, between MULTI and EXEC.
+    pub multi: Multi,
+    /// The watched keys.
+    pub watched: Vec<Watched>,
+    /// While blocked by something that CLIENT UNBLOCK may end: the reply of a timeout.
+    pub blocked_reply: Option<Vec<u8>>,
+    /// The last command, for `CLIENT LIST`.
+    pub last_command: Option<&'static Command>,
+}
+
+impl Session {
+    /// The session of calls made inside the server for `mode`, in `db`.
+    pub fn internal(mode: Mode, db: u32) -> Self {
+        Session { mode, db, user: "default".into(), ..Session::default() }
+    }
+}
+
+/// Messages on their way to a connection from outside its own commands.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Encoded messages.
+    pub bytes: Vec<u8>,
+    /// The client's blocked command has its answer in `bytes`.
+    pub unblocked: bool,
+    /// Wakes the connection's task.
+    pub waker: Option<Waker>,
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Client {
+    /// Its number, never used again.
+    pub id: u64,
+    /// The peer's address, as `ip:port` or the socket's path.
+    pub addr: String,
+    /// The local address.
+    pub laddr: String,
+    /// The socket's number.
+    pub fd: i32,
+    /// Connected over a unix socket.
+    pub unix_socket: bool,
+    /// When it connected, unix milliseconds.
+    pub created_ms: i64,
+    /// Its last request, unix milliseconds.
+    pub active_ms: AtomicI64,
+    /// Bytes of incomplete requests.
+    pub query_bytes: AtomicUsize,
+    /// Bytes of replies not sent yet.
+    pub output_bytes: AtomicUsize,
+    /// The connection is to be closed.
+    pub killed: AtomicBool,
+    /// A watched key was touched.
+    pub dirty: AtomicBool,
+    /// Its state.
+    pub session: Mutex<Session>,
+    /// What others send it.
+    pub outbox: Mutex<Outbox>,
+}
+
+impl Client {
+    /// Whether the client is on this machine.
+    pub fn is_local(&self) -> bool {
+        self.unix_socket || self.addr.starts_with("127.") || self.addr.starts_with("[::1]")
+    }
+
+    /// Marks the connection to be closed and wakes its owner.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Answers its blocked command with encoded bytes and wakes its owner.
+    pub fn unblock(&self, reply: &[u8]) {
+        {
+            let mut outbox = self.outbox.lock();
+            outbox.bytes.extend_from_slice(reply);
+            outbox.unblocked = true;
+        }
+        self.wake();
+    }
+
+    /// Wakes the owner.
+    pub fn wake(&self) {
+        if let Some(waker) = &self.outbox.lock().waker {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// The clients, by id, in the order of their connections.
+#[derive(Debug, Default)]
+pub struct ClientTable {
+    by_id: std::collections::BTreeMap<u64, Arc<Client>>,
+}
+
+impl ClientTable {
+    /// Adds a client.
+    pub fn insert(&mut self, client: Arc<Client>) {
+        self.by_id.insert(client.id, client);
+    }
+
+    /// Forgets a client.
+    pub fn remove(&mut self, id: u64) -> Option<Arc<Client>> {
+        self.by_id.remove(&id)
+    }
+
+    /// The client of this id.
+    pub fn get(&self, id: u64) -> Option<&Arc<Client>> {
+        self.by_id.get(&id)
+    }
+
+    /// All clients, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Client>> {
+        self.by_id.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+}
+
+/// A client that watches a key.
+#[derive(Debug)]
+struct Watcher {
+    client: Arc<Client>,
+    /// The key was past its time when the watch began, so that its deletion is no change.
+    stale: bool,
+}
+
+/// What a change of many keys at once means for one watcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// Nothing.
+    Leave,
+    /// Its key was changed.
+    Dirty,
+    /// Its key is now past its time, or no longer.
+    Stale(bool),
+}
+
+/// Who watches which key.
+#[derive(Debug, Default)]
+pub struct WatchTable {
+    watchers: HashMap<Watched, Vec<Watcher>>,
+}
+
+impl WatchTable {
+    /// Adds a watcher; `stale` if the key is past its time already.
+    pub fn watch(&mut self, watched: Watched, client: &Arc<Client>, stale: bool) {
+        let watcher = Watcher { client: Arc::clone(client), stale };
+        self.watchers.entry(watched).or_default().push(watcher);
+    }
+
+    /// Removes a watcher.
+    pub fn unwatch(&mut self, watched: &Watched, client: u64) {
+        if let Some(watchers) = self.watchers.get_mut(watched) {
+            watchers.retain(|watcher| watcher.client.id != client);
+            if watchers.is_empty() {
+                self.watchers.remove(watched);
+            }
+        }
+    }
+
+    /// Whether the key counts as past its time already for this watcher.
+    pub fn is_stale(&self, watched: &Watched, client: u64) -> bool {
+        let watchers = self.watchers.get(watched).into_iter().flatten();
+        watchers.filter(|watcher| watcher.client.id == client).any(|watcher| watcher.stale)
+    }
+
+    /// How many keys are watched.
+    pub fn len(&self) -> usize {
+        self.watchers.len()
+    }
+
+    /// Whether no key is watched.
+    pub fn is_empty(&self) -> bool {
+        self.watchers.is_empty()
+    }
+
+    /// Marks the watchers of a key that was changed; `exists` if it is there now.
+    pub fn touch(&mut self, watched: &Watched, exists: bool) {
+        for watcher in self.watchers.get_mut(watched).into_iter().flatten() {
+            if watcher.stale && !exists {
+                watcher.stale = false;
+            } else {
+                watcher.client.dirty.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Marks watchers as `decide` says, which is told the key and whether it is stale.
+    pub fn touch_all(&mut self, decide: impl Fn(&Watched, bool) -> Touch) {
+        for (watched, watchers) in &mut self.watchers {
+            for watcher in watchers {
+                match decide(watched, watcher.stale) {
+                    Touch::Leave => {}
+                    Touch::Dirty => watcher.client.dirty.store(true, Ordering::Relaxed),
+                    Touch::Stale(stale) => watcher.stale = stale,
+                }
+            }
+        }
+    }
+}

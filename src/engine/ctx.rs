@@ -1,0 +1,564 @@
+//! What may a handler touch? A context per access: the session alone, keys to read, keys to write,
+//! the whole engine.
+//!
+//! Invariants: a [`ReadCtx`] has no `&mut` to the keyspace, so what is declared `Run::Read` cannot
+//! write. Every lookup for writing first deletes the key if its time is over, with its event and its
+//! DEL, before the command goes on; for reading, such a key is invisible and noted for deletion. The
+//! time is frozen in `env` for the whole unit.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::access::{Lfu, clock_seconds};
+use super::client::{Client, Mode, Session, Watched};
+use super::effects::{EventClass, Propagate, Record, Targets, Unit};
+use super::error::CommandError;
+use super::spec::Argv;
+use super::state::{KeyEvent, Shared, State};
+use super::stats::WorkerStats;
+use crate::base::hasher::hash64;
+use crate::config::params::Param;
+use crate::keyspace::db::{Db, ExpireChange};
+use crate::keyspace::table::Slot;
+use crate::keyspace::value::{StrRef, Value, ValueMut, ValueRef};
+use crate::object::hash::{Hash, HashLimits};
+
+/// What surrounds a call: the same for all calls of a unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Env<'a> {
+    /// What is reached without the lock.
+    pub shared: &'a Shared,
+    /// The worker's figures.
+    pub stats: &'a WorkerStats,
+    /// The worker's number.
+    pub worker: usize,
+    /// The client, unless the server itself calls.
+    pub client: Option<&'a Arc<Client>>,
+    /// The time, frozen for the unit: unix microseconds.
+    pub now_us: i64,
+}
+
+impl Env<'_> {
+    /// The time in unix milliseconds.
+    #[inline]
+    pub fn now_ms(&self) -> i64 {
+        self.now_us / 1000
+    }
+
+    /// Where a command's random draws begin: unlike that of any other call, and no client can tell it,
+    /// since the process's secret goes into the hash.
+    pub fn random_seed(&self) -> u64 {
+        let mut text = [0; 24];
+        text[..8].copy_from_slice(&self.now_us.to_le_bytes());
+        text[8..16].copy_from_slice(&self.stats.commands.get().to_le_bytes());
+        text[16..].copy_from_slice(&(self.worker as u64).to_le_bytes());
+        hash64(&text)
+    }
+}
+
+/// Access to the connection alone.
+#[derive(Debug)]
+pub struct SessionCtx<'a> {
+    /// The client's state.
+    pub session: &'a mut Session,
+    /// What the unit leaves behind.
+    pub unit: &'a mut Unit,
+    /// What surrounds the call.
+    pub env: Env<'a>,
+}
+
+/// Access to keys for reading.
+#[derive(Debug)]
+pub struct ReadCtx<'a> {
+    /// The engine's state.
+    pub state: &'a State,
+    /// The client's state.
+    pub session: &'a mut Session,
+    /// What the unit leaves behind.
+    pub unit: &'a mut Unit,
+    /// What surrounds the call.
+    pub env: Env<'a>,
+}
+
+impl<'a> ReadCtx<'a> {
+    /// The time in unix milliseconds.
+    #[inline]
+    pub fn now_ms(&self) -> i64 {
+        self.env.now_ms()
+    }
+
+    /// The selected db.
+    #[inline]
+    pub fn db(&self) -> &'a Db {
+        self.state.keyspace.db(self.session.db as usize)
+    }
+
+    /// Finds a key without counting or touching it (EXISTS, TTL, TYPE and the like).
+    #[inline]
+    pub fn peek(&mut self, key: &[u8]) -> Option<Slot> {
+        let db = self.db();
+        let slot = db.find(key)?;
+        if db.is_expired(slot, self.env.now_ms()) {
+            self.unit.note_expired(self.session.db, key);
+            return None;
+        }
+        Some(slot)
+    }
+
+    /// As [`ReadCtx::peek`], counting hit or miss.
+    #[inline]
+    pub fn peek_counted(&mut self, key: &[u8]) -> Option<Slot> {
+        let slot = self.peek(key);
+        match slot {
+            Some(_) => self.env.stats.hits.add(1),
+            None => self.env.stats.misses.add(1),
+        }
+        slot
+    }
+
+    /// Finds a key, counting hit or miss, and notes the access.
+    #[inline]
+    pub fn find(&mut self, key: &[u8]) -> Option<Slot> {
+        let slot = self.peek_counted(key)?;
+        if !self.session.mode.contains(Mode::NO_TOUCH) {
+            note_access(self.state, self.env, self.session.db, slot);
+        }
+        Some(slot)
+    }
+
+    /// The value of a key, if it is there.
+    #[inline]
+    pub fn value(&mut self, key: &[u8]) -> Option<ValueRef<'a>> {
+        let slot = self.find(key)?;
+        Some(self.db().value(slot))
+    }
+
+    /// The string at a key, if it is there.
+    #[inline]
+    pub fn string(&mut self, key: &[u8]) -> Result<Option<StrRef<'a>>, CommandError> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(ValueRef::Str(value)) => Ok(Some(value)),
+            Some(_) => Err(CommandError::WrongType),
+        }
+    }
+
+    /// The hash at a key, if it is there.
+    #[inline]
+    pub fn hash(&mut self, key: &[u8]) -> Result<Option<&'a Hash>, CommandError> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(ValueRef::Hash(hash)) => Ok(Some(hash)),
+            Some(_) => Err(CommandError::WrongType),
+        }
+    }
+}
+
+/// A collection with more elements is freed where it holds up nobody.
+const FREED_AT_ONCE_MAX: usize = 1024;
+
+/// Access to keys for writing.
+#[derive(Debug)]
+pub struct WriteCtx<'a> {
+    pub(in crate::engine) state: &'a mut State,
+    /// The client's state.
+    pub session: &'a mut Session,
+    /// What the unit leaves behind.
+    pub unit: &'a mut Unit,
+    /// What surrounds the call.
+    pub env: Env<'a>,
+}
+
+impl WriteCtx<'_> {
+    /// The time in unix milliseconds.
+    #[inline]
+    pub fn now_ms(&self) -> i64 {
+        self.env.now_ms()
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &crate::config::Config {
+        &self.state.config
+    }
+
+    /// When a hash leaves its compact form.
+    #[inline]
+    pub fn hash_limits(&self) -> HashLimits {
+        HashLimits {
+            entries_max: self.state.config.size(Param::HashMaxListpackEntries),
+            value_max: self.state.config.size(Param::HashMaxListpackValue),
+        }
+    }
+
+    /// The selected db, to read.
+    #[inline]
+    pub fn db(&self) -> &Db {
+        self.state.keyspace.db(self.session.db as usize)
+    }
+
+    /// The selected db, to write. Whoever changes a key here says so with [`WriteCtx::changed`].
+    #[inline]
+    pub fn db_mut(&mut self) -> &mut Db {
+        self.state.keyspace.db_mut(self.session.db as usize)
+    }
+
+    /// How many dbs there are.
+    pub fn dbs(&self) -> u32 {
+        self.state.keyspace.db_count() as u32
+    }
+
+    /// Runs `f` with another db selected.
+    pub fn in_db<R>(&mut self, db: u32, f: impl FnOnce(&mut WriteCtx<'_>) -> R) -> R {
+        let before = std::mem::replace(&mut self.session.db, db);
+        let result = f(self);
+        self.session.db = before;
+        result
+    }
+
+    /// Finds a key without counting or touching it, deleting it first if its time is over.
+    #[inline]
+    pub fn peek(&mut self, key: &[u8]) -> Option<Slot> {
+        let slot = self.db().find(key)?;
+        if self.db().is_expired(slot, self.env.now_ms()) {
+            let db = self.session.db;
+            expire_key(self.state, self.unit, self.env, db, key);
+            return None;
+        }
+        Some(slot)
+    }
+
+    /// Finds a key and notes the access.
+    #[inline]
+    pub fn find(&mut self, key: &[u8]) -> Option<Slot> {
+        let slot = self.peek(key)?;
+        if !self.session.mode.contains(Mode::NO_TOUCH) {
+            note_access(self.state, self.env, self.session.db, slot);
+        }
+        Some(slot)
+    }
+
+    /// As [`WriteCtx::find`] for commands that answer with what they find: counts hit or miss.
+    pub fn find_counted(&mut self, key: &[u8]) -> Option<Slot> {
+        let slot = self.find(key);
+        match slot {
+            Some(_) => self.env.stats.hits.add(1),
+            None => self.env.stats.misses.add(1),
+        }
+        slot
+    }
+
+    /// The string at a key, if it is there.
+    pub fn string(&mut self, key: &[u8]) -> Result<Option<(Slot, StrRef<'_>)>, CommandError> {
+        let Some(slot) = self.find(key) else { return Ok(None) };
+        match self.db().value(slot) {
+            ValueRef::Str(value) => Ok(Some((slot, value))),
+            _ => Err(CommandError::WrongType),
+        }
+    }
+
+    /// The hash at a key, to read, if it is there.
+    pub fn hash(&mut self, key: &[u8]) -> Result<Option<&Hash>, CommandError> {
+        let Some(slot) = self.find(key) else { return Ok(None) };
+        match self.db().value(slot) {
+            ValueRef::Hash(hash) => Ok(Some(hash)),
+            _ => Err(CommandError::WrongType),
+        }
+    }
+
+    /// The hash at a key, to change, if it is there.
+    pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<&mut Hash>, CommandError> {
+        let Some(slot) = self.find(key) else { return Ok(None) };
+        match self.db_mut().value_mut(slot) {
+            ValueMut::Hash(hash) => Ok(Some(hash)),
+            _ => Err(CommandError::WrongType),
+        }
+    }
+
+    /// The hash at a key, to change, made if it is not there.
+    pub fn hash_or_new(&mut self, key: &[u8]) -> Result<&mut Hash, CommandError> {
+        let slot = match self.find(key) {
+            Some(slot) => slot,
+            None => self.db_mut().insert(key, Value::Hash(Box::default()), None),
+        };
+        match self.db_mut().value_mut(slot) {
+            ValueMut::Hash(hash) => Ok(hash),
+            _ => Err(CommandError::WrongType),
+        }
+    }
+
+    /// Stores a string. `slot` is where [`WriteCtx::find`] found the key, None if it is new.
+    #[inline]
+    pub fn set_string(
+        &mut self,
+        key: &[u8],
+        slot: Option<Slot>,
+        value: &[u8],
+        expire: ExpireChange,
+    ) -> Slot {
+        let stored = self.db_mut().set_string(key, slot, value, expire);
+        if slot.is_none() {
+            self.start_clock(stored);
+        }
+        stored
+    }
+
+    /// Stores an integer, as [`WriteCtx::set_string`] does a string.
+    #[inline]
+    pub fn set_int(
+        &mut self,
+        key: &[u8],
+        slot: Option<Slot>,
+        value: i64,
+        expire: ExpireChange,
+    ) -> Slot {
+        let stored = self.db_mut().set_int(key, slot, value, expire);
+        if slot.is_none() {
+            self.start_clock(stored);
+        }
+        stored
+    }
+
+    /// Stores a value of any type at a key that is absent.
+    pub fn insert(&mut self, key: &[u8], value: Value, expire_at: Option<i64>) -> Slot {
+        let stored = self.db_mut().insert_new(key, value, expire_at);
+        self.start_clock(stored);
+        stored
+    }
+
+    /// A key that came into being counts as accessed now.
+    #[inline]
+    fn start_clock(&mut self, slot: Slot) {
+        let clock = match Lfu::of(&self.state.config) {
+            None => access_clock(self.env.now_us),
+            Some(_) => Lfu::begin(self.env.now_us),
+        };
+        self.db().touch(slot, clock);
+    }
+
+    /// Deletes a key that was found, whatever it holds; the value is dropped, a large one elsewhere.
+    pub fn remove(&mut self, slot: Slot) {
+        match self.db_mut().delete(slot) {
+            Some(Value::Hash(hash)) if hash.len() > FREED_AT_ONCE_MAX => {
+                self.env.shared.host.free_later(hash);
+            }
+            // Values of modules too: freeing them runs their code, which believes to hold the lock.
+            value => drop(value),
+        }
+    }
+
+    /// Notes that a key was changed: counts it for persistence and marks its watchers.
+    #[inline]
+    pub fn changed(&mut self, key: &[u8]) {
+        self.unit.call.dirty += 1;
+        self.touch_watchers(key);
+    }
+
+    /// Marks the watchers of a key without counting a change.
+    #[inline]
+    pub fn touch_watchers(&mut self, key: &[u8]) {
+        touch_watchers(self.state, self.env.shared, self.session.db, key);
+    }
+
+    /// Adds to the count of changes (commands that count elements).
+    #[inline]
+    pub fn count_changes(&mut self, n: u64) {
+        self.unit.call.dirty += n;
+    }
+
+    /// Announces an event of a key of the selected db.
+    #[inline]
+    pub fn notify(&mut self, class: EventClass, name: &str, key: &[u8]) {
+        if !self.state.hook_classes.intersects(class) {
+            return;
+        }
+        let event = KeyEvent { class, name, db: self.session.db, key };
+        notify(self.state, self.unit, self.env, &event);
+    }
+
+    /// Announces that a key of the selected db came into being; `notify` for what brought it follows.
+    #[inline]
+    pub fn created(&mut self, key: &[u8]) {
+        self.notify(EventClass::NEW, "new", key);
+    }
+
+    /// Deletes the fields of a hash whose time is over, with their event and their HDELs; says where the
+    /// key is, unless no field is left.
+    #[cold]
+    pub fn expire_fields(&mut self, key: &[u8]) -> Option<Slot> {
+        let db = self.session.db;
+        expire_fields(self.state, self.unit, self.env, db, key);
+        self.db().find(key)
+    }
+
+    /// Whether anyone listens to the effect log; if not, what would be propagated need not be made.
+    #[inline]
+    pub fn log_active(&self) -> bool {
+        self.state.log.is_active()
+    }
+
+    /// Propagates this command instead of the one that is running.
+    pub fn propagate_as(&mut self, argv: Argv<'_>) {
+        self.unit.call.propagate = Propagate::Replaced;
+        self.also_propagate(argv);
+    }
+
+    /// Propagates this command beside the one that is running.
+    pub fn also_propagate(&mut self, argv: Argv<'_>) {
+        let (db, active) = (self.session.db, self.state.log.is_active());
+        also_propagate(self.unit, active, db, argv);
+    }
+
+    /// Keeps the running command out of the effect log.
+    pub fn propagate_nothing(&mut self) {
+        self.unit.call.propagate = Propagate::Replaced;
+    }
+
+    /// The same access to keys, for reading.
+    pub fn read(&mut self) -> ReadCtx<'_> {
+        ReadCtx { state: self.state, session: self.session, unit: self.unit, env: self.env }
+    }
+}
+
+/// Access to the whole engine.
+#[derive(Debug)]
+pub struct ExclusiveCtx<'a> {
+    /// The engine's state.
+    pub state: &'a mut State,
+    /// The client's state.
+    pub session: &'a mut Session,
+    /// What the unit leaves behind.
+    pub unit: &'a mut Unit,
+    /// What surrounds the call.
+    pub env: Env<'a>,
+}
+
+impl ExclusiveCtx<'_> {
+    /// The time in unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.env.now_ms()
+    }
+
+    /// Access to keys for writing.
+    pub fn write(&mut self) -> WriteCtx<'_> {
+        WriteCtx { state: self.state, session: self.session, unit: self.unit, env: self.env }
+    }
+
+    /// Access to keys for reading.
+    pub fn read(&mut self) -> ReadCtx<'_> {
+        ReadCtx { state: self.state, session: self.session, unit: self.unit, env: self.env }
+    }
+
+    /// The same access under a shorter borrow.
+    pub fn reborrow(&mut self) -> ExclusiveCtx<'_> {
+        ExclusiveCtx { state: self.state, session: self.session, unit: self.unit, env: self.env }
+    }
+}
+
+/// The access clock's reading, as entries keep it unless the policy is an LFU one.
+#[inline]
+pub fn access_clock(now_us: i64) -> u32 {
+    clock_seconds(now_us)
+}
+
+/// Notes that a key was accessed: when, or how often, as the policy has it.
+#[inline]
+fn note_access(state: &State, env: Env<'_>, db: u32, slot: Slot) {
+    let db = state.keyspace.db(db as usize);
+    let clock = match Lfu::of(&state.config) {
+        None => access_clock(env.now_us),
+        Some(lfu) => lfu.accessed(db.clock(slot), env.now_us, env.random_seed()),
+    };
+    db.touch(slot, clock);
+}
+
+/// Marks the watchers of a key.
+#[inline]
+pub fn touch_watchers(state: &State, shared: &Shared, db: u32, key: &[u8]) {
+    if shared.watching.load(Ordering::Relaxed) != 0 {
+        let exists = state.keyspace.db(db as usize).find(key).is_some();
+        shared.watch.lock().touch(&Watched { db, key: key.into() }, exists);
+    }
+}
+
+/// Records a command beside the running one, if anyone listens to the log.
+pub fn also_propagate(unit: &mut Unit, active: bool, db: u32, argv: Argv<'_>) {
+    if active {
+        let targets = unit.call.targets.unwrap_or(Targets::all());
+        let argv = argv.iter().map(|arg| arg.to_vec()).collect();
+        unit.call.records.push(Record { db, targets, argv });
+    }
+}
+
+/// Tells foreign listeners of a key's event.
+#[cold]
+pub fn notify(state: &mut State, unit: &mut Unit, env: Env<'_>, event: &KeyEvent<'_>) {
+    if let Some(hooks) = state.hooks.clone() {
+        let mut session = Session::internal(Mode::MODULE, event.db);
+        let mut ctx = ExclusiveCtx { state, session: &mut session, unit, env };
+        hooks.key_event(&mut ctx, event);
+    }
+}
+
+/// Deletes a key whose time is over, with its event and its DEL, or such fields of a hash.
+#[cold]
+pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key: &[u8]) {
+    let table = state.keyspace.db_mut(db as usize);
+    let Some(slot) = table.find(key) else { return };
+    if !table.is_expired(slot, env.now_ms()) {
+        expire_fields(state, unit, env, db, key);
+        return;
+    }
+    drop(table.remove(slot));
+    state.expired_keys += 1;
+    touch_watchers(state, env.shared, db, key);
+    if state.log.is_active() {
+        let argv = vec![b"DEL".to_vec(), key.to_vec()];
+        unit.records.push(Record { db, targets: Targets::all(), argv });
+    }
+    if state.hook_classes.intersects(EventClass::EXPIRED) {
+        let event = KeyEvent { class: EventClass::EXPIRED, name: "expired", db, key };
+        notify(state, unit, env, &event);
+    }
+}
+
+/// Fields of one hash that are deleted at once; more wait for the next access.
+pub const EXPIRED_FIELDS_MAX: usize = 1024;
+
+/// Deletes the fields of a hash whose time is over, and the hash with its last field.
+#[cold]
+pub fn expire_fields(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key: &[u8]) {
+    let now = env.now_ms().max(0) as u64;
+    let table = state.keyspace.db_mut(db as usize);
+    let Some(slot) = table.find(key) else { return };
+    let ValueRef::Hash(hash) = table.value(slot) else { return };
+    if hash.next_expire().is_none_or(|at| at > now) {
+        return;
+    }
+    let ValueMut::Hash(hash) = table.value_mut(slot) else { return };
+    let fields = hash.take_expired(now, EXPIRED_FIELDS_MAX);
+    let is_empty = hash.is_empty();
+    if is_empty {
+        drop(table.remove(slot));
+    }
+    if fields.is_empty() {
+        return;
+    }
+    touch_watchers(state, env.shared, db, key);
+    if state.log.is_active() {
+        unit.records.extend(fields.into_iter().map(|field| Record {
+            db,
+            targets: Targets::all(),
+            argv: vec![b"HDEL".to_vec(), key.to_vec(), field],
+        }));
+    }
+    for (class, name) in [(EventClass::HASH, "hexpired"), (EventClass::GENERIC, "del")] {
+        if state.hook_classes.intersects(class) && (class == EventClass::HASH || is_empty) {
+            notify(state, unit, env, &KeyEvent { class, name, db, key });
+        }
+    }
+}
+
+/// Whether a client is to be told that its watched keys changed.
+pub fn is_dirty(client: &Client) -> bool {
+    client.dirty.load(Ordering::Relaxed)
+}

@@ -1,0 +1,164 @@
+//! What do a call and an execution unit leave behind? Effects are data: a handler records them, and
+//! the engine acts on them at the two levels of ARCHITECTURE.md.
+//!
+//! - At the end of each *call* (also inside EXEC, scripts and module calls): the dirty count, watched
+//!   keys, module notifications.
+//! - At the end of the *unit* (a client's command, EXEC, a script, a timer): propagation, wrapped in
+//!   MULTI/EXEC when it has more than one record; deletion of keys found expired by reads; requests to
+//!   the host.
+//!
+//! Invariant: every write leaves by here; a handler never talks to a file, a replica or a socket.
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// Classes of keyspace events, with the numbers that modules know.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct EventClass: u32 {
+        /// `K`: publish on `__keyspace@<db>__`.
+        const KEYSPACE = 1 << 0;
+        /// `E`: publish on `__keyevent@<db>__`.
+        const KEYEVENT = 1 << 1;
+        /// `g`: commands of no one type (DEL, EXPIRE, RENAME ...).
+        const GENERIC = 1 << 2;
+        /// `$`: string commands.
+        const STRING = 1 << 3;
+        /// `l`: list commands.
+        const LIST = 1 << 4;
+        /// `s`: set commands.
+        const SET = 1 << 5;
+        /// `h`: hash commands.
+        const HASH = 1 << 6;
+        /// `z`: sorted set commands.
+        const ZSET = 1 << 7;
+        /// `x`: a key expired.
+        const EXPIRED = 1 << 8;
+        /// `e`: a key was evicted.
+        const EVICTED = 1 << 9;
+        /// `t`: stream commands.
+        const STREAM = 1 << 10;
+        /// `m`: a key was looked up in vain.
+        const KEY_MISS = 1 << 11;
+        /// A key was loaded from disk (modules only).
+        const LOADED = 1 << 12;
+        /// `d`: commands of module types.
+        const MODULE = 1 << 13;
+        /// `n`: a key came into being.
+        const NEW = 1 << 14;
+    }
+}
+
+bitflags! {
+    /// Which byte streams a record of the effect log goes to.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Targets: u8 {
+        /// The append-only file.
+        const AOF = 1;
+        /// The replicas.
+        const REPLICAS = 2;
+    }
+}
+
+/// One command on its way to the effect log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The db it applies to.
+    pub db: u32,
+    /// Where it goes.
+    pub targets: Targets,
+    /// The command.
+    pub argv: Vec<Vec<u8>>,
+}
+
+/// How the call that is running will be propagated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Propagate {
+    /// As it came in, if it changed something.
+    #[default]
+    Verbatim,
+    /// As it came in, in any case (module calls that ask for it).
+    Always,
+    /// Not at all, or by records of its own.
+    Replaced,
+}
+
+/// A request to the host that answers later, like a blocked client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// End the process.
+    Shutdown {
+        /// Save the data set first.
+        save: bool,
+        /// Even if saving fails.
+        force: bool,
+    },
+}
+
+/// What the client waits for when its command answers "not now".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// `WAIT`, `WAITAOF`: until the deadline, answering with this reply.
+    Until {
+        /// Unix time in milliseconds; `None` waits for ever.
+        deadline_ms: Option<i64>,
+        /// The encoded reply at the deadline.
+        on_timeout: Vec<u8>,
+    },
+    /// A module answers through the client's outbox.
+    Module {
+        /// Unix time in milliseconds; `None` waits for ever.
+        deadline_ms: Option<i64>,
+        /// The module host's handle.
+        handle: u64,
+    },
+}
+
+/// Keys that reads may leave for deletion in one unit; more wait for the active cycle.
+pub const EXPIRED_PER_UNIT_MAX: usize = 64;
+
+/// What the call that is running leaves behind.
+#[derive(Debug, Default)]
+pub struct CallEffects {
+    /// Changes made.
+    pub dirty: u64,
+    /// How it is propagated.
+    pub propagate: Propagate,
+    /// Where to (`redis.set_repl`, module flags); `None` is everywhere.
+    pub targets: Option<Targets>,
+    /// Records that replace or join it.
+    pub records: Vec<Record>,
+}
+
+/// The effects of one execution unit, and of the call that is running in it.
+#[derive(Debug, Default)]
+pub struct Unit {
+    /// The call that is running; saved and restored around nested calls.
+    pub call: CallEffects,
+    /// What the unit propagates, in order.
+    pub records: Vec<Record>,
+    /// Keys that a read found expired: (db, key).
+    pub expired: Vec<(u32, Vec<u8>)>,
+    /// A request to the host.
+    pub request: Option<Request>,
+    /// The command answers later.
+    pub block: Option<Block>,
+    /// Inside EXEC, a script or a module call: blocking is refused.
+    pub deny_blocking: bool,
+    /// Inside EXEC.
+    pub in_exec: bool,
+    /// Close the connection once the replies are out.
+    pub close: bool,
+    /// Whether a command of the unit has changed data.
+    pub wrote: bool,
+    /// Foreign code wants to be called at the end of the unit.
+    pub has_jobs: bool,
+}
+
+impl Unit {
+    /// Notes a key that a read found expired.
+    pub fn note_expired(&mut self, db: u32, key: &[u8]) {
+        if self.expired.len() < EXPIRED_PER_UNIT_MAX {
+            self.expired.push((db, key.to_vec()));
+        }
+    }
+}

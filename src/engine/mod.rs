@@ -1,0 +1,38 @@
+//! "Run one command": synchronous; given time, randomness and argv, yields reply and effects.
+//!
+//! A client's command, a command inside EXEC, `redis.call` and `RedisModule_Call` are the same call
+//! with another context, so each rule is enforced once, in [`call`].
+
+pub mod spec;
+
+pub mod registry;
+
+pub mod keys;
+
+pub mod args;
+
+pub mod error;
+
+pub mod ctx;
+
+pub mod access;
+
+pub mod call;
+
+pub mod state;
+
+pub mod lock;
+
+pub mod effects;
+
+pub mod log;
+
+pub mod client;
+
+pub mod transaction;
+
+pub mod stats;
+
+pub mod histogram;
+
+pub mod slow;

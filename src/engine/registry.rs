@@ -1,0 +1,323 @@
+//! Which commands are there? From names to commands, built in or from a module.
+//!
+//! Invariants: a registry never changes; a new one replaces it and raises the generation, which is
+//! checked under the lock by whoever looked a command up before. Commands live for ever (their count
+//! is bounded by what administrators load), so that a queue or a worker may hold on to one.
+
+use super::spec::{Begin, Category, CommandSpec, Find, Flag, Group, KeySpec};
+use super::stats::CommandStat;
+
+/// A command as it runs: its declaration and what follows from it.
+#[derive(Debug)]
+pub struct Command {
+    /// The declaration.
+    pub spec: &'static CommandSpec,
+    /// The name as `COMMAND` shows it: lower case, with `container|` before a subcommand's.
+    pub name: Box<str>,
+    /// The flags as bits.
+    pub flags: u32,
+    /// The ACL categories as bits.
+    pub categories: u64,
+    /// The first key's position, 0 if there is none at a fixed place.
+    pub first_key: i32,
+    /// The last key's position, negative from the end.
+    pub last_key: i32,
+    /// The distance between keys.
+    pub key_step: i32,
+    /// Its subcommands.
+    pub subcommands: Vec<&'static Command>,
+    /// The module that brought it.
+    pub module: Option<Box<str>>,
+    /// Figures, by worker.
+    pub stats: Box<[CommandStat]>,
+}
+
+impl Command {
+    /// Makes a command of a declaration. `workers` is the number of threads that count.
+    pub fn new(
+        spec: &'static CommandSpec,
+        parent: Option<&str>,
+        module: Option<&str>,
+        workers: usize,
+    ) -> &'static Command {
+        let own = spec.name.to_ascii_lowercase();
+        let name = match parent {
+            Some(parent) => format!("{parent}|{own}"),
+            None => own,
+        };
+        let subcommands = spec
+            .subcommands
+            .iter()
+            .map(|sub| Command::new(sub, Some(&name), module, workers))
+            .collect();
+        let (first_key, last_key, key_step) = legacy_range(spec.keys);
+        let mut flags = spec.flags.iter().fold(0, |bits, flag| bits | flag.bit());
+        if spec.find_keys.is_some() || spec.keys.iter().any(is_movable) {
+            flags |= Flag::MovableKeys.bit();
+        }
+        let categories = implied_categories(spec, flags);
+        Box::leak(Box::new(Command {
+            spec,
+            name: name.into(),
+            flags,
+            categories,
+            first_key,
+            last_key,
+            key_step,
+            subcommands,
+            module: module.map(Into::into),
+            stats: (0..workers).map(|_| CommandStat::default()).collect(),
+        }))
+    }
+
+    /// Whether the command has a flag.
+    #[inline]
+    pub fn has(&self, flag: Flag) -> bool {
+        self.flags & flag.bit() != 0
+    }
+
+    /// The subcommand of this name.
+    pub fn subcommand(&self, name: &[u8]) -> Option<&'static Command> {
+        self.subcommands
+            .iter()
+            .find(|sub| name.eq_ignore_ascii_case(sub.spec.name.as_bytes()))
+            .copied()
+    }
+}
+
+/// Whether only a look at the arguments tells where the keys are.
+fn is_movable(spec: &KeySpec) -> bool {
+    !matches!((spec.begin, spec.find), (Begin::Index(_), Find::Range { .. }))
+        || spec.extra.contains(&"incomplete")
+}
+
+/// The old triple of first key, last key and step that covers all simple key specs.
+fn legacy_range(specs: &[KeySpec]) -> (i32, i32, i32) {
+    let mut covered: Option<(i32, i32, i32)> = None;
+    for spec in specs.iter().filter(|spec| !spec.extra.contains(&"not_key")) {
+        let (Begin::Index(first), Find::Range { last, step, .. }) = (spec.begin, spec.find) else {
+            continue;
+        };
+        let last = if last < 0 { last } else { first + last };
+        covered = Some(match covered {
+            None => (first, last, step),
+            Some((f, l, s)) if f == s.max(1) && l >= 0 && first == l + 1 => (f, last, 1),
+            Some(range) => range,
+        });
+    }
+    covered.unwrap_or((0, 0, 0))
+}
+
+/// The categories that Redis derives from flags and group, beside those declared.
+fn implied_categories(spec: &CommandSpec, flags: u32) -> u64 {
+    let mut bits = spec.categories.iter().fold(0, |bits, category| bits | category.bit());
+    let mut when = |flag: Flag, category: Category| {
+        if flags & flag.bit() != 0 {
+            bits |= category.bit();
+        }
+    };
+    when(Flag::Write, Category::Write);
+    when(Flag::Admin, Category::Admin);
+    when(Flag::Admin, Category::Dangerous);
+    when(Flag::PubSub, Category::Pubsub);
+    when(Flag::Fast, Category::Fast);
+    when(Flag::Blocking, Category::Blocking);
+    if flags & Flag::ReadOnly.bit() != 0 && bits & Category::Scripting.bit() == 0 {
+        bits |= Category::Read.bit();
+    }
+    if flags & Flag::Fast.bit() == 0 {
+        bits |= Category::Slow.bit();
+    }
+    bits |= match spec.group {
+        Group::String => Category::String.bit(),
+        Group::List => Category::List.bit(),
+        Group::Set => Category::Set.bit(),
+        Group::SortedSet => Category::SortedSet.bit(),
+        Group::Hash => Category::Hash.bit(),
+        Group::Stream => Category::Stream.bit(),
+        Group::Bitmap => Category::Bitmap.bit(),
+        Group::Hyperloglog => Category::Hyperloglog.bit(),
+        Group::Geo => Category::Geo.bit(),
+        Group::Transactions => Category::Transaction.bit(),
+        _ => 0,
+    };
+    bits
+}
+
+/// All commands, by name.
+#[derive(Debug)]
+pub struct Registry {
+    /// Open addressing, at most a quarter full.
+    slots: Box<[Option<&'static Command>]>,
+    shift: u32,
+    commands: Vec<&'static Command>,
+    /// Names by which commands were renamed away (`rename-command`), upper case.
+    generation: u64,
+}
+
+impl Registry {
+    /// A registry of these commands, under names of their own choice where given.
+    pub fn new(
+        commands: impl IntoIterator<Item = (Option<Box<str>>, &'static Command)>,
+        generation: u64,
+    ) -> Self {
+        let named: Vec<_> = commands.into_iter().collect();
+        let size = (named.len() * 4).next_power_of_two().max(64);
+        let mut registry = Self {
+            slots: vec![None; size].into(),
+            shift: 64 - size.trailing_zeros(),
+            commands: Vec::with_capacity(named.len()),
+            generation,
+        };
+        for (name, command) in named {
+            let command = match name {
+                Some(name) if !name.eq_ignore_ascii_case(&command.name) => renamed(&name, command),
+                _ => command,
+            };
+            registry.insert(command);
+        }
+        registry
+    }
+
+    fn insert(&mut self, command: &'static Command) {
+        let mut at = self.slot_of(command.name.as_bytes());
+        while self.slots[at].is_some() {
+            at = (at + 1) % self.slots.len();
+        }
+        self.slots[at] = Some(command);
+        self.commands.push(command);
+    }
+
+    /// The command of this name, in any case.
+    #[inline]
+    pub fn lookup(&self, name: &[u8]) -> Option<&'static Command> {
+        let mut at = self.slot_of(name);
+        while let Some(command) = self.slots[at] {
+            if command.name.len() == name.len()
+                && command.name.as_bytes().eq_ignore_ascii_case(name)
+            {
+                return Some(command);
+            }
+            at = (at + 1) % self.slots.len();
+        }
+        None
+    }
+
+    /// The command of these arguments, down to its subcommand.
+    #[inline]
+    pub fn resolve(&self, argv: &[&[u8]]) -> Option<&'static Command> {
+        let command = self.lookup(argv.first()?)?;
+        if command.subcommands.is_empty() {
+            return Some(command);
+        }
+        Some(argv.get(1).and_then(|word| command.subcommand(word)).unwrap_or(command))
+    }
+
+    /// The command of this name, which may be `container|subcommand`.
+    pub fn by_full_name(&self, name: &[u8]) -> Option<&'static Command> {
+        let mut words = name.splitn(2, |b| *b == b'|');
+        let command = self.lookup(words.next()?)?;
+        match words.next() {
+            None => Some(command),
+            Some(sub) => command.subcommand(sub),
+        }
+    }
+
+    /// All commands, without subcommands.
+    pub fn commands(&self) -> &[&'static Command] {
+        &self.commands
+    }
+
+    /// Grows with each change of the commands.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Multiply-shift over the name's first and last bytes with the case bit masked away. Masking
+    /// confuses some other bytes too, which only costs a comparison.
+    #[inline]
+    fn slot_of(&self, name: &[u8]) -> usize {
+        let (a, b) = fold(name);
+        let mixed = (a.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+            ^ (b.wrapping_add(name.len() as u64)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        (mixed.wrapping_mul(0xA076_1D64_78BD_642F) >> self.shift) as usize
+    }
+}
+
+/// A command under another name (`rename-command`).
+fn renamed(name: &str, command: &'static Command) -> &'static Command {
+    Box::leak(Box::new(Command {
+        name: name.to_ascii_lowercase().into(),
+        subcommands: command.subcommands.clone(),
+        module: command.module.clone(),
+        stats: command.stats.iter().map(|_| CommandStat::default()).collect(),
+        ..*command
+    }))
+}
+
+/// Two words of a name that tell most names apart, in upper case.
+#[inline]
+fn fold(name: &[u8]) -> (u64, u64) {
+    const UPPER: u64 = 0xDFDF_DFDF_DFDF_DFDF;
+    let (first, last) = if let (Some(first), Some(last)) =
+        (name.first_chunk::<8>(), name.last_chunk::<8>())
+    {
+        (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+    } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
+    } else {
+        let byte = |i: usize| u64::from(name.get(i).copied().unwrap_or(0));
+        (byte(0) | byte(1) << 8, byte(2))
+    };
+    (first & UPPER, last & UPPER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::spec::{Access, Arity};
+
+    const GET: CommandSpec = CommandSpec {
+        name: "GET",
+        arity: Arity::Exactly(2),
+        keys: &[KeySpec::at(1, Access::Read)],
+        flags: &[Flag::ReadOnly, Flag::Fast],
+        group: Group::String,
+        ..CommandSpec::BASE
+    };
+    const CONFIG: CommandSpec = CommandSpec {
+        name: "CONFIG",
+        subcommands: &[CommandSpec { name: "GET", ..CommandSpec::BASE }],
+        ..CommandSpec::BASE
+    };
+
+    fn registry() -> Registry {
+        let commands = [&GET, &CONFIG].map(|spec| (None, Command::new(spec, None, None, 1)));
+        Registry::new(commands, 1)
+    }
+
+    #[test]
+    fn names_are_found_in_any_case_and_no_others() {
+        let registry = registry();
+        let name = |argv: &[&[u8]]| registry.resolve(argv).map(|command| &*command.name);
+        assert_eq!(name(&[b"gEt", b"k"]), Some("get"));
+        assert_eq!(name(&[b"config", b"get"]), Some("config|get"));
+        assert_eq!(name(&[b"config", b"nope"]), Some("config"));
+        assert_eq!(name(&[b"ge"]), None);
+        // Folding maps '{' to '[' and so on; only the verification tells them apart.
+        assert_eq!(name(&[b"\x07et"]), None);
+        assert_eq!(name(&[b""]), None);
+    }
+
+    #[test]
+    fn categories_follow_from_flags_and_group() {
+        let get = registry().lookup(b"get").expect("declared above");
+        let names: Vec<_> = Category::ALL
+            .into_iter()
+            .filter(|category| get.categories & category.bit() != 0)
+            .map(Category::name)
+            .collect();
+        assert_eq!(names, ["read", "string", "fast"]);
+        assert_eq!((get.first_key, get.last_key, get.key_step), (1, 1, 1));
+    }
+}

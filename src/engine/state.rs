@@ -1,0 +1,349 @@
+//! What does the engine hold, and what can be reached without its lock?
+//!
+//! [`State`] is everything that commands work on; it is reached through the one lock of
+//! [`super::lock::Engine`]. [`Shared`] is the rest: facts that workers need before they take the lock
+//! or while a script keeps it (limits, the password, the busy flag).
+
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::client::{ClientTable, WatchTable};
+use super::ctx::ExclusiveCtx;
+use super::effects::{EventClass, Request};
+use super::log::EffectLog;
+use super::registry::Registry;
+use super::stats::WorkerStats;
+use crate::config::Config;
+use crate::keyspace::Keyspace;
+use crate::resp::reply::Reply;
+
+/// What foreign code wants to hear of; implemented by the module host.
+pub trait Hooks: Send + Sync {
+    /// A key changed. Runs inside the writing call, with no borrow of the keyspace alive.
+    fn key_event(&self, ctx: &mut ExclusiveCtx<'_>, event: &KeyEvent<'_>);
+    /// Something happened to the server as a whole.
+    fn server_event(&self, ctx: &mut ExclusiveCtx<'_>, event: ServerEvent);
+    /// A unit in which foreign code asked for it ([`Unit::has_jobs`]) is about to end.
+    ///
+    /// [`Unit::has_jobs`]: super::effects::Unit::has_jobs
+    fn unit_end(&self, ctx: &mut ExclusiveCtx<'_>) {
+        let _ = ctx;
+    }
+    /// The sections that modules add to INFO: (name, text of `field:value` lines).
+    fn info(&self, ctx: &mut ExclusiveCtx<'_>) -> Vec<(String, String)>;
+}
+
+/// A change of a key.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyEvent<'a> {
+    /// Its class.
+    pub class: EventClass,
+    /// Its name, such as `set` or `expired`.
+    pub name: &'a str,
+    /// The key's db.
+    pub db: u32,
+    /// The key.
+    pub key: &'a [u8],
+}
+
+/// An event that concerns the server as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerEvent {
+    /// Before and after FLUSHALL (`db` is None) and FLUSHDB.
+    #[expect(missing_docs, reason = "explained above")]
+    Flush { db: Option<u32>, done: bool },
+    /// Two dbs were swapped.
+    SwapDb(u32, u32),
+    /// The server is about to end.
+    Shutdown,
+}
+
+/// What the engine asks of the process around it; implemented by the server.
+pub trait Host: Send + Sync {
+    /// Carries a request out, later and elsewhere.
+    fn request(&self, request: Request);
+    /// Sets the level of the log.
+    fn set_log_level(&self, name: &str);
+    /// Sets the form of the log's lines.
+    fn set_log_format(&self, _json: bool) {}
+    /// Listens where `port` and `bind` say; on an error, where it did before.
+    fn listen(&self, _config: &Config) -> Result<(), String> {
+        Ok(())
+    }
+    /// Makes room for so many clients' sockets; says for how many there is.
+    fn room_for_clients(&self, wanted: usize) -> usize {
+        wanted
+    }
+    /// Changes the working directory; the error says why not.
+    fn change_directory(&self, path: &str) -> Result<(), String>;
+    /// Writes the configuration back to its file.
+    fn rewrite_config(&self, path: &str, config: &Config) -> Result<(), String>;
+    /// From now on, configurations are written back whole, defaults included (`DEBUG`).
+    fn rewrite_everything(&self) {}
+    /// Drops a large value elsewhere, later.
+    fn free_later(&self, value: Box<dyn Any + Send>);
+    /// Serves the other connections of this thread for a moment, while a script of this thread
+    /// keeps the lock longer than `busy-reply-threshold`.
+    fn serve_while_busy(&self);
+    /// Has the main thread see to the tasks of modules.
+    fn wake_modules(&self) {}
+}
+
+/// Readings of time, handed in from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Unix time in microseconds.
+    pub unix_us: fn() -> i64,
+    /// Nanoseconds that never go back.
+    pub mono_ns: fn() -> u64,
+}
+
+/// The source of a script, known by its SHA1.
+#[derive(Debug)]
+pub struct ScriptSource {
+    /// Its text.
+    pub text: Box<[u8]>,
+    /// What its shebang line declares, as bits that `script` defines.
+    pub flags: u64,
+}
+
+/// Everything that commands work on.
+pub struct State {
+    /// The keys.
+    pub keyspace: Keyspace,
+    /// The configuration.
+    pub config: Config,
+    /// The commands.
+    pub registry: Arc<Registry>,
+    /// Where writes leave.
+    pub log: EffectLog,
+    /// Foreign code that listens.
+    pub hooks: Option<Arc<dyn Hooks>>,
+    /// The event classes that foreign code listens to.
+    pub hook_classes: EventClass,
+    /// The scripts by the SHA1 of their text, in lower-case hexadecimal.
+    pub scripts: HashMap<[u8; 40], Arc<ScriptSource>>,
+    /// Those that came by EVAL, oldest first; the others by SCRIPT LOAD.
+    pub eval_scripts: VecDeque<[u8; 40]>,
+    /// Bytes of all scripts.
+    pub script_bytes: usize,
+    /// Grows with SCRIPT FLUSH, so that VMs forget what they compiled.
+    pub script_generation: u64,
+    /// The VM of scripts that may write; `script` knows its type. Taken out while it runs.
+    pub script_vm: Option<Box<dyn Any + Send + Sync>>,
+    /// Changes since the last save.
+    pub dirty: u64,
+    /// The last save, unix seconds.
+    pub saved_at: i64,
+    /// Keys that expired.
+    pub expired_keys: u64,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: bool,
+    /// Where the active expiry walk stands: (db, position).
+    pub expire_walk: (u32, u64),
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("dirty", &self.dirty).finish_non_exhaustive()
+    }
+}
+
+/// A module that is loaded, as MODULE LIST and HELLO describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleInfo {
+    /// The name it gave itself.
+    pub name: String,
+    /// The version it gave itself.
+    pub version: i64,
+    /// The file it came from.
+    pub path: String,
+    /// The words behind the file's name.
+    pub args: Vec<Vec<u8>>,
+}
+
+impl ModuleInfo {
+    /// Writes the module's entry of MODULE LIST.
+    pub fn describe(&self, reply: &mut Reply<'_>) {
+        reply.map(4);
+        reply.bulk(b"name");
+        reply.bulk(self.name.as_bytes());
+        reply.bulk(b"ver");
+        reply.int(self.version);
+        reply.bulk(b"path");
+        reply.bulk(self.path.as_bytes());
+        reply.bulk(b"args");
+        reply.array(self.args.len());
+        for arg in &self.args {
+            reply.bulk(arg);
+        }
+    }
+}
+
+/// Limits that are checked without the lock; mirrors of configuration parameters.
+#[derive(Debug, Default)]
+pub struct Limits {
+    /// `maxclients`.
+    pub clients: AtomicUsize,
+    /// `proto-max-bulk-len`.
+    pub bulk_bytes: AtomicI64,
+    /// `client-query-buffer-limit`.
+    pub query_bytes: AtomicUsize,
+    /// `timeout` in seconds, 0 is none.
+    pub idle_seconds: AtomicU64,
+    /// `tcp-keepalive` in seconds, 0 is none.
+    pub keepalive_seconds: AtomicU64,
+    /// `busy-reply-threshold` in milliseconds, 0 is none.
+    pub busy_ms: AtomicU64,
+    /// `maxmemory` in bytes, 0 is none.
+    pub memory_bytes: AtomicU64,
+    /// Hard limit of `client-output-buffer-limit normal`, 0 is none.
+    pub output_bytes: AtomicUsize,
+    /// `protected-mode`.
+    pub protected_mode: AtomicBool,
+}
+
+/// The scripts that keep the lock too long, seen from other threads.
+#[derive(Debug, Default)]
+pub struct Busy {
+    /// How many have run longer than `busy-reply-threshold`: one that may write, or some that may not.
+    pub slow: AtomicUsize,
+    /// The one that may write has written, so it can no longer be killed.
+    pub wrote: AtomicBool,
+    /// SCRIPT KILL was asked for.
+    pub kill: AtomicBool,
+}
+
+/// A script's SHA1 and text.
+pub type NewScript = ([u8; 40], Box<[u8]>);
+
+/// Keys found expired under the shared lock that wait for deletion.
+pub const EXPIRED_QUEUE_MAX: usize = 4096;
+
+/// What is reached without the lock.
+pub struct Shared {
+    /// Readings of time.
+    pub clock: Clock,
+    /// When the server started, unix milliseconds.
+    pub started_ms: i64,
+    /// Forty hexadecimal digits that name this run.
+    pub run_id: String,
+    /// The program's file.
+    pub executable: String,
+    /// The configuration file, absolute, if there is one.
+    pub config_file: Option<String>,
+    /// The port that clients connect to.
+    pub port: AtomicU64,
+    /// The current registry.
+    pub registry: RwLock<Arc<Registry>>,
+    /// Its generation.
+    pub registry_generation: AtomicU64,
+    /// Mirrors of configuration parameters.
+    pub limits: Limits,
+    /// How many dbs there are.
+    pub databases: u32,
+    /// The modules that are loaded.
+    pub modules: Mutex<Vec<ModuleInfo>>,
+    /// `requirepass`; empty is none.
+    pub password: RwLock<Box<[u8]>>,
+    /// The script that is running.
+    pub busy: Busy,
+    /// The clients. A lock of its own, so that connections come and go while a script runs.
+    pub clients: Mutex<ClientTable>,
+    /// Who watches which key. Readers add themselves, hence the lock of its own.
+    pub watch: Mutex<WatchTable>,
+    /// How many watches there are; read on every write.
+    pub watching: AtomicUsize,
+    /// The number of the next client.
+    pub next_client: AtomicU64,
+    /// Connections that are open.
+    pub connections: AtomicUsize,
+    /// Figures by worker; the first are the main thread's.
+    pub workers: Box<[WorkerStats]>,
+    /// Scripts that only EVAL_RO has seen, newest first.
+    pub new_scripts: Mutex<Vec<NewScript>>,
+    /// Keys that readers found expired.
+    pub expired: Mutex<Vec<(u32, Vec<u8>)>>,
+    /// Whether there are any.
+    pub has_expired: AtomicBool,
+    /// Bytes allocated, as the allocator counts them.
+    pub used_memory: fn() -> usize,
+    /// The most bytes allocated so far.
+    pub peak_memory: AtomicUsize,
+    /// Bytes allocated when the server was ready.
+    pub startup_memory: AtomicUsize,
+    /// The process around the engine.
+    pub host: Box<dyn Host>,
+    /// Commands per second and other rates, sampled by the cron.
+    pub rates: Rates,
+    /// What took long.
+    pub slow: super::slow::Slow,
+}
+
+/// Rates over the last second or so, for INFO.
+#[derive(Debug, Default)]
+pub struct Rates {
+    /// Commands per second.
+    pub ops: AtomicU64,
+    /// Bytes read per second.
+    pub input: AtomicU64,
+    /// Bytes written per second.
+    pub output: AtomicU64,
+    /// Turns of the event loops per second.
+    pub cycles: AtomicU64,
+    /// Microseconds of a turn.
+    pub cycle_micros: AtomicU64,
+    /// Visits of the cron so far.
+    pub cron_visits: AtomicU64,
+    /// Microseconds that they took.
+    pub cron_micros: AtomicU64,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("run_id", &self.run_id).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Unix time in milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        (self.clock.unix_us)() / 1000
+    }
+
+    /// A figure summed over all workers.
+    pub fn sum(&self, figure: impl Fn(&WorkerStats) -> u64) -> u64 {
+        self.workers.iter().map(figure).fold(0, u64::wrapping_add)
+    }
+
+    /// Turns of the event loops so far: reads of the workers, visits of the cron.
+    pub fn cycles(&self) -> u64 {
+        self.sum(|w| w.reads_processed.get()) + self.rates.cron_visits.load(Ordering::Relaxed)
+    }
+
+    /// Time that these took so far, without the transfers of the sockets, in microseconds.
+    pub fn cycle_micros(&self) -> u64 {
+        let cron = self.rates.cron_micros.load(Ordering::Relaxed);
+        self.sum(|w| w.hold_nanos.get()) / 1000 + cron
+    }
+
+    /// Whether memory is used up, so that commands which need more are refused.
+    #[inline]
+    pub fn is_out_of_memory(&self) -> bool {
+        let limit = self.limits.memory_bytes.load(Ordering::Relaxed);
+        limit != 0 && (self.used_memory)() as u64 > limit
+    }
+
+    /// Leaves keys that a reader found expired to the next writer.
+    pub fn queue_expired(&self, keys: Vec<(u32, Vec<u8>)>) {
+        let mut queue = self.expired.lock();
+        if queue.len() < EXPIRED_QUEUE_MAX {
+            queue.extend(keys);
+            self.has_expired.store(true, Ordering::Relaxed);
+        }
+    }
+}

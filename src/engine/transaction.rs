@@ -1,0 +1,125 @@
+//! How do MULTI, EXEC and WATCH work? Commands queue up in the session and run as one unit.
+//!
+//! Invariants: a transaction that was refused a command, or whose watched keys changed, runs nothing;
+//! what runs is one unit, so its effects leave together.
+
+use std::sync::atomic::Ordering;
+
+use super::call::{Access, nested};
+use super::client::{Mode, Multi, Queued, Session, Watched};
+use super::ctx::{Env, ExclusiveCtx, ReadCtx};
+use super::error::CommandError;
+use super::registry::Command;
+use super::slow::observe;
+use super::spec::{Argv, Outcome};
+use super::state::{Shared, State};
+use crate::resp::reply::Reply;
+
+/// Queues a command between MULTI and EXEC. The queue's bytes count against
+/// `client-query-buffer-limit`.
+pub fn queue(
+    session: &mut Session,
+    env: Env<'_>,
+    command: &'static Command,
+    argv: Argv<'_>,
+    out: &mut Vec<u8>,
+) {
+    let bytes: usize = argv.iter().map(|arg| arg.len() + size_of::<Box<[u8]>>()).sum();
+    session.multi.bytes += bytes;
+    if session.multi.bytes > env.shared.limits.query_bytes.load(Ordering::Relaxed) {
+        if let Some(client) = env.client {
+            client.kill();
+        }
+        return;
+    }
+    let argv = argv.iter().map(|arg| Box::from(*arg)).collect();
+    session.multi.queue.push(Queued { command, argv });
+    out.extend_from_slice(b"+QUEUED\r\n");
+}
+
+/// Ends the transaction and forgets its watches.
+pub fn discard(session: &mut Session, env: Env<'_>) {
+    session.multi = Multi::default();
+    session.mode.remove(Mode::MULTI);
+    unwatch_all(session, env);
+}
+
+/// Runs the queued commands as one unit.
+pub fn exec(ctx: &mut ExclusiveCtx<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let multi = std::mem::take(&mut ctx.session.multi);
+    let dirty = ctx.env.client.is_some_and(|client| client.dirty.load(Ordering::Relaxed))
+        || a_watched_key_expired(ctx.state, ctx.session, ctx.env);
+    discard(ctx.session, ctx.env);
+    if multi.aborted {
+        return Err(CommandError::ExecAbort);
+    }
+    if dirty {
+        reply.null_array();
+        return Ok(());
+    }
+    reply.array(multi.queue.len());
+    ctx.unit.deny_blocking = true;
+    ctx.unit.in_exec = true;
+    let mono_ns = ctx.env.shared.clock.mono_ns;
+    let mut began_ns = mono_ns();
+    for Queued { command, argv } in &multi.queue {
+        let argv: Vec<&[u8]> = argv.iter().map(|arg| &**arg).collect();
+        let mut access = Access::Exclusive(ctx.state);
+        nested(&mut access, ctx.session, ctx.unit, ctx.env, command, &argv, reply.buffer());
+        reply.set_protocol(ctx.session.protocol);
+        let ended_ns = mono_ns();
+        observe(command, ended_ns - began_ns, &argv, ctx.session, ctx.env);
+        began_ns = ended_ns;
+    }
+    ctx.unit.deny_blocking = false;
+    ctx.unit.in_exec = false;
+    Ok(())
+}
+
+/// Watches keys of the selected db.
+pub fn watch(ctx: &mut ReadCtx<'_>, keys: Argv<'_>) -> Outcome {
+    let Some(client) = ctx.env.client else { return Err(CommandError::NotInScript) };
+    let now_ms = ctx.now_ms();
+    for key in keys {
+        let watched = Watched { db: ctx.session.db, key: (*key).into() };
+        if ctx.session.watched.contains(&watched) {
+            continue;
+        }
+        let db = ctx.db();
+        let stale = db.find(key).is_some_and(|slot| db.is_expired(slot, now_ms));
+        ctx.env.shared.watch.lock().watch(watched.clone(), client, stale);
+        ctx.env.shared.watching.fetch_add(1, Ordering::Relaxed);
+        ctx.session.watched.push(watched);
+    }
+    Ok(())
+}
+
+/// Forgets all watches of the session.
+pub fn unwatch_all(session: &mut Session, env: Env<'_>) {
+    let Some(client) = env.client else { return };
+    forget_watches(env.shared, session, client.id);
+    client.dirty.store(false, Ordering::Relaxed);
+}
+
+/// Forgets the watches of a client that leaves.
+pub fn forget_watches(shared: &Shared, session: &mut Session, client: u64) {
+    if session.watched.is_empty() {
+        return;
+    }
+    let mut table = shared.watch.lock();
+    for watched in session.watched.drain(..) {
+        table.unwatch(&watched, client);
+        shared.watching.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether a watched key that was alive when the watch began is past its time now. One that was
+/// past it already does not count, and neither does its deletion.
+fn a_watched_key_expired(state: &State, session: &Session, env: Env<'_>) -> bool {
+    let client = env.client.map_or(0, |client| client.id);
+    session.watched.iter().any(|watched| {
+        let db = state.keyspace.db(watched.db as usize);
+        db.find(&watched.key).is_some_and(|slot| db.is_expired(slot, env.now_ms()))
+            && !env.shared.watch.lock().is_stale(watched, client)
+    })
+}

@@ -1,0 +1,102 @@
+//! Where is my key, and does it still exist? The numbered dbs.
+//!
+//! Invariants: nothing here reads a clock or does I/O; time and randomness are arguments. All
+//! changes to entries go through [`db::Db`], which tells the [`hook::WriteHook`] before they
+//! happen.
+
+pub mod db;
+pub mod entry;
+pub mod hash;
+pub mod hook;
+pub mod scan;
+pub mod table;
+pub mod value;
+
+#[cfg(test)]
+mod model_tests;
+
+use std::mem;
+
+use db::{Db, Detached};
+
+/// Dbs of a server whose configuration says nothing else.
+pub const DBS_DEFAULT: usize = 16;
+
+/// The dbs of a server.
+pub struct Keyspace {
+    dbs: Vec<Db>,
+}
+
+impl Default for Keyspace {
+    fn default() -> Self {
+        Self::new(DBS_DEFAULT)
+    }
+}
+
+impl Keyspace {
+    /// `count` empty dbs, at least one.
+    pub fn new(count: usize) -> Self {
+        Self { dbs: (0..count.max(1)).map(|_| Db::new()).collect() }
+    }
+
+    /// Number of dbs.
+    pub fn db_count(&self) -> usize {
+        self.dbs.len()
+    }
+
+    /// The db of a number that was checked when it was selected.
+    ///
+    /// Panics if there is no such db.
+    #[inline]
+    pub fn db(&self, index: usize) -> &Db {
+        &self.dbs[index]
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub fn db_mut(&mut self, index: usize) -> &mut Db {
+        &mut self.dbs[index]
+    }
+
+    /// Two different dbs at once, for MOVE and COPY; none if they are the same or do not exist.
+    pub fn two_dbs_mut(&mut self, first: usize, second: usize) -> Option<(&mut Db, &mut Db)> {
+        let [first, second] = self.dbs.get_disjoint_mut([first, second]).ok()?;
+        Some((first, second))
+    }
+
+    /// All dbs with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Db)> {
+        self.dbs.iter().enumerate()
+    }
+
+    /// Exchanges the contents of two dbs, which must exist.
+    pub fn swap(&mut self, first: usize, second: usize) {
+        self.dbs.swap(first, second);
+    }
+
+    /// Empties a db, which must exist. What it held is handed out, to be dropped where it holds up
+    /// nobody.
+    pub fn flush(&mut self, index: usize) -> Detached {
+        self.dbs[index].clear()
+    }
+
+    /// Empties all dbs.
+    pub fn flush_all(&mut self) -> Vec<Detached> {
+        self.dbs.iter_mut().filter(|db| !db.is_empty()).map(Db::clear).collect()
+    }
+
+    /// Keys in all dbs.
+    pub fn len(&self) -> usize {
+        self.dbs.iter().map(Db::len).sum()
+    }
+
+    /// Whether no db has a key.
+    pub fn is_empty(&self) -> bool {
+        self.dbs.iter().all(Db::is_empty)
+    }
+
+    /// Exchanges the contents of all dbs with those of another keyspace: loading builds aside.
+    pub fn exchange(&mut self, other: &mut Keyspace) {
+        mem::swap(&mut self.dbs, &mut other.dbs);
+    }
+}

@@ -1,0 +1,292 @@
+//! What does a key hold, as the callers of the keyspace see it? Borrowed, borrowed for change, or
+//! owned.
+//!
+//! Invariants: an integer is never stored as text that reads back as that integer, unless an edit
+//! made it raw (as in Redis, where APPEND leaves a raw string whatever it spells); a [`StrValue`]
+//! longer than [`RAW_MAX_INLINE`] is always the shared form, so the entry can take it over without
+//! copying.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::base::number::{IntBuf, append_i64, parse_i64};
+use crate::object::{Hash, ModuleValue};
+
+use super::entry::view::StrMut;
+
+/// Longest string that Redis would store as embstr; what OBJECT ENCODING reports depends on it.
+pub const EMBSTR_LEN_MAX: usize = 44;
+
+/// Longest string kept inside the entry's own block. Beyond it the copy that a SET of another
+/// length costs (key and value move to a block of another size) outweighs the pointer chase and the
+/// second block.
+pub const RAW_MAX_INLINE: usize = 512;
+
+/// Longest text that may be an integer: the sign and 19 digits.
+const INT_TEXT_MAX: usize = 20;
+
+/// The type of a value, numbered as Redis numbers its object types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ValueKind {
+    /// A string or an integer.
+    String = 0,
+    /// A list.
+    List = 1,
+    /// A set.
+    Set = 2,
+    /// A sorted set.
+    Zset = 3,
+    /// A hash.
+    Hash = 4,
+    /// A value of a module's type.
+    Module = 5,
+    /// A stream.
+    Stream = 6,
+}
+
+/// How a string is stored, in the words of OBJECT ENCODING.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StrEncoding {
+    /// A 64-bit integer.
+    Int,
+    /// At most [`EMBSTR_LEN_MAX`] bytes, never edited.
+    Embstr,
+    /// Longer, or edited in place.
+    Raw,
+}
+
+/// A string, to be read.
+#[derive(Clone, Copy, Debug)]
+pub enum StrRef<'a> {
+    /// The bytes themselves.
+    Bytes(&'a [u8]),
+    /// The integer whose decimal form is the string.
+    Int(i64),
+}
+
+impl<'a> StrRef<'a> {
+    /// Length of the string in bytes; that of the decimal form for an integer.
+    #[inline]
+    pub fn len(self) -> usize {
+        match self {
+            StrRef::Bytes(bytes) => bytes.len(),
+            StrRef::Int(value) => IntBuf::new().i64(value).len(),
+        }
+    }
+
+    /// Whether the string has no bytes.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        matches!(self, StrRef::Bytes([]))
+    }
+
+    /// Appends the bytes to `out`.
+    #[inline]
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        match self {
+            StrRef::Bytes(bytes) => out.extend_from_slice(bytes),
+            StrRef::Int(value) => append_i64(out, value),
+        }
+    }
+
+    /// The bytes, written out only if they are not stored as such.
+    #[inline]
+    pub fn to_cow(self) -> Cow<'a, [u8]> {
+        match self {
+            StrRef::Bytes(bytes) => Cow::Borrowed(bytes),
+            StrRef::Int(value) => Cow::Owned(IntBuf::new().i64(value).to_vec()),
+        }
+    }
+
+    /// The integer that the string spells in its canonical form, if it does.
+    #[inline]
+    pub fn as_i64(self) -> Option<i64> {
+        match self {
+            StrRef::Bytes(bytes) => parse_i64(bytes),
+            StrRef::Int(value) => Some(value),
+        }
+    }
+}
+
+/// A value, to be read.
+#[derive(Clone, Copy)]
+pub enum ValueRef<'a> {
+    /// A string.
+    Str(StrRef<'a>),
+    /// A hash.
+    Hash(&'a Hash),
+    /// A value of a module's type.
+    Module(&'a ModuleValue),
+}
+
+impl ValueRef<'_> {
+    /// The type, as `TYPE` reports it.
+    #[inline]
+    pub fn kind(&self) -> ValueKind {
+        match self {
+            ValueRef::Str(_) => ValueKind::String,
+            ValueRef::Hash(_) => ValueKind::Hash,
+            ValueRef::Module(_) => ValueKind::Module,
+        }
+    }
+}
+
+/// A value, to be changed.
+pub enum ValueMut<'a> {
+    /// A string.
+    Str(StrMut<'a>),
+    /// A hash.
+    Hash(&'a mut Hash),
+    /// A value of a module's type.
+    Module(&'a mut ModuleValue),
+}
+
+impl ValueMut<'_> {
+    /// The type, as `TYPE` reports it.
+    #[inline]
+    pub fn kind(&self) -> ValueKind {
+        match self {
+            ValueMut::Str(_) => ValueKind::String,
+            ValueMut::Hash(_) => ValueKind::Hash,
+            ValueMut::Module(_) => ValueKind::Module,
+        }
+    }
+}
+
+/// A string outside of any table: what RENAME, COPY, GETDEL and loading carry.
+#[derive(Clone, Debug)]
+pub struct StrValue(pub(super) StrForm);
+
+/// The forms of an owned string.
+#[derive(Clone, Debug)]
+pub(super) enum StrForm {
+    Int(i64),
+    /// At most [`RAW_MAX_INLINE`] bytes; `edited` makes a short one raw.
+    Short {
+        bytes: Box<[u8]>,
+        edited: bool,
+    },
+    Shared(Arc<Vec<u8>>),
+}
+
+impl StrValue {
+    /// Stores `bytes` as SET would: as an integer if they spell one, else as they are.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        match int_form(&bytes) {
+            Some(value) => Self::int(value),
+            None => Self::of_bytes(bytes, false),
+        }
+    }
+
+    /// Stores an integer.
+    pub fn int(value: i64) -> Self {
+        Self(StrForm::Int(value))
+    }
+
+    /// Stores `bytes` as an edit leaves them: raw, whatever they spell.
+    pub fn raw(bytes: Vec<u8>) -> Self {
+        Self::of_bytes(bytes, true)
+    }
+
+    /// Stores a large string that others may hold too; short ones are copied.
+    pub fn shared(bytes: Arc<Vec<u8>>) -> Self {
+        if bytes.len() > RAW_MAX_INLINE {
+            Self(StrForm::Shared(bytes))
+        } else {
+            Self::new(Arc::unwrap_or_clone(bytes))
+        }
+    }
+
+    fn of_bytes(bytes: Vec<u8>, edited: bool) -> Self {
+        if bytes.len() > RAW_MAX_INLINE {
+            Self(StrForm::Shared(Arc::new(bytes)))
+        } else {
+            Self(StrForm::Short { bytes: bytes.into_boxed_slice(), edited })
+        }
+    }
+
+    /// The string, to be read.
+    pub fn as_ref(&self) -> StrRef<'_> {
+        match &self.0 {
+            StrForm::Int(value) => StrRef::Int(*value),
+            StrForm::Short { bytes, .. } => StrRef::Bytes(bytes),
+            StrForm::Shared(bytes) => StrRef::Bytes(bytes),
+        }
+    }
+
+    /// What OBJECT ENCODING would say.
+    pub fn encoding(&self) -> StrEncoding {
+        match &self.0 {
+            StrForm::Int(_) => StrEncoding::Int,
+            StrForm::Short { bytes, edited } => short_encoding(bytes.len(), *edited),
+            StrForm::Shared(_) => StrEncoding::Raw,
+        }
+    }
+}
+
+/// The integer as which Redis would store `bytes`.
+#[inline]
+pub(super) fn int_form(bytes: &[u8]) -> Option<i64> {
+    if bytes.len() > INT_TEXT_MAX { None } else { parse_i64(bytes) }
+}
+
+/// The encoding of a string that is neither an integer nor shared.
+#[inline]
+pub(super) fn short_encoding(len: usize, edited: bool) -> StrEncoding {
+    if edited || len > EMBSTR_LEN_MAX { StrEncoding::Raw } else { StrEncoding::Embstr }
+}
+
+/// A value outside of any table: what an insert takes and a removal gives back.
+pub enum Value {
+    /// A string.
+    Str(StrValue),
+    /// A hash.
+    Hash(Box<Hash>),
+    /// A value of a module's type.
+    Module(Box<ModuleValue>),
+}
+
+impl Value {
+    /// The value, to be read.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Value::Str(value) => ValueRef::Str(value.as_ref()),
+            Value::Hash(value) => ValueRef::Hash(value),
+            Value::Module(value) => ValueRef::Module(value),
+        }
+    }
+
+    /// The type, as `TYPE` reports it.
+    pub fn kind(&self) -> ValueKind {
+        self.as_ref().kind()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_canonical_integers_are_stored_as_such() {
+        for text in ["0", "-1", "9223372036854775807", "-9223372036854775808"] {
+            let value = StrValue::new(text.into());
+            assert_eq!(value.encoding(), StrEncoding::Int, "{text}");
+            assert_eq!(&*value.as_ref().to_cow(), text.as_bytes());
+            assert_eq!(value.as_ref().len(), text.len());
+        }
+        for text in ["", "-", "-0", "+1", "01", " 1", "1 ", "9223372036854775808", "1e3"] {
+            assert_eq!(StrValue::new(text.into()).encoding(), StrEncoding::Embstr, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn encoding_follows_length_and_edits() {
+        assert_eq!(StrValue::new(vec![b'x'; EMBSTR_LEN_MAX]).encoding(), StrEncoding::Embstr);
+        assert_eq!(StrValue::new(vec![b'x'; EMBSTR_LEN_MAX + 1]).encoding(), StrEncoding::Raw);
+        assert_eq!(StrValue::new(vec![b'x'; RAW_MAX_INLINE + 1]).encoding(), StrEncoding::Raw);
+        assert_eq!(StrValue::raw(b"12".to_vec()).encoding(), StrEncoding::Raw);
+        assert_eq!(StrValue::raw(b"12".to_vec()).as_ref().as_i64(), Some(12));
+        assert_eq!(StrValue::shared(Arc::new(b"12".to_vec())).encoding(), StrEncoding::Int);
+    }
+}

@@ -1,0 +1,27 @@
+//! Mortise, a Redis-compatible server made to be extended.
+//!
+//! The modules in reading order; each imports only from those below it in the ladder of
+//! ARCHITECTURE.md: `server`, `commands`, `module`, `script`, `engine`, `keyspace`, then `object`,
+//! `resp` and `config`, then `base`.
+
+pub mod base;
+
+pub mod resp;
+
+pub mod object;
+
+pub mod config;
+
+pub mod keyspace;
+
+pub mod engine;
+
+pub mod script;
+
+pub mod module;
+
+pub mod commands;
+
+pub mod server;
+
+pub mod allocator;

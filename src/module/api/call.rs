@@ -1,0 +1,433 @@
+//! Commands run by modules: RM_Call, its replies, and replication.
+#![expect(unsafe_code, reason = "functions of a C interface take raw pointers")]
+
+use std::ffi::{c_char, c_int, c_longlong};
+
+use mortise_module_abi as abi;
+
+use super::super::call_reply::CallReply;
+use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice};
+use crate::engine::call::{self, Access};
+use crate::engine::client::{Mode, Session};
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::effects::{Propagate, Record, Targets};
+use crate::engine::error::CommandError;
+use crate::engine::registry::Command;
+use crate::engine::spec::Flag;
+use crate::resp::reply::{Protocol, Reply};
+
+/// One argument as the C shim hands it over.
+#[repr(C)]
+#[derive(Debug)]
+pub(super) struct ShimArg {
+    data: *const c_char,
+    len: usize,
+}
+
+/// The flags of RM_Call's format.
+#[derive(Clone, Copy, Debug, Default)]
+struct CallFlags {
+    replicate: bool,
+    no_aof: bool,
+    no_replicas: bool,
+    resp3: bool,
+    client_protocol: bool,
+    as_user: bool,
+    script: bool,
+    no_writes: bool,
+    respect_oom: bool,
+    errors: bool,
+    dry_run: bool,
+}
+
+impl CallFlags {
+    /// Reads the letters that are not arguments; None if one is unknown.
+    fn parse(format: &[u8]) -> Option<Self> {
+        let mut flags = CallFlags::default();
+        for letter in format {
+            match letter {
+                b'c' | b's' | b'b' | b'l' | b'v' => {}
+                b'!' => flags.replicate = true,
+                b'A' => flags.no_aof = true,
+                b'R' => flags.no_replicas = true,
+                b'3' => flags.resp3 = true,
+                b'0' => flags.client_protocol = true,
+                b'C' => flags.as_user = true,
+                b'S' => flags.script = true,
+                b'W' => flags.no_writes = true,
+                b'M' => flags.respect_oom = true,
+                b'E' => flags.errors = true,
+                b'D' => (flags.dry_run, flags.errors) = (true, true),
+                _ => return None,
+            }
+        }
+        Some(flags)
+    }
+
+    fn targets(self) -> Targets {
+        let mut targets = Targets::all();
+        targets.set(Targets::AOF, !self.no_aof);
+        targets.set(Targets::REPLICAS, !self.no_replicas);
+        targets
+    }
+}
+
+/// Why a call was refused before it ran, and the errno that says so.
+type Refusal = (CommandError, c_int);
+
+/// Looks the command up and checks what the flags ask for.
+fn check(
+    engine: &ExclusiveCtx<'_>,
+    argv: &[&[u8]],
+    flags: CallFlags,
+) -> Result<&'static Command, Refusal> {
+    let command = engine
+        .state
+        .registry
+        .resolve(argv)
+        .ok_or_else(|| (call::unknown_command(argv), libc::ENOENT))?;
+    call::check_shape(command, argv).map_err(|error| (error, libc::EINVAL))?;
+    if flags.script && command.has(Flag::NoScript) {
+        let text = format!("ERR command '{}' is not allowed on script mode", command.name);
+        return Err((CommandError::owned(text), libc::ESPIPE));
+    }
+    if (flags.respect_oom || flags.script)
+        && command.has(Flag::DenyOom)
+        && engine.env.shared.is_out_of_memory()
+    {
+        return Err((CommandError::OutOfMemory, libc::ENOSPC));
+    }
+    if flags.no_writes && command.has(Flag::Write) {
+        let text =
+            format!("ERR Write command '{}' was called while write is not allowed.", command.name);
+        return Err((CommandError::owned(text), libc::ENOSPC));
+    }
+    Ok(command)
+}
+
+fn set_errno(code: c_int) {
+    // SAFETY: the location is this thread's own.
+    unsafe { *libc::__errno_location() = code };
+}
+
+/// What the C shim of Call calls with its arguments gathered.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mortise_call(
+    ctx: *mut abi::Ctx,
+    name: *const c_char,
+    format: *const c_char,
+    args: *const ShimArg,
+    count: usize,
+) -> *mut abi::CallReply {
+    // SAFETY: the shim passes a live context, C strings and `count` arguments.
+    let (context, argv, format) = unsafe {
+        (ModuleCtx::borrow(ctx), gather(name, args, count), c_bytes(format).unwrap_or_default())
+    };
+    let Some(context) = context else { return std::ptr::null_mut() };
+    let Some(flags) = CallFlags::parse(format) else {
+        set_errno(libc::EBADF);
+        return std::ptr::null_mut();
+    };
+    let protocol = match (flags.resp3, flags.client_protocol) {
+        (true, _) => Protocol::Resp3,
+        (_, true) => context.protocol,
+        _ => Protocol::Resp2,
+    };
+    let Some(engine) = context.engine() else {
+        set_errno(libc::EINVAL);
+        return std::ptr::null_mut();
+    };
+    set_errno(0);
+    let mut raw = Vec::new();
+    match check(engine, &argv, flags) {
+        Ok(_) if flags.dry_run => return std::ptr::null_mut(),
+        Ok(command) => execute(engine, command, &argv, flags, protocol, &mut raw),
+        Err((error, errno)) => {
+            set_errno(errno);
+            if !flags.errors {
+                return std::ptr::null_mut();
+            }
+            Reply::new(&mut raw, protocol).error(&error.bytes());
+        }
+    }
+    let mut root = Box::new(CallReply::read(raw));
+    if context.auto_memory {
+        root.owner = std::ptr::from_mut(context);
+    }
+    let reply: *mut abi::CallReply = Box::into_raw(root).cast();
+    context.own(Owned::Reply(reply));
+    reply
+}
+
+/// The name and the arguments as slices.
+///
+/// # Safety
+/// `name` is a C string; `args` points to `count` arguments, alive during `'a`.
+pub(super) unsafe fn gather<'a>(
+    name: *const c_char,
+    args: *const ShimArg,
+    count: usize,
+) -> Vec<&'a [u8]> {
+    let mut argv = Vec::with_capacity(count + 1);
+    // SAFETY: the caller promises a C string.
+    argv.push(unsafe { c_bytes(name) }.unwrap_or_default());
+    if count > 0 {
+        // SAFETY: the caller promises so many arguments.
+        for arg in unsafe { std::slice::from_raw_parts(args, count) } {
+            // SAFETY: each names live bytes.
+            argv.push(unsafe { c_slice(arg.data, arg.len) });
+        }
+    }
+    argv
+}
+
+/// Runs the command with a client of its own, in the context's db.
+fn execute(
+    engine: &mut ExclusiveCtx<'_>,
+    command: &'static Command,
+    argv: &[&[u8]],
+    flags: CallFlags,
+    protocol: Protocol,
+    raw: &mut Vec<u8>,
+) {
+    let mut session = Session::internal(Mode::MODULE, engine.session.db);
+    session.protocol = protocol;
+    let before = engine.unit.call.targets;
+    engine.unit.call.targets =
+        Some(if flags.replicate { flags.targets() } else { Targets::empty() });
+    let env = engine.env;
+    let mut access = Access::Exclusive(engine.state);
+    call::nested(&mut access, &mut session, engine.unit, env, command, argv, raw);
+    engine.unit.call.targets = before;
+}
+
+/// The reply behind a handle; None for null.
+///
+/// # Safety
+/// `reply` is null or a live reply or element.
+unsafe fn borrow<'a>(reply: *mut abi::CallReply) -> Option<&'a CallReply> {
+    // SAFETY: the caller promises it.
+    unsafe { reply.cast::<CallReply>().as_ref() }
+}
+
+/// The handle of an element, which modules do not change.
+fn handle(reply: &CallReply) -> *mut abi::CallReply {
+    std::ptr::from_ref(reply).cast_mut().cast()
+}
+
+pub(crate) unsafe extern "C" fn free(reply: *mut abi::CallReply) {
+    // SAFETY: modules pass null or a live reply.
+    let Some(root) = unsafe { borrow(reply) }.filter(|reply| reply.is_root) else { return };
+    // SAFETY: the owner is set only if its automatic memory lists the reply, which it frees at the
+    // latest when the context ends; so it is alive, or null.
+    if let Some(owner) = unsafe { root.owner.as_mut() } {
+        owner.disown(Owned::Reply(reply));
+    }
+    // SAFETY: roots were made from boxes and are freed once; elements go with their root.
+    drop(unsafe { Box::from_raw(reply.cast::<CallReply>()) });
+}
+
+pub(super) unsafe extern "C" fn proto(
+    reply: *mut abi::CallReply,
+    len: *mut usize,
+) -> *const c_char {
+    // SAFETY: modules pass a live reply.
+    let Some(reply) = (unsafe { borrow(reply) }) else { return std::ptr::null() };
+    // SAFETY: null, or the module's variable.
+    if let Some(len) = unsafe { len.as_mut() } {
+        *len = reply.raw().len();
+    }
+    reply.raw().as_ptr().cast()
+}
+
+pub(super) unsafe extern "C" fn kind(reply: *mut abi::CallReply) -> c_int {
+    // SAFETY: modules pass null or a live reply.
+    unsafe { borrow(reply) }.map_or(abi::REPLY_UNKNOWN, |reply| reply.kind)
+}
+
+pub(super) unsafe extern "C" fn integer(reply: *mut abi::CallReply) -> c_longlong {
+    // SAFETY: modules pass a live reply.
+    let reply = unsafe { borrow(reply) };
+    reply.filter(|r| r.kind == abi::REPLY_INTEGER).map_or(i64::MIN, |reply| reply.int)
+}
+
+pub(super) unsafe extern "C" fn double(reply: *mut abi::CallReply) -> f64 {
+    // SAFETY: modules pass a live reply.
+    let reply = unsafe { borrow(reply) };
+    reply.filter(|r| r.kind == abi::REPLY_DOUBLE).map_or(f64::NAN, |reply| reply.double)
+}
+
+pub(super) unsafe extern "C" fn bool(reply: *mut abi::CallReply) -> c_int {
+    // SAFETY: modules pass a live reply.
+    let reply = unsafe { borrow(reply) };
+    reply.filter(|r| r.kind == abi::REPLY_BOOL).map_or(c_int::MIN, |reply| reply.int as c_int)
+}
+
+/// The text of a reply of one of these kinds.
+///
+/// # Safety
+/// `reply` is null or a live reply; `len` null or a variable.
+unsafe fn text(reply: *mut abi::CallReply, len: *mut usize, kinds: &[c_int]) -> *const c_char {
+    // SAFETY: the caller promises it.
+    let reply = unsafe { borrow(reply) }.filter(|reply| kinds.contains(&reply.kind));
+    let Some(reply) = reply else { return std::ptr::null() };
+    // SAFETY: as above.
+    if let Some(len) = unsafe { len.as_mut() } {
+        *len = reply.text().len();
+    }
+    reply.text().as_ptr().cast()
+}
+
+pub(super) unsafe extern "C" fn string_ptr(
+    reply: *mut abi::CallReply,
+    len: *mut usize,
+) -> *const c_char {
+    // SAFETY: modules pass a live reply and a variable.
+    unsafe { text(reply, len, &[abi::REPLY_STRING, abi::REPLY_ERROR]) }
+}
+
+pub(super) unsafe extern "C" fn big_number(
+    reply: *mut abi::CallReply,
+    len: *mut usize,
+) -> *const c_char {
+    // SAFETY: modules pass a live reply and a variable.
+    unsafe { text(reply, len, &[abi::REPLY_BIG_NUMBER]) }
+}
+
+pub(super) unsafe extern "C" fn verbatim(
+    reply: *mut abi::CallReply,
+    len: *mut usize,
+    format: *mut *const c_char,
+) -> *const c_char {
+    // SAFETY: modules pass a live reply and variables.
+    unsafe {
+        if let (Some(reply), Some(format)) = (borrow(reply), format.as_mut()) {
+            *format = reply.format.as_ptr().cast();
+        }
+        text(reply, len, &[abi::REPLY_VERBATIM_STRING])
+    }
+}
+
+pub(super) unsafe extern "C" fn length(reply: *mut abi::CallReply) -> usize {
+    // SAFETY: modules pass a live reply.
+    unsafe { borrow(reply) }.map_or(0, |reply| match reply.kind {
+        abi::REPLY_ARRAY | abi::REPLY_SET => reply.children.len(),
+        abi::REPLY_MAP | abi::REPLY_ATTRIBUTE => reply.children.len() / 2,
+        _ => reply.text().len(),
+    })
+}
+
+pub(super) unsafe extern "C" fn element(
+    reply: *mut abi::CallReply,
+    index: usize,
+) -> *mut abi::CallReply {
+    // SAFETY: modules pass a live reply.
+    let reply =
+        unsafe { borrow(reply) }.filter(|r| matches!(r.kind, abi::REPLY_ARRAY | abi::REPLY_SET));
+    reply.and_then(|reply| reply.children.get(index)).map_or(std::ptr::null_mut(), handle)
+}
+
+pub(super) unsafe extern "C" fn map_element(
+    reply: *mut abi::CallReply,
+    index: usize,
+    key: *mut *mut abi::CallReply,
+    value: *mut *mut abi::CallReply,
+) -> c_int {
+    // SAFETY: passed on.
+    unsafe { pair(reply, abi::REPLY_MAP, index, key, value) }
+}
+
+pub(super) unsafe extern "C" fn attribute_element(
+    reply: *mut abi::CallReply,
+    index: usize,
+    key: *mut *mut abi::CallReply,
+    value: *mut *mut abi::CallReply,
+) -> c_int {
+    // SAFETY: passed on.
+    unsafe { pair(reply, abi::REPLY_ATTRIBUTE, index, key, value) }
+}
+
+/// Hands out key and value of a map or an attribute.
+///
+/// # Safety
+/// `reply` is null or a live reply; `key` and `value` are null or variables.
+unsafe fn pair(
+    reply: *mut abi::CallReply,
+    kind: c_int,
+    index: usize,
+    key: *mut *mut abi::CallReply,
+    value: *mut *mut abi::CallReply,
+) -> c_int {
+    // SAFETY: the caller promises it.
+    let reply = unsafe { borrow(reply) }.filter(|reply| reply.kind == kind);
+    let pair = reply.and_then(|reply| reply.children.chunks_exact(2).nth(index));
+    let Some([found_key, found_value]) = pair else { return abi::ERR };
+    // SAFETY: as above.
+    unsafe {
+        if let Some(key) = key.as_mut() {
+            *key = handle(found_key);
+        }
+        if let Some(value) = value.as_mut() {
+            *value = handle(found_value);
+        }
+    }
+    abi::OK
+}
+
+pub(super) unsafe extern "C" fn attribute(reply: *mut abi::CallReply) -> *mut abi::CallReply {
+    // SAFETY: modules pass a live reply.
+    let attribute = unsafe { borrow(reply) }.and_then(|reply| reply.attribute.as_deref());
+    attribute.map_or(std::ptr::null_mut(), handle)
+}
+
+pub(super) unsafe extern "C" fn create_string(
+    reply: *mut abi::CallReply,
+) -> *mut abi::ModuleString {
+    // SAFETY: modules pass a live reply.
+    let Some(reply) = (unsafe { borrow(reply) }) else { return std::ptr::null_mut() };
+    let bytes = match reply.kind {
+        abi::REPLY_STRING | abi::REPLY_ERROR => reply.text().to_vec(),
+        abi::REPLY_INTEGER => reply.int.to_string().into_bytes(),
+        _ => return std::ptr::null_mut(),
+    };
+    ModString::handle(ModString::create(&bytes))
+}
+
+pub(super) unsafe extern "C" fn replicate_verbatim(ctx: *mut abi::Ctx) -> c_int {
+    // SAFETY: modules pass a live context.
+    if let Some(engine) = unsafe { ModuleCtx::borrow(ctx) }.and_then(ModuleCtx::engine) {
+        engine.unit.call.propagate = Propagate::Always;
+        engine.unit.call.dirty += 1;
+    }
+    abi::OK
+}
+
+/// What the C shim of Replicate calls with its arguments gathered.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mortise_replicate(
+    ctx: *mut abi::Ctx,
+    name: *const c_char,
+    format: *const c_char,
+    args: *const ShimArg,
+    count: usize,
+) -> c_int {
+    // SAFETY: the shim passes a live context, C strings and `count` arguments.
+    let (context, argv, format) = unsafe {
+        (ModuleCtx::borrow(ctx), gather(name, args, count), c_bytes(format).unwrap_or_default())
+    };
+    let engine = context.and_then(ModuleCtx::engine);
+    let (Some(engine), Some(flags)) = (engine, CallFlags::parse(format)) else { return abi::ERR };
+    if engine.state.registry.lookup(argv[0]).is_none() {
+        return abi::ERR;
+    }
+    engine.unit.call.dirty += 1;
+    if engine.unit.call.propagate == Propagate::Verbatim {
+        engine.unit.call.propagate = Propagate::Replaced;
+    }
+    if engine.state.log.is_active() {
+        let argv = argv.iter().map(|arg| arg.to_vec()).collect();
+        let record = Record { db: engine.session.db, targets: flags.targets(), argv };
+        engine.unit.call.records.push(record);
+    }
+    abi::OK
+}

@@ -1,0 +1,223 @@
+//! What a context tells and does: db, flags, clocks, log, random bytes, functions that modules share.
+#![expect(unsafe_code, reason = "functions of a C interface take raw pointers")]
+
+use std::ffi::{c_char, c_int, c_longlong, c_ulonglong, c_void};
+use std::sync::Arc;
+
+use mortise_module_abi as abi;
+use parking_lot::Mutex;
+
+use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice, c_text};
+use super::super::host::{Foreign, SharedFunction, host};
+use crate::engine::client::Mode;
+
+/// The version of Redis that modules see: 7.4.0 as `0x00MMmmpp`.
+const SERVER_VERSION: c_int = 0x0007_0400;
+
+pub(super) unsafe extern "C" fn selected_db(ctx: *mut abi::Ctx) -> c_int {
+    // SAFETY: modules pass a live context.
+    unsafe { ModuleCtx::borrow(ctx) }.map_or(0, |ctx| ctx.selected_db() as c_int)
+}
+
+pub(super) unsafe extern "C" fn select_db(ctx: *mut abi::Ctx, db: c_int) -> c_int {
+    // SAFETY: modules pass a live context.
+    let engine = unsafe { ModuleCtx::borrow(ctx) }.and_then(ModuleCtx::engine);
+    let Some(engine) = engine else { return abi::ERR };
+    match u32::try_from(db) {
+        Ok(db) if db < engine.env.shared.databases => {
+            engine.session.db = db;
+            abi::OK
+        }
+        _ => abi::ERR,
+    }
+}
+
+pub(super) unsafe extern "C" fn flags(ctx: *mut abi::Ctx) -> c_int {
+    let mut flags = abi::CTX_FLAGS_MASTER;
+    // SAFETY: modules pass a live context or null.
+    let Some(context) = (unsafe { ModuleCtx::borrow(ctx) }) else { return flags };
+    if context.protocol == crate::resp::reply::Protocol::Resp3 {
+        flags |= abi::CTX_FLAGS_RESP3;
+    }
+    if let Some(engine) = context.engine() {
+        let mode = engine.session.mode;
+        if mode.contains(Mode::SCRIPT) {
+            flags |= abi::CTX_FLAGS_LUA;
+        }
+        if engine.unit.deny_blocking {
+            flags |= abi::CTX_FLAGS_DENY_BLOCKING;
+        }
+        if engine.unit.in_exec {
+            flags |= abi::CTX_FLAGS_MULTI;
+        }
+        let limit =
+            engine.env.shared.limits.memory_bytes.load(std::sync::atomic::Ordering::Relaxed);
+        if limit > 0 {
+            flags |= abi::CTX_FLAGS_MAXMEMORY;
+            if engine.env.shared.is_out_of_memory() {
+                flags |= abi::CTX_FLAGS_OOM;
+            }
+        }
+    }
+    flags
+}
+
+pub(super) unsafe extern "C" fn flags_all() -> c_int {
+    abi::CTX_FLAGS_ALL
+}
+
+pub(super) unsafe extern "C" fn avoid_replica_traffic() -> c_int {
+    0
+}
+
+pub(super) unsafe extern "C" fn auto_memory(ctx: *mut abi::Ctx) {
+    // SAFETY: modules pass a live context.
+    if let Some(ctx) = unsafe { ModuleCtx::borrow(ctx) } {
+        ctx.auto_memory = true;
+    }
+}
+
+pub(super) unsafe extern "C" fn pool_alloc(ctx: *mut abi::Ctx, bytes: usize) -> *mut c_void {
+    // SAFETY: modules pass a live context.
+    let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return std::ptr::null_mut() };
+    // A string of that many bytes, which the context frees at its end.
+    let string = ModString::create(&vec![0; bytes]);
+    let handle = ModString::handle(string);
+    ctx.owned.push(Owned::String(handle));
+    // SAFETY: the string was just made; strings do not move their bytes unless appended to.
+    unsafe { string.as_ref() }.as_bytes().as_ptr().cast_mut().cast()
+}
+
+pub(super) unsafe extern "C" fn client_id(ctx: *mut abi::Ctx) -> c_ulonglong {
+    // SAFETY: modules pass a live context.
+    let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return 0 };
+    let waiting = ctx.blocked.as_ref().and_then(|call| call.blocked.client.as_ref());
+    match waiting {
+        Some(client) => client.id,
+        None => ctx.engine().and_then(|engine| engine.env.client).map_or(0, |client| client.id),
+    }
+}
+
+pub(super) unsafe extern "C" fn server_version() -> c_int {
+    SERVER_VERSION
+}
+
+fn since_epoch() -> std::time::Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+}
+
+pub(super) unsafe extern "C" fn milliseconds() -> c_longlong {
+    since_epoch().as_millis() as c_longlong
+}
+
+pub(super) unsafe extern "C" fn microseconds() -> c_longlong {
+    since_epoch().as_micros() as c_longlong
+}
+
+pub(super) unsafe extern "C" fn monotonic_microseconds() -> u64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    ORIGIN.get_or_init(Instant::now).elapsed().as_micros() as u64 + 1
+}
+
+pub(super) unsafe extern "C" fn random_bytes(data: *mut u8, len: usize) {
+    if data.is_null() {
+        return;
+    }
+    // SAFETY: modules pass a buffer of `len` bytes; any bytes are a valid content.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(data, len) };
+    if getrandom::fill(buffer).is_err() {
+        tracing::warn!("no random bytes to be had for a module");
+    }
+}
+
+pub(super) unsafe extern "C" fn random_hex(data: *mut c_char, len: usize) {
+    // SAFETY: passed on.
+    unsafe { random_bytes(data.cast(), len) };
+    if data.is_null() {
+        return;
+    }
+    // SAFETY: as above.
+    for byte in unsafe { std::slice::from_raw_parts_mut(data.cast::<u8>(), len) } {
+        *byte = b"0123456789abcdef"[usize::from(*byte & 15)];
+    }
+}
+
+/// What the C shim of Log calls with the formatted text.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mortise_log_text(
+    ctx: *mut abi::Ctx,
+    level: *const c_char,
+    data: *const c_char,
+    len: usize,
+) {
+    // SAFETY: the shim passes a live context or null, a C string and `len` bytes.
+    let (module, level, text) =
+        unsafe { (ModuleCtx::module_of(ctx), c_text(level), c_slice(data, len)) };
+    let name = module.map_or("module", |module| &module.name);
+    log_line(name, &level, text);
+}
+
+/// The last line that a module has logged.
+static LAST_LINE: Mutex<String> = Mutex::new(String::new());
+
+/// Takes the last line that a module has logged, which may say why it does not load.
+pub fn last_line() -> String {
+    std::mem::take(&mut *LAST_LINE.lock())
+}
+
+/// Writes a module's line into the log.
+pub(super) fn log_line(name: &str, level: &str, text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    LAST_LINE.lock().replace_range(.., &text);
+    match level.to_ascii_lowercase().as_str() {
+        "debug" => tracing::trace!("<{name}> {text}"),
+        "verbose" => tracing::debug!("<{name}> {text}"),
+        "warning" => tracing::warn!("<{name}> {text}"),
+        _ => tracing::info!("<{name}> {text}"),
+    }
+}
+
+pub(super) unsafe extern "C" fn assert(text: *const c_char, file: *const c_char, line: c_int) {
+    // SAFETY: modules pass C strings.
+    let (text, file) = unsafe { (c_text(text), c_text(file)) };
+    tracing::warn!("=== ASSERTION FAILED === ==> {file}:{line} '{text}' is not true");
+    std::process::abort();
+}
+
+pub(super) unsafe extern "C" fn latency_sample(_: *const c_char, _: c_longlong) {}
+
+pub(super) unsafe extern "C" fn export_shared(
+    ctx: *mut abi::Ctx,
+    name: *const c_char,
+    function: *mut c_void,
+) -> c_int {
+    // SAFETY: modules pass a live context and a C string.
+    let (ctx, name) = unsafe { (ModuleCtx::borrow(ctx), c_bytes(name)) };
+    let (Some(module), Some(name)) = (ctx.and_then(|ctx| ctx.module.clone()), name) else {
+        return abi::ERR;
+    };
+    let mut records = host().records.lock();
+    if records.shared.contains_key(name) {
+        return abi::ERR;
+    }
+    let shared = SharedFunction { module, function: Foreign(function), users: Vec::new() };
+    records.shared.insert(name.to_vec(), shared);
+    abi::OK
+}
+
+pub(super) unsafe extern "C" fn get_shared(ctx: *mut abi::Ctx, name: *const c_char) -> *mut c_void {
+    // SAFETY: modules pass a live context and a C string.
+    let (module, name) = unsafe { (ModuleCtx::module_of(ctx), c_bytes(name)) };
+    let Some(name) = name else { return std::ptr::null_mut() };
+    let mut records = host().records.lock();
+    let Some(shared) = records.shared.get_mut(name) else { return std::ptr::null_mut() };
+    if let Some(module) = module
+        && !Arc::ptr_eq(module, &shared.module)
+        && !shared.users.iter().any(|user| Arc::ptr_eq(user, module))
+    {
+        shared.users.push(Arc::clone(module));
+    }
+    shared.function.0
+}

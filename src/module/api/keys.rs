@@ -1,0 +1,515 @@
+//! Keys: opening them by name, their type, length, expiry, and the values of strings and hashes.
+#![expect(unsafe_code, reason = "functions of a C interface take raw pointers")]
+
+use std::ffi::{c_char, c_int, c_longlong, c_ulonglong};
+
+use mortise_module_abi as abi;
+
+use super::super::handle::{ModString, ModuleCtx, OpenKey, Owned};
+use super::super::native::KeyOptions;
+use crate::engine::ctx::{ReadCtx, WriteCtx};
+use crate::keyspace::db::{Db, ExpireChange, Slot};
+use crate::keyspace::value::{StrRef, Value, ValueMut, ValueRef};
+
+/// The key behind a handle; None for null.
+///
+/// # Safety
+/// `key` is null or an open key, not otherwise referred to during `'a`.
+pub(super) unsafe fn borrow<'a>(key: *mut abi::Key) -> Option<&'a mut OpenKey> {
+    // SAFETY: the caller promises it.
+    unsafe { key.cast::<OpenKey>().as_mut() }
+}
+
+impl OpenKey {
+    fn ctx(&mut self) -> Option<&mut ModuleCtx> {
+        // SAFETY: a context outlives the keys opened with it, and API functions use one at a time.
+        unsafe { self.ctx.as_mut() }
+    }
+
+    /// Runs `f` with the keyspace to write and where the key is now. None without an engine.
+    pub(super) fn write<R>(
+        &mut self,
+        f: impl FnOnce(&mut WriteCtx<'_>, &[u8], Option<Slot>) -> R,
+    ) -> Option<R> {
+        let (db, name) = (self.db, self.name.clone());
+        let engine = self.ctx()?.engine()?;
+        let mut write = engine.write();
+        Some(write.in_db(db, |write| {
+            let slot = write.peek(&name);
+            f(write, &name, slot)
+        }))
+    }
+
+    /// Runs `f` with the db and where the key is now; None if the key is not there.
+    pub(super) fn read<R>(&mut self, f: impl FnOnce(&Db, Slot) -> R) -> Option<R> {
+        let (db, name) = (self.db, self.name.clone());
+        let engine = self.ctx()?.engine()?;
+        let now_ms = engine.now_ms();
+        let db = engine.state.keyspace.db(db as usize);
+        let slot = db.find(&name).filter(|slot| !db.is_expired(*slot, now_ms))?;
+        Some(f(db, slot))
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        self.mode & abi::WRITE != 0
+    }
+}
+
+pub(super) unsafe extern "C" fn modes_all() -> c_int {
+    abi::OPEN_KEY_ALL
+}
+
+/// Runs `f` with the engine and a key's name, in the context's db.
+///
+/// # Safety
+/// `ctx` is null or a live context, `name` null or a live string.
+unsafe fn with_name<R>(
+    ctx: *mut abi::Ctx,
+    name: *mut abi::ModuleString,
+    f: impl FnOnce(&mut ReadCtx<'_>, &[u8]) -> R,
+) -> Option<R> {
+    // SAFETY: the caller promises it.
+    let (ctx, name) = unsafe { (ModuleCtx::borrow(ctx)?, ModString::borrow(name)?) };
+    Some(f(&mut ctx.engine()?.read(), name.as_bytes()))
+}
+
+pub(super) unsafe extern "C" fn exists(ctx: *mut abi::Ctx, name: *mut abi::ModuleString) -> c_int {
+    // SAFETY: modules pass a live context and a live string.
+    let found = unsafe { with_name(ctx, name, |read, name| read.peek(name).is_some()) };
+    c_int::from(found.unwrap_or(false))
+}
+
+pub(super) unsafe extern "C" fn open(
+    ctx: *mut abi::Ctx,
+    name: *mut abi::ModuleString,
+    mode: c_int,
+) -> *mut abi::Key {
+    let quiet = abi::OPEN_KEY_NOSTATS | abi::OPEN_KEY_NOEFFECTS | abi::WRITE;
+    // SAFETY: modules pass a live context and a live string.
+    let found = unsafe {
+        with_name(ctx, name, |read, name| {
+            let slot = if mode & quiet == 0 { read.find(name) } else { read.peek(name) };
+            (slot.is_some(), read.session.db)
+        })
+    };
+    let Some((found, db)) = found else { return std::ptr::null_mut() };
+    if !found && mode & abi::WRITE == 0 {
+        return std::ptr::null_mut();
+    }
+    // SAFETY: as above.
+    let (context, name) = unsafe { (ModuleCtx::borrow(ctx), ModString::borrow(name)) };
+    let (Some(context), Some(name)) = (context, name) else { return std::ptr::null_mut() };
+    let key = OpenKey {
+        ctx: std::ptr::from_mut(context),
+        db,
+        name: name.as_bytes().into(),
+        mode,
+        wrote: false,
+    };
+    let handle: *mut abi::Key = Box::into_raw(Box::new(key)).cast();
+    context.own(Owned::Key(handle));
+    handle
+}
+
+pub(crate) unsafe extern "C" fn close(key: *mut abi::Key) {
+    if key.is_null() {
+        return;
+    }
+    // SAFETY: `open` made it from a box, and modules close a key once.
+    let mut key_box = unsafe { Box::from_raw(key.cast::<OpenKey>()) };
+    let wrote = key_box.wrote;
+    if let Some(ctx) = key_box.ctx() {
+        ctx.disown(Owned::Key(key));
+    }
+    if wrote {
+        key_box.write(|write, name, _| write.touch_watchers(name));
+    }
+}
+
+pub(super) unsafe extern "C" fn key_type(key: *mut abi::Key) -> c_int {
+    // SAFETY: modules pass null or an open key.
+    let kind = unsafe { borrow(key) }.and_then(|key| {
+        key.read(|db, slot| match db.value(slot) {
+            ValueRef::Str(_) => abi::KEYTYPE_STRING,
+            ValueRef::Hash(_) => abi::KEYTYPE_HASH,
+            ValueRef::Module(_) => abi::KEYTYPE_MODULE,
+        })
+    });
+    kind.unwrap_or(abi::KEYTYPE_EMPTY)
+}
+
+pub(super) unsafe extern "C" fn value_length(key: *mut abi::Key) -> usize {
+    // SAFETY: modules pass null or an open key.
+    let len = unsafe { borrow(key) }.and_then(|key| {
+        key.read(|db, slot| match db.value(slot) {
+            ValueRef::Str(text) => text.len(),
+            ValueRef::Hash(hash) => hash.len(),
+            ValueRef::Module(_) => 0,
+        })
+    });
+    len.unwrap_or(0)
+}
+
+pub(super) unsafe extern "C" fn delete(key: *mut abi::Key) -> c_int {
+    // SAFETY: modules pass null or an open key.
+    let Some(key) = (unsafe { borrow(key) }) else { return abi::ERR };
+    if !key.is_writable() {
+        return abi::ERR;
+    }
+    key.write(|write, name, slot| {
+        if let Some(slot) = slot {
+            write.remove(slot);
+            write.changed(name);
+        }
+    });
+    key.wrote = true;
+    abi::OK
+}
+
+pub(super) unsafe extern "C" fn abs_expire(key: *mut abi::Key) -> c_longlong {
+    // SAFETY: modules pass null or an open key.
+    let at = unsafe { borrow(key) }.and_then(|key| key.read(|db, slot| db.expire_at(slot)));
+    at.flatten().unwrap_or(abi::NO_EXPIRE)
+}
+
+pub(super) unsafe extern "C" fn expire(key: *mut abi::Key) -> c_longlong {
+    // SAFETY: modules pass null or an open key.
+    let at = unsafe { abs_expire(key) };
+    // SAFETY: as above.
+    let now = unsafe { borrow(key) }.and_then(|key| Some(key.ctx()?.engine()?.now_ms()));
+    match now {
+        Some(now) if at != abi::NO_EXPIRE => (at - now).max(0),
+        _ => abi::NO_EXPIRE,
+    }
+}
+
+/// Sets or removes the expiry.
+fn change_expire(key: &mut OpenKey, at: Option<i64>) -> c_int {
+    if !key.is_writable() {
+        return abi::ERR;
+    }
+    let done = key.write(|write, name, slot| {
+        let Some(slot) = slot else { return false };
+        write.db_mut().set_expire(slot, at);
+        write.touch_watchers(name);
+        true
+    });
+    if done == Some(true) { abi::OK } else { abi::ERR }
+}
+
+pub(super) unsafe extern "C" fn set_abs_expire(key: *mut abi::Key, at: c_longlong) -> c_int {
+    // SAFETY: modules pass null or an open key.
+    let Some(key) = (unsafe { borrow(key) }) else { return abi::ERR };
+    match at {
+        abi::NO_EXPIRE => change_expire(key, None),
+        at if at < 0 => abi::ERR,
+        at => change_expire(key, Some(at)),
+    }
+}
+
+pub(super) unsafe extern "C" fn set_expire(key: *mut abi::Key, after: c_longlong) -> c_int {
+    // SAFETY: modules pass null or an open key.
+    let Some(key) = (unsafe { borrow(key) }) else { return abi::ERR };
+    if after == abi::NO_EXPIRE {
+        return change_expire(key, None);
+    }
+    let now = key.ctx().and_then(|ctx| Some(ctx.engine()?.now_ms()));
+    match now.and_then(|now| now.checked_add(after)) {
+        Some(at) if after >= 0 => change_expire(key, Some(at)),
+        _ => abi::ERR,
+    }
+}
+
+pub(super) unsafe extern "C" fn db_size(ctx: *mut abi::Ctx) -> c_ulonglong {
+    // SAFETY: modules pass a live context.
+    let engine = unsafe { ModuleCtx::borrow(ctx) }.and_then(ModuleCtx::engine);
+    engine.map_or(0, |engine| engine.read().db().len() as u64)
+}
+
+pub(super) unsafe extern "C" fn random_key(ctx: *mut abi::Ctx) -> *mut abi::ModuleString {
+    let mut random = [0u8; 8];
+    // SAFETY: modules pass a live context.
+    let Some(context) = (unsafe { ModuleCtx::borrow(ctx) }) else { return std::ptr::null_mut() };
+    if getrandom::fill(&mut random).is_err() {
+        return std::ptr::null_mut();
+    }
+    let name = context.engine().and_then(|engine| {
+        let now_ms = engine.now_ms();
+        let db = engine.read().db();
+        let slot = db.random(u64::from_le_bytes(random), now_ms)?;
+        Some(db.key(slot).to_vec())
+    });
+    match name {
+        Some(name) => ModuleCtx::new_string(Some(context), &name),
+        None => std::ptr::null_mut(),
+    }
+}
+
+pub(super) unsafe extern "C" fn signal_modified(
+    ctx: *mut abi::Ctx,
+    name: *mut abi::ModuleString,
+) -> c_int {
+    // SAFETY: modules pass a live context and a live string.
+    let (ctx, name) = unsafe { (ModuleCtx::borrow(ctx), ModString::borrow(name)) };
+    if let (Some(engine), Some(name)) = (ctx.and_then(ModuleCtx::engine), name) {
+        engine.write().touch_watchers(name.as_bytes());
+    }
+    abi::OK
+}
+
+/// What a callback of a type may ask of the keys it is about.
+///
+/// # Safety
+/// `options` is null or the handle that the callback got.
+unsafe fn options<'a>(options: *mut abi::KeyOptCtx) -> Option<&'a KeyOptions> {
+    // SAFETY: the caller promises it.
+    unsafe { options.cast::<KeyOptions>().as_ref() }
+}
+
+pub(super) unsafe extern "C" fn opt_db(ctx: *mut abi::KeyOptCtx) -> c_int {
+    // SAFETY: modules pass the handle that their callback got.
+    unsafe { options(ctx) }.map_or(-1, |options| options.from_db)
+}
+
+pub(super) unsafe extern "C" fn opt_to_db(ctx: *mut abi::KeyOptCtx) -> c_int {
+    // SAFETY: modules pass the handle that their callback got.
+    unsafe { options(ctx) }.map_or(-1, |options| options.to_db)
+}
+
+pub(super) unsafe extern "C" fn opt_key(ctx: *mut abi::KeyOptCtx) -> *const abi::ModuleString {
+    // SAFETY: modules pass the handle that their callback got.
+    unsafe { options(ctx) }.map_or(std::ptr::null(), |options| options.from)
+}
+
+pub(super) unsafe extern "C" fn opt_to_key(ctx: *mut abi::KeyOptCtx) -> *const abi::ModuleString {
+    // SAFETY: modules pass the handle that their callback got.
+    unsafe { options(ctx) }.map_or(std::ptr::null(), |options| options.to)
+}
+
+pub(super) unsafe extern "C" fn name(key: *mut abi::Key) -> *const abi::ModuleString {
+    // SAFETY: modules pass null or an open key.
+    let Some(key) = (unsafe { borrow(key) }) else { return std::ptr::null() };
+    let name = key.name.clone();
+    let Some(ctx) = key.ctx() else { return std::ptr::null() };
+    // The string lives as long as the context, like the key.
+    let string = ModString::handle(ModString::create(&name));
+    ctx.owned.push(Owned::String(string));
+    string
+}
+
+pub(super) unsafe extern "C" fn db(key: *mut abi::Key) -> c_int {
+    // SAFETY: modules pass null or an open key.
+    unsafe { borrow(key) }.map_or(-1, |key| key.db as c_int)
+}
+
+pub(super) unsafe extern "C" fn string_set(
+    key: *mut abi::Key,
+    value: *mut abi::ModuleString,
+) -> c_int {
+    // SAFETY: modules pass null or an open key, and a live string.
+    let (key, value) = unsafe { (borrow(key), ModString::borrow(value)) };
+    let (Some(key), Some(value)) = (key, value) else { return abi::ERR };
+    if !key.is_writable() {
+        return abi::ERR;
+    }
+    key.write(|write, name, slot| {
+        write.set_string(name, slot, value.as_bytes(), ExpireChange::Clear);
+        write.changed(name);
+    });
+    key.wrote = true;
+    abi::OK
+}
+
+pub(super) unsafe extern "C" fn string_dma(
+    key: *mut abi::Key,
+    len: *mut usize,
+    mode: c_int,
+) -> *mut c_char {
+    const EMPTY: &std::ffi::CStr = c"";
+    // SAFETY: null, or the module's variable for the length.
+    let Some(len) = (unsafe { len.as_mut() }) else { return std::ptr::null_mut() };
+    // SAFETY: modules pass null or an open key.
+    let Some(key) = (unsafe { borrow(key) }) else { return std::ptr::null_mut() };
+    let to_write = mode & abi::WRITE != 0;
+    if to_write && !key.is_writable() {
+        return std::ptr::null_mut();
+    }
+    let place = key.write(|write, name, slot| {
+        let slot = slot?;
+        match write.db().value(slot) {
+            ValueRef::Str(StrRef::Bytes(bytes)) if !to_write => {
+                Some((bytes.as_ptr().cast_mut().cast(), bytes.len()))
+            }
+            ValueRef::Str(_) => {
+                if to_write {
+                    write.changed(name);
+                }
+                let bytes = write.db_mut().string_bytes_mut(slot, 0)?;
+                Some((bytes.as_mut_ptr().cast(), bytes.len()))
+            }
+            _ => None,
+        }
+    });
+    key.wrote |= to_write;
+    match place {
+        Some(Some((data, bytes))) => {
+            *len = bytes;
+            data
+        }
+        // An empty key reads as the empty string; a key of another type as nothing.
+        Some(None) if key.read(|_, _| ()).is_none() => {
+            *len = 0;
+            EMPTY.as_ptr().cast_mut()
+        }
+        _ => std::ptr::null_mut(),
+    }
+}
+
+/// The longest string that a module may make by StringTruncate, as in Redis.
+const STRING_BYTES_MAX: usize = 512 << 20;
+
+pub(super) unsafe extern "C" fn string_truncate(key: *mut abi::Key, len: usize) -> c_int {
+    // SAFETY: modules pass null or an open key.
+    let Some(key) = (unsafe { borrow(key) }) else { return abi::ERR };
+    if !key.is_writable() || len > STRING_BYTES_MAX {
+        return abi::ERR;
+    }
+    let done = key.write(|write, name, slot| {
+        let slot = match slot {
+            Some(slot) => slot,
+            None if len == 0 => return true,
+            None => write.set_string(name, None, b"", ExpireChange::Clear),
+        };
+        let edited = write.db_mut().edit_string(slot, |bytes| bytes.resize(len, 0)).is_some();
+        if edited {
+            write.changed(name);
+        }
+        edited
+    });
+    key.wrote = true;
+    if done == Some(true) { abi::OK } else { abi::ERR }
+}
+
+/// What the C shim of HashSet calls for each pair. Answers 1 if the field counts as changed.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mortise_hash_set_field(
+    key: *mut abi::Key,
+    flags: c_int,
+    field: *const c_char,
+    field_len: usize,
+    value: *mut abi::ModuleString,
+) -> c_int {
+    // SAFETY: the shim passes an open key and `field_len` bytes.
+    let (key, field) = unsafe { (borrow(key), super::super::handle::c_slice(field, field_len)) };
+    let Some(key) = key.filter(|key| key.is_writable()) else { return 0 };
+    key.wrote = true;
+    let is_delete = value == abi::HASH_DELETE;
+    // SAFETY: a live string, unless it is the mark that says to delete.
+    let value = if is_delete { None } else { unsafe { ModString::borrow(value) } };
+    let changed = key.write(|write, name, slot| {
+        let now = write.now_ms().max(0) as u64;
+        let limits = write.hash_limits();
+        let there = slot.is_some_and(|slot| match write.db().value(slot) {
+            ValueRef::Hash(hash) => hash.contains(field, now),
+            _ => false,
+        });
+        if (there && flags & abi::HASH_NX != 0) || (!there && flags & abi::HASH_XX != 0) {
+            return 0;
+        }
+        let Some(value) = value else { return delete_field(write, name, slot, field, now) };
+        let Ok(hash) = write.hash_or_new(name) else { return 0 };
+        hash.set(field, value.as_bytes(), now, limits);
+        write.changed(name);
+        c_int::from(there || flags & abi::HASH_COUNT_ALL != 0)
+    });
+    changed.unwrap_or(0)
+}
+
+fn delete_field(
+    write: &mut WriteCtx<'_>,
+    name: &[u8],
+    slot: Option<Slot>,
+    field: &[u8],
+    now: u64,
+) -> c_int {
+    let Some(slot) = slot else { return 0 };
+    let ValueMut::Hash(hash) = write.db_mut().value_mut(slot) else { return 0 };
+    let deleted = hash.delete(field, now);
+    if hash.is_empty() {
+        write.remove(slot);
+    }
+    if deleted {
+        write.changed(name);
+    }
+    c_int::from(deleted)
+}
+
+/// Whether a key can be used as a hash: 0, or the errno that says why not.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mortise_hash_check(
+    key: *mut abi::Key,
+    flags: c_int,
+    to_write: c_int,
+) -> c_int {
+    const SET_FLAGS: c_int = abi::HASH_NX | abi::HASH_XX | abi::HASH_CFIELDS | abi::HASH_COUNT_ALL;
+    // SAFETY: the shim passes null or an open key.
+    let Some(key) = (unsafe { borrow(key) }) else { return libc::EINVAL };
+    if to_write != 0 && flags & !SET_FLAGS != 0 {
+        return libc::EINVAL;
+    }
+    if !key.read(|db, slot| matches!(db.value(slot), ValueRef::Hash(_))).unwrap_or(true) {
+        return libc::ENOTSUP;
+    }
+    if to_write != 0 && !key.is_writable() { libc::EBADF } else { 0 }
+}
+
+/// What the C shim of HashGet calls for each field when only its existence is asked for.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mortise_hash_has_field(
+    key: *mut abi::Key,
+    field: *const c_char,
+    field_len: usize,
+) -> c_int {
+    // SAFETY: the shim passes an open key and `field_len` bytes.
+    let (key, field) = unsafe { (borrow(key), super::super::handle::c_slice(field, field_len)) };
+    let Some(key) = key else { return 0 };
+    let now = key.ctx().and_then(|ctx| Some(ctx.engine()?.now_ms())).unwrap_or(0).max(0) as u64;
+    let found = key.read(|db, slot| match db.value(slot) {
+        ValueRef::Hash(hash) => hash.contains(field, now),
+        _ => false,
+    });
+    c_int::from(found.unwrap_or(false))
+}
+
+/// What the C shim of HashGet calls for each field: its value, or null.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mortise_hash_get_field(
+    key: *mut abi::Key,
+    field: *const c_char,
+    field_len: usize,
+) -> *mut abi::ModuleString {
+    // SAFETY: the shim passes an open key and `field_len` bytes.
+    let (key, field) = unsafe { (borrow(key), super::super::handle::c_slice(field, field_len)) };
+    let Some(key) = key else { return std::ptr::null_mut() };
+    let now = key.ctx().and_then(|ctx| Some(ctx.engine()?.now_ms())).unwrap_or(0).max(0) as u64;
+    let value = key.read(|db, slot| match db.value(slot) {
+        ValueRef::Hash(hash) => hash.get(field, now).map(|value| value.to_vec()),
+        _ => None,
+    });
+    match value.flatten() {
+        Some(value) => ModuleCtx::new_string(key.ctx(), &value),
+        None => std::ptr::null_mut(),
+    }
+}
+
+/// Puts a value of a module's type into a key, whatever was there.
+pub(super) fn insert_module(
+    key: &mut OpenKey,
+    value: crate::object::module::ModuleValue,
+) -> Option<()> {
+    key.wrote = true;
+    key.write(|write, name, _| {
+        write.db_mut().insert(name, Value::Module(Box::new(value)), None);
+        write.changed(name);
+    })
+}

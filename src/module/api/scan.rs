@@ -1,0 +1,119 @@
+//! Walking over keys, and over the elements of one key.
+#![expect(unsafe_code, reason = "functions of a C interface take raw pointers")]
+
+use std::ffi::{c_int, c_void};
+
+use mortise_module_abi as abi;
+
+use super::super::handle::{ModString, ModuleCtx};
+use super::keys;
+use crate::keyspace::value::ValueRef;
+
+/// A position in a walk; the target of `ScanCursor` handles.
+#[derive(Debug, Default)]
+struct Cursor {
+    position: u64,
+    done: bool,
+}
+
+/// Elements that one step of a walk visits, about.
+const STEP: usize = 10;
+
+pub(super) unsafe extern "C" fn create() -> *mut abi::ScanCursor {
+    Box::into_raw(Box::<Cursor>::default()).cast()
+}
+
+pub(super) unsafe extern "C" fn restart(cursor: *mut abi::ScanCursor) {
+    // SAFETY: modules pass a live cursor.
+    if let Some(cursor) = unsafe { cursor.cast::<Cursor>().as_mut() } {
+        *cursor = Cursor::default();
+    }
+}
+
+pub(super) unsafe extern "C" fn destroy(cursor: *mut abi::ScanCursor) {
+    if !cursor.is_null() {
+        // SAFETY: `create` made it from a box; it is destroyed once.
+        drop(unsafe { Box::from_raw(cursor.cast::<Cursor>()) });
+    }
+}
+
+pub(super) unsafe extern "C" fn scan(
+    ctx: *mut abi::Ctx,
+    cursor: *mut abi::ScanCursor,
+    callback: abi::ScanFunc,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: modules pass a live context and a live cursor.
+    let (context, cursor) = unsafe { (ModuleCtx::borrow(ctx), cursor.cast::<Cursor>().as_mut()) };
+    let (Some(context), Some(cursor), Some(callback)) = (context, cursor, callback) else {
+        return 0;
+    };
+    let Some(engine) = context.engine().filter(|_| !cursor.done) else {
+        set_enoent();
+        return 0;
+    };
+    let now_ms = engine.now_ms();
+    let mut names: Vec<Vec<u8>> = Vec::new();
+    cursor.position = engine.read().db().scan(cursor.position, STEP, |key, _, expire_at| {
+        if expire_at.is_none_or(|at| at >= now_ms) {
+            names.push(key.to_vec());
+        }
+    });
+    cursor.done = cursor.position == 0;
+    // The module runs only after the walk has let go of the keyspace.
+    for name in names {
+        let name = ModString::handle(ModString::create(&name));
+        // SAFETY: the context is live, the string too; the key is closed here, and the reference given up.
+        unsafe {
+            let key = keys::open(ctx, name, abi::READ | abi::OPEN_KEY_NOEFFECTS);
+            if !key.is_null() {
+                callback(ctx, name, key, data);
+            }
+            keys::close(key);
+            ModString::release(name);
+        }
+    }
+    c_int::from(!cursor.done)
+}
+
+fn set_enoent() {
+    // SAFETY: the location is this thread's own.
+    unsafe { *libc::__errno_location() = libc::ENOENT };
+}
+
+pub(super) unsafe extern "C" fn scan_key(
+    key: *mut abi::Key,
+    cursor: *mut abi::ScanCursor,
+    callback: abi::ScanKeyFunc,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: modules pass an open key and a live cursor.
+    let (open, cursor) = unsafe { (keys::borrow(key), cursor.cast::<Cursor>().as_mut()) };
+    let (Some(open), Some(cursor), Some(callback)) = (open, cursor, callback) else { return 0 };
+    if cursor.done {
+        set_enoent();
+        return 0;
+    }
+    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let from = cursor.position;
+    let next = open.read(|db, slot| match db.value(slot) {
+        ValueRef::Hash(hash) => Some(hash.scan(from, STEP, 0, &mut |field, value| {
+            pairs.push((field.to_vec(), value.to_vec()));
+        })),
+        _ => None,
+    });
+    let Some(Some(next)) = next else { return 0 };
+    cursor.position = next;
+    cursor.done = next == 0;
+    for (field, value) in pairs {
+        let [field, value] =
+            [field, value].map(|bytes| ModString::handle(ModString::create(&bytes)));
+        // SAFETY: the key is open and the strings live during the call; their references are given up.
+        unsafe {
+            callback(key, field, value, data);
+            ModString::release(field);
+            ModString::release(value);
+        }
+    }
+    c_int::from(!cursor.done)
+}

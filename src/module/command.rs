@@ -1,0 +1,190 @@
+//! How does a module's command come into the registry, and how does it run? It is a draft while its
+//! module loads, so that what is said of it later (documentation, subcommands) counts; then it becomes
+//! an entry whose handler is foreign code.
+
+use std::ffi::c_int;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use mortise_module_abi as abi;
+use parking_lot::Mutex;
+
+use super::handle::{ModString, ModuleCtx};
+use super::host::Module;
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::keys::KeyAt;
+use crate::engine::registry::Command;
+use crate::engine::spec::{
+    Arg, Argv, Arity, Category, CommandSpec, Flag, ForeignCommand, Group, KeySpec, Outcome, Run,
+};
+use crate::resp::reply::Reply;
+
+/// What a module has said of a command.
+#[derive(Debug)]
+pub struct Draft {
+    /// Its flags.
+    pub flags: Vec<Flag>,
+    /// Where its keys are.
+    pub keys: Vec<KeySpec>,
+    /// Its ACL categories.
+    pub categories: Vec<Category>,
+    /// How many arguments.
+    pub arity: Arity,
+    /// The rest, for COMMAND DOCS.
+    pub docs: Docs,
+    /// Whether `docs` came from the module (`SetCommandInfo`).
+    pub documented: bool,
+    /// Its subcommands.
+    pub subcommands: Vec<&'static ForeignHandler>,
+}
+
+/// The documentation of a command. The texts live for ever, like the command.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(missing_docs, reason = "the fields are those of CommandSpec")]
+pub struct Docs {
+    pub summary: &'static str,
+    pub complexity: &'static str,
+    pub since: &'static str,
+    pub history: &'static [(&'static str, &'static str)],
+    pub tips: &'static [&'static str],
+    pub args: &'static [Arg],
+}
+
+/// A command of a module; the target of `Command` handles. It lives for ever: commands may be referred
+/// to after their module is gone, and what administrators load is little.
+#[derive(Debug)]
+pub struct ForeignHandler {
+    /// The module.
+    pub module: Arc<Module>,
+    /// The name it was registered under; of a subcommand, its own word.
+    pub word: String,
+    /// The name in lower case, with `container|` before a subcommand's.
+    pub name: String,
+    /// The function; None for containers.
+    pub function: abi::CmdFunc,
+    /// Whether it is a subcommand.
+    pub is_sub: bool,
+    /// What was said of it.
+    pub draft: Mutex<Draft>,
+    built: OnceLock<&'static Command>,
+}
+
+impl ForeignHandler {
+    /// A command, or a subcommand of `parent`.
+    pub fn create(
+        module: Arc<Module>,
+        parent: Option<&str>,
+        word: &str,
+        function: abi::CmdFunc,
+        flags: Vec<Flag>,
+        keys: Vec<KeySpec>,
+    ) -> &'static ForeignHandler {
+        let own = word.to_ascii_lowercase();
+        let draft = Draft {
+            flags,
+            keys,
+            categories: Vec::new(),
+            arity: Arity::AtLeast(if parent.is_some() || function.is_none() { 2 } else { 1 }),
+            docs: Docs::default(),
+            documented: false,
+            subcommands: Vec::new(),
+        };
+        Box::leak(Box::new(ForeignHandler {
+            module,
+            word: word.to_owned(),
+            name: parent.map_or(own.clone(), |parent| format!("{parent}|{own}")),
+            function,
+            is_sub: parent.is_some(),
+            draft: Mutex::new(draft),
+            built: OnceLock::new(),
+        }))
+    }
+
+    /// The command for the registry, made once.
+    pub fn command(&'static self, workers: usize) -> &'static Command {
+        self.built.get_or_init(|| {
+            let spec = Box::leak(Box::new(self.spec()));
+            Command::new(spec, None, Some(&self.module.name), workers)
+        })
+    }
+
+    /// A declaration like those of built-in commands.
+    fn spec(&'static self) -> CommandSpec {
+        let draft = self.draft.lock();
+        let subcommands: Vec<CommandSpec> =
+            draft.subcommands.iter().map(|sub| sub.spec()).collect();
+        CommandSpec {
+            name: &self.word,
+            summary: draft.docs.summary,
+            since: draft.docs.since,
+            complexity: draft.docs.complexity,
+            group: Group::Module,
+            arity: draft.arity,
+            flags: Box::leak(draft.flags.clone().into_boxed_slice()),
+            categories: Box::leak(draft.categories.clone().into_boxed_slice()),
+            keys: Box::leak(draft.keys.clone().into_boxed_slice()),
+            args: draft.docs.args,
+            subcommands: Box::leak(subcommands.into_boxed_slice()),
+            run: if self.function.is_some() { Run::Foreign(self) } else { Run::Container },
+            history: draft.docs.history,
+            tips: draft.docs.tips,
+            ..CommandSpec::BASE
+        }
+    }
+
+    fn arguments(argv: Argv<'_>) -> Vec<*mut abi::ModuleString> {
+        argv.iter().map(|arg| ModString::handle(ModString::create(arg))).collect()
+    }
+
+    fn run(&self, ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: Option<&mut Reply<'_>>) {
+        let Some(function) = self.function else { return };
+        let mut arguments = Self::arguments(argv);
+        let held = arguments.clone();
+        let set_up = |inner: &mut ModuleCtx| {
+            inner.argv = held;
+            inner.command.clone_from(&self.name);
+        };
+        ModuleCtx::with(&self.module, ctx, reply, set_up, |handle| {
+            // SAFETY: the module is alive, as the caller has checked; the context and the arguments live
+            // until it returns, and the context gives the references up afterwards.
+            #[expect(unsafe_code, reason = "calls a module")]
+            unsafe {
+                function(handle, arguments.as_mut_ptr(), arguments.len() as c_int);
+            }
+        });
+    }
+}
+
+impl ForeignCommand for ForeignHandler {
+    fn call(&self, ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+        if !self.module.alive.load(Ordering::Acquire) {
+            return Err(crate::engine::call::unknown_command(argv));
+        }
+        let before = reply.buffer().len();
+        self.run(ctx, argv, Some(reply));
+        // An error that the module wrote counts as one.
+        if let Some(b'-') = reply.buffer().get(before) {
+            let text = reply.buffer()[before + 1..].to_vec();
+            let text = text.strip_suffix(b"\r\n").unwrap_or(&text);
+            ctx.env.stats.error(text);
+        }
+        Ok(())
+    }
+
+    fn keys(&self, argv: Argv<'_>) -> Option<Vec<KeyAt>> {
+        let function = self.function.filter(|_| self.module.alive.load(Ordering::Acquire))?;
+        let mut ctx = ModuleCtx::detached(Some(Arc::clone(&self.module)));
+        ctx.argv = Self::arguments(argv);
+        ctx.key_positions = Some(Vec::new());
+        let mut arguments = ctx.argv.clone();
+        let handle = std::ptr::from_mut(&mut ctx).cast();
+        // SAFETY: as in `run`; the context has no engine, so the module can only look at its arguments.
+        #[expect(unsafe_code, reason = "calls a module")]
+        unsafe {
+            function(handle, arguments.as_mut_ptr(), arguments.len() as c_int);
+        }
+        let positions = ctx.key_positions.take();
+        ctx.finish();
+        positions
+    }
+}

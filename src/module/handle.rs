@@ -1,0 +1,430 @@
+//! What do the opaque handles of the ABI point to? Contexts, strings and open keys.
+//!
+//! Invariants: a handle is a real pointer to one of these structs, made by the host and freed by the
+//! host; a [`ModuleCtx`] lives on the host's stack for the time of one call into a module, or in a box
+//! while a thread of a module owns it; a string counts its holders atomically, because threads of
+//! modules let go of strings that commands retained for them.
+#![expect(unsafe_code, reason = "handles of a C interface are raw pointers")]
+
+use std::cell::Cell;
+use std::ffi::{c_char, c_int};
+use std::marker::PhantomPinned;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mortise_module_abi as abi;
+
+use super::api::threads::Held;
+use super::blocked::{Blocked, BlockedCall};
+use super::host::Module;
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::keys::KeyAt;
+use crate::resp::reply::{Protocol, Reply};
+
+/// A string that a module holds: bytes with a NUL behind them.
+#[derive(Debug)]
+pub struct ModString {
+    references: AtomicUsize,
+    /// The bytes, then a NUL that does not count.
+    bytes: Vec<u8>,
+}
+
+impl ModString {
+    /// A string with one reference, owned by whoever gets the pointer.
+    pub fn create(bytes: &[u8]) -> NonNull<ModString> {
+        let mut owned = Vec::with_capacity(bytes.len() + 1);
+        owned.extend_from_slice(bytes);
+        owned.push(0);
+        let string = ModString { references: AtomicUsize::new(1), bytes: owned };
+        NonNull::from(Box::leak(Box::new(string)))
+    }
+
+    /// The bytes without the NUL.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.bytes.len() - 1]
+    }
+
+    /// Appends bytes.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.bytes.pop();
+        self.bytes.extend_from_slice(bytes);
+        self.bytes.push(0);
+    }
+
+    /// How many hold the string.
+    pub fn references(&self) -> usize {
+        self.references.load(Ordering::Acquire)
+    }
+
+    /// One more holder.
+    pub fn retain(&self) {
+        self.references.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Memory taken, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.bytes.capacity()
+    }
+
+    /// Gives back unused memory.
+    pub fn trim(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
+    /// The handle of this string.
+    pub fn handle(string: NonNull<ModString>) -> *mut abi::ModuleString {
+        string.as_ptr().cast()
+    }
+
+    /// The string behind a handle; None for null.
+    ///
+    /// # Safety
+    /// `handle` is null or came from [`ModString::handle`] of a string that is alive for `'a`.
+    pub unsafe fn borrow<'a>(handle: *const abi::ModuleString) -> Option<&'a ModString> {
+        // SAFETY: not null after the check, and alive as the caller promises.
+        unsafe { handle.cast::<ModString>().as_ref() }
+    }
+
+    /// One holder less; the last one frees.
+    ///
+    /// # Safety
+    /// `handle` is null or the handle of a live string of which the caller gives up one reference.
+    pub unsafe fn release(handle: *mut abi::ModuleString) {
+        let Some(string) = NonNull::new(handle.cast::<ModString>()) else { return };
+        // SAFETY: the string is alive until its last reference is given up.
+        let before = unsafe { string.as_ref() }.references.fetch_sub(1, Ordering::AcqRel);
+        if before == 1 {
+            // SAFETY: it was leaked from a box by `create`, and nobody holds it any more.
+            drop(unsafe { Box::from_raw(string.as_ptr()) });
+        }
+    }
+}
+
+/// A key that a module has opened. It is found again by its name at each use, because calls between
+/// two uses may have changed anything.
+#[derive(Debug)]
+pub struct OpenKey {
+    /// The context it was opened with; contexts outlive their keys.
+    pub ctx: *mut ModuleCtx,
+    /// Its db.
+    pub db: u32,
+    /// Its name.
+    pub name: Box<[u8]>,
+    /// `READ`, `WRITE` and hints.
+    pub mode: c_int,
+    /// Something was written through it, so that closing it signals the change.
+    pub wrote: bool,
+}
+
+/// What a context frees at its end if the module asked for automatic memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owned {
+    /// A string.
+    String(*mut abi::ModuleString),
+    /// An open key.
+    Key(*mut abi::Key),
+    /// A call reply.
+    Reply(*mut abi::CallReply),
+    /// A dictionary.
+    Dict(*mut abi::Dict),
+    /// Fields of INFO.
+    ServerInfo(*mut abi::ServerInfoData),
+}
+
+thread_local! {
+    /// The engine of the innermost context on this thread, for functions of the ABI that come without
+    /// one; null outside of calls into modules.
+    static CURRENT: Cell<*mut ()> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// Runs `f` with this engine as the current one.
+fn as_current<R>(engine: *mut (), f: impl FnOnce() -> R) -> R {
+    let before = CURRENT.replace(engine);
+    let result = f();
+    CURRENT.set(before);
+    result
+}
+
+/// Runs `f` with the engine of the call into a module that this thread is in; None if there is none.
+pub fn with_current<R>(f: impl FnOnce(&mut ExclusiveCtx<'_>) -> R) -> Option<R> {
+    let engine = CURRENT.get().cast::<ExclusiveCtx<'_>>();
+    // SAFETY: set for the time of a call to the engine of its context, of which `ModuleCtx::engine` says
+    // why it may be used; only functions of the ABI that got no context come here.
+    unsafe { engine.as_mut() }.map(f)
+}
+
+/// The context of one call into a module.
+#[repr(C)]
+pub struct ModuleCtx {
+    /// What modules read: the function that finds the others.
+    head: abi::CtxHead,
+    /// The module.
+    pub module: Option<Arc<Module>>,
+    /// The engine for the time of the call; null in contexts without the lock.
+    engine: *mut (),
+    /// Where replies go; null where there is nobody to answer.
+    out: *mut Vec<u8>,
+    /// The protocol of replies.
+    pub protocol: Protocol,
+    /// Where the arrays of unknown length began, innermost last.
+    pub postponed: Vec<usize>,
+    /// Automatic memory is on.
+    pub auto_memory: bool,
+    /// What automatic memory frees.
+    pub owned: Vec<Owned>,
+    /// The arguments of the command that is running.
+    pub argv: Vec<*mut abi::ModuleString>,
+    /// Its name.
+    pub command: String,
+    /// Key positions that the module reports, when it is asked for them.
+    pub key_positions: Option<Vec<KeyAt>>,
+    /// The load is under way: commands and types may be registered.
+    pub loading: bool,
+    /// The blocked client that the context is for.
+    pub blocked: Option<BlockedCall>,
+    /// The selected db while there is no engine.
+    pub db: u32,
+    /// What a thread's context owns while it has the lock; null otherwise.
+    held: *mut Held,
+    /// Modules keep its address. Also tells the compiler that a reference to it is not the only way to
+    /// it: threads read `module` of a context that another has locked.
+    _pinned: PhantomPinned,
+}
+
+impl ModuleCtx {
+    /// A context without engine or client.
+    pub fn detached(module: Option<Arc<Module>>) -> Self {
+        Self {
+            head: abi::CtxHead { get_api: Some(super::api::get_api) },
+            module,
+            engine: std::ptr::null_mut(),
+            out: std::ptr::null_mut(),
+            protocol: Protocol::Resp2,
+            postponed: Vec::new(),
+            auto_memory: false,
+            owned: Vec::new(),
+            argv: Vec::new(),
+            command: String::new(),
+            key_positions: None,
+            loading: false,
+            blocked: None,
+            db: 0,
+            held: std::ptr::null_mut(),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Runs `f` with the handle of a context over this engine and, if there is one, this reply.
+    /// Afterwards everything that the context owns is freed.
+    pub fn with<R>(
+        module: &Arc<Module>,
+        engine: &mut ExclusiveCtx<'_>,
+        reply: Option<&mut Reply<'_>>,
+        prepare: impl FnOnce(&mut ModuleCtx),
+        f: impl FnOnce(*mut abi::Ctx) -> R,
+    ) -> R {
+        let mut ctx = ModuleCtx::detached(Some(Arc::clone(module)));
+        ctx.engine = std::ptr::from_mut(engine).cast();
+        if let Some(reply) = reply {
+            ctx.protocol = reply.protocol();
+            ctx.out = std::ptr::from_mut(reply.buffer());
+        }
+        prepare(&mut ctx);
+        let handle = std::ptr::from_mut(&mut ctx);
+        // SAFETY: `ctx` is alive during the call.
+        let result = as_current(unsafe { (*handle).engine }, || f(handle.cast()));
+        // SAFETY: `ctx` is alive, and foreign code, which held the handle, has returned.
+        unsafe { (*handle).finish() };
+        result
+    }
+
+    /// Runs `f` with the handle of the context that a module loads with: one without a module yet.
+    pub fn with_loading<R>(engine: &mut ExclusiveCtx<'_>, f: impl FnOnce(*mut abi::Ctx) -> R) -> R {
+        let mut ctx = ModuleCtx::detached(None);
+        ctx.engine = std::ptr::from_mut(engine).cast();
+        ctx.loading = true;
+        let handle = std::ptr::from_mut(&mut ctx);
+        // SAFETY: `ctx` is alive during the call.
+        let result = as_current(unsafe { (*handle).engine }, || f(handle.cast()));
+        // SAFETY: as in `with`.
+        unsafe { (*handle).finish() };
+        result
+    }
+
+    /// The context behind a handle; None for null.
+    ///
+    /// # Safety
+    /// `handle` is null or the handle of a context whose call is under way on this thread, and no other
+    /// reference made by this function is in use.
+    pub unsafe fn borrow<'a>(handle: *mut abi::Ctx) -> Option<&'a mut ModuleCtx> {
+        // SAFETY: not null after the check; alive and not aliased, as the caller promises.
+        unsafe { handle.cast::<ModuleCtx>().as_mut() }
+    }
+
+    /// The module of a context, which may be in use on another thread: it never changes once the
+    /// module is loaded.
+    ///
+    /// # Safety
+    /// `handle` is null or the handle of a live context.
+    pub unsafe fn module_of<'a>(handle: *mut abi::Ctx) -> Option<&'a Arc<Module>> {
+        let ctx = handle.cast::<ModuleCtx>();
+        if ctx.is_null() {
+            return None;
+        }
+        // SAFETY: alive, as the caller promises; the field is only read while threads share it.
+        unsafe { (*ctx).module.as_ref() }
+    }
+
+    /// Has replies go to a blocked client, once it is unblocked. The caller keeps it alive in
+    /// `blocked`.
+    pub fn reply_through(&mut self, blocked: &Arc<Blocked>) {
+        self.out = blocked.replies();
+        self.protocol = blocked.protocol;
+        self.db = blocked.db;
+    }
+
+    /// The selected db.
+    pub fn selected_db(&mut self) -> u32 {
+        match self.engine() {
+            Some(engine) => engine.session.db,
+            None => self.db,
+        }
+    }
+
+    /// Gives the context the engine, until [`ModuleCtx::let_go`].
+    pub(super) fn hold(&mut self, held: *mut Held, access: ExclusiveCtx<'static>) {
+        self.held = held;
+        self.engine = Box::into_raw(Box::new(access)).cast();
+        CURRENT.set(self.engine);
+    }
+
+    /// Takes the engine back; what was held with it, None if it was not.
+    pub(super) fn let_go(&mut self) -> Option<*mut Held> {
+        let held = std::mem::replace(&mut self.held, std::ptr::null_mut());
+        if held.is_null() {
+            return None;
+        }
+        let access = std::mem::replace(&mut self.engine, std::ptr::null_mut());
+        CURRENT.set(std::ptr::null_mut());
+        // SAFETY: `hold` made it from a box of this type, and it is taken out once.
+        drop(unsafe { Box::from_raw(access.cast::<ExclusiveCtx<'static>>()) });
+        Some(held)
+    }
+
+    /// The engine, for the time of one API function.
+    ///
+    /// Calls into modules nest, and each level has a context whose pointer was derived from the
+    /// reference that the level above used to make the call. While the inner level runs, the outer does
+    /// not touch the engine; so at any time one of the references is in use, the youngest, which is the
+    /// stack discipline that Rust's reborrows have.
+    pub fn engine(&mut self) -> Option<&mut ExclusiveCtx<'_>> {
+        // SAFETY: `with` stored the pointer of a reference that outlives the context, of this type up to
+        // its lifetime, which is shortened here to that of `&mut self`; the argument above excludes
+        // another use at the same time.
+        unsafe { self.engine.cast::<ExclusiveCtx<'_>>().as_mut() }
+    }
+
+    /// The buffer of replies, if there is somebody to answer.
+    pub fn out(&mut self) -> Option<&mut Vec<u8>> {
+        // SAFETY: `with` stored the pointer of a buffer that outlives the context; the engine's writer of
+        // the same buffer is not used while the call into the module is under way.
+        unsafe { self.out.as_mut() }
+    }
+
+    /// A writer of replies.
+    pub fn reply(&mut self) -> Option<Reply<'_>> {
+        let protocol = self.protocol;
+        self.out().map(|out| Reply::new(out, protocol))
+    }
+
+    /// Makes a string for the module, owned by the context if automatic memory is on.
+    pub fn new_string(ctx: Option<&mut ModuleCtx>, bytes: &[u8]) -> *mut abi::ModuleString {
+        let handle = ModString::handle(ModString::create(bytes));
+        if let Some(ctx) = ctx {
+            ctx.own(Owned::String(handle));
+        }
+        handle
+    }
+
+    /// Notes something that automatic memory is to free.
+    pub fn own(&mut self, what: Owned) {
+        if self.auto_memory {
+            self.owned.push(what);
+        }
+    }
+
+    /// Takes something out of automatic memory; true if it was there.
+    pub fn disown(&mut self, what: Owned) -> bool {
+        match self.owned.iter().rposition(|owned| *owned == what) {
+            Some(at) => {
+                self.owned.swap_remove(at);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Frees what the context owns.
+    pub fn finish(&mut self) {
+        for owned in std::mem::take(&mut self.owned).into_iter().rev() {
+            match owned {
+                // SAFETY: automatic memory holds a reference to each string that it lists.
+                Owned::String(string) => unsafe { ModString::release(string) },
+                // SAFETY: keys listed are open, and are closed once.
+                Owned::Key(key) => unsafe { super::api::keys::close(key) },
+                // SAFETY: replies listed are roots that were not freed.
+                Owned::Reply(reply) => unsafe { super::api::call::free(reply) },
+                // SAFETY: dictionaries listed were not freed.
+                Owned::Dict(dict) => unsafe { super::api::dict::release(dict) },
+                // SAFETY: as are fields.
+                Owned::ServerInfo(data) => unsafe { super::api::clients::release(data) },
+            }
+        }
+        for argument in std::mem::take(&mut self.argv) {
+            // SAFETY: the context holds one reference to each argument.
+            unsafe { ModString::release(argument) };
+        }
+        if !self.postponed.is_empty() {
+            tracing::warn!(
+                "module {} left {} replies of postponed length open",
+                self.module.as_ref().map_or("?", |module| &module.name),
+                self.postponed.len()
+            );
+        }
+    }
+}
+
+/// The text of a C string; None for null.
+///
+/// # Safety
+/// `text` is null or points to bytes that end in NUL and do not change during `'a`.
+pub unsafe fn c_bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: the caller promises a C string.
+    Some(unsafe { std::ffi::CStr::from_ptr(text) }.to_bytes())
+}
+
+/// The text of a C string, with what is not UTF-8 replaced; empty for null.
+///
+/// # Safety
+/// As for [`c_bytes`].
+pub unsafe fn c_text(text: *const c_char) -> String {
+    // SAFETY: passed on.
+    let bytes = unsafe { c_bytes(text) }.unwrap_or_default();
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Bytes given as pointer and length; empty if the pointer is null.
+///
+/// # Safety
+/// `data` is null or points to `len` bytes that do not change during `'a`.
+pub unsafe fn c_slice<'a>(data: *const c_char, len: usize) -> &'a [u8] {
+    if data.is_null() || len == 0 {
+        return &[];
+    }
+    // SAFETY: the caller promises so many bytes.
+    unsafe { std::slice::from_raw_parts(data.cast(), len) }
+}

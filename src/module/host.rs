@@ -1,0 +1,321 @@
+//! Which modules are there, and what have they registered? The host's own records.
+//!
+//! There is one host per process, because functions of the ABI such as `IsModuleNameBusy` come without
+//! a context. Its records have a lock of their own, held only for moments and never while foreign code
+//! runs.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use mortise_module_abi as abi;
+use parking_lot::Mutex;
+
+use super::blocked::Blocked;
+use super::command::ForeignHandler;
+use super::handle::{ModString, ModuleCtx};
+use super::native::NativeType;
+use super::settings::Setting;
+use super::tasks::Tasks;
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::effects::EventClass;
+use crate::engine::lock::Engine;
+use crate::engine::state::{Hooks, KeyEvent, ServerEvent};
+
+/// Levels of notifications that cause notifications before the innermost are left out.
+const NESTED_EVENTS_MAX: i32 = 16;
+
+/// A loaded module.
+#[derive(Debug)]
+pub struct Module {
+    /// The name it gave itself.
+    pub name: String,
+    /// The version it gave itself.
+    pub version: c_int,
+    /// The options it set (`SetModuleOptions`).
+    pub options: AtomicI32,
+    /// Its code may run; false while and after it is unloaded.
+    pub alive: AtomicBool,
+    /// It is inside a notification, and did not ask for nested ones.
+    pub notifying: AtomicI32,
+    /// It is loading: what belongs to its commands and types may be registered.
+    pub loading: AtomicBool,
+    /// Its parameters have their first values.
+    pub configured: AtomicBool,
+}
+
+/// A pointer that foreign code gave to the host to hand back later.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign(pub *mut c_void);
+
+// SAFETY: the host never follows the pointer; it goes back to the module under the exclusive lock.
+#[expect(unsafe_code, reason = "pointers of modules are kept in records shared by threads")]
+unsafe impl Send for Foreign {}
+
+/// A subscription to keyspace events.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Whose it is.
+    pub module: Arc<Module>,
+    /// The classes it wants.
+    pub classes: c_int,
+    /// Its callback.
+    pub callback: abi::NotificationFunc,
+}
+
+/// A subscription to a server event.
+#[derive(Clone, Debug)]
+pub struct ServerSubscription {
+    /// Whose it is.
+    pub module: Arc<Module>,
+    /// The event's number.
+    pub event: u64,
+    /// Its callback.
+    pub callback: abi::EventFunc,
+}
+
+/// A function that a module shares with others.
+#[derive(Clone, Debug)]
+pub struct SharedFunction {
+    /// Whose it is.
+    pub module: Arc<Module>,
+    /// Its address.
+    pub function: Foreign,
+    /// The other modules that asked for it.
+    pub users: Vec<Arc<Module>>,
+}
+
+/// What modules have registered.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// The modules, with their shared objects.
+    pub modules: Vec<Loaded>,
+    /// Their commands.
+    pub commands: Vec<&'static ForeignHandler>,
+    /// ACL categories of their own.
+    pub categories: Vec<(Arc<Module>, String)>,
+    /// Their types.
+    pub types: Vec<Arc<NativeType>>,
+    /// Their keyspace subscriptions, in order.
+    pub subscriptions: Vec<Subscription>,
+    /// Their server event subscriptions.
+    pub server_subscriptions: Vec<ServerSubscription>,
+    /// Their INFO functions.
+    pub infos: Vec<(Arc<Module>, abi::InfoFunc)>,
+    /// Functions they share.
+    pub shared: HashMap<Vec<u8>, SharedFunction>,
+    /// Their parameters.
+    pub settings: Vec<Arc<Setting>>,
+}
+
+/// A module and its shared object.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The module.
+    pub module: Arc<Module>,
+    /// Its shared object; closing it unmaps the code.
+    pub library: libloading::Library,
+    /// The file.
+    pub path: String,
+    /// The words behind it.
+    pub args: Vec<Vec<u8>>,
+}
+
+/// Something that a module wants done at the end of the unit.
+#[derive(Debug)]
+pub struct Job {
+    /// Whose it is.
+    pub module: Arc<Module>,
+    /// What is called.
+    pub callback: abi::PostNotificationJobFunc,
+    /// With what.
+    pub data: Foreign,
+    /// Frees that afterwards.
+    pub free: abi::FreeFunc,
+    /// The db to select.
+    pub db: u32,
+}
+
+/// The host.
+#[derive(Debug, Default)]
+pub struct ModuleHost {
+    /// What modules have registered.
+    pub records: Mutex<Records>,
+    /// Values that the administrator has set for parameters of modules not loaded yet, by their names in
+    /// lower case.
+    pub given: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    /// The engine, once the server has one.
+    pub engine: OnceLock<Arc<Engine>>,
+    /// What the main thread is to do for modules.
+    pub tasks: Tasks,
+    /// The blocked clients, by the address that is their handle.
+    pub blocked: Mutex<HashMap<usize, Arc<Blocked>>>,
+    /// Jobs for the end of the unit that is running.
+    pub jobs: Mutex<VecDeque<Job>>,
+    depth: AtomicI32,
+}
+
+/// The process's host.
+pub fn host() -> &'static Arc<ModuleHost> {
+    static HOST: OnceLock<Arc<ModuleHost>> = OnceLock::new();
+    HOST.get_or_init(Arc::default)
+}
+
+impl ModuleHost {
+    /// The classes of events that some module wants.
+    pub fn classes(&self) -> EventClass {
+        let records = self.records.lock();
+        let all = records.subscriptions.iter().fold(0, |all, one| all | one.classes);
+        EventClass::from_bits_truncate(all as u32)
+    }
+
+    fn call_subscriber(
+        &self,
+        ctx: &mut ExclusiveCtx<'_>,
+        subscription: &Subscription,
+        event: &KeyEvent<'_>,
+        name: &std::ffi::CStr,
+    ) {
+        let Some(callback) = subscription.callback else { return };
+        let module = &subscription.module;
+        let nested_allowed = module.options.load(Ordering::Relaxed)
+            & abi::OPTIONS_ALLOW_NESTED_KEYSPACE_NOTIFICATIONS
+            != 0;
+        if !nested_allowed && module.notifying.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        module.notifying.fetch_add(1, Ordering::Relaxed);
+        let key = ModString::create(event.key);
+        ModuleCtx::with(
+            module,
+            ctx,
+            None,
+            |_| {},
+            |handle| {
+                // SAFETY: the module is alive; it gets a live context, a C string and a live string.
+                #[expect(unsafe_code, reason = "calls a module")]
+                unsafe {
+                    callback(
+                        handle,
+                        event.class.bits() as c_int,
+                        name.as_ptr(),
+                        ModString::handle(key),
+                    );
+                }
+            },
+        );
+        // SAFETY: the reference made above is given up.
+        #[expect(unsafe_code, reason = "strings of modules are counted by hand")]
+        unsafe {
+            ModString::release(ModString::handle(key));
+        }
+        module.notifying.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Calls every subscriber of a server event.
+    fn server(&self, ctx: &mut ExclusiveCtx<'_>, id: u64, sub: u64, data: *mut c_void) {
+        let subscribers: Vec<ServerSubscription> = {
+            let records = self.records.lock();
+            records.server_subscriptions.iter().filter(|one| one.event == id).cloned().collect()
+        };
+        for ServerSubscription { module, callback, .. } in subscribers {
+            let Some(callback) = callback else { continue };
+            let event = abi::Event { id, dataver: 1 };
+            ModuleCtx::with(
+                &module,
+                ctx,
+                None,
+                |_| {},
+                |handle| {
+                    // SAFETY: the module is alive; `data` is null or the event's struct, alive on our stack.
+                    #[expect(unsafe_code, reason = "calls a module")]
+                    unsafe {
+                        callback(handle, event, sub, data);
+                    }
+                },
+            );
+        }
+    }
+}
+
+impl Hooks for ModuleHost {
+    fn key_event(&self, ctx: &mut ExclusiveCtx<'_>, event: &KeyEvent<'_>) {
+        let subscribers: Vec<Subscription> = {
+            let records = self.records.lock();
+            let wants = |one: &&Subscription| one.classes & event.class.bits() as c_int != 0;
+            records.subscriptions.iter().filter(wants).cloned().collect()
+        };
+        let Ok(name) = std::ffi::CString::new(event.name) else { return };
+        if self.depth.fetch_add(1, Ordering::Relaxed) < NESTED_EVENTS_MAX {
+            for subscription in &subscribers {
+                self.call_subscriber(ctx, subscription, event, &name);
+            }
+        }
+        self.depth.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn server_event(&self, ctx: &mut ExclusiveCtx<'_>, event: ServerEvent) {
+        match event {
+            ServerEvent::Flush { db, done } => {
+                let mut info =
+                    abi::FlushInfo { version: 1, sync: 1, dbnum: db.map_or(-1, |db| db as i32) };
+                let sub =
+                    if done { abi::SUBEVENT_FLUSHDB_END } else { abi::SUBEVENT_FLUSHDB_START };
+                let data = (&raw mut info).cast();
+                self.server(ctx, abi::EVENT_FLUSHDB, sub, data);
+            }
+            ServerEvent::SwapDb(first, second) => {
+                let mut info = abi::SwapDbInfo {
+                    version: 1,
+                    dbnum_first: first as i32,
+                    dbnum_second: second as i32,
+                };
+                self.server(ctx, abi::EVENT_SWAPDB, 0, (&raw mut info).cast());
+            }
+            ServerEvent::Shutdown => {
+                self.server(ctx, abi::EVENT_SHUTDOWN, 0, std::ptr::null_mut());
+            }
+        }
+    }
+
+    fn unit_end(&self, ctx: &mut ExclusiveCtx<'_>) {
+        loop {
+            // A statement of its own, so that the queue is not locked while the job runs.
+            let next = self.jobs.lock().pop_front();
+            let Some(job) = next else { return };
+            ctx.session.db = job.db;
+            ModuleCtx::with(
+                &job.module,
+                ctx,
+                None,
+                |_| {},
+                |handle| {
+                    if let Some(callback) = job.callback {
+                        // SAFETY: the module is alive; the context lives during the call.
+                        #[expect(unsafe_code, reason = "calls a module")]
+                        unsafe {
+                            callback(handle, job.data.0);
+                        }
+                    }
+                },
+            );
+            if let Some(free) = job.free {
+                // SAFETY: the module gets back what it handed over, once.
+                #[expect(unsafe_code, reason = "calls a module")]
+                unsafe {
+                    free(job.data.0);
+                }
+            }
+        }
+    }
+
+    fn info(&self, _: &mut ExclusiveCtx<'_>) -> Vec<(String, String)> {
+        let infos = self.records.lock().infos.clone();
+        let mut sections = Vec::new();
+        for (module, callback) in infos {
+            sections.extend(super::api::info::collect(&module, callback));
+        }
+        sections
+    }
+}

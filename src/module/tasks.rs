@@ -1,0 +1,244 @@
+//! What do modules leave to the main thread? Clients to unblock, timers, and news of clients that left.
+//!
+//! Modules put work in from any thread and wake the main thread, which takes the exclusive lock and runs
+//! what is due; each task is an execution unit of its own. The queues have locks of their own, held only
+//! for moments and never while foreign code runs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mortise_module_abi as abi;
+use parking_lot::Mutex;
+
+use super::blocked::Blocked;
+use super::handle::ModuleCtx;
+use super::host::{Foreign, Module, host};
+use crate::engine::call::{Access, end_unit};
+use crate::engine::client::{Mode, Session};
+use crate::engine::ctx::{Env, ExclusiveCtx};
+use crate::engine::effects::Unit;
+use crate::engine::lock::Engine;
+use crate::engine::state::{Shared, State};
+
+/// Tasks that one hold of the lock runs; clients have their turn in between.
+const TASKS_PER_HOLD: usize = 64;
+
+/// How long the main thread leaves a script alone that keeps the lock.
+const BUSY_RETRY: Duration = Duration::from_millis(5);
+
+/// A timer of a module.
+#[derive(Clone, Debug)]
+pub struct Timer {
+    /// Whose it is.
+    pub module: Arc<Module>,
+    /// What it calls.
+    pub callback: abi::TimerFunc,
+    /// What it hands over.
+    pub data: Foreign,
+    /// The db that was selected when it was made.
+    pub db: u32,
+}
+
+/// What happens when a time has come.
+#[derive(Clone, Debug)]
+enum Alarm {
+    Timer(Timer),
+    Timeout(Arc<Blocked>),
+}
+
+/// Something to do at once.
+#[derive(Clone, Debug)]
+enum Task {
+    Unblock(Arc<Blocked>),
+    Disconnected(Arc<Blocked>),
+    Alarm(Alarm),
+}
+
+/// The work that waits for the main thread.
+#[derive(Debug)]
+pub struct Tasks {
+    origin: Instant,
+    queue: Mutex<VecDeque<Task>>,
+    /// By the time they are due, in microseconds since `origin`, made unique: that is their identity.
+    alarms: Mutex<BTreeMap<u64, Alarm>>,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self { origin: Instant::now(), queue: Mutex::default(), alarms: Mutex::default() }
+    }
+}
+
+impl Tasks {
+    /// Has a client unblocked.
+    pub fn unblock(&self, blocked: Arc<Blocked>) {
+        self.push(Task::Unblock(blocked));
+    }
+
+    /// Has a module told that its blocked client is gone.
+    pub fn disconnected(&self, blocked: Arc<Blocked>) {
+        self.push(Task::Disconnected(blocked));
+    }
+
+    fn push(&self, task: Task) {
+        self.queue.lock().push_back(task);
+        wake();
+    }
+
+    /// Starts a timer; its identity, which is never 0.
+    pub fn start_timer(&self, after: Duration, timer: Timer) -> u64 {
+        self.start(after, Alarm::Timer(timer))
+    }
+
+    /// Has the timeout of a blocked client run; the identity of its timer.
+    pub fn start_timeout(&self, after: Duration, blocked: Arc<Blocked>) -> u64 {
+        self.start(after, Alarm::Timeout(blocked))
+    }
+
+    fn start(&self, after: Duration, alarm: Alarm) -> u64 {
+        let after = u64::try_from(after.as_micros()).unwrap_or(u64::MAX / 2);
+        let mut id = self.now_us().saturating_add(after).max(1);
+        {
+            let mut alarms = self.alarms.lock();
+            while alarms.contains_key(&id) {
+                id += 1;
+            }
+            alarms.insert(id, alarm);
+        }
+        wake();
+        id
+    }
+
+    /// Stops a timer of this module; what it would have handed over.
+    pub fn stop_timer(&self, id: u64, module: &Arc<Module>) -> Option<Foreign> {
+        let mut alarms = self.alarms.lock();
+        let data = match alarms.get(&id) {
+            Some(Alarm::Timer(timer)) if Arc::ptr_eq(&timer.module, module) => timer.data,
+            _ => return None,
+        };
+        alarms.remove(&id);
+        Some(data)
+    }
+
+    /// How long a timer of this module has still to go, and what it will hand over.
+    pub fn timer(&self, id: u64, module: &Arc<Module>) -> Option<(Duration, Foreign)> {
+        match self.alarms.lock().get(&id) {
+            Some(Alarm::Timer(timer)) if Arc::ptr_eq(&timer.module, module) => {
+                let left = Duration::from_micros(id.saturating_sub(self.now_us()));
+                Some((left, timer.data))
+            }
+            _ => None,
+        }
+    }
+
+    /// Forgets the timeout of a blocked client.
+    pub fn stop_timeout(&self, id: u64) {
+        self.alarms.lock().remove(&id);
+    }
+
+    /// Whether a module has a timer that runs.
+    pub fn has_timer(&self, module: &Arc<Module>) -> bool {
+        let is_its = |alarm: &Alarm| matches!(alarm, Alarm::Timer(timer) if Arc::ptr_eq(&timer.module, module));
+        self.alarms.lock().values().any(is_its)
+    }
+
+    /// Drops the timers of a module.
+    pub fn forget(&self, module: &Arc<Module>) {
+        let is_its = |alarm: &Alarm| matches!(alarm, Alarm::Timer(timer) if Arc::ptr_eq(&timer.module, module));
+        self.alarms.lock().retain(|_, alarm| !is_its(alarm));
+    }
+
+    fn now_us(&self) -> u64 {
+        self.origin.elapsed().as_micros() as u64
+    }
+
+    fn take_due(&self) -> Option<Task> {
+        if let Some(task) = self.queue.lock().pop_front() {
+            return Some(task);
+        }
+        let mut alarms = self.alarms.lock();
+        let first = alarms.first_entry().filter(|first| *first.key() <= self.now_us())?;
+        Some(Task::Alarm(first.remove()))
+    }
+
+    /// How long until something is due; None if nothing waits.
+    fn until_next(&self) -> Option<Duration> {
+        if !self.queue.lock().is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let first = *self.alarms.lock().first_key_value()?.0;
+        Some(Duration::from_micros(first.saturating_sub(self.now_us())))
+    }
+}
+
+fn wake() {
+    if let Some(engine) = host().engine.get() {
+        engine.shared.host.wake_modules();
+    }
+}
+
+/// Runs what is due, on the main thread. Says how long until it should be called again; None if only
+/// when it is woken.
+pub fn run_due(engine: &Engine) -> Option<Duration> {
+    let tasks = &host().tasks;
+    if tasks.until_next()? > Duration::ZERO {
+        return tasks.until_next();
+    }
+    let Ok(mut state) = engine.write() else { return Some(BUSY_RETRY) };
+    for _ in 0..TASKS_PER_HOLD {
+        let Some(task) = tasks.take_due() else { break };
+        match task {
+            Task::Unblock(blocked) => blocked.finish(&mut state, &engine.shared),
+            Task::Disconnected(blocked) => blocked.disconnected(&mut state, &engine.shared),
+            Task::Alarm(Alarm::Timeout(blocked)) => blocked.time_out(&mut state, &engine.shared),
+            Task::Alarm(Alarm::Timer(timer)) => fire(&timer, &mut state, &engine.shared),
+        }
+    }
+    drop(state);
+    tasks.until_next()
+}
+
+fn fire(timer: &Timer, state: &mut State, shared: &Shared) {
+    let Some(callback) = timer.callback else { return };
+    let mut session = Session::internal(Mode::MODULE, timer.db);
+    in_unit(state, shared, &mut session, None, |ctx| {
+        ModuleCtx::with(
+            &timer.module,
+            ctx,
+            None,
+            |_| {},
+            |handle| {
+                // SAFETY: the module is alive, since those with timers are not unloaded; the context lives
+                // during the call.
+                #[expect(unsafe_code, reason = "calls a module")]
+                unsafe {
+                    callback(handle, timer.data.0);
+                }
+            },
+        );
+    });
+}
+
+/// Runs `f` as an execution unit of the server's own.
+pub fn in_unit(
+    state: &mut State,
+    shared: &Shared,
+    session: &mut Session,
+    client: Option<&Arc<crate::engine::client::Client>>,
+    f: impl FnOnce(&mut ExclusiveCtx<'_>),
+) {
+    let now_us = (shared.clock.unix_us)();
+    let env = Env { shared, stats: &shared.workers[0], worker: 0, client, now_us };
+    let mut unit = Unit::default();
+    f(&mut ExclusiveCtx { state, session, unit: &mut unit, env });
+    finish_unit(state, &mut unit, env);
+}
+
+/// Ends a unit that no command of a client began: its changes count, its records enter the log.
+pub fn finish_unit(state: &mut State, unit: &mut Unit, env: Env<'_>) {
+    let call = std::mem::take(&mut unit.call);
+    state.dirty += call.dirty;
+    unit.records.extend(call.records);
+    end_unit(&mut Access::Exclusive(state), unit, env);
+}

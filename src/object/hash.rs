@@ -1,0 +1,531 @@
+//! How is a hash held? Small ones as a listpack of fields and values, larger ones as a table.
+//!
+//! The encodings are Redis's: `listpack` in order of arrival until a text is longer than
+//! `value_max` or there are more than `entries_max` fields; `listpackex` the same with an expiry
+//! behind each value, from the first HEXPIRE on; `hashtable` ever after. A table is ordered by hash
+//! (`hash/table.rs`).
+//!
+//! Time comes in as `now` (Unix milliseconds). A field whose expiry is before it is invisible to
+//! all reads and counts as absent for writes, but stays, and counts in [`Hash::len`], until
+//! [`Hash::take_expired`] takes it: only who can propagate a deletion may delete.
+//!
+//! Cloning is for snapshots and COPY: free for a table, a copy of a few KiB for a listpack.
+
+use crate::base::extended::Extended;
+use crate::base::number::IntBuf;
+use crate::object::hash::leaf::{Entry, NEVER, is_expired};
+use crate::object::hash::small::Small;
+use crate::object::hash::table::{Expiry, Table};
+use crate::object::listpack::{self, Element, Listpack};
+
+mod leaf;
+mod small;
+mod table;
+
+/// When a hash leaves the listpack: `hash-max-listpack-entries` and `hash-max-listpack-value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashLimits {
+    /// Most fields of a listpack.
+    pub entries_max: usize,
+    /// Longest field or value in a listpack.
+    pub value_max: usize,
+}
+
+impl Default for HashLimits {
+    fn default() -> Self {
+        Self { entries_max: 512, value_max: 64 }
+    }
+}
+
+/// A field and its value.
+pub type Pair<'a> = (Element<'a>, Element<'a>);
+
+/// Why a value cannot be incremented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashIncrError {
+    /// The value is not an integer.
+    NotInteger,
+    /// The sum does not fit 64 bits.
+    Overflow,
+    /// The value is not a float.
+    NotFloat,
+    /// The sum would be nan or infinite.
+    NotFinite,
+}
+
+/// A map from fields to values; see the top of this file.
+#[derive(Clone, Debug)]
+pub struct Hash {
+    repr: Repr,
+}
+
+#[derive(Clone, Debug)]
+enum Repr {
+    Small(Small),
+    Table(Box<Table>),
+}
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hash {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self { repr: Repr::Small(Small::default()) }
+    }
+
+    /// Takes a listpack of fields and values, as RDB has it. `None` if it has an odd number of
+    /// elements, or one field twice.
+    pub fn from_listpack(listpack: Listpack) -> Option<Self> {
+        let mut fields: Vec<Vec<u8>> = listpack.iter().step_by(2).map(Element::to_vec).collect();
+        fields.sort_unstable();
+        let distinct = fields.windows(2).all(|pair| pair[0] != pair[1]);
+        let even = listpack.len().is_multiple_of(2);
+        (distinct && even).then_some(Self { repr: Repr::Small(Small { listpack, expires: false }) })
+    }
+
+    /// The listpack of fields and values, if that is the encoding.
+    pub fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.repr {
+            Repr::Small(Small { listpack, expires: false }) => Some(listpack),
+            _ => None,
+        }
+    }
+
+    /// What OBJECT ENCODING says.
+    pub fn encoding(&self) -> &'static str {
+        match &self.repr {
+            Repr::Small(Small { expires: false, .. }) => "listpack",
+            Repr::Small(Small { expires: true, .. }) => "listpackex",
+            Repr::Table(_) => "hashtable",
+        }
+    }
+
+    /// Allocated bytes, without this struct itself.
+    pub fn memory_bytes(&self) -> usize {
+        match &self.repr {
+            Repr::Small(small) => small.listpack.memory_bytes(),
+            Repr::Table(table) => size_of::<Table>() + table.memory_bytes(),
+        }
+    }
+
+    /// Number of fields, expired ones included until they are taken (as HLEN counts).
+    pub fn len(&self) -> usize {
+        match &self.repr {
+            Repr::Small(small) => small.listpack.len() / small.stride(),
+            Repr::Table(table) => table.len(),
+        }
+    }
+
+    /// Whether there is no field: the key must then go.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of fields that are visible at `now`; counts them if some may have expired.
+    pub fn visible_len(&self, now: u64) -> usize {
+        if self.all_visible(now) { self.len() } else { self.iter(now).count() }
+    }
+
+    /// The value of `field`.
+    #[inline]
+    pub fn get(&self, field: &[u8], now: u64) -> Option<Element<'_>> {
+        match &self.repr {
+            Repr::Small(small) => {
+                let at = small.find(field)?;
+                (!small.expires || !is_expired(small.expire_at(at), now))
+                    .then(|| small.listpack.get(small.value_of(at)))
+            }
+            Repr::Table(table) => {
+                let entry = table.get(field)?;
+                (!is_expired(entry.expire_at, now)).then_some(Element::Str(entry.value))
+            }
+        }
+    }
+
+    /// Whether there is a `field`.
+    pub fn contains(&self, field: &[u8], now: u64) -> bool {
+        self.get(field, now).is_some()
+    }
+
+    /// Gives `field` a value and takes its expiry away; whether the field is new.
+    pub fn set(&mut self, field: &[u8], value: &[u8], now: u64, limits: HashLimits) -> bool {
+        self.put(field, value, Expiry::Set(NEVER), now, limits)
+    }
+
+    /// Gives `field` a value and leaves its expiry alone; whether the field is new.
+    pub fn update(&mut self, field: &[u8], value: &[u8], now: u64, limits: HashLimits) -> bool {
+        self.put(field, value, Expiry::Keep, now, limits)
+    }
+
+    /// Prepares for `fields` more fields, whose number decides the encoding at once.
+    pub fn reserve(&mut self, fields: usize, limits: HashLimits) {
+        if fields > limits.entries_max {
+            self.make_table();
+        }
+    }
+
+    /// Removes `field`; whether it was there to see.
+    pub fn delete(&mut self, field: &[u8], now: u64) -> bool {
+        match &mut self.repr {
+            Repr::Small(small) => {
+                let Some(at) = small.find(field) else { return false };
+                let visible = !is_expired(small.expire_at(at), now);
+                small.listpack.delete(at, small.stride());
+                visible
+            }
+            Repr::Table(table) => table.remove(field).is_some_and(|at| !is_expired(at, now)),
+        }
+    }
+
+    /// Adds to the integer in `field`, 0 if it is absent, keeping its expiry; the sum.
+    pub fn incr_by(
+        &mut self,
+        field: &[u8],
+        delta: i64,
+        now: u64,
+        limits: HashLimits,
+    ) -> Result<i64, HashIncrError> {
+        let old = match self.get(field, now) {
+            None => 0,
+            Some(value) => value.as_i64().ok_or(HashIncrError::NotInteger)?,
+        };
+        let sum = old.checked_add(delta).ok_or(HashIncrError::Overflow)?;
+        self.update(field, IntBuf::new().i64(sum), now, limits);
+        Ok(sum)
+    }
+
+    /// Adds to the float in `field`, 0 if it is absent, keeping its expiry; the text of the sum.
+    pub fn incr_by_float(
+        &mut self,
+        field: &[u8],
+        delta: Extended,
+        now: u64,
+        limits: HashLimits,
+    ) -> Result<Vec<u8>, HashIncrError> {
+        let old = match self.get(field, now) {
+            None => Extended::ZERO,
+            Some(Element::Int(value)) => Extended::from_i64(value),
+            Some(Element::Str(text)) => Extended::parse(text).ok_or(HashIncrError::NotFloat)?,
+        };
+        let sum = old.checked_add(delta).filter(|sum| sum.is_finite());
+        let text = sum.ok_or(HashIncrError::NotFinite)?.to_text();
+        self.update(field, &text, now, limits);
+        Ok(text)
+    }
+
+    /// All fields visible at `now` with their values: in order of arrival in a listpack, in hash
+    /// order in a table.
+    pub fn iter(&self, now: u64) -> Iter<'_> {
+        let inner = match &self.repr {
+            Repr::Small(small) => {
+                Inner::Small { elements: small.listpack.iter(), expires: small.expires }
+            }
+            Repr::Table(table) => Inner::Table(table.iter()),
+        };
+        Iter { inner, now }
+    }
+
+    /// Shows fields from `cursor` on, at least about `count`; the cursor to go on with, 0 at the
+    /// end.
+    ///
+    /// A listpack is shown whole. In a table the cursor is a position in hash order, so nothing
+    /// that is there throughout is missed or shown twice, whatever comes and goes; a hash that
+    /// becomes a table during a scan had been shown whole.
+    pub fn scan(
+        &self,
+        cursor: u64,
+        count: usize,
+        now: u64,
+        show: &mut dyn FnMut(Element<'_>, Element<'_>),
+    ) -> u64 {
+        match &self.repr {
+            Repr::Small(_) => {
+                self.iter(now).for_each(|(field, value)| show(field, value));
+                0
+            }
+            Repr::Table(table) => {
+                // No cursor of ours is larger: there is nothing behind it.
+                let Ok(cursor) = u32::try_from(cursor) else { return 0 };
+                let next = table.scan(cursor, count, |entry| {
+                    if !is_expired(entry.expire_at, now) {
+                        show(Element::Str(entry.field), Element::Str(entry.value));
+                    }
+                });
+                u64::from(next)
+            }
+        }
+    }
+
+    /// For drawing fields at random, each visible one as likely as any other, with repeats.
+    pub fn sampler(&self, now: u64) -> Sampler<'_> {
+        match &self.repr {
+            Repr::Table(table) if self.all_visible(now) => Sampler(Source::Ranks(table)),
+            _ => Sampler(Source::List(self.iter(now).collect())),
+        }
+    }
+
+    /// `count` different visible fields at random, all of them if there are no more, in no order
+    /// that means anything. `random` yields uniform 64-bit numbers.
+    pub fn random_distinct(
+        &self,
+        count: usize,
+        now: u64,
+        random: &mut dyn FnMut() -> u64,
+    ) -> Vec<Pair<'_>> {
+        if let Repr::Table(table) = &self.repr
+            && self.all_visible(now)
+            && count < table.len() / 4
+        {
+            return distinct_ranks(table.len(), count, random)
+                .into_iter()
+                .filter_map(|rank| table.nth(rank).map(pair))
+                .collect();
+        }
+        let mut all: Vec<_> = self.iter(now).collect();
+        if count < all.len() {
+            for at in 0..count {
+                let other = at + below(all.len() - at, random);
+                all.swap(at, other);
+            }
+            all.truncate(count);
+        }
+        all
+    }
+
+    /// Gives `field` an expiry (Unix milliseconds) or takes it away; whether the field is there to
+    /// see.
+    ///
+    /// An expiry in the past makes the field invisible; the caller is expected to delete it
+    /// instead.
+    pub fn set_field_expire(&mut self, field: &[u8], expire_at: Option<u64>, now: u64) -> bool {
+        if !self.contains(field, now) {
+            return false;
+        }
+        if let Repr::Small(small) = &mut self.repr {
+            // A field at most grows by a number; beyond what listpacks may be, a table takes it.
+            if !small.listpack.has_room_for(small.listpack.len() * 11) {
+                self.make_table();
+            } else if expire_at.is_some() || small.expires {
+                small.make_expiring();
+                small.set_expire_at(field, expire_at.unwrap_or(NEVER));
+            }
+        }
+        if let Repr::Table(table) = &mut self.repr {
+            table.set_expiry(field, expire_at.unwrap_or(NEVER));
+        }
+        true
+    }
+
+    /// When `field` expires: `None` if it is not there to see, `Some(None)` if it never does.
+    pub fn field_expire(&self, field: &[u8], now: u64) -> Option<Option<u64>> {
+        let expire_at = match &self.repr {
+            Repr::Small(small) => small.expire_at(small.find(field)?),
+            Repr::Table(table) => table.get(field)?.expire_at,
+        };
+        (!is_expired(expire_at, now)).then_some((expire_at != NEVER).then_some(expire_at))
+    }
+
+    /// When the first field may expire; never later than one does.
+    pub fn next_expire(&self) -> Option<u64> {
+        let earliest = match &self.repr {
+            Repr::Small(small) if small.expires => {
+                small.positions().map(|at| small.expire_at(at)).min().unwrap_or(NEVER)
+            }
+            Repr::Small(_) => NEVER,
+            Repr::Table(table) => table.expire_min(),
+        };
+        (earliest != NEVER).then_some(earliest)
+    }
+
+    /// Names of up to `limit` fields that have expired, which stay.
+    pub fn collect_expired(&self, now: u64, limit: usize) -> Vec<Vec<u8>> {
+        if self.all_visible(now) {
+            return Vec::new();
+        }
+        let expired = |expire_at| is_expired(expire_at, now);
+        match &self.repr {
+            Repr::Small(small) => small
+                .positions()
+                .filter(|&at| expired(small.expire_at(at)))
+                .map(|at| small.listpack.get(at).to_vec())
+                .take(limit)
+                .collect(),
+            Repr::Table(table) => table
+                .iter()
+                .filter(|entry| expired(entry.expire_at))
+                .map(|entry| entry.field.to_vec())
+                .take(limit)
+                .collect(),
+        }
+    }
+
+    /// Removes up to `limit` fields that have expired and returns their names. In a table it goes
+    /// to them directly: the work depends on what is taken, not on the number of fields.
+    pub fn take_expired(&mut self, now: u64, limit: usize) -> Vec<Vec<u8>> {
+        match &mut self.repr {
+            Repr::Table(table) => table.take_expired(now, limit),
+            Repr::Small(_) => {
+                let expired = self.collect_expired(now, limit);
+                for field in &expired {
+                    self.delete(field, now);
+                }
+                expired
+            }
+        }
+    }
+
+    /// Whether it is certain that no field is invisible at `now`.
+    fn all_visible(&self, now: u64) -> bool {
+        match &self.repr {
+            Repr::Small(small) => !small.expires,
+            Repr::Table(table) => !is_expired(table.expire_min(), now),
+        }
+    }
+
+    fn put(
+        &mut self,
+        field: &[u8],
+        value: &[u8],
+        expiry: Expiry,
+        now: u64,
+        limits: HashLimits,
+    ) -> bool {
+        if let Repr::Small(small) = &mut self.repr {
+            let longest = field.len().max(value.len());
+            // Besides its text an element takes up to ten bytes.
+            let room = small.listpack.has_room_for(field.len() + value.len() + 64);
+            if longest > limits.value_max || !room {
+                self.make_table();
+            }
+        }
+        let is_new = match &mut self.repr {
+            Repr::Small(small) => small.put(field, value, expiry, now),
+            Repr::Table(table) => table_put(table, field, value, expiry, now),
+        };
+        if let Repr::Small(small) = &self.repr
+            && is_new
+            && small.listpack.len() / small.stride() > limits.entries_max
+        {
+            self.make_table();
+        }
+        is_new
+    }
+
+    fn make_table(&mut self) {
+        if let Repr::Small(small) = &self.repr {
+            let mut table = Table::default();
+            let (mut field_buf, mut value_buf) = (IntBuf::new(), IntBuf::new());
+            for at in small.positions() {
+                let field = small.listpack.get(at).text(&mut field_buf);
+                let value = small.listpack.get(small.value_of(at)).text(&mut value_buf);
+                table.put(field, value, Expiry::Set(small.expire_at(at)));
+            }
+            self.repr = Repr::Table(Box::new(table));
+        }
+    }
+}
+
+/// Puts into a table as if an expired field were not there; whether the field is new.
+fn table_put(table: &mut Table, field: &[u8], value: &[u8], expiry: Expiry, now: u64) -> bool {
+    match table.put(field, value, expiry) {
+        None => true,
+        Some(old) if !is_expired(old, now) => false,
+        // It had expired: what it had is not kept.
+        Some(_) => {
+            if expiry == Expiry::Keep {
+                table.set_expiry(field, NEVER);
+            }
+            true
+        }
+    }
+}
+
+fn pair(entry: Entry<'_>) -> Pair<'_> {
+    (Element::Str(entry.field), Element::Str(entry.value))
+}
+
+/// A uniform number below `bound`, off by less than 2^-32 for bounds we have.
+fn below(bound: usize, random: &mut dyn FnMut() -> u64) -> usize {
+    ((u128::from(random()) * bound as u128) >> 64) as usize
+}
+
+/// `count` different numbers below `len`, of which they are a small part.
+fn distinct_ranks(len: usize, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<usize> {
+    let mut seen = std::collections::HashSet::with_capacity(count);
+    let mut ranks = Vec::with_capacity(count);
+    while ranks.len() < count {
+        let rank = below(len, random);
+        if seen.insert(rank) {
+            ranks.push(rank);
+        }
+    }
+    ranks
+}
+
+/// Visible fields with their values.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    inner: Inner<'a>,
+    now: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Inner<'a> {
+    Small { elements: listpack::Iter<'a>, expires: bool },
+    Table(table::Iter<'a>),
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Pair<'a>;
+
+    fn next(&mut self) -> Option<Pair<'a>> {
+        loop {
+            let (found, expire_at) = match &mut self.inner {
+                Inner::Small { elements, expires } => {
+                    let found = (elements.next()?, elements.next()?);
+                    let expire_at = match if *expires { elements.next() } else { None } {
+                        Some(Element::Int(at @ 1..)) => at.unsigned_abs(),
+                        _ => NEVER,
+                    };
+                    (found, expire_at)
+                }
+                Inner::Table(entries) => {
+                    let entry = entries.next()?;
+                    (pair(entry), entry.expire_at)
+                }
+            };
+            if !is_expired(expire_at, self.now) {
+                return Some(found);
+            }
+        }
+    }
+}
+
+/// Draws fields with repeats; see [`Hash::sampler`].
+#[derive(Debug)]
+pub struct Sampler<'a>(Source<'a>);
+
+#[derive(Debug)]
+enum Source<'a> {
+    /// All of the table is visible: any rank will do.
+    Ranks(&'a Table),
+    List(Vec<Pair<'a>>),
+}
+
+impl<'a> Sampler<'a> {
+    /// A field with its value; `None` if there is none to see.
+    pub fn draw(&self, random: &mut dyn FnMut() -> u64) -> Option<Pair<'a>> {
+        match &self.0 {
+            Source::Ranks(table) => table.nth(below(table.len(), random)).map(pair),
+            Source::List(pairs) => pairs.get(below(pairs.len(), random)).copied(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "hash/hash_tests.rs"]
+mod tests;

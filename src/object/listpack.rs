@@ -1,0 +1,610 @@
+//! How are small collections held? As a listpack: one allocation of elements one after another,
+//! byte for byte the format that RDB files contain, so that saving and loading are a copy.
+//!
+//! ```text
+//! | total bytes: u32 LE | elements: u16 LE, 65535 = "count them" | element ... | 0xff |
+//! element: | encoding and data | length of that, readable backwards |
+//! ```
+//!
+//! A text that is a canonical integer is stored as one, in 1 to 9 bytes. The length behind an
+//! element holds seven bits a byte, the most significant first; all bytes but the first carry the
+//! top bit, so that a reader coming from behind knows where to stop.
+//!
+//! Invariants: the bytes are valid as a whole ([`Listpack::from_bytes`] checks foreign ones, all
+//! else keeps them so), and a [`Position`] is used with the listpack it came from, before the next
+//! change in front of it. Finding and counting walk from the front: keep listpacks small.
+
+use std::fmt;
+
+use crate::base::number::{IntBuf, append_i64, parse_i64};
+
+const HEADER_LEN: usize = 6;
+const END: u8 = 0xff;
+/// The element count of the header meaning that it must be counted.
+const COUNT_UNKNOWN: u16 = u16::MAX;
+
+/// No listpack grows beyond this; far below what its 32-bit length could say.
+pub const BYTES_MAX: usize = 1 << 30;
+
+/// Marks of the encodings; the comment tells the bits that belong to the value.
+mod mark {
+    /// `0vvvvvvv`: integers 0 to 127. Above: `10llllll`, strings up to 63 bytes.
+    pub const STR6: u8 = 0x80;
+    /// `110vvvvv vvvvvvvv`: integers of 13 bits.
+    pub const INT13: u8 = 0xc0;
+    /// `1110llll llllllll`: strings up to 4095 bytes.
+    pub const STR12: u8 = 0xe0;
+    /// Strings with a length of four bytes.
+    pub const STR32: u8 = 0xf0;
+    /// Integers of 2, 3, 4 and 8 bytes.
+    pub const INT16: u8 = 0xf1;
+    pub const INT24: u8 = 0xf2;
+    pub const INT32: u8 = 0xf3;
+    pub const INT64: u8 = 0xf4;
+}
+
+/// An element as it lies in the listpack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element<'a> {
+    /// A text that is a canonical integer.
+    Int(i64),
+    /// Any other text.
+    Str(&'a [u8]),
+}
+
+impl<'a> Element<'a> {
+    /// The text of the element, in `buf` if it is an integer.
+    #[inline]
+    pub fn text<'b>(self, buf: &'b mut IntBuf) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Int(value) => buf.i64(value),
+            Self::Str(text) => text,
+        }
+    }
+
+    /// Appends the text of the element.
+    pub fn append_to(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Int(value) => append_i64(out, value),
+            Self::Str(text) => out.extend_from_slice(text),
+        }
+    }
+
+    /// The text of the element, owned.
+    pub fn to_vec(self) -> Vec<u8> {
+        match self {
+            Self::Int(value) => IntBuf::new().i64(value).to_vec(),
+            Self::Str(text) => text.to_vec(),
+        }
+    }
+
+    /// Length of the text.
+    pub fn text_len(self) -> usize {
+        match self {
+            Self::Int(value) => IntBuf::new().i64(value).len(),
+            Self::Str(text) => text.len(),
+        }
+    }
+
+    /// Whether the text of the element is `other`.
+    pub fn is(self, other: &[u8]) -> bool {
+        match self {
+            Self::Int(value) => parse_i64(other) == Some(value),
+            Self::Str(text) => text == other,
+        }
+    }
+
+    /// The integer that the text is, however it is stored.
+    pub fn as_i64(self) -> Option<i64> {
+        match self {
+            Self::Int(value) => Some(value),
+            Self::Str(text) => parse_i64(text),
+        }
+    }
+}
+
+/// Where an element starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(usize);
+
+/// Why foreign bytes are no listpack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListpackError {
+    /// Header, length or end marker do not fit the bytes.
+    Frame,
+    /// An element is malformed or reaches out of the listpack.
+    Element,
+    /// The header counts other elements than there are.
+    Count,
+}
+
+impl fmt::Display for ListpackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Frame => "listpack frame is malformed",
+            Self::Element => "listpack element is malformed",
+            Self::Count => "listpack counts its elements wrongly",
+        })
+    }
+}
+
+impl std::error::Error for ListpackError {}
+
+/// The collection; see the top of this file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Listpack {
+    bytes: Vec<u8>,
+}
+
+impl Default for Listpack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Listpack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self).finish()
+    }
+}
+
+impl Listpack {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self { bytes: vec![HEADER_LEN as u8 + 1, 0, 0, 0, 0, 0, END] }
+    }
+
+    /// Takes foreign bytes after checking every one of them.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ListpackError> {
+        validate(&bytes)?;
+        Ok(Self { bytes })
+    }
+
+    /// The bytes, as RDB has them.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Allocated bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Whether elements whose texts have `text_bytes` in all may still be added.
+    pub fn has_room_for(&self, text_bytes: usize) -> bool {
+        self.bytes.len().saturating_add(text_bytes) <= BYTES_MAX
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self.header_count() {
+            COUNT_UNKNOWN => self.iter().count(),
+            count => usize::from(count),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.bytes[HEADER_LEN] == END
+    }
+
+    /// All elements from the front; can be taken from the back as well.
+    #[inline]
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { listpack: self, front: HEADER_LEN, back: self.bytes.len() - 1 }
+    }
+
+    /// The first element.
+    #[inline]
+    pub fn first(&self) -> Option<Position> {
+        self.at(HEADER_LEN)
+    }
+
+    /// The last element.
+    pub fn last(&self) -> Option<Position> {
+        self.prev_of_offset(self.bytes.len() - 1)
+    }
+
+    /// The element after `position`.
+    #[inline]
+    pub fn next(&self, position: Position) -> Option<Position> {
+        self.at(position.0 + self.span(position.0))
+    }
+
+    /// The element before `position`.
+    pub fn prev(&self, position: Position) -> Option<Position> {
+        self.prev_of_offset(position.0)
+    }
+
+    /// The element with this index; negative ones count from the back, -1 being the last.
+    pub fn seek(&self, index: i64) -> Option<Position> {
+        let count = usize::try_from(index.unsigned_abs()).ok()?;
+        if self.header_count() != COUNT_UNKNOWN {
+            let len = usize::from(self.header_count());
+            if index < 0 && count > len || index >= 0 && count >= len {
+                return None;
+            }
+        }
+        if index < 0 {
+            (1..count).try_fold(self.last()?, |at, _| self.prev(at))
+        } else {
+            (0..count).try_fold(self.first()?, |at, _| self.next(at))
+        }
+    }
+
+    /// The element at `position`.
+    #[inline]
+    pub fn get(&self, position: Position) -> Element<'_> {
+        decode(&self.bytes[position.0..]).0
+    }
+
+    /// The first element from `from` on whose text is `needle`, looking at that one and then at
+    /// every `stride`-th (2 for the fields of a hash).
+    pub fn find(&self, from: Position, needle: &[u8], stride: usize) -> Option<Position> {
+        let integer = parse_i64(needle);
+        let mut at = from.0;
+        loop {
+            let (element, len) = decode(&self.bytes[at..]);
+            let found = match element {
+                Element::Str(text) => text == needle,
+                Element::Int(value) => integer == Some(value),
+            };
+            if found {
+                return Some(Position(at));
+            }
+            at += len + back_len(len);
+            for _ in 1..stride {
+                if self.bytes[at] == END {
+                    return None;
+                }
+                at += self.span(at);
+            }
+            if self.bytes[at] == END {
+                return None;
+            }
+        }
+    }
+
+    /// Adds an element at the end.
+    pub fn push_back(&mut self, text: &[u8]) {
+        self.splice(self.bytes.len() - 1, 0, Encoded::of(text), 1);
+    }
+
+    /// Adds an integer at the end.
+    pub fn push_back_i64(&mut self, value: i64) {
+        self.splice(self.bytes.len() - 1, 0, Encoded::of_i64(value), 1);
+    }
+
+    /// Adds an element at the front.
+    pub fn push_front(&mut self, text: &[u8]) {
+        self.splice(HEADER_LEN, 0, Encoded::of(text), 1);
+    }
+
+    /// Adds an element in front of the one at `position`, which moves behind the new one's place.
+    pub fn insert_before(&mut self, position: Position, text: &[u8]) {
+        self.splice(position.0, 0, Encoded::of(text), 1);
+    }
+
+    /// Adds an element behind the one at `position`.
+    pub fn insert_after(&mut self, position: Position, text: &[u8]) {
+        self.splice(position.0 + self.span(position.0), 0, Encoded::of(text), 1);
+    }
+
+    /// Puts another text in the place of an element; `position` stays good.
+    pub fn replace(&mut self, position: Position, text: &[u8]) {
+        self.splice(position.0, self.span(position.0), Encoded::of(text), 0);
+    }
+
+    /// Puts an integer in the place of an element; `position` stays good.
+    pub fn replace_i64(&mut self, position: Position, value: i64) {
+        self.splice(position.0, self.span(position.0), Encoded::of_i64(value), 0);
+    }
+
+    /// Removes up to `count` elements from `position` on; the element then at `position`, if any.
+    pub fn delete(&mut self, position: Position, count: usize) -> Option<Position> {
+        let mut end = position.0;
+        let mut deleted = 0;
+        while deleted < count && self.bytes[end] != END {
+            end += self.span(end);
+            deleted += 1;
+        }
+        self.bytes.drain(position.0..end);
+        // What shrank to less than half gives memory back.
+        if self.bytes.len() < self.bytes.capacity() / 2 {
+            self.bytes.shrink_to_fit();
+        }
+        self.write_header(-(deleted as i64));
+        self.at(position.0)
+    }
+
+    fn header_count(&self) -> u16 {
+        u16::from_le_bytes([self.bytes[4], self.bytes[5]])
+    }
+
+    #[inline]
+    fn at(&self, offset: usize) -> Option<Position> {
+        (self.bytes[offset] != END).then_some(Position(offset))
+    }
+
+    fn prev_of_offset(&self, offset: usize) -> Option<Position> {
+        if offset == HEADER_LEN {
+            return None;
+        }
+        let len = read_back_len(&self.bytes[..offset]).expect("elements end with their length");
+        Some(Position(offset - len - back_len(len)))
+    }
+
+    /// Bytes of the element at `offset`, the length behind it included.
+    #[inline]
+    fn span(&self, offset: usize) -> usize {
+        let len = encoded_len(&self.bytes[offset..]);
+        len + back_len(len)
+    }
+
+    /// Replaces `removed` bytes at `offset` by an element, and counts `added` elements.
+    fn splice(&mut self, offset: usize, removed: usize, new: Encoded<'_>, added: i64) {
+        let len = new.len();
+        let span = len + back_len(len);
+        let old_len = self.bytes.len();
+        assert!(old_len + span <= BYTES_MAX, "callers ask has_room_for before they add");
+        if span > removed {
+            let more = span - removed;
+            if self.bytes.capacity() - old_len < more {
+                // A little to spare for the next ones: doubling would waste half.
+                self.bytes.reserve_exact(more + old_len / 8);
+            }
+            self.bytes.resize(old_len + more, 0);
+            self.bytes.copy_within(offset + removed..old_len, offset + span);
+        } else if span < removed {
+            self.bytes.copy_within(offset + removed..old_len, offset + span);
+            self.bytes.truncate(old_len - (removed - span));
+        }
+        let place = &mut self.bytes[offset..offset + span];
+        new.write(&mut place[..len]);
+        write_back_len(len, &mut place[len..]);
+        self.write_header(added);
+    }
+
+    /// Brings the header up to date after `change` elements were added.
+    fn write_header(&mut self, change: i64) {
+        let total = self.bytes.len() as u32;
+        self.bytes[..4].copy_from_slice(&total.to_le_bytes());
+        if change == 0 {
+            return;
+        }
+        let count = match self.header_count() {
+            // Counted again only once it may fit.
+            COUNT_UNKNOWN if change > 0 => return,
+            COUNT_UNKNOWN => self.iter().count() as i64,
+            count => i64::from(count) + change,
+        };
+        let count = u16::try_from(count).unwrap_or(COUNT_UNKNOWN);
+        self.bytes[4..6].copy_from_slice(&count.to_le_bytes());
+    }
+}
+
+impl<'a> IntoIterator for &'a Listpack {
+    type Item = Element<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// The elements between two places.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    listpack: &'a Listpack,
+    front: usize,
+    back: usize,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Element<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Element<'a>> {
+        if self.front >= self.back {
+            return None;
+        }
+        let (element, len) = decode(&self.listpack.bytes[self.front..]);
+        self.front += len + back_len(len);
+        Some(element)
+    }
+}
+
+impl DoubleEndedIterator for Iter<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        if self.front >= self.back {
+            return None;
+        }
+        self.back = self.listpack.prev_of_offset(self.back)?.0;
+        Some(decode(&self.listpack.bytes[self.back..]).0)
+    }
+}
+
+/// An element about to be written.
+enum Encoded<'a> {
+    Int { bytes: [u8; 9], len: usize },
+    Str(&'a [u8]),
+}
+
+impl<'a> Encoded<'a> {
+    fn of(text: &'a [u8]) -> Self {
+        match parse_i64(text) {
+            Some(value) => Self::of_i64(value),
+            None => Self::Str(text),
+        }
+    }
+
+    fn of_i64(value: i64) -> Self {
+        let raw = value.to_le_bytes();
+        let marked = |mark, count: usize| {
+            let mut bytes = [0; 9];
+            bytes[0] = mark;
+            bytes[1..=count].copy_from_slice(&raw[..count]);
+            Self::Int { bytes, len: count + 1 }
+        };
+        match value {
+            0..=127 => Self::Int { bytes: [raw[0], 0, 0, 0, 0, 0, 0, 0, 0], len: 1 },
+            -4096..=4095 => {
+                let high = mark::INT13 | (raw[1] & 0x1f);
+                Self::Int { bytes: [high, raw[0], 0, 0, 0, 0, 0, 0, 0], len: 2 }
+            }
+            -0x8000..=0x7fff => marked(mark::INT16, 2),
+            -0x80_0000..=0x7f_ffff => marked(mark::INT24, 3),
+            -0x8000_0000..=0x7fff_ffff => marked(mark::INT32, 4),
+            _ => marked(mark::INT64, 8),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Int { len, .. } => *len,
+            Self::Str(text) => {
+                let head = match text.len() {
+                    0..64 => 1,
+                    64..4096 => 2,
+                    _ => 5,
+                };
+                head + text.len()
+            }
+        }
+    }
+
+    /// Writes into a place of exactly [`Encoded::len`] bytes.
+    fn write(&self, place: &mut [u8]) {
+        match self {
+            Self::Int { bytes, len } => place.copy_from_slice(&bytes[..*len]),
+            Self::Str(text) => {
+                let (head, body) = place.split_at_mut(place.len() - text.len());
+                let len = text.len();
+                match head {
+                    [only] => *only = mark::STR6 | len as u8,
+                    [high, low] => {
+                        *high = mark::STR12 | (len >> 8) as u8;
+                        *low = len as u8;
+                    }
+                    head => {
+                        head[0] = mark::STR32;
+                        head[1..5].copy_from_slice(&(len as u32).to_le_bytes());
+                    }
+                }
+                body.copy_from_slice(text);
+            }
+        }
+    }
+}
+
+/// Length of the encoding and data that `bytes` start with, which are valid.
+#[inline]
+fn encoded_len(bytes: &[u8]) -> usize {
+    match bytes[0] {
+        0..mark::STR6 => 1,
+        first @ mark::STR6..mark::INT13 => 1 + usize::from(first & 0x3f),
+        mark::INT13..mark::STR12 => 2,
+        first @ mark::STR12..mark::STR32 => {
+            2 + (usize::from(first & 0x0f) << 8 | usize::from(bytes[1]))
+        }
+        mark::STR32 => 5 + u32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize,
+        mark::INT16 => 3,
+        mark::INT24 => 4,
+        mark::INT32 => 5,
+        mark::INT64 => 9,
+        other => unreachable!("encoding {other:#x} is refused by from_bytes"),
+    }
+}
+
+/// The element that `bytes` start with, and the length of its encoding and data.
+#[inline]
+fn decode(bytes: &[u8]) -> (Element<'_>, usize) {
+    let len = encoded_len(bytes);
+    let signed = |shift: u32, body: &[u8]| {
+        let mut raw = [0; 8];
+        raw[..body.len()].copy_from_slice(body);
+        Element::Int(i64::from_le_bytes(raw) << shift >> shift)
+    };
+    let element = match bytes[0] {
+        first @ 0..mark::STR6 => Element::Int(i64::from(first)),
+        mark::STR6..mark::INT13 => Element::Str(&bytes[1..len]),
+        first @ mark::INT13..mark::STR12 => signed(51, &[bytes[1], first & 0x1f]),
+        mark::STR12..mark::STR32 => Element::Str(&bytes[2..len]),
+        mark::STR32 => Element::Str(&bytes[5..len]),
+        _ => signed(64 - 8 * (len as u32 - 1), &bytes[1..len]),
+    };
+    (element, len)
+}
+
+/// Bytes that the length behind an element takes. The bounds are the format's, off by one as they
+/// are.
+#[inline]
+fn back_len(len: usize) -> usize {
+    match len {
+        0..=127 => 1,
+        128..16_383 => 2,
+        16_383..2_097_151 => 3,
+        2_097_151..268_435_455 => 4,
+        _ => 5,
+    }
+}
+
+fn write_back_len(len: usize, place: &mut [u8]) {
+    let count = place.len();
+    for (at, byte) in place.iter_mut().enumerate() {
+        let bits = (len >> (7 * (count - 1 - at))) as u8 & 0x7f;
+        *byte = if at == 0 { bits } else { bits | 0x80 };
+    }
+}
+
+/// Reads the length that `bytes` end with.
+fn read_back_len(bytes: &[u8]) -> Option<usize> {
+    let mut len = 0;
+    for (step, &byte) in bytes.iter().rev().take(5).enumerate() {
+        len |= usize::from(byte & 0x7f) << (7 * step);
+        if byte & 0x80 == 0 {
+            return Some(len);
+        }
+    }
+    None
+}
+
+fn validate(bytes: &[u8]) -> Result<(), ListpackError> {
+    let [a, b, c, d, e, f, body @ .., END] = bytes else { return Err(ListpackError::Frame) };
+    if u32::from_le_bytes([*a, *b, *c, *d]) as usize != bytes.len() || bytes.len() > BYTES_MAX {
+        return Err(ListpackError::Frame);
+    }
+    let mut rest = body;
+    let mut count: usize = 0;
+    while let Some(&first) = rest.first() {
+        let head = match first {
+            mark::STR12..mark::STR32 => 2,
+            mark::STR32 => 5,
+            0..mark::STR32 | mark::INT16..=mark::INT64 => 1,
+            _ => return Err(ListpackError::Element),
+        };
+        if rest.len() < head {
+            return Err(ListpackError::Element);
+        }
+        let len = encoded_len(rest);
+        let span = len + back_len(len);
+        if rest.len() < span || read_back_len(&rest[..span]) != Some(len) {
+            return Err(ListpackError::Element);
+        }
+        rest = &rest[span..];
+        count += 1;
+    }
+    match u16::from_le_bytes([*e, *f]) {
+        COUNT_UNKNOWN => Ok(()),
+        stated if usize::from(stated) == count => Ok(()),
+        _ => Err(ListpackError::Count),
+    }
+}
+
+#[cfg(test)]
+#[path = "listpack_tests.rs"]
+mod tests;

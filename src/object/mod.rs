@@ -1,0 +1,11 @@
+//! What is the value of a key? The types of values and how they are held in memory.
+//!
+//! Pure: no clock (the time comes in as an argument), no I/O, no keyspace. A collection tells its
+//! encoding, its memory and its elements; commands, scripts and RDB do the rest.
+
+pub mod hash;
+pub mod listpack;
+pub mod module;
+
+pub use hash::Hash;
+pub use module::ModuleValue;

@@ -1,0 +1,194 @@
+//! What does the server know of a value whose type belongs to a module? A pointer it never follows,
+//! and the functions the module registered for the type.
+//!
+//! The pointer is an integer here, so nothing in this file can dereference it; the module host,
+//! which implements [`TypeVtable`] over the C functions, turns it back. A value is owned: dropping
+//! it frees it, exactly once. Foreign code thus runs in `drop`: whoever drops a value holds the
+//! exclusive lock and no borrow of the keyspace.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a module type can do with its values. `value` is a pointer that the module itself handed
+/// out.
+///
+/// Hooks of RDB and AOF will join; implementors outside the module host are tests only.
+pub trait TypeVtable: Send + Sync {
+    /// The nine-character name of the type, as `TYPE` and RDB have it.
+    fn name(&self) -> &str;
+
+    /// Name and encoding version packed into 64 bits, as RDB has them.
+    fn id(&self) -> u64;
+
+    /// Frees the value.
+    fn free(&self, value: usize);
+
+    /// A deep copy for COPY, or `None` if the type cannot be copied.
+    fn copy(&self, names: KeyNames<'_>, value: usize) -> Option<usize>;
+
+    /// Bytes for MEMORY USAGE, `None` if the type does not say. `samples` bounds the work; 0 is
+    /// "all".
+    fn memory_bytes(&self, key: KeyName<'_>, value: usize, samples: usize) -> Option<usize>;
+
+    /// How much work freeing is; 1 is "little", and what is more may be freed in the background.
+    fn free_effort(&self, key: KeyName<'_>, value: usize) -> usize {
+        let _ = (key, value);
+        1
+    }
+
+    /// Feeds what the value consists of into DEBUG DIGEST.
+    fn digest(&self, key: KeyName<'_>, value: usize, sink: &mut dyn DigestSink) {
+        let _ = (key, value, sink);
+    }
+
+    /// Told when the key is removed from the keyspace, before the value is freed, perhaps
+    /// elsewhere.
+    fn unlink(&self, key: KeyName<'_>, value: usize) {
+        let _ = (key, value);
+    }
+}
+
+/// A key as callbacks are told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyName<'a> {
+    /// The key, if the caller knows it.
+    pub name: Option<&'a [u8]>,
+    /// Number of its db, or -1 if the caller does not know it.
+    pub db: i32,
+}
+
+/// The two keys of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyNames<'a> {
+    /// The key copied from.
+    pub from: KeyName<'a>,
+    /// The key copied to.
+    pub to: KeyName<'a>,
+}
+
+/// Where the parts of a value go on their way into a digest.
+pub trait DigestSink {
+    /// One part, whose order among the others of its sequence counts.
+    fn add(&mut self, part: &[u8]);
+
+    /// Ends a sequence; the order of sequences does not count.
+    fn end_sequence(&mut self);
+}
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// A value of a module type.
+pub struct ModuleValue {
+    vtable: Arc<dyn TypeVtable>,
+    value: usize,
+}
+
+impl ModuleValue {
+    /// Takes the ownership of `value`, which was made by the module of `vtable`.
+    pub fn new(vtable: Arc<dyn TypeVtable>, value: usize) -> Self {
+        LIVE.fetch_add(1, Ordering::Relaxed);
+        Self { vtable, value }
+    }
+
+    /// How many values of module types there are in the process.
+    pub fn live() -> usize {
+        LIVE.load(Ordering::Relaxed)
+    }
+
+    /// The type.
+    pub fn vtable(&self) -> &Arc<dyn TypeVtable> {
+        &self.vtable
+    }
+
+    /// The pointer, good as long as `self` lives.
+    pub fn pointer(&self) -> usize {
+        self.value
+    }
+
+    /// Whether the value is of the type with this id.
+    pub fn is_type(&self, id: u64) -> bool {
+        self.vtable.id() == id
+    }
+
+    /// Gives the ownership away without freeing.
+    pub fn into_pointer(mut self) -> usize {
+        std::mem::take(&mut self.value)
+    }
+
+    /// A deep copy, if the type can be copied.
+    pub fn try_copy(&self, names: KeyNames<'_>) -> Option<Self> {
+        let value = self.vtable.copy(names, self.value)?;
+        Some(Self::new(Arc::clone(&self.vtable), value))
+    }
+}
+
+impl Drop for ModuleValue {
+    fn drop(&mut self) {
+        LIVE.fetch_sub(1, Ordering::Relaxed);
+        // Null is what `into_pointer` leaves, and what a module may store; there is nothing to
+        // free.
+        if self.value != 0 {
+            self.vtable.free(self.value);
+        }
+    }
+}
+
+impl fmt::Debug for ModuleValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModuleValue")
+            .field("type", &self.vtable.name())
+            .field("value", &format_args!("{:#x}", self.value))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counter {
+        freed: Mutex<Vec<usize>>,
+    }
+
+    impl TypeVtable for Counter {
+        fn name(&self) -> &str {
+            "countr-mo"
+        }
+        fn id(&self) -> u64 {
+            7
+        }
+        fn free(&self, value: usize) {
+            self.freed.lock().unwrap().push(value);
+        }
+        fn copy(&self, _: KeyNames<'_>, value: usize) -> Option<usize> {
+            (value != 13).then_some(value + 100)
+        }
+        fn memory_bytes(&self, _: KeyName<'_>, _: usize, _: usize) -> Option<usize> {
+            None
+        }
+    }
+
+    const NAMES: KeyNames<'static> =
+        KeyNames { from: KeyName { name: None, db: 0 }, to: KeyName { name: None, db: 0 } };
+
+    #[test]
+    fn a_value_is_freed_once() {
+        let vtable = Arc::new(Counter::default());
+        let value = ModuleValue::new(vtable.clone(), 1);
+        let copy = value.try_copy(NAMES).unwrap();
+        drop(value);
+        assert_eq!(copy.into_pointer(), 101);
+        assert_eq!(*vtable.freed.lock().unwrap(), [1]);
+    }
+
+    #[test]
+    fn a_type_may_refuse_to_be_copied() {
+        let value = ModuleValue::new(Arc::new(Counter::default()), 13);
+        assert!(value.try_copy(NAMES).is_none());
+        assert!(value.is_type(7) && !value.is_type(8));
+    }
+}

@@ -1,0 +1,251 @@
+//! What does a VM remember outside of Lua? Memory figures, the running script, reused buffers.
+//!
+//! Lua's allocator callback, the hook and every C function reach the same [`State`] through one
+//! pointer, at any time, so all of it is shared and changes through cells. Buffers stand here and not
+//! in frames, because a Lua error leaves frames without running destructors.
+#![expect(unsafe_code, reason = "buffers that outlive Lua errors; the pointer to the host")]
+
+use std::alloc::Layout;
+use std::cell::{Cell, OnceCell, UnsafeCell};
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+use super::host::ScriptHost;
+use super::lib::cjson::{DecodeFrame, EncodeFrame};
+use super::lib::cmsgpack;
+use super::random::Random;
+use crate::base::number::DoubleText;
+use crate::resp::reply::Protocol;
+
+/// A VM's data beside its Lua heap. The address never changes; Lua holds it.
+pub(super) struct State {
+    /// Bytes that Lua holds.
+    pub(super) memory_used: Cell<usize>,
+    /// Bytes that scripts may let it hold.
+    pub(super) memory_max: usize,
+    /// Whether the limit counts: only under a protected call, where lack of memory is an error that
+    /// somebody catches.
+    pub(super) memory_limited: Cell<bool>,
+    /// Whether scripts get `getfenv`, `setfenv` and `newproxy`.
+    pub(super) deprecated_api: bool,
+    /// The script that runs.
+    pub(super) run: Cell<Option<Run>>,
+    /// The name of the script that runs: the SHA1 of its source.
+    pub(super) sha: Cell<[u8; 40]>,
+    /// `redis.setresp(3)` was called.
+    pub(super) resp3: Cell<bool>,
+    /// Why the script must end, once the host said so.
+    pub(super) killed: Cell<Option<&'static str>>,
+    /// Calls from Rust into Lua that are on the machine's stack.
+    pub(super) depth: Cell<u32>,
+    /// What `depth` was when the innermost coroutine went on; 0 outside of coroutines.
+    pub(super) resume_depth: Cell<u32>,
+    /// `math.random`; goes on from script to script.
+    pub(super) random: Cell<Random>,
+    /// The read-only tables that scripts hold, by identity.
+    pub(super) protected: OnceCell<Protected>,
+    /// Arguments of the `redis.call` in progress.
+    pub(super) argv: Scratch<Vec<Argument>>,
+    /// Those of them that were numbers, as text.
+    pub(super) numbers: Scratch<Vec<DoubleText>>,
+    /// The reply of the `redis.call` in progress.
+    pub(super) reply: Scratch<Vec<u8>>,
+    /// Where library functions build their strings, as a stack (see `lib::builder`).
+    pub(super) buffer: Scratch<Vec<u8>>,
+    /// The source that is being compiled, rewritten.
+    pub(super) source: Scratch<Vec<u8>>,
+    /// The collections that `cjson.encode` is in.
+    pub(super) encode_frames: Scratch<Vec<EncodeFrame>>,
+    /// The collections that `cjson.decode` is in.
+    pub(super) decode_frames: Scratch<Vec<DecodeFrame>>,
+    /// The collections that `cmsgpack.unpack` is in.
+    pub(super) unpack_frames: Scratch<Vec<cmsgpack::Frame>>,
+}
+
+/// An argument of a command, borrowed from the Lua stack or from [`State::numbers`].
+pub(super) type Argument = &'static [u8];
+
+/// The script that runs, and for whom.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    /// Lives until the script ends.
+    pub(super) host: NonNull<dyn ScriptHost>,
+    /// KEYS.
+    pub(super) keys: NonNull<[&'static [u8]]>,
+    /// ARGV.
+    pub(super) args: NonNull<[&'static [u8]]>,
+    /// Where the reply goes.
+    pub(super) out: NonNull<Vec<u8>>,
+    /// The protocol of the client.
+    pub(super) protocol: Protocol,
+    /// Which of the compiled functions runs.
+    pub(super) slot: i32,
+}
+
+/// Buffers larger than this are given back after the script.
+const SCRATCH_KEPT_BYTES: usize = 64 * 1024;
+
+impl State {
+    pub(super) fn new(memory_max: usize, random: Random, deprecated_api: bool) -> Self {
+        Self {
+            memory_used: Cell::new(0),
+            memory_max,
+            memory_limited: Cell::new(false),
+            deprecated_api,
+            run: Cell::new(None),
+            sha: Cell::new([0; 40]),
+            resp3: Cell::new(false),
+            killed: Cell::new(None),
+            depth: Cell::new(0),
+            resume_depth: Cell::new(0),
+            random: Cell::new(random),
+            protected: OnceCell::new(),
+            argv: Scratch::default(),
+            numbers: Scratch::default(),
+            reply: Scratch::default(),
+            buffer: Scratch::default(),
+            source: Scratch::default(),
+            encode_frames: Scratch::default(),
+            decode_frames: Scratch::default(),
+            unpack_frames: Scratch::default(),
+        }
+    }
+
+    /// The host of the running script.
+    ///
+    /// # Panics
+    ///
+    /// When none runs: functions that ask are reachable from scripts only.
+    #[inline]
+    pub(super) fn host<'a>(&self) -> &'a mut dyn ScriptHost {
+        let run = self.run.get().expect("a function of the API runs inside a script");
+        // SAFETY: `Vm::eval` holds the exclusive borrow that the pointer was made of until the script
+        // has ended and `run` is cleared; nobody keeps what is returned here beyond one method call,
+        // and no method calls back into the VM, so there is one such reference at a time.
+        unsafe { &mut *run.host.as_ptr() }
+    }
+
+    /// Drops what one script with large values left behind.
+    pub(super) fn trim(&mut self) {
+        self.buffer.0.get_mut().clear();
+        for buffer in [&mut self.reply, &mut self.buffer, &mut self.source] {
+            let buffer = buffer.0.get_mut();
+            if buffer.capacity() > SCRATCH_KEPT_BYTES {
+                *buffer = Vec::new();
+            }
+        }
+    }
+
+    /// Lua's allocator: Rust's, counted and limited.
+    ///
+    /// # Safety
+    ///
+    /// `data` is the `State` of the Lua state; the rest is Lua's contract: `block` is null or came
+    /// from here with `old_size`.
+    pub(super) unsafe extern "C" fn allocate(
+        data: *mut c_void,
+        block: *mut c_void,
+        old_size: usize,
+        new_size: usize,
+    ) -> *mut c_void {
+        // SAFETY: the caller's contract; `State` is only ever shared.
+        let state = unsafe { &*data.cast::<State>() };
+        let old_size = if block.is_null() { 0 } else { old_size };
+        let used = state.memory_used.get() - old_size;
+        if new_size == 0 {
+            if old_size > 0 {
+                // SAFETY: the block came from this function with this size.
+                unsafe { std::alloc::dealloc(block.cast(), layout(old_size)) };
+            }
+            state.memory_used.set(used);
+            return std::ptr::null_mut();
+        }
+        let grows = new_size > old_size;
+        if new_size > BLOCK_BYTES_MAX
+            || (grows && state.memory_limited.get() && used + new_size > state.memory_max)
+        {
+            return std::ptr::null_mut();
+        }
+        let new = if old_size == 0 {
+            // SAFETY: the size is not zero.
+            unsafe { std::alloc::alloc(layout(new_size)) }
+        } else {
+            // SAFETY: the block came from this function with this size; the new one is not zero.
+            unsafe { std::alloc::realloc(block.cast(), layout(old_size), new_size) }
+        };
+        if !new.is_null() {
+            state.memory_used.set(used + new_size);
+        }
+        new.cast()
+    }
+}
+
+/// Larger blocks than this are never asked for by Lua (2 GiB is its own limit).
+const BLOCK_BYTES_MAX: usize = 1 << 40;
+
+/// What Lua expects of blocks: the alignment of a double or a pointer.
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).expect("sizes are below BLOCK_BYTES_MAX")
+}
+
+/// The identities of the tables that scripts can read and not write.
+pub(super) struct Protected {
+    tables: Box<[*const c_void]>,
+    first: *const c_void,
+    last: *const c_void,
+}
+
+impl Protected {
+    pub(super) fn new(tables: Vec<*const c_void>) -> Self {
+        let first = tables.iter().copied().min().unwrap_or(std::ptr::null());
+        let last = tables.iter().copied().max().unwrap_or(std::ptr::null());
+        Self { tables: tables.into(), first, last }
+    }
+
+    #[inline]
+    pub(super) fn contains(&self, table: *const c_void) -> bool {
+        table >= self.first && table <= self.last && self.tables.contains(&table)
+    }
+}
+
+/// A value that one library function at a time uses, and keeps for the next.
+#[derive(Default)]
+pub(super) struct Scratch<T>(UnsafeCell<T>);
+
+impl<T> Scratch<T> {
+    /// # Safety
+    ///
+    /// No other borrow is alive, and this one ends before anything runs that could borrow again:
+    /// a call into Lua code, or a return.
+    #[expect(clippy::mut_from_ref, reason = "the caller promises that there is one borrow")]
+    #[inline(always)]
+    pub(super) unsafe fn borrow(&self) -> &mut T {
+        // SAFETY: the caller's contract.
+        unsafe { &mut *self.0.get() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_counted_and_limited_only_when_asked() {
+        let state = State::new(1000, Random::default(), false);
+        let data = (&raw const state).cast_mut().cast();
+        let null = std::ptr::null_mut();
+        // SAFETY: `data` is a live state; blocks are used as Lua does.
+        unsafe {
+            let block = State::allocate(data, null, 5, 600);
+            assert_eq!(state.memory_used.get(), 600);
+            let second = State::allocate(data, null, 0, 600);
+            assert!(!second.is_null(), "not limited outside of protected calls");
+            state.memory_limited.set(true);
+            assert!(State::allocate(data, null, 0, 600).is_null());
+            assert!(!State::allocate(data, second, 600, 16).is_null(), "shrinking always works");
+            assert_eq!(state.memory_used.get(), 616);
+            assert!(State::allocate(data, block, 600, 0).is_null());
+            assert_eq!(state.memory_used.get(), 16);
+        }
+    }
+}

@@ -1,0 +1,573 @@
+//! How is a script run? One Lua state, its compiled scripts, and the way in and out.
+//!
+//! The way of one EVAL: [`Vm::eval`] finds the compiled function by SHA1, notes for whom it runs in
+//! `State::run`, and makes one protected call of `run_script`. That C function makes KEYS and
+//! ARGV, calls the script and writes its value as a reply. An error comes out of the protected call
+//! with its place noted by the handler and is written by a second protected call, of
+//! `error::report`, since even that may lack memory.
+//!
+//! Time: a hook reports every [`TICK_INSTRUCTIONS`] instructions to the host. When the host says that
+//! the script was killed, the hook raises, and from then on it raises at every line and instruction,
+//! so that no `pcall` of the script can go on. LuaJIT's compiler would not call hooks;
+//! it stays off because its library is never opened.
+#![expect(unsafe_code, reason = "makes and enters the raw Lua state")]
+
+use std::collections::HashMap;
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr::NonNull;
+
+use mlua_sys as ffi;
+
+use super::bytecode;
+use super::error;
+use super::flags;
+use super::host::{ScriptHost, Tick};
+use super::lua::{CallError, GLOBALS, Lua, RawState, upvalue};
+use super::random::Random;
+use super::source;
+use super::state::{Run, State};
+use super::{convert, sandbox};
+use crate::resp::reply::{Protocol, Reply};
+
+/// Instructions between two calls of [`ScriptHost::tick`].
+pub const TICK_INSTRUCTIONS: i32 = 100_000;
+
+/// Longer sources are refused: the compiler runs without a tick.
+const SOURCE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Compiled scripts that a VM keeps; past that it forgets the one that was not used for longest. The
+/// source is always at hand to compile it again.
+const COMPILED_MAX: usize = 4096;
+
+/// Garbage that scripts may leave before it is collected, between two of them. What stays alive is some
+/// 100 KiB, and marking it costs the same however much garbage there is, so waiting pays: collecting
+/// by the collector's own pace took a tenth of a short script's time. This much is swept in about 0.2 ms.
+const GARBAGE_BYTES_MIN: usize = 512 * 1024;
+
+/// The collector's pace inside a script, in percent of what was alive: Lua's own.
+const PACE: c_int = 200;
+
+/// What a VM may do.
+#[derive(Clone, Copy, Debug)]
+pub struct VmOptions {
+    /// Bytes of Lua values that scripts may hold before they get "not enough memory".
+    pub memory_bytes_max: usize,
+    /// Where `math.random` begins; `None` is where Redis begins.
+    pub random_seed: Option<i32>,
+    /// Whether scripts get `getfenv`, `setfenv` and `newproxy`, which Redis no longer offers unless
+    /// `lua-enable-deprecated-api` says so.
+    pub deprecated_api: bool,
+}
+
+impl Default for VmOptions {
+    fn default() -> Self {
+        Self { memory_bytes_max: 1 << 30, random_seed: None, deprecated_api: false }
+    }
+}
+
+/// There is not enough memory for a new VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMemory;
+
+/// One run of a script.
+#[derive(Clone, Copy, Debug)]
+pub struct Invocation<'a> {
+    /// The SHA1 of the source, in lower-case hexadecimal.
+    pub sha: &'a [u8; 40],
+    /// The source, shebang line included; read when it has to be compiled.
+    pub source: &'a [u8],
+    /// KEYS.
+    pub keys: &'a [&'a [u8]],
+    /// ARGV.
+    pub args: &'a [&'a [u8]],
+    /// The protocol of the client that gets the reply.
+    pub protocol: Protocol,
+}
+
+/// What a script's reply is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A value.
+    Value,
+    /// An error. Either a command inside the script gave it, so that it is in the figures already, or
+    /// [`ScriptHost::count_error`] was called.
+    Error,
+}
+
+/// A Lua state with the scripting sandbox. It may move between threads, one at a time inside.
+pub struct Vm {
+    state: NonNull<State>,
+    lua: *mut RawState,
+    compiled: HashMap<[u8; 40], Compiled, ShaHash>,
+    /// Numbers of forgotten functions, to be used again.
+    free_slots: Vec<i32>,
+    runs: u64,
+    /// Bytes in use at which garbage is collected after a script.
+    collect_at: usize,
+    /// The bytecode instruction that stores a global, if scripts may run without the proxy.
+    pub(super) global_store: Option<u8>,
+    options: VmOptions,
+}
+
+// SAFETY: the Lua state and `State` are reached through the `Vm` alone: nothing inside is tied to a
+// thread, and scripts keep no pointer to what belongs to a run.
+unsafe impl Send for Vm {}
+// SAFETY: methods that take `&self` read plain fields and figures that only `&mut self` changes.
+unsafe impl Sync for Vm {}
+
+impl std::fmt::Debug for Vm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vm").field("compiled", &self.compiled.len()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Compiled {
+    /// The index in the table of functions.
+    slot: i32,
+    /// When it ran last, in runs.
+    used: u64,
+}
+
+/// Slots of the main thread's stack that stay: see `sandbox::build`.
+const HANDLER: c_int = 1;
+const RUN: c_int = 2;
+const FUNCTIONS: c_int = 3;
+
+/// Upvalues of [`run_script`].
+const REAL_GLOBALS: c_int = 1;
+const GLOBALS_PROXY: c_int = 2;
+const RUN_FUNCTIONS: c_int = 3;
+const KEYS: c_int = 4;
+const ARGV: c_int = 5;
+
+impl Vm {
+    /// A new VM.
+    pub fn new(options: VmOptions) -> Result<Self, NoMemory> {
+        let random = options.random_seed.map_or_else(Random::default, Random::seeded);
+        let state = State::new(options.memory_bytes_max, random, options.deprecated_api);
+        let state = Box::into_raw(Box::new(state));
+        // SAFETY: `allocate` takes exactly this data, which lives until the state is closed.
+        let raw = unsafe { ffi::lua_newstate(State::allocate, state.cast()) };
+        let state = NonNull::new(state).expect("a box is never null");
+        let mut vm = Self {
+            state,
+            lua: raw,
+            compiled: HashMap::default(),
+            free_slots: Vec::new(),
+            runs: 0,
+            collect_at: 0,
+            global_store: None,
+            options,
+        };
+        if raw.is_null() {
+            return Err(NoMemory);
+        }
+        let lua = vm.enter();
+        lua.push_function(sandbox::build, 0);
+        lua.protected_call(0, 3, 0).map_err(|_| NoMemory)?;
+        vm.arm_hook();
+        if !options.deprecated_api && load_text(lua, bytecode::PROBE, c"=probe") {
+            vm.global_store = bytecode::global_store(&lua.dump());
+        }
+        lua.set_top(FUNCTIONS);
+        vm.collect();
+        Ok(vm)
+    }
+
+    /// Forgets all scripts and everything that they left behind (SCRIPT FLUSH). `math.random` goes on
+    /// where it stands.
+    pub fn flush(&mut self) -> Result<(), NoMemory> {
+        let fresh = Self::new(self.options)?;
+        // SAFETY: both states are alive, and `&mut self` excludes a run.
+        let random = unsafe { self.state.as_ref() }.random.get();
+        // SAFETY: as above.
+        unsafe { fresh.state.as_ref() }.random.set(random);
+        *self = fresh;
+        Ok(())
+    }
+
+    /// Bytes of Lua values and code.
+    pub fn used_memory(&self) -> usize {
+        // SAFETY: the state is alive; nobody changes the figure while `&self` is borrowed.
+        unsafe { self.state.as_ref() }.memory_used.get()
+    }
+
+    /// How many scripts are compiled.
+    pub fn compiled_len(&self) -> usize {
+        self.compiled.len()
+    }
+
+    /// Whether the script is compiled.
+    pub fn has(&self, sha: &[u8; 40]) -> bool {
+        self.compiled.contains_key(sha)
+    }
+
+    /// Compiles a script, once. The error is what EVAL and SCRIPT LOAD answer, without the dash.
+    pub fn compile(&mut self, sha: &[u8; 40], source: &[u8]) -> Result<(), Vec<u8>> {
+        self.function(sha, source).map(|_| ())
+    }
+
+    /// Runs a script and appends its reply to `out`: its value, or the error that ended it, or why it
+    /// cannot be compiled.
+    pub fn eval(
+        &mut self,
+        call: &Invocation<'_>,
+        host: &mut dyn ScriptHost,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        self.runs += 1;
+        let slot = match self.function(call.sha, call.source) {
+            Ok(slot) => slot,
+            Err(text) => {
+                host.count_error(&text);
+                Reply::new(out, call.protocol).error(&text);
+                return Outcome::Error;
+            }
+        };
+        let start = out.len();
+        let run = Run {
+            // SAFETY: only the lifetime changes; `State::run` is cleared before the borrow ends.
+            host: unsafe {
+                std::mem::transmute::<NonNull<dyn ScriptHost + '_>, NonNull<dyn ScriptHost>>(
+                    NonNull::from(host),
+                )
+            },
+            keys: erase(call.keys),
+            args: erase(call.args),
+            out: NonNull::from(out),
+            protocol: call.protocol,
+            slot,
+        };
+        let state = self.enter().state();
+        state.sha.set(*call.sha);
+        state.run.set(Some(run));
+        let outcome = self.run(run, start);
+        self.enter().state().run.set(None);
+        self.tidy();
+        outcome
+    }
+
+    /// Makes the protected call. `start` is the length of the client's buffer.
+    fn run(&mut self, run: Run, start: usize) -> Outcome {
+        let lua = self.enter();
+        let state = lua.state();
+        state.resp3.set(false);
+        state.depth.set(0);
+        state.resume_depth.set(0);
+        state.memory_limited.set(true);
+        lua.copy(RUN);
+        let result = lua.protected_call(0, 1, HANDLER);
+        // From here on lack of memory would meet nobody, and an error is small.
+        state.memory_limited.set(false);
+        if state.killed.take().is_some() {
+            // No more raising, or the error could not be told.
+            self.arm_hook();
+        }
+        let outcome = match result {
+            Ok(()) if lua.truth(-1) => Outcome::Error,
+            Ok(()) => Outcome::Value,
+            Err(failure) => {
+                self.report(failure, run, start);
+                Outcome::Error
+            }
+        };
+        lua.set_top(FUNCTIONS);
+        outcome
+    }
+
+    /// Writes the error on top of the stack, and counts it unless a command has.
+    fn report(&mut self, failure: CallError, mut run: Run, start: usize) {
+        let lua = self.enter();
+        let state = lua.state();
+        // What was written of a value that could not be finished goes.
+        // SAFETY: the run's buffer is alive, and this is the one use of it right now.
+        unsafe { run.out.as_mut() }.truncate(start);
+        lua.push_function(error::report, 0);
+        lua.insert(-2);
+        let mut counted = false;
+        if failure != CallError::Handler && lua.protected_call(1, 1, 0).is_ok() {
+            counted = lua.truth(-1);
+        } else {
+            // SAFETY: as above.
+            let out = unsafe { run.out.as_mut() };
+            out.truncate(start);
+            error::write_plain(state, out, b"error in error handling");
+        }
+        if !counted {
+            // SAFETY: as above.
+            let out = unsafe { run.out.as_ref() };
+            state.host().count_error(&out[start + 1..out.len() - 2]);
+        }
+    }
+
+    /// What follows every script: a step of the collector now and then, no large buffers, and room.
+    fn tidy(&mut self) {
+        // SAFETY: the state is alive and, with `&mut self` and no run, borrowed by nobody.
+        unsafe { self.state.as_mut() }.trim();
+        // Lua does not collect when it is refused memory, so the next script needs the room now.
+        if self.used_memory() > self.collect_at.min(self.options.memory_bytes_max / 2) {
+            self.collect();
+        }
+    }
+
+    /// Collects all garbage, and keeps the collector from starting by itself before there is as much
+    /// again and half more: a script that makes so much is collected while it runs.
+    fn collect(&mut self) {
+        let lua = self.enter();
+        lua.collect(ffi::LUA_GCCOLLECT, 0);
+        let alive = self.used_memory().max(1);
+        self.collect_at = alive.saturating_mul(2).max(alive + GARBAGE_BYTES_MIN);
+        let start = self.collect_at + self.collect_at / 2;
+        // The collector takes a threshold only as a percentage of what is alive.
+        let percent = c_int::try_from(start / (alive / 100).max(1)).unwrap_or(c_int::MAX);
+        lua.collect(ffi::LUA_GCSETPAUSE, percent);
+        lua.collect(ffi::LUA_GCRESTART, -1);
+        lua.collect(ffi::LUA_GCSETPAUSE, PACE);
+    }
+
+    /// The handle of the main thread.
+    fn enter(&self) -> Lua {
+        // SAFETY: the state is alive until `Drop`; only methods with `&mut self` (and `new`) do
+        // anything with the handle, so one thread is inside, and they keep the stack in order.
+        unsafe { Lua::from_raw(self.lua) }
+    }
+
+    fn arm_hook(&mut self) {
+        self.enter().set_hook(hook, ffi::LUA_MASKCOUNT, TICK_INSTRUCTIONS);
+    }
+
+    /// The number of the compiled script, compiling it if need be.
+    fn function(&mut self, sha: &[u8; 40], source: &[u8]) -> Result<i32, Vec<u8>> {
+        if let Some(compiled) = self.compiled.get_mut(sha) {
+            compiled.used = self.runs;
+            return Ok(compiled.slot);
+        }
+        let (_, body) =
+            flags::parse(source).map_err(|text| [&b"ERR "[..], text.as_slice()].concat())?;
+        self.load(body)?;
+        if self.compiled.len() >= COMPILED_MAX {
+            self.forget_oldest();
+        }
+        self.choose_globals();
+        let slot = self.free_slots.pop().unwrap_or(self.compiled.len() as i32 + 1);
+        self.enter().raw_set_index(FUNCTIONS, slot);
+        self.compiled.insert(*sha, Compiled { slot, used: self.runs });
+        Ok(slot)
+    }
+
+    /// Compiles `body` and leaves the function on the stack.
+    fn load(&mut self, body: &[u8]) -> Result<(), Vec<u8>> {
+        const PREFIX: &[u8] = b"ERR Error compiling script (new function): ";
+        if body.len() > SOURCE_BYTES_MAX {
+            return Err([PREFIX, b"the script is too long"].concat());
+        }
+        let lua = self.enter();
+        // Whatever a script did to the globals of the thread ends with that script.
+        self.push_run_upvalue(GLOBALS_PROXY);
+        lua.replace(GLOBALS);
+        // SAFETY: the one borrow: compiling runs no code of scripts, and this ends with the function.
+        let rewritten = unsafe { lua.state().source.borrow() };
+        if source::keep_frames(body, source::Place::Script, rewritten)
+            && load_text(lua, rewritten, c"@user_script")
+        {
+            return Ok(());
+        }
+        // The text as it came, for the error to show what stands there.
+        lua.set_top(FUNCTIONS);
+        if load_text(lua, body, c"@user_script") {
+            return Ok(());
+        }
+        let text = [PREFIX, error::c_text(lua.text(-1).unwrap_or(b"unknown error"))].concat();
+        lua.set_top(FUNCTIONS);
+        Err(text)
+    }
+
+    /// Gives the function on top the real globals if it cannot harm them.
+    fn choose_globals(&mut self) {
+        let Some(store) = self.global_store else { return };
+        let lua = self.enter();
+        if bytecode::stores_globals(&lua.dump(), store) == Some(false) {
+            self.push_run_upvalue(REAL_GLOBALS);
+            lua.set_environment(-2);
+        }
+    }
+
+    /// Pushes an upvalue of the function that runs scripts.
+    fn push_run_upvalue(&self, index: c_int) {
+        // SAFETY: the function at `RUN` is the closure of `run_script` with its upvalues.
+        unsafe {
+            ffi::lua_getupvalue(self.lua, RUN, index);
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.compiled.iter().min_by_key(|(_, compiled)| compiled.used);
+        let Some(sha) = oldest.map(|(sha, _)| *sha) else { return };
+        let compiled = self.compiled.remove(&sha).expect("it was just found");
+        let lua = self.enter();
+        lua.push_nil();
+        lua.raw_set_index(FUNCTIONS, compiled.slot);
+        self.free_slots.push(compiled.slot);
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        if !self.lua.is_null() {
+            // SAFETY: made by `new`, closed here alone; no finalizer runs code of scripts.
+            unsafe { ffi::lua_close(self.lua) };
+        }
+        // SAFETY: made by `Box::into_raw` in `new`; the Lua state that used it is closed.
+        drop(unsafe { Box::from_raw(self.state.as_ptr()) });
+    }
+}
+
+/// The C function that a protected call enters to run the script of [`State::run`].
+///
+/// It leaves true if the value is an error.
+///
+/// # Safety
+///
+/// Called by Lua with the upvalues that `sandbox::build` gives it, while `State::run` is set.
+pub(super) unsafe extern "C-unwind" fn run_script(raw: *mut RawState) -> c_int {
+    // SAFETY: Lua calls this with the state of a `Vm`; nothing here has a destructor.
+    let lua = unsafe { Lua::from_raw(raw) };
+    let state = lua.state();
+    let run = state.run.get().expect("a script is being run");
+    lua.copy(upvalue(KEYS));
+    // SAFETY: the invocation outlives the run.
+    push_array(lua, unsafe { run.keys.as_ref() });
+    lua.raw_set(upvalue(REAL_GLOBALS));
+    lua.copy(upvalue(ARGV));
+    // SAFETY: the invocation outlives the run.
+    push_array(lua, unsafe { run.args.as_ref() });
+    lua.raw_set(upvalue(REAL_GLOBALS));
+    lua.raw_get_index(upvalue(RUN_FUNCTIONS), run.slot);
+    if state.deprecated_api {
+        // What an earlier script gave the thread or its own function for globals ends here.
+        lua.copy(upvalue(GLOBALS_PROXY));
+        lua.replace(GLOBALS);
+        lua.copy(upvalue(GLOBALS_PROXY));
+        lua.set_environment(-2);
+    }
+    lua.call(0, 1);
+    // SAFETY: `Vm::eval` holds the exclusive borrow of the buffer for the length of the run, and does
+    // nothing with it meanwhile.
+    let out = unsafe { &mut *run.out.as_ptr() };
+    let mut reply = Reply::new(out, run.protocol);
+    let is_error = convert::write_value(lua, state, &mut reply);
+    lua.push_bool(is_error);
+    1
+}
+
+/// Forgets how long the arguments of a run live. Who keeps the pointer sees to that.
+fn erase(elements: &[&[u8]]) -> NonNull<[&'static [u8]]> {
+    let elements: *const [&[u8]] = elements;
+    NonNull::new(elements as *mut [&'static [u8]]).expect("a slice is never null")
+}
+
+fn push_array(lua: Lua, elements: &[&[u8]]) {
+    lua.push_table(elements.len(), 0);
+    for (index, element) in (1..).zip(elements) {
+        lua.push_bytes(element);
+        lua.raw_set_index(-2, index);
+    }
+}
+
+/// The hook: asks the host whether to go on.
+///
+/// # Safety
+///
+/// Called by Lua.
+unsafe extern "C-unwind" fn hook(raw: *mut RawState, _event: *mut ffi::lua_Debug) {
+    // SAFETY: Lua calls this with the state of a `Vm`; nothing here has a destructor.
+    poll(unsafe { Lua::from_raw(raw) });
+}
+
+/// Reports to the host that the script is still running, and raises if it was killed. Library
+/// functions that take long call this as the hook does.
+pub(super) fn poll(lua: Lua) {
+    let state = lua.state();
+    if state.run.get().is_none() {
+        return;
+    }
+    let reason = match state.killed.get() {
+        Some(reason) => reason,
+        None => match state.host().tick() {
+            Tick::Continue => return,
+            Tick::Kill(reason) => {
+                state.killed.set(Some(reason));
+                // From here on the script gets nowhere: each of its instructions raises anew. (Calls
+                // do not: the error handler is called, too.)
+                lua.set_hook(hook, ffi::LUA_MASKCOUNT | ffi::LUA_MASKLINE, 1);
+                reason
+            }
+        },
+    };
+    error::raise_error(lua, reason.as_bytes())
+}
+
+/// What [`read_text`] yields: a blank, then the text. The blank keeps Lua from taking a text for
+/// compiled code or from skipping a first line that begins with `#`.
+struct TextReader<'a> {
+    parts: [&'a [u8]; 2],
+    next: usize,
+}
+
+unsafe extern "C-unwind" fn read_text(
+    _lua: *mut RawState,
+    data: *mut c_void,
+    len: *mut usize,
+) -> *const c_char {
+    // SAFETY: `load_text` hands its reader and a place for the length through Lua.
+    let (reader, len) = unsafe { (&mut *data.cast::<TextReader<'_>>(), &mut *len) };
+    match reader.parts.get(reader.next) {
+        Some(part) if !part.is_empty() => {
+            reader.next += 1;
+            *len = part.len();
+            part.as_ptr().cast()
+        }
+        _ => {
+            *len = 0;
+            std::ptr::null()
+        }
+    }
+}
+
+/// Compiles a text and pushes the function, or the error's text.
+pub(super) fn load_text(lua: Lua, text: &[u8], chunk_name: &std::ffi::CStr) -> bool {
+    let mut reader = TextReader { parts: [b" ", text], next: 0 };
+    // SAFETY: `read_text` is the reader for this data, which lives during the call.
+    unsafe { lua.load(read_text, (&raw mut reader).cast(), chunk_name) }
+}
+
+/// Hashes the names of scripts, which are digests already: a part of one is as good as a hash.
+#[derive(Clone, Copy, Debug, Default)]
+struct ShaHash;
+
+impl std::hash::BuildHasher for ShaHash {
+    type Hasher = ShaHasher;
+
+    fn build_hasher(&self) -> ShaHasher {
+        ShaHasher(0)
+    }
+}
+
+/// See [`ShaHash`].
+#[derive(Clone, Copy, Debug)]
+struct ShaHasher(u64);
+
+impl std::hash::Hasher for ShaHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Sixteen digits of 4 bits each, spread over the word; the length prefix of arrays is shorter.
+        for digits in bytes.chunks_exact(8).take(2) {
+            let word = u64::from_le_bytes(digits.try_into().expect("chunks are of 8"));
+            self.0 = (self.0.rotate_left(32) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        }
+    }
+}

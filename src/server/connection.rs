@@ -1,0 +1,564 @@
+//! How does one connection live? It reads, runs what is complete, and writes, all in one poll of its
+//! task.
+//!
+//! Invariants: the worker's buffers serve all its connections, so a connection owns bytes only while
+//! a request is incomplete or a reply could not be sent; a write is tried at once and writability
+//! awaited only when the socket is full; nothing is awaited while the engine lock is held.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::worker::{Scratch, Worker};
+use crate::engine::call::{self, Caller, Request};
+use crate::engine::client::{Client, Mode};
+use crate::engine::effects::Block;
+use crate::engine::transaction;
+use crate::resp::reply::{Protocol, Reply};
+use crate::resp::request::{Limits, Parser, Stop};
+
+/// Reads of one connection before the other connections of the worker have their turn.
+const READS_PER_TURN: usize = 16;
+
+/// From this many missing bytes on, a string is read into its own buffer and not through the shared
+/// one, which saves a copy.
+const DIRECT_READ_BYTES: usize = 32 * 1024;
+
+/// A string's buffer grows at most this far ahead of what has arrived, whatever its length claims.
+const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
+
+/// Output buffers larger than this are given back once they are empty.
+const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP, version 4 or 6.
+    Tcp(TcpStream),
+    /// A unix socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    /// Reads without the runtime, for the moments when a script keeps the thread.
+    fn read_now(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = match self {
+            Stream::Tcp(stream) => rustix::io::read(stream, buf),
+            Stream::Unix(stream) => rustix::io::read(stream, buf),
+        };
+        read.map_err(io::Error::from)
+    }
+
+    /// Writes without the runtime.
+    fn write_now(&self, buf: &[u8]) -> io::Result<usize> {
+        let written = match self {
+            Stream::Tcp(stream) => rustix::io::write(stream, buf),
+            Stream::Unix(stream) => rustix::io::write(stream, buf),
+        };
+        written.map_err(io::Error::from)
+    }
+}
+
+/// A client's socket and what is under way on it.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    /// The client, as the engine knows it.
+    pub client: Arc<Client>,
+    /// Bytes of an incomplete request, or of requests that wait behind a blocked command.
+    input: Vec<u8>,
+    /// Where the incomplete request stands.
+    parser: Parser,
+    /// Replies that the socket had no room for.
+    output: Vec<u8>,
+    /// How much of `output` has been sent.
+    sent: usize,
+    /// The command that waits, and its deadline.
+    blocked: Option<(Block, Option<Pin<Box<Sleep>>>)>,
+    /// The connection ends when `output` is empty.
+    closing: bool,
+}
+
+/// Whether a step left something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Go,
+    Wait,
+    End,
+}
+
+impl Connection {
+    /// A connection for a socket that was accepted.
+    pub fn new(stream: Stream, client: Arc<Client>) -> Self {
+        Self {
+            stream,
+            client,
+            input: Vec::new(),
+            parser: Parser::default(),
+            output: Vec::new(),
+            sent: 0,
+            blocked: None,
+            closing: false,
+        }
+    }
+
+    /// Does all that can be done now. Ready when the connection has ended.
+    pub fn poll(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<()> {
+        self.register(cx);
+        let mut scratch = worker.scratch.borrow_mut();
+        for _ in 0..READS_PER_TURN {
+            if self.client.killed.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            self.take_messages(worker, &mut scratch);
+            self.check_deadline(worker, &mut scratch, cx);
+            match self.flush(worker, &mut scratch, cx) {
+                Step::End => return Poll::Ready(()),
+                Step::Wait | Step::Go => {}
+            }
+            if self.closing {
+                return if self.output.is_empty() { Poll::Ready(()) } else { Poll::Pending };
+            }
+            match self.receive(worker, &mut scratch, cx) {
+                Step::End => return Poll::Ready(()),
+                Step::Wait => return Poll::Pending,
+                Step::Go => {}
+            }
+        }
+        // Others first; this task comes back behind them.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Lets others wake this task.
+    fn register(&self, cx: &Context<'_>) {
+        let mut outbox = self.client.outbox.lock();
+        if !outbox.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            outbox.waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// Moves what others sent into the output.
+    fn take_messages(&mut self, worker: &Worker, scratch: &mut Scratch) {
+        let unblocked = {
+            let mut outbox = self.client.outbox.lock();
+            if !outbox.bytes.is_empty() {
+                scratch.out.append(&mut outbox.bytes);
+            }
+            std::mem::take(&mut outbox.unblocked)
+        };
+        if unblocked && self.blocked.take().is_some() {
+            self.resume(worker, scratch);
+        }
+    }
+
+    /// Ends the wait of a blocked command whose time is over.
+    fn check_deadline(&mut self, worker: &Worker, scratch: &mut Scratch, cx: &mut Context<'_>) {
+        let Some((block, Some(timer))) = &mut self.blocked else { return };
+        if timer.as_mut().poll(cx).is_pending() {
+            return;
+        }
+        if let Block::Until { on_timeout, .. } = block {
+            scratch.out.extend_from_slice(on_timeout);
+        }
+        self.blocked = None;
+        self.resume(worker, scratch);
+    }
+
+    /// Runs what arrived behind a command that was blocked.
+    fn resume(&mut self, worker: &Worker, scratch: &mut Scratch) {
+        let mut session = self.client.session.lock();
+        session.mode.remove(Mode::BLOCKED);
+        session.blocked_reply = None;
+        drop(session);
+        if !self.input.is_empty() {
+            self.run_own_input(worker, scratch);
+        }
+    }
+
+    /// Sends what is in the worker's and the connection's output buffers.
+    fn flush(&mut self, worker: &Worker, scratch: &mut Scratch, cx: &mut Context<'_>) -> Step {
+        if self.output.is_empty() {
+            let mut at = 0;
+            while at < scratch.out.len() {
+                match self.stream.poll_write(cx, &scratch.out[at..]) {
+                    Poll::Ready(Ok(n)) if n > 0 => {
+                        at += n;
+                        worker.stats().net_output.add(n as u64);
+                        worker.stats().writes_processed.add(1);
+                    }
+                    Poll::Ready(_) => {
+                        scratch.out.clear();
+                        return Step::End;
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            self.output.extend_from_slice(&scratch.out[at..]);
+            scratch.out.clear();
+        } else {
+            self.output.append(&mut scratch.out);
+            while self.sent < self.output.len() {
+                match self.stream.poll_write(cx, &self.output[self.sent..]) {
+                    Poll::Ready(Ok(n)) if n > 0 => {
+                        self.sent += n;
+                        worker.stats().net_output.add(n as u64);
+                    }
+                    Poll::Ready(_) => return Step::End,
+                    Poll::Pending => break,
+                }
+            }
+        }
+        self.settle_output(worker)
+    }
+
+    /// Forgets what was sent; ends the connection if too much is waiting.
+    fn settle_output(&mut self, worker: &Worker) -> Step {
+        if self.sent == self.output.len() {
+            self.sent = 0;
+            if self.output.capacity() > OUTPUT_KEPT_BYTES {
+                self.output = Vec::new();
+            }
+            self.output.clear();
+            if self.client.output_bytes.load(Ordering::Relaxed) != 0 {
+                self.client.output_bytes.store(0, Ordering::Relaxed);
+            }
+            return Step::Go;
+        }
+        let waiting = self.output.len() - self.sent;
+        self.client.output_bytes.store(waiting, Ordering::Relaxed);
+        let limit = worker.engine.shared.limits.output_bytes.load(Ordering::Relaxed);
+        if limit != 0 && waiting > limit {
+            tracing::warn!(
+                "Client id={} closed for overcoming of output buffer limits.",
+                self.client.id
+            );
+            return Step::End;
+        }
+        Step::Wait
+    }
+
+    /// Reads once and runs what is complete.
+    fn receive(&mut self, worker: &Worker, scratch: &mut Scratch, cx: &mut Context<'_>) -> Step {
+        let wanted = self.parser.bytes_wanted(self.input.len());
+        if wanted >= DIRECT_READ_BYTES {
+            return self.receive_direct(worker, scratch, wanted, cx);
+        }
+        let mut input = std::mem::take(&mut scratch.input);
+        let mut buf = ReadBuf::new(&mut input);
+        let step = match self.stream.poll_read(cx, &mut buf) {
+            Poll::Pending => Step::Wait,
+            Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                let data = buf.filled();
+                worker.stats().net_input.add(data.len() as u64);
+                worker.stats().reads_processed.add(1);
+                self.accept_bytes(worker, scratch, data)
+            }
+            Poll::Ready(_) => Step::End,
+        };
+        scratch.input = input;
+        step
+    }
+
+    /// Reads a long string straight into place.
+    fn receive_direct(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        wanted: usize,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        let before = self.input.len();
+        let room = wanted.min(READ_AHEAD_BYTES_MAX);
+        self.input.reserve(if wanted <= READ_AHEAD_BYTES_MAX { wanted } else { room });
+        self.input.resize(before + room, 0);
+        let mut buf = ReadBuf::new(&mut self.input[before..]);
+        let polled = self.stream.poll_read(cx, &mut buf);
+        let got = buf.filled().len();
+        self.input.truncate(before + got);
+        match polled {
+            Poll::Pending => Step::Wait,
+            Poll::Ready(Ok(())) if got > 0 => {
+                worker.stats().net_input.add(got as u64);
+                if got < wanted {
+                    self.check_input(worker)
+                } else {
+                    self.run_own_input(worker, scratch)
+                }
+            }
+            Poll::Ready(_) => Step::End,
+        }
+    }
+
+    /// Takes bytes that arrived in the shared buffer.
+    fn accept_bytes(&mut self, worker: &Worker, scratch: &mut Scratch, data: &[u8]) -> Step {
+        if self.blocked.is_some() {
+            self.input.extend_from_slice(data);
+            return self.check_input(worker);
+        }
+        if self.input.is_empty() {
+            let mut parser = std::mem::take(&mut scratch.parser);
+            let (used, step) = self.run(worker, scratch, &mut parser, data);
+            if used < data.len() && !self.closing {
+                self.input.extend_from_slice(&data[used..]);
+                std::mem::swap(&mut self.parser, &mut parser);
+                parser = Parser::default();
+            }
+            scratch.parser = parser;
+            if step == Step::Go { self.check_input(worker) } else { step }
+        } else {
+            self.input.extend_from_slice(data);
+            self.run_own_input(worker, scratch)
+        }
+    }
+
+    /// Runs what is complete in the connection's own buffer.
+    fn run_own_input(&mut self, worker: &Worker, scratch: &mut Scratch) -> Step {
+        let mut input = std::mem::take(&mut self.input);
+        let mut parser = std::mem::take(&mut self.parser);
+        let (used, step) = self.run(worker, scratch, &mut parser, &input);
+        if used < input.len() {
+            input.drain(..used);
+            self.input = input;
+            self.parser = parser;
+        }
+        if step == Step::Go { self.check_input(worker) } else { step }
+    }
+
+    /// Ends the connection if what is incomplete has grown past `client-query-buffer-limit`.
+    fn check_input(&mut self, worker: &Worker) -> Step {
+        self.client.query_bytes.store(self.input.len(), Ordering::Relaxed);
+        let limit = worker.engine.shared.limits.query_bytes.load(Ordering::Relaxed);
+        if self.input.len() > limit {
+            tracing::warn!(
+                "Closing client that reached max query buffer length: id={}",
+                self.client.id
+            );
+            return Step::End;
+        }
+        Step::Go
+    }
+
+    /// Parses and runs requests from `data`; returns how many bytes of it are done with.
+    fn run(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        parser: &mut Parser,
+        data: &[u8],
+    ) -> (usize, Step) {
+        let mut used = 0;
+        self.client.query_bytes.store(data.len(), Ordering::Relaxed);
+        loop {
+            let stop = parser.parse(&data[used..], self.limits(worker));
+            let found = parser.requests().len();
+            if found > 0 {
+                let end = self.run_requests(worker, scratch, parser, &data[used..]);
+                if end.close {
+                    self.closing = true;
+                    parser.reset();
+                    return (data.len(), Step::Go);
+                }
+                if let Some(block) = end.block {
+                    let next = parser.requests()[end.done - 1].end;
+                    parser.reset();
+                    self.block(block);
+                    return (used + next, Step::Go);
+                }
+                used += parser.consumed();
+                parser.release();
+            } else {
+                let gone = parser.consumed();
+                parser.release();
+                used += gone;
+            }
+            match stop {
+                Stop::NeedMore => return (used, Step::Go),
+                Stop::BatchFull => {}
+                // Requests before it may have changed what is allowed (AUTH), so look again.
+                Stop::Error(_) if found > 0 => {}
+                Stop::Error(error) => {
+                    let text = format!("ERR {error}");
+                    worker.stats().error(text.as_bytes());
+                    Reply::new(&mut scratch.out, Protocol::Resp2).error(text.as_bytes());
+                    self.closing = true;
+                    parser.reset();
+                    return (data.len(), Step::Go);
+                }
+            }
+        }
+    }
+
+    fn limits(&self, worker: &Worker) -> Limits {
+        let limits = &worker.engine.shared.limits;
+        let mode = self.client.session.lock().mode;
+        Limits {
+            bulk_bytes_max: limits.bulk_bytes.load(Ordering::Relaxed),
+            authenticated: !mode.contains(Mode::UNAUTHENTICATED)
+                || worker.engine.shared.password.read().is_empty(),
+        }
+    }
+
+    /// Looks the parsed requests up and hands them to the engine.
+    fn run_requests(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        parser: &Parser,
+        data: &[u8],
+    ) -> call::BatchEnd {
+        let registry = scratch.take_registry(&worker.engine.shared);
+        let mut argv: Vec<&[u8]> = recycle(std::mem::take(&mut scratch.argv));
+        for request in parser.requests() {
+            argv.extend(parser.arguments(data, *request));
+        }
+        let mut requests: Vec<Request<'_>> = recycle(std::mem::take(&mut scratch.requests));
+        let mut rest = &argv[..];
+        for request in parser.requests() {
+            let (own, after) = rest.split_at(request.len);
+            rest = after;
+            requests.push(call::look_up(&registry, own));
+        }
+        let caller = Caller {
+            engine: &worker.engine,
+            client: &self.client,
+            worker: worker.number,
+            generation: registry.generation(),
+        };
+        let end = call::run_batch(caller, &mut requests, &mut scratch.out);
+        scratch.requests = recycle(requests);
+        scratch.argv = recycle(argv);
+        scratch.return_registry(registry);
+        end
+    }
+
+    /// Begins to wait for a command's answer.
+    fn block(&mut self, block: Block) {
+        let (Block::Until { deadline_ms, .. } | Block::Module { deadline_ms, .. }) = &block;
+        let timer = deadline_ms.map(|at| {
+            let now = (super::clock::CLOCK.unix_us)() / 1000;
+            let wait = Duration::from_millis(u64::try_from(at - now).unwrap_or(0));
+            Box::pin(sleep_until(Instant::now() + wait))
+        });
+        let mut session = self.client.session.lock();
+        session.mode.insert(Mode::BLOCKED);
+        if let Block::Until { on_timeout, .. } = &block {
+            session.blocked_reply = Some(on_timeout.clone());
+        }
+        drop(session);
+        self.blocked = Some((block, timer));
+    }
+
+    /// Serves this connection while a script of its thread keeps the engine lock: only what needs no
+    /// lock is answered, the rest is refused with -BUSY.
+    pub fn serve_while_busy(&mut self, worker: &Worker, scratch: &mut Scratch) {
+        if self.blocked.is_some() || self.closing {
+            return;
+        }
+        let mut input = std::mem::take(&mut scratch.input);
+        if let Ok(n) = self.stream.read_now(&mut input)
+            && n > 0
+        {
+            self.input.extend_from_slice(&input[..n]);
+            self.answer_while_busy(worker, scratch);
+        }
+        scratch.input = input;
+        if self.output.is_empty() && !scratch.out.is_empty() {
+            let sent = self.stream.write_now(&scratch.out).unwrap_or(0);
+            scratch.out.drain(..sent);
+        }
+        self.output.append(&mut scratch.out);
+    }
+
+    fn answer_while_busy(&mut self, worker: &Worker, scratch: &mut Scratch) {
+        // What cannot be parsed now is an error that the connection's task reports later.
+        let mut parser = std::mem::take(&mut self.parser);
+        let _ = parser.parse(&self.input, self.limits(worker));
+        let registry = scratch.take_registry(&worker.engine.shared);
+        let caller = Caller {
+            engine: &worker.engine,
+            client: &self.client,
+            worker: worker.number,
+            generation: registry.generation(),
+        };
+        let mut end = call::BatchEnd::default();
+        for request in parser.requests() {
+            let argv: Vec<&[u8]> = parser.arguments(&self.input, *request).collect();
+            let request = call::look_up(&registry, &argv);
+            call::run_while_busy(caller, &[request], &mut scratch.out, &mut end);
+        }
+        scratch.return_registry(registry);
+        let gone = parser.consumed();
+        parser.release();
+        self.input.drain(..gone);
+        self.parser = parser;
+        self.closing |= end.close;
+    }
+
+    /// Forgets the client.
+    pub fn close(&mut self, worker: &Worker) {
+        let shared = &worker.engine.shared;
+        let mut session = self.client.session.lock();
+        transaction::forget_watches(shared, &mut session, self.client.id);
+        drop(session);
+        if let Some((Block::Module { handle, .. }, _)) = &self.blocked {
+            crate::module::blocked::connection_ended(*handle);
+        }
+        shared.clients.lock().remove(self.client.id);
+        shared.connections.fetch_sub(1, Ordering::Relaxed);
+        self.client.outbox.lock().waker = None;
+    }
+}
+
+/// The task of a connection.
+pub async fn serve(worker: Rc<Worker>, connection: Rc<std::cell::RefCell<Connection>>) {
+    std::future::poll_fn(|cx| connection.borrow_mut().poll(&worker, cx)).await;
+    connection.borrow_mut().close(&worker);
+    let id = connection.borrow().client.id;
+    worker.connections.borrow_mut().remove(&id);
+}
+
+/// An empty vector that keeps the allocation of another, whatever lifetimes its items had: the
+/// library collects in place when the layouts agree.
+fn recycle<A, B>(mut items: Vec<A>) -> Vec<B> {
+    items.clear();
+    items.into_iter().map(|_| unreachable!("the vector was cleared")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recycling_keeps_the_allocation() {
+        let text = String::from("x");
+        let mut items: Vec<&[u8]> = Vec::with_capacity(100);
+        items.push(text.as_bytes());
+        let pointer = items.as_ptr() as usize;
+        let again: Vec<&'static [u8]> = recycle(items);
+        assert!(again.is_empty());
+        assert_eq!((again.capacity(), again.as_ptr() as usize), (100, pointer));
+    }
+}

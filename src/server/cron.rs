@@ -1,0 +1,139 @@
+//! What happens by itself? Several times a second, on the main thread: keys whose time is over are
+//! deleted, idle clients closed, rates and peaks sampled.
+//!
+//! Invariant: each visit to the engine holds its lock for well under a millisecond.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::engine::call::{self, Access};
+use crate::engine::client::Mode;
+use crate::engine::ctx::{Env, expire_key};
+use crate::engine::effects::Unit;
+use crate::engine::lock::Engine;
+
+/// Visits per second.
+const HZ: u64 = 10;
+/// Segments of a key table that one slice of the expiry walk looks at.
+const SEGMENTS_PER_SLICE: usize = 4;
+/// Time that the expiry walk may take of each visit.
+const EXPIRE_BUDGET: Duration = Duration::from_millis(25);
+
+/// Visits the engine for ever.
+pub async fn run(engine: Arc<Engine>) {
+    let mut interval = tokio::time::interval(Duration::from_millis(1000 / HZ));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut visits = 0u64;
+    let mut last = [0; 5];
+    loop {
+        interval.tick().await;
+        visits += 1;
+        let began_ns = (engine.shared.clock.mono_ns)();
+        sample_memory(&engine);
+        let expiry_ns = (engine.shared.clock.mono_ns)();
+        expire(&engine);
+        note_expiry(&engine, expiry_ns);
+        if visits.is_multiple_of(HZ) {
+            close_idle(&engine);
+            last = sample_rates(&engine, last);
+        }
+        let rates = &engine.shared.rates;
+        let spent_ns = (engine.shared.clock.mono_ns)() - began_ns;
+        rates.cron_visits.fetch_add(1, Ordering::Relaxed);
+        rates.cron_micros.fetch_add(spent_ns.div_ceil(1000), Ordering::Relaxed);
+    }
+}
+
+fn sample_memory(engine: &Engine) {
+    let used = (engine.shared.used_memory)();
+    engine.shared.peak_memory.fetch_max(used, Ordering::Relaxed);
+}
+
+/// Takes the sums once a second and notes how much they have grown.
+fn sample_rates(engine: &Engine, last: [u64; 5]) -> [u64; 5] {
+    let shared = &engine.shared;
+    let now = [
+        shared.sum(|w| w.commands.get()),
+        shared.sum(|w| w.net_input.get()),
+        shared.sum(|w| w.net_output.get()),
+        shared.cycles(),
+        shared.cycle_micros(),
+    ];
+    let rates = &shared.rates;
+    let grown = |i: usize| now[i].saturating_sub(last[i]);
+    rates.ops.store(grown(0), Ordering::Relaxed);
+    rates.input.store(grown(1), Ordering::Relaxed);
+    rates.output.store(grown(2), Ordering::Relaxed);
+    rates.cycles.store(grown(3), Ordering::Relaxed);
+    rates.cycle_micros.store(grown(4).checked_div(grown(3)).unwrap_or(0), Ordering::Relaxed);
+    now
+}
+
+/// `timeout`: closes clients that have been silent for too long.
+fn close_idle(engine: &Engine) {
+    let shared = &engine.shared;
+    let seconds = shared.limits.idle_seconds.load(Ordering::Relaxed);
+    if seconds == 0 {
+        return;
+    }
+    let oldest = shared.now_ms() - i64::try_from(seconds * 1000).unwrap_or(i64::MAX);
+    for client in shared.clients.lock().iter() {
+        if client.active_ms.load(Ordering::Relaxed) >= oldest {
+            continue;
+        }
+        // Who waits is not idle, and whose session is in use neither.
+        let waits = client.session.try_lock().is_none_or(|s| s.mode.contains(Mode::BLOCKED));
+        if !waits {
+            tracing::debug!("Closing idle client");
+            client.kill();
+        }
+    }
+}
+
+/// Notes how long a visit of the expiry took.
+fn note_expiry(engine: &Engine, began_ns: u64) {
+    let clock = engine.shared.clock;
+    engine.shared.slow.event("expire-cycle", (clock.mono_ns)() - began_ns, (clock.unix_us)());
+}
+
+/// Walks on through the key tables and deletes what is past its time, slice by slice.
+fn expire(engine: &Engine) {
+    let shared = &engine.shared;
+    let began = (shared.clock.mono_ns)();
+    let budget = EXPIRE_BUDGET.as_nanos() as u64;
+    let mut walked_dbs = 0;
+    while (shared.clock.mono_ns)() - began < budget {
+        // A script that keeps the lock has its time frozen; expiry waits for the next visit.
+        let Some(mut state) = engine.try_write() else { return };
+        let now_us = (shared.clock.unix_us)();
+        let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };
+        call::drain_expired(&mut state, shared, env);
+        if !state.active_expire {
+            return;
+        }
+        let (db, mut position) = state.expire_walk;
+        let mut found = Vec::new();
+        let walked = state.keyspace.db(db as usize).collect_expired(
+            &mut position,
+            env.now_ms(),
+            SEGMENTS_PER_SLICE,
+            &mut found,
+        );
+        let mut unit = Unit::default();
+        for key in &found {
+            expire_key(&mut state, &mut unit, env, db, key);
+        }
+        call::end_unit(&mut Access::Exclusive(&mut state), &mut unit, env);
+        let dbs = state.keyspace.db_count() as u32;
+        state.expire_walk = if walked.wrapped {
+            walked_dbs += 1;
+            ((db + 1) % dbs, 0)
+        } else {
+            (db, position)
+        };
+        if walked_dbs >= dbs {
+            return;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What does the engine ask of the process? Ending, dropping large values elsewhere, serving
+//! connections while a script runs.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc as std_mpsc;
+
+use tokio::sync::mpsc;
+
+use super::sockets::Sockets;
+use super::{log, process};
+use crate::config::Config;
+use crate::config::rewrite::{Scope, rewrite};
+use crate::engine::client::{Mode, Session};
+use crate::engine::ctx::{Env, ExclusiveCtx};
+use crate::engine::effects::{Request, Unit};
+use crate::engine::state::{Host, ServerEvent, Shared, State};
+
+/// The process around an engine.
+#[derive(Debug)]
+pub struct ProcessHost {
+    requests: mpsc::UnboundedSender<Request>,
+    garbage: std_mpsc::Sender<Box<dyn Any + Send>>,
+    rewrites_everything: AtomicBool,
+    sockets: Sockets,
+}
+
+impl ProcessHost {
+    /// A host, and where its requests arrive. Starts the thread that drops large values.
+    pub fn start(sockets: Sockets) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Request>)> {
+        let (requests, receiver) = mpsc::unbounded_channel();
+        let (garbage, dropped) = std_mpsc::channel::<Box<dyn Any + Send>>();
+        std::thread::Builder::new()
+            .name("lazy-free".into())
+            .spawn(move || dropped.iter().for_each(drop))?;
+        let rewrites_everything = AtomicBool::new(false);
+        Ok((Self { requests, garbage, rewrites_everything, sockets }, receiver))
+    }
+}
+
+impl Host for ProcessHost {
+    fn request(&self, request: Request) {
+        // The receiver is gone only when the process is ending already.
+        let _ = self.requests.send(request);
+    }
+
+    fn set_log_level(&self, name: &str) {
+        log::set_level(name);
+    }
+
+    fn set_log_format(&self, json: bool) {
+        log::set_format(if json { log::Format::Json } else { log::Format::Human });
+    }
+
+    fn listen(&self, config: &Config) -> Result<(), String> {
+        self.sockets.follow(config)
+    }
+
+    fn room_for_clients(&self, wanted: usize) -> usize {
+        process::room_for_clients(wanted)
+    }
+
+    fn rewrite_everything(&self) {
+        self.rewrites_everything.store(true, Ordering::Relaxed);
+    }
+
+    fn change_directory(&self, path: &str) -> Result<(), String> {
+        std::env::set_current_dir(path).map_err(|error| {
+            let text = error.to_string();
+            text.split(" (os error").next().unwrap_or_default().to_owned()
+        })
+    }
+
+    fn rewrite_config(&self, path: &str, config: &Config) -> Result<(), String> {
+        let old = match std::fs::read(path) {
+            Ok(old) => old,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error.to_string()),
+        };
+        let scope = match self.rewrites_everything.load(Ordering::Relaxed) {
+            true => Scope::Everything,
+            false => Scope::Changed,
+        };
+        let new = rewrite(&old, config, &[], scope);
+        // Written aside and moved into place, so that a crash leaves one of the two whole.
+        let aside = format!("{path}.{}.tmp", std::process::id());
+        std::fs::write(&aside, new)
+            .and_then(|()| std::fs::rename(&aside, path))
+            .map_err(|error| error.to_string())
+    }
+
+    fn free_later(&self, value: Box<dyn Any + Send>) {
+        // Without its thread the value comes back in the error and is dropped here.
+        let _ = self.garbage.send(value);
+    }
+
+    fn wake_modules(&self) {
+        super::module_tasks::wake();
+    }
+
+    fn serve_while_busy(&self) {
+        super::worker::serve_while_busy();
+    }
+}
+
+/// Tells modules that the process is about to end.
+pub fn announce_shutdown(state: &mut State, shared: &Shared) {
+    let Some(hooks) = state.hooks.clone() else { return };
+    let now_us = (shared.clock.unix_us)();
+    let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };
+    let mut session = Session::internal(Mode::MODULE, 0);
+    let mut unit = Unit::default();
+    let mut ctx = ExclusiveCtx { state, session: &mut session, unit: &mut unit, env };
+    hooks.server_event(&mut ctx, ServerEvent::Shutdown);
+}

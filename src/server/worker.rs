@@ -1,0 +1,184 @@
+//! What does a worker thread do? It owns its connections for their whole life: no hand-over, no
+//! stealing. Its buffers are shared by all of them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::runtime;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use super::connection::{Connection, Stream, serve};
+use crate::engine::call::Request;
+use crate::engine::client::Client;
+use crate::engine::lock::Engine;
+use crate::engine::registry::Registry;
+use crate::engine::state::Shared;
+use crate::engine::stats::WorkerStats;
+use crate::resp::request::Parser;
+
+/// Bytes of the read buffer that all connections of a worker share.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// A socket on its way from the acceptor to a worker.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The socket, in non-blocking mode.
+    pub socket: Socket,
+    /// The client that the engine knows it as.
+    pub client: Arc<Client>,
+}
+
+/// A socket without a runtime.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP.
+    Tcp(std::net::TcpStream),
+    /// A unix socket.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// Buffers used by one connection at a time.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// What was read.
+    pub input: Vec<u8>,
+    /// What is to be written.
+    pub out: Vec<u8>,
+    /// The parser of connections that have no incomplete request.
+    pub parser: Parser,
+    /// Kept for its allocation.
+    pub argv: Vec<&'static [u8]>,
+    /// Kept for its allocation.
+    pub requests: Vec<Request<'static>>,
+    /// The registry as this thread last saw it, so that no reference count is shared between cores.
+    registry: Option<Arc<Registry>>,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        Self { input: vec![0; READ_BUFFER_BYTES], ..Self::default() }
+    }
+
+    /// Takes the current registry out, fetched anew only when it has changed; give it back with
+    /// [`Scratch::return_registry`].
+    #[inline]
+    pub fn take_registry(&mut self, shared: &Shared) -> Arc<Registry> {
+        let current = shared.registry_generation.load(Ordering::Acquire);
+        match self.registry.take() {
+            Some(registry) if registry.generation() == current => registry,
+            _ => Arc::clone(&shared.registry.read()),
+        }
+    }
+
+    /// Puts the registry back for the next batch.
+    #[inline]
+    pub fn return_registry(&mut self, registry: Arc<Registry>) {
+        self.registry = Some(registry);
+    }
+}
+
+/// A worker thread's state.
+#[derive(Debug)]
+pub struct Worker {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// Its number; 0 is the main thread.
+    pub number: usize,
+    /// Its connections by client id.
+    pub connections: RefCell<HashMap<u64, Rc<RefCell<Connection>>>>,
+    /// Its buffers.
+    pub scratch: RefCell<Scratch>,
+    /// The buffers used while a script runs inside a connection's turn.
+    busy_scratch: RefCell<Scratch>,
+    incoming: RefCell<mpsc::UnboundedReceiver<Accepted>>,
+}
+
+thread_local! {
+    static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+}
+
+impl Worker {
+    /// The worker's figures.
+    #[inline]
+    pub fn stats(&self) -> &WorkerStats {
+        &self.engine.shared.workers[self.number]
+    }
+
+    fn adopt(self: &Rc<Self>, accepted: Accepted) {
+        let stream = match accepted.socket {
+            Socket::Tcp(socket) => tokio::net::TcpStream::from_std(socket).map(Stream::Tcp),
+            Socket::Unix(socket) => tokio::net::UnixStream::from_std(socket).map(Stream::Unix),
+        };
+        match stream {
+            Ok(stream) => {
+                let id = accepted.client.id;
+                let connection = Connection::new(stream, accepted.client);
+                let connection = Rc::new(RefCell::new(connection));
+                self.connections.borrow_mut().insert(id, Rc::clone(&connection));
+                tokio::task::spawn_local(serve(Rc::clone(self), connection));
+            }
+            Err(error) => {
+                tracing::warn!("cannot serve an accepted connection: {error}");
+                self.engine.shared.clients.lock().remove(accepted.client.id);
+                self.engine.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Serves the other connections for a moment while a script keeps this thread.
+    fn serve_while_busy(self: &Rc<Self>) {
+        let Ok(mut scratch) = self.busy_scratch.try_borrow_mut() else { return };
+        if scratch.input.is_empty() {
+            *scratch = Scratch::new();
+        }
+        while let Ok(accepted) = self.incoming.borrow_mut().try_recv() {
+            self.adopt(accepted);
+        }
+        let connections: Vec<_> = self.connections.borrow().values().cloned().collect();
+        for connection in connections {
+            // The one that runs the script is borrowed, and passed over.
+            if let Ok(mut connection) = connection.try_borrow_mut() {
+                connection.serve_while_busy(self, &mut scratch);
+            }
+        }
+    }
+}
+
+/// Serves the connections of the thread that runs a long script; nothing on other threads.
+pub fn serve_while_busy() {
+    let worker = WORKER.with(|worker| worker.borrow().clone());
+    if let Some(worker) = worker {
+        worker.serve_while_busy();
+    }
+}
+
+/// Runs a worker until the acceptor is gone. Blocks the thread.
+pub fn run(
+    engine: Arc<Engine>,
+    number: usize,
+    incoming: mpsc::UnboundedReceiver<Accepted>,
+) -> std::io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let worker = Rc::new(Worker {
+        engine,
+        number,
+        connections: RefCell::default(),
+        scratch: RefCell::new(Scratch::new()),
+        busy_scratch: RefCell::default(),
+        incoming: RefCell::new(incoming),
+    });
+    WORKER.with(|own| *own.borrow_mut() = Some(Rc::clone(&worker)));
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, async move {
+        while let Some(accepted) =
+            std::future::poll_fn(|cx| worker.incoming.borrow_mut().poll_recv(cx)).await
+        {
+            worker.adopt(accepted);
+        }
+    });
+    Ok(())
+}

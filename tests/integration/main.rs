@@ -1,0 +1,16 @@
+//! Does the server hold as a process among processes? What needs a start, a signal, several clients or raw bytes.
+//!
+//! Replies of single commands are tests/data's business. Each test has a server of its own.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod connections;
+mod contention;
+mod expiry;
+mod modules;
+mod packages;
+mod protocol;
+mod random_requests;
+mod readme;
+mod startup;
