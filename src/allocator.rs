@@ -23,6 +23,9 @@ const FLUSH_BYTES: isize = 64 * 1024;
 /// The alignment that jemalloc gives without being asked, given our quantum.
 const QUANTUM: usize = 8;
 
+/// Sizes up to here have their class computed.
+const CLASS_BYTES_MAX: usize = 4096;
+
 static TOTAL: AtomicIsize = AtomicIsize::new(0);
 
 thread_local! {
@@ -52,6 +55,29 @@ fn count(bytes: isize) {
     });
 }
 
+/// Bytes that jemalloc gives for a size, by its rule: up to eight quanta in steps of the quantum, then four
+/// classes to every doubling. Computed here, because asking takes as long as the allocation.
+#[inline]
+const fn class_bytes(size: usize) -> usize {
+    let step = if size <= 8 * QUANTUM {
+        QUANTUM
+    } else {
+        // A quarter of the power of two below.
+        1 << (usize::BITS - 1 - (size - 1).leading_zeros() - 2)
+    };
+    (size + step - 1) & !(step - 1)
+}
+
+/// Bytes that jemalloc gives for a layout of this size and its flags.
+#[inline]
+fn usable_bytes(size: usize, flags: c_int) -> usize {
+    if flags == 0 && size <= CLASS_BYTES_MAX {
+        return class_bytes(size);
+    }
+    // SAFETY: asks for the size class only; no caller has a size of zero.
+    unsafe { jemalloc::nallocx(size, flags) }
+}
+
 /// jemalloc's flags for a layout.
 #[inline]
 fn flags(layout: Layout) -> c_int {
@@ -62,11 +88,11 @@ fn flags(layout: Layout) -> c_int {
 // flags when above the quantum), are given back to the same allocator, and are never touched here.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let flags = flags(layout);
         // SAFETY: the size is not zero, as this trait's contract promises.
-        let block = unsafe { jemalloc::mallocx(layout.size(), flags(layout)) };
+        let block = unsafe { jemalloc::mallocx(layout.size(), flags) };
         if !block.is_null() {
-            // SAFETY: the block has just been allocated with these flags.
-            count(unsafe { jemalloc::nallocx(layout.size(), flags(layout)) } as isize);
+            count(usable_bytes(layout.size(), flags) as isize);
         }
         block.cast()
     }
@@ -76,16 +102,14 @@ unsafe impl GlobalAlloc for CountingAllocator {
         // SAFETY: the size is not zero, as this trait's contract promises.
         let block = unsafe { jemalloc::mallocx(layout.size(), flags | jemalloc::MALLOCX_ZERO) };
         if !block.is_null() {
-            // SAFETY: asks for the size class only.
-            count(unsafe { jemalloc::nallocx(layout.size(), flags) } as isize);
+            count(usable_bytes(layout.size(), flags) as isize);
         }
         block.cast()
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let flags = flags(layout);
-        // SAFETY: asks for the size class only; the size is not zero.
-        count(-(unsafe { jemalloc::nallocx(layout.size(), flags) } as isize));
+        count(-(usable_bytes(layout.size(), flags) as isize));
         // SAFETY: the block was allocated here with this layout, as the contract promises.
         unsafe { jemalloc::sdallocx(block.cast(), layout.size(), flags) }
     }
@@ -95,10 +119,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
         // SAFETY: the block was allocated here with this layout; the new size is not zero.
         let moved = unsafe { jemalloc::rallocx(block.cast(), size, flags) };
         if !moved.is_null() {
-            // SAFETY: asks for size classes only.
-            let before = unsafe { jemalloc::nallocx(layout.size(), flags) };
-            // SAFETY: as above.
-            let after = unsafe { jemalloc::nallocx(size, flags) };
+            let (before, after) = (usable_bytes(layout.size(), flags), usable_bytes(size, flags));
             count(after as isize - before as isize);
         }
         moved.cast()
@@ -206,6 +227,15 @@ mod tests {
                 unsafe { allocator.dealloc(block, layout) };
             }
         }
+    }
+
+    #[test]
+    fn classes_are_computed_as_jemalloc_has_them() {
+        // SAFETY: asks for the size class only; no size is zero.
+        let asked = |size| unsafe { jemalloc::nallocx(size, 0) };
+        let wrong: Vec<_> =
+            (1..=CLASS_BYTES_MAX).filter(|size| class_bytes(*size) != asked(*size)).collect();
+        assert_eq!(wrong, [0; 0]);
     }
 
     #[test]

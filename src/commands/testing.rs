@@ -5,7 +5,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -86,7 +86,6 @@ impl TestEngine {
             registry,
             log,
             hooks: Some(Arc::clone(&events) as Arc<dyn Hooks>),
-            hook_classes: EventClass::all(),
             scripts: HashMap::new(),
             eval_scripts: VecDeque::new(),
             script_bytes: 0,
@@ -163,6 +162,7 @@ impl TestEngine {
 
 fn shared(registry: &Arc<Registry>) -> Shared {
     Shared {
+        hook_classes: AtomicU32::new(EventClass::all().bits()),
         clock: Clock { unix_us: || NOW_MS.get() * 1000, mono_ns: || 0 },
         started_ms: START_MS,
         run_id: String::new(),

@@ -231,10 +231,10 @@ fn prefetch(access: &Access<'_>, db: u32, hold: &[Request<'_>]) {
     let mut count = 0;
     for request in hold {
         let Some(command) = request.command else { continue };
-        if command.first_key <= 0 || count == PREFETCH_KEYS_MAX {
+        if command.likely_key == 0 || count == PREFETCH_KEYS_MAX {
             continue;
         }
-        if let Some(key) = request.argv.get(command.first_key as usize) {
+        if let Some(key) = request.argv.get(command.likely_key) {
             hashes[count] = Db::hash(key);
             db.prefetch_bucket(hashes[count]);
             count += 1;

@@ -368,7 +368,7 @@ impl WriteCtx<'_> {
     /// Announces an event of a key of the selected db.
     #[inline]
     pub fn notify(&mut self, class: EventClass, name: &str, key: &[u8]) {
-        if !self.state.hook_classes.intersects(class) {
+        if !self.env.shared.is_heard(class) {
             return;
         }
         let event = KeyEvent { class, name, db: self.session.db, key };
@@ -515,7 +515,7 @@ pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key
         let argv = vec![b"DEL".to_vec(), key.to_vec()];
         unit.records.push(Record { db, targets: Targets::all(), argv });
     }
-    if state.hook_classes.intersects(EventClass::EXPIRED) {
+    if env.shared.is_heard(EventClass::EXPIRED) {
         let event = KeyEvent { class: EventClass::EXPIRED, name: "expired", db, key };
         notify(state, unit, env, &event);
     }
@@ -552,7 +552,7 @@ pub fn expire_fields(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, 
         }));
     }
     for (class, name) in [(EventClass::HASH, "hexpired"), (EventClass::GENERIC, "del")] {
-        if state.hook_classes.intersects(class) && (class == EventClass::HASH || is_empty) {
+        if env.shared.is_heard(class) && (class == EventClass::HASH || is_empty) {
             notify(state, unit, env, &KeyEvent { class, name, db, key });
         }
     }

@@ -24,6 +24,9 @@ pub struct Command {
     pub last_key: i32,
     /// The distance between keys.
     pub key_step: i32,
+    /// The argument that is, if anything, the first key: its memory is worth fetching ahead. 0 if there is
+    /// no such argument.
+    pub likely_key: usize,
     /// Its subcommands.
     pub subcommands: Vec<&'static Command>,
     /// The module that brought it.
@@ -64,6 +67,7 @@ impl Command {
             first_key,
             last_key,
             key_step,
+            likely_key: likely_key(spec.keys),
             subcommands,
             module: module.map(Into::into),
             stats: (0..workers).map(|_| CommandStat::default()).collect(),
@@ -106,6 +110,16 @@ fn legacy_range(specs: &[KeySpec]) -> (i32, i32, i32) {
         });
     }
     covered.unwrap_or((0, 0, 0))
+}
+
+/// Where the first run of keys begins, even if only the arguments tell how many there are.
+fn likely_key(specs: &[KeySpec]) -> usize {
+    let position = match specs.first().map(|spec| (spec.begin, spec.find)) {
+        Some((Begin::Index(at), Find::Range { .. })) => at,
+        Some((Begin::Index(at), Find::KeyNum { first, .. })) => at + first,
+        _ => 0,
+    };
+    usize::try_from(position).unwrap_or(0)
 }
 
 /// The categories that Redis derives from flags and group, beside those declared.
@@ -319,5 +333,6 @@ mod tests {
             .collect();
         assert_eq!(names, ["read", "string", "fast"]);
         assert_eq!((get.first_key, get.last_key, get.key_step), (1, 1, 1));
+        assert_eq!(get.likely_key, 1);
     }
 }

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -123,8 +123,6 @@ pub struct State {
     pub log: EffectLog,
     /// Foreign code that listens.
     pub hooks: Option<Arc<dyn Hooks>>,
-    /// The event classes that foreign code listens to.
-    pub hook_classes: EventClass,
     /// The scripts by the SHA1 of their text, in lower-case hexadecimal.
     pub scripts: HashMap<[u8; 40], Arc<ScriptSource>>,
     /// Those that came by EVAL, oldest first; the others by SCRIPT LOAD.
@@ -248,6 +246,9 @@ pub struct Shared {
     pub databases: u32,
     /// The modules that are loaded.
     pub modules: Mutex<Vec<ModuleInfo>>,
+    /// The event classes that foreign code listens to, as bits: read on every write, changed by modules
+    /// whether or not they hold the engine.
+    pub hook_classes: AtomicU32,
     /// `requirepass`; empty is none.
     pub password: RwLock<Box<[u8]>>,
     /// The script that is running.
@@ -313,6 +314,12 @@ impl Shared {
     /// Unix time in milliseconds.
     pub fn now_ms(&self) -> i64 {
         (self.clock.unix_us)() / 1000
+    }
+
+    /// Whether foreign code listens to one of these classes.
+    #[inline]
+    pub fn is_heard(&self, classes: EventClass) -> bool {
+        self.hook_classes.load(Ordering::Relaxed) & classes.bits() != 0
     }
 
     /// A figure summed over all workers.

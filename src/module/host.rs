@@ -5,7 +5,7 @@
 //! runs.
 
 use std::collections::{HashMap, VecDeque};
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -25,6 +25,9 @@ use crate::engine::state::{Hooks, KeyEvent, ServerEvent};
 
 /// Levels of notifications that cause notifications before the innermost are left out.
 const NESTED_EVENTS_MAX: i32 = 16;
+
+/// Names of events shorter than this, as all of ours are, cost no allocation.
+const EVENT_NAME_BYTES_USUAL: usize = 32;
 
 /// A loaded module.
 #[derive(Debug)]
@@ -97,8 +100,8 @@ pub struct Records {
     pub categories: Vec<(Arc<Module>, String)>,
     /// Their types.
     pub types: Vec<Arc<NativeType>>,
-    /// Their keyspace subscriptions, in order.
-    pub subscriptions: Vec<Subscription>,
+    /// Their keyspace subscriptions, in order. An event holds on to the list while it goes round.
+    pub subscriptions: Arc<Vec<Subscription>>,
     /// Their server event subscriptions.
     pub server_subscriptions: Vec<ServerSubscription>,
     /// Their INFO functions.
@@ -163,6 +166,14 @@ pub fn host() -> &'static Arc<ModuleHost> {
 }
 
 impl ModuleHost {
+    /// Adds a subscription to keyspace events.
+    pub fn subscribe(&self, subscription: Subscription) {
+        Arc::make_mut(&mut self.records.lock().subscriptions).push(subscription);
+        if let Some(engine) = self.engine.get() {
+            engine.shared.hook_classes.store(self.classes().bits(), Ordering::Relaxed);
+        }
+    }
+
     /// The classes of events that some module wants.
     pub fn classes(&self) -> EventClass {
         let records = self.records.lock();
@@ -175,7 +186,7 @@ impl ModuleHost {
         ctx: &mut ExclusiveCtx<'_>,
         subscription: &Subscription,
         event: &KeyEvent<'_>,
-        name: &std::ffi::CStr,
+        name: &CStr,
     ) {
         let Some(callback) = subscription.callback else { return };
         let module = &subscription.module;
@@ -239,18 +250,30 @@ impl ModuleHost {
     }
 }
 
+/// Runs `f` with a text as C has it: on the stack unless it is long. One with a NUL inside has no C form,
+/// and `f` is not run.
+fn with_c_text(text: &str, f: impl FnOnce(&CStr)) {
+    let mut buf = [0u8; EVENT_NAME_BYTES_USUAL];
+    if let Some(room) = buf.get_mut(..text.len()).filter(|_| text.len() < EVENT_NAME_BYTES_USUAL) {
+        room.copy_from_slice(text.as_bytes());
+        if let Ok(text) = CStr::from_bytes_with_nul(&buf[..=text.len()]) {
+            f(text);
+        }
+    } else if let Ok(text) = CString::new(text) {
+        f(&text);
+    }
+}
+
 impl Hooks for ModuleHost {
     fn key_event(&self, ctx: &mut ExclusiveCtx<'_>, event: &KeyEvent<'_>) {
-        let subscribers: Vec<Subscription> = {
-            let records = self.records.lock();
-            let wants = |one: &&Subscription| one.classes & event.class.bits() as c_int != 0;
-            records.subscriptions.iter().filter(wants).cloned().collect()
-        };
-        let Ok(name) = std::ffi::CString::new(event.name) else { return };
+        let subscribers = Arc::clone(&self.records.lock().subscriptions);
+        let wants = |one: &&Subscription| one.classes & event.class.bits() as c_int != 0;
         if self.depth.fetch_add(1, Ordering::Relaxed) < NESTED_EVENTS_MAX {
-            for subscription in &subscribers {
-                self.call_subscriber(ctx, subscription, event, &name);
-            }
+            with_c_text(event.name, |name| {
+                for subscription in subscribers.iter().filter(wants) {
+                    self.call_subscriber(ctx, subscription, event, name);
+                }
+            });
         }
         self.depth.fetch_sub(1, Ordering::Relaxed);
     }

@@ -232,7 +232,7 @@ fn forget(module: &Arc<Module>) {
     let mut records = host().records.lock();
     records.commands.retain(|one| is_other(&one.module));
     records.types.retain(|one| is_other(&one.module));
-    records.subscriptions.retain(|one| is_other(&one.module));
+    Arc::make_mut(&mut records.subscriptions).retain(|one| is_other(&one.module));
     records.server_subscriptions.retain(|one| is_other(&one.module));
     records.infos.retain(|(owner, _)| is_other(owner));
     records.categories.retain(|(owner, _)| is_other(owner));
@@ -255,8 +255,8 @@ fn publish(ctx: &mut ExclusiveCtx<'_>) {
     let all = built_in.map(|one| (None, *one)).chain(own);
     let registry = Arc::new(Registry::new(all, state.registry.generation() + 1));
     state.registry = Arc::clone(&registry);
-    state.hook_classes = host().classes();
     let shared = ctx.env.shared;
+    shared.hook_classes.store(host().classes().bits(), Ordering::Relaxed);
     *shared.registry.write() = registry;
     shared.registry_generation.store(state.registry.generation(), Ordering::Release);
 }

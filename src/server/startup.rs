@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ use crate::config::params::Param;
 use crate::config::value::Value;
 use crate::engine::client::Session;
 use crate::engine::ctx::{Env, ExclusiveCtx};
-use crate::engine::effects::{EventClass, Request, Unit};
+use crate::engine::effects::{Request, Unit};
 use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
 use crate::engine::registry::{Command, Registry};
@@ -235,6 +235,7 @@ fn build_engine(
         limits: Limits::default(),
         databases: databases as u32,
         modules: Mutex::default(),
+        hook_classes: AtomicU32::new(0),
         password: RwLock::default(),
         busy: Default::default(),
         clients: Mutex::default(),
@@ -260,7 +261,6 @@ fn build_engine(
         registry,
         log: EffectLog::default(),
         hooks: None,
-        hook_classes: EventClass::empty(),
         scripts: HashMap::new(),
         eval_scripts: VecDeque::new(),
         script_bytes: 0,

@@ -9,6 +9,7 @@ use mortise_module_abi as abi;
 
 use crate::blocked::{BlockedClient, ThreadContext};
 use crate::call::{CallFlags, CallReply};
+use crate::dispatch;
 use crate::error::Error;
 use crate::events::NotifyClass;
 use crate::key::{ReadKey, ScanCursor, WriteKey};
@@ -207,6 +208,13 @@ impl<'h> Context<'h> {
         message: &(impl Argument + ?Sized),
     ) -> Result<usize, Error> {
         self.ctx.publish(&channel.text(), &message.text())
+    }
+
+    /// From now on [`Module::keyspace_events`](crate::Module::keyspace_events) are heard, if the module
+    /// declares that they are heard later. They are heard as long as the module is loaded; calling this
+    /// again changes nothing.
+    pub fn hear_keyspace_events(&self) -> Result<(), Error> {
+        dispatch::hear_keyspace_events(self.ctx)
     }
 
     /// Runs `job` once this keyspace event's command is complete, when writing is allowed. Redis 7.2.

@@ -1,6 +1,7 @@
 //! Which handler does a call from the server belong to?
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mortise_module_abi as abi;
 
@@ -62,12 +63,9 @@ pub(crate) fn load(ctx: Ctx<'_>, args: &[Arg<'_>], module: &'static Module) -> R
         }
     }
     config::register(ctx, module.configs)?;
-    let classes = module
-        .keyspace_events
-        .iter()
-        .fold(NotifyClass::default(), |all, subscription| all.and(subscription.classes));
-    if classes != NotifyClass::default() {
-        ctx.subscribe_to_keyspace(classes)?;
+    HEARS_KEYSPACE.store(false, Ordering::Relaxed);
+    if !module.keyspace_events_later {
+        hear_keyspace_events(ctx)?;
     }
     for subscription in module.server_events {
         ctx.subscribe_to_server(subscription.event.id())?;
@@ -194,6 +192,20 @@ pub(crate) fn run_answer(ctx: Ctx<'_>, answer: Answer) {
     let result = raw::boundary(|| answer(&mut ctx))
         .unwrap_or_else(|panic| Err(Error::new(format_args!("internal error: {panic}"))));
     ctx.finish("the answer to a blocked client", result);
+}
+
+/// Whether the server has been asked for keyspace events.
+static HEARS_KEYSPACE: AtomicBool = AtomicBool::new(false);
+
+/// Asks the server for the keyspace events that the module declares, once.
+pub(crate) fn hear_keyspace_events(ctx: Ctx<'_>) -> Result<(), Error> {
+    let subscriptions = loaded().module.keyspace_events.iter();
+    let classes = subscriptions.fold(NotifyClass::default(), |all, one| all.and(one.classes));
+    if classes == NotifyClass::default() || HEARS_KEYSPACE.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
+    ctx.subscribe_to_keyspace(classes)
+        .inspect_err(|_| HEARS_KEYSPACE.store(false, Ordering::Relaxed))
 }
 
 /// Passes a keyspace event on.

@@ -46,6 +46,9 @@ pub struct Module {
     /// Runs before the module is unloaded. An error refuses that. A module that has native types is
     /// never unloaded. Threads of the module must have ended when it returns.
     pub on_unload: Option<OnUnload>,
+    /// The handlers of `keyspace_events` hear of nothing before [`Context::hear_keyspace_events`] is
+    /// called. A server that nobody listens to spends nothing on events.
+    pub keyspace_events_later: bool,
     /// The module wants keyspace events that its own handlers cause.
     pub nested_keyspace_events: bool,
     /// A replica may load new data beside the old, so that the module's types have values in both
@@ -75,6 +78,7 @@ impl Module {
             info: None,
             on_load: None,
             on_unload: None,
+            keyspace_events_later: false,
             nested_keyspace_events: false,
             async_loading: false,
         }

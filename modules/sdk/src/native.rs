@@ -1,5 +1,6 @@
 //! What is a native data type, and how is it saved?
 
+use crate::dispatch;
 use crate::error::Error;
 use crate::raw::{self, Arg, Digest, Io, Text};
 use crate::string::Argument;
@@ -133,6 +134,12 @@ impl<'i> RdbReader<'i> {
     /// Reads text; an error if it is not UTF-8.
     pub fn text(&mut self) -> Result<String, Error> {
         Ok(std::str::from_utf8(&self.bytes()?)?.to_owned())
+    }
+
+    /// As [`Context::hear_keyspace_events`](crate::Context::hear_keyspace_events), for a module that has
+    /// loaded something which follows keys.
+    pub fn hear_keyspace_events(&mut self) -> Result<(), Error> {
+        dispatch::hear_keyspace_events(self.0.context()?)
     }
 
     /// The key that the value will be in.

@@ -1,7 +1,8 @@
 //! What happens to an index when something happens to a key?
 //!
-//! The server tells of every change inside the command that made it, so the next FT.SEARCH sees it. While no index
-//! exists, an event costs one atomic read.
+//! The server tells of every change inside the command that made it, so the next FT.SEARCH sees it. It is asked to
+//! when the first index comes into being, from FT.CREATE or from a file; after the last has gone, an event costs a
+//! call and one atomic read.
 
 use mortise_module::{
     Context, KeyspaceEvent, KeyspaceSubscription, NotifyClass, Phase, ServerEvent, ServerEventKind,

@@ -58,6 +58,8 @@ mortise_module::module!(Module {
     types: &[&persist::DEFINITIONS],
     categories: &["search"],
     keyspace_events: &[events::KEYS],
+    // Writes cost nothing more as long as no index exists.
+    keyspace_events_later: true,
     server_events: &events::SERVER,
     info: Some(commands::server_info),
     on_unload: Some(unload),

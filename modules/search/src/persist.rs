@@ -55,6 +55,9 @@ impl Native for Definitions {
         if indexes > INDEXES_MAX {
             return Err(Error::new("too many index definitions"));
         }
+        if indexes > 0 {
+            reader.hear_keyspace_events()?;
+        }
         for _ in 0..indexes {
             let name = reader.bytes()?.to_vec();
             let count = reader.u64()?;

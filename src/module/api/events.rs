@@ -25,12 +25,9 @@ pub(super) unsafe extern "C" fn subscribe(
     callback: abi::NotificationFunc,
 ) -> c_int {
     // SAFETY: modules pass a live context.
-    let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return abi::ERR };
-    let Some(module) = ctx.module.clone() else { return abi::ERR };
-    host().records.lock().subscriptions.push(Subscription { module, classes, callback });
-    if let Some(engine) = ctx.engine() {
-        engine.state.hook_classes = host().classes();
-    }
+    let module = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.clone());
+    let Some(module) = module else { return abi::ERR };
+    host().subscribe(Subscription { module, classes, callback });
     abi::OK
 }
 

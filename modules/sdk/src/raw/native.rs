@@ -14,7 +14,7 @@ use mortise_module_abi as abi;
 
 use super::context::Ctx;
 use super::strings::{Arg, Text};
-use super::{Types, bound, boundary, boundary_or_abort, c_string};
+use super::{Types, bound, boundary, boundary_or_abort, c_string, need};
 use crate::error::Error;
 use crate::native::{AofWriter, AuxWhen, DigestWriter, Native, RdbReader, RdbWriter};
 
@@ -261,6 +261,14 @@ impl<'i> Io<'i> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The context of the load or save that is under way.
+    pub(crate) fn context(&mut self) -> Result<Ctx<'_>, Error> {
+        let get = need!(GetContextFromIO);
+        // SAFETY: the stream is live, and its context lives as long as it does.
+        let ctx = unsafe { Ctx::from_ptr(get(self.io.as_ptr())) };
+        ctx.ok_or(Error::Unsupported("GetContextFromIO"))
     }
 
     pub(crate) fn save_u64(&mut self, value: u64) {

@@ -67,6 +67,7 @@ fn create(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         return Err(Error::Text("Index already exists").into());
     }
     let schema = parse::create(name, rest)?;
+    ctx.hear_keyspace_events()?;
     let schema = registry::with(|all| all.create(schema))?;
     if !schema.skip_initial_scan {
         scan::scan(ctx, &schema)?;
