@@ -21,7 +21,7 @@ use crate::engine::stats::WorkerStats;
 use crate::resp::request::Parser;
 
 /// Bytes of the read buffer that all connections of a worker share.
-const READ_BUFFER_BYTES: usize = 64 * 1024;
+pub const READ_BUFFER_BYTES: usize = 32 * 1024;
 
 /// A socket on its way from the acceptor to a worker.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub struct Scratch {
     pub input: Vec<u8>,
     /// What is to be written.
     pub out: Vec<u8>,
+    /// Bytes that the connection whose turn it is has sent in it.
+    pub turn_bytes: usize,
     /// The parser of connections that have no incomplete request.
     pub parser: Parser,
     /// Kept for its allocation.
