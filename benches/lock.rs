@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 
 /// Commands per hold, as a pipeline of 16 gives.
 const BATCH: usize = 16;
-const KEYS: usize = 1 << 16;
+const KEYS: usize = 1 << 21;
 const ROUND: Duration = Duration::from_millis(400);
 
 /// A stand-in for the keyspace: a read or a write is a dependent access of about 100 ns.

@@ -18,7 +18,7 @@ use crate::engine::registry::Command;
 use crate::engine::spec::{
     Access as KeyAccess, Arg, Argv, Arity, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
-use crate::engine::state::{ScriptSource, Shared, State};
+use crate::engine::state::{Busy, ScriptSource, Shared, State};
 use crate::resp::reply::{Protocol, Reply};
 use crate::script::flags::{self, ScriptFlags};
 use crate::script::host::{KILLED, LogLevel, ReplTargets, ScriptHost, Tick};
@@ -413,6 +413,8 @@ struct Running<'a> {
     sha: &'a [u8; 40],
     began_ns: u64,
     slow: bool,
+    /// It has called a command that may write.
+    wrote: bool,
     /// The session's protocol, db and mode, given back at the end.
     before: (Protocol, u32, Mode),
 }
@@ -429,16 +431,15 @@ impl<'a> Running<'a> {
         let before = (session.protocol, session.db, session.mode);
         session.mode = Mode::SCRIPT | (session.mode & Mode::NO_TOUCH);
         let began_ns = (env.shared.clock.mono_ns)();
-        Self { access, session, unit, env, flags, sha, began_ns, slow: false, before }
+        Self { access, session, unit, env, flags, sha, began_ns, slow: false, wrote: false, before }
     }
 
     fn end(self) {
         (self.session.protocol, self.session.db, self.session.mode) = self.before;
         if self.slow {
             let busy = &self.env.shared.busy;
-            busy.wrote.store(false, Ordering::Release);
             if busy.slow.fetch_sub(1, Ordering::AcqRel) == 1 {
-                busy.kill.store(false, Ordering::Release);
+                busy.fate.store(0, Ordering::Release);
             }
         }
     }
@@ -476,10 +477,27 @@ impl<'a> Running<'a> {
     }
 }
 
+impl Running<'_> {
+    /// Notes that a command may write. A script that is to be killed must not any more.
+    fn note_write(&mut self, command: &'static Command) -> Result<&'static Command, CommandError> {
+        if command.has(Flag::Write) {
+            self.wrote = true;
+            if self.slow && !self.env.shared.busy.settle(Busy::WROTE) {
+                return Err(CommandError::Raw([b"ERR ", KILLED.as_bytes()].concat()));
+            }
+        }
+        Ok(command)
+    }
+
+    fn is_killed(&self) -> bool {
+        self.env.shared.busy.fate.load(Ordering::Acquire) == Busy::KILL
+    }
+}
+
 impl ScriptHost for Running<'_> {
     fn call(&mut self, argv: &[&[u8]], resp3: bool, reply: &mut Vec<u8>) {
         self.session.protocol = if resp3 { Protocol::Resp3 } else { Protocol::Resp2 };
-        match self.check(argv) {
+        match self.check(argv).and_then(|command| self.note_write(command)) {
             Ok(command) => call::nested(
                 &mut self.access,
                 self.session,
@@ -523,21 +541,22 @@ impl ScriptHost for Running<'_> {
         }
         if !self.slow {
             self.slow = true;
-            if shared.busy.slow.fetch_add(1, Ordering::AcqRel) == 0 {
+            if shared.busy.slow.load(Ordering::Acquire) == 0 {
                 // A SCRIPT KILL that came as the last one ended was not meant for this one.
-                shared.busy.kill.store(false, Ordering::Release);
+                shared.busy.fate.store(0, Ordering::Release);
             }
+            if self.wrote {
+                shared.busy.settle(Busy::WROTE);
+            }
+            shared.busy.slow.fetch_add(1, Ordering::AcqRel);
             tracing::warn!(
                 "Slow script detected: still in execution after {elapsed_ms} milliseconds. You can \
                  try killing the script using the SCRIPT KILL command. Script name is: {}.",
                 String::from_utf8_lossy(self.sha)
             );
         }
-        if matches!(self.access, Access::Exclusive(_)) {
-            shared.busy.wrote.store(self.unit.wrote, Ordering::Release);
-        }
         shared.host.serve_while_busy();
-        if shared.busy.kill.load(Ordering::Acquire) { Tick::Kill(KILLED) } else { Tick::Continue }
+        if self.is_killed() { Tick::Kill(KILLED) } else { Tick::Continue }
     }
 
     fn count_error(&mut self, error: &[u8]) {
@@ -592,10 +611,9 @@ fn kill(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome
     if busy.slow.load(Ordering::Acquire) == 0 {
         return Err(CommandError::NotBusy);
     }
-    if busy.wrote.load(Ordering::Acquire) {
+    if !busy.settle(Busy::KILL) {
         return Err(CommandError::Unkillable);
     }
-    busy.kill.store(true, Ordering::Release);
     reply.ok();
     Ok(())
 }

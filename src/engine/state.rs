@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -210,10 +210,24 @@ pub struct Limits {
 pub struct Busy {
     /// How many have run longer than `busy-reply-threshold`: one that may write, or some that may not.
     pub slow: AtomicUsize,
+    /// What was settled about them: nothing yet (0), [`Busy::WROTE`] or [`Busy::KILL`]. Whichever comes first
+    /// stands, so that a script which was promised to be killed has not written, and the other way round.
+    pub fate: AtomicU8,
+}
+
+impl Busy {
     /// The one that may write has written, so it can no longer be killed.
-    pub wrote: AtomicBool,
+    pub const WROTE: u8 = 1;
     /// SCRIPT KILL was asked for.
-    pub kill: AtomicBool,
+    pub const KILL: u8 = 2;
+
+    /// Settles what has not been settled; says whether it is this now.
+    pub fn settle(&self, fate: u8) -> bool {
+        match self.fate.compare_exchange(0, fate, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(settled) => settled == fate,
+        }
+    }
 }
 
 /// A script's SHA1 and text.
