@@ -179,6 +179,8 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         clients: Mutex::default(),
         watch: Mutex::default(),
         watching: AtomicUsize::new(0),
+        waiters: Mutex::default(),
+        waiting: AtomicUsize::new(0),
         next_client: AtomicU64::new(2),
         connections: AtomicUsize::new(1),
         workers: Box::new([WorkerStats::default()]),

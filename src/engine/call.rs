@@ -7,9 +7,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::block;
 use super::client::{Client, Mode as Mark, Session};
 use super::ctx::{Env, ExclusiveCtx, ReadCtx, SessionCtx, WriteCtx, expire_key};
-use super::effects::{CallEffects, Propagate, Record, Targets, Unit};
+use super::effects::{Block, CallEffects, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
 use super::lock::{Busy, Engine, Mode};
 use super::registry::{Command, Registry};
@@ -68,7 +69,7 @@ pub struct BatchEnd {
     /// The connection is to be closed when the replies are out.
     pub close: bool,
     /// The last command waits; its answer comes through the outbox or at the deadline.
-    pub block: Option<super::effects::Block>,
+    pub block: Option<Block>,
 }
 
 /// The access that a command needs.
@@ -197,6 +198,9 @@ fn run_hold(
     for request in hold {
         let ran = client_call(&mut access, &mut session, &mut unit, env, *request, out);
         end.done += 1;
+        if unit.block.is_some() {
+            begin_wait(caller, &mut session, &unit, *request);
+        }
         let now_ns = (shared.clock.mono_ns)();
         if let Some(command) = ran {
             observe(command, now_ns - last_ns, request.argv, &session, env);
@@ -217,6 +221,18 @@ fn run_hold(
         shared.host.request(request);
     }
     caller.client.active_ms.store(env.now_us / 1000, Ordering::Relaxed);
+}
+
+/// Notes, while the lock is held, that the client's command waits.
+#[cold]
+fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &Unit, request: Request<'_>) {
+    session.mode.insert(Mark::BLOCKED);
+    let Some(block) = &unit.block else { return };
+    session.blocked_reply = block.on_timeout().map(<[u8]>::to_vec);
+    if let (Block::Keys { wanted, .. }, Some(command)) = (block, request.command) {
+        let shared = &caller.engine.shared;
+        block::enter(shared, caller.client, command, request.argv, session.db, wanted);
+    }
 }
 
 /// Fetches the memory of the keys that the requests name, so that cache misses overlap.
@@ -429,8 +445,11 @@ pub fn perform(
     let mut reply = Reply::new(out, protocol);
     let outcome = run(access, session, unit, env, command, argv, &mut reply);
     let figures = &command.stats[env.worker];
-    figures.calls.add(1);
-    env.stats.commands.add(1);
+    // A command that waits is counted when it is served.
+    if unit.block.is_none() {
+        figures.calls.add(1);
+        env.stats.commands.add(1);
+    }
     if let Err(error) = outcome {
         out.truncate(before);
         let text = error.bytes();
@@ -504,7 +523,11 @@ fn end_call(access: &mut Access<'_>, session: &Session, unit: &mut Unit, argv: A
 /// The effects of a unit: keys found expired are deleted, records enter the log.
 #[inline]
 pub fn end_unit(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
-    if unit.records.is_empty() && unit.expired.is_empty() && !unit.has_jobs {
+    if unit.records.is_empty()
+        && unit.expired.is_empty()
+        && unit.ready.is_empty()
+        && !unit.has_jobs
+    {
         return;
     }
     end_unit_slow(access, unit, env);
@@ -528,6 +551,9 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
             }
             state.log.append(&unit.records);
             unit.records.clear();
+            if !unit.ready.is_empty() {
+                block::serve(access, unit, env);
+            }
         }
         Access::Shared(_) | Access::Session => env.shared.queue_expired(expired),
     }

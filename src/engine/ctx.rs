@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::access::{Lfu, clock_seconds};
+use super::block::{self, Wanted};
 use super::client::{Client, Mode, Session, Watched};
 use super::effects::{EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
@@ -131,6 +132,16 @@ impl<'a> ReadCtx<'a> {
     pub fn value(&mut self, key: &[u8]) -> Option<ValueRef<'a>> {
         let slot = self.find(key)?;
         Some(self.db().value(slot))
+    }
+
+    /// Has the running command wait for keys: see [`block::wait_for`].
+    pub fn wait_for(
+        &mut self,
+        wanted: Wanted,
+        deadline_ms: Option<i64>,
+        on_timeout: &[u8],
+    ) -> bool {
+        block::wait_for(self.unit, self.env, wanted, deadline_ms, on_timeout)
     }
 
     /// The string at a key, if it is there.
@@ -296,8 +307,10 @@ impl WriteCtx<'_> {
         expire: ExpireChange,
     ) -> Slot {
         let stored = self.db_mut().set_string(key, slot, value, expire);
-        if slot.is_none() {
-            self.start_clock(stored);
+        match slot {
+            None => self.start_clock(stored),
+            // What was there is gone, which may be what somebody waits for.
+            Some(_) => self.signal(key),
         }
         stored
     }
@@ -322,7 +335,25 @@ impl WriteCtx<'_> {
     pub fn insert(&mut self, key: &[u8], value: Value, expire_at: Option<i64>) -> Slot {
         let stored = self.db_mut().insert_new(key, value, expire_at);
         self.start_clock(stored);
+        self.signal(key);
         stored
+    }
+
+    /// Says that somebody may have waited for what happened to a key. What comes into being, goes or is
+    /// overwritten by a string says so by itself.
+    #[inline]
+    pub fn signal(&mut self, key: &[u8]) {
+        block::signal(self.env.shared, self.unit, self.session.db, key);
+    }
+
+    /// Has the running command wait for keys: see [`block::wait_for`].
+    pub fn wait_for(
+        &mut self,
+        wanted: Wanted,
+        deadline_ms: Option<i64>,
+        on_timeout: &[u8],
+    ) -> bool {
+        block::wait_for(self.unit, self.env, wanted, deadline_ms, on_timeout)
     }
 
     /// A key that came into being counts as accessed now.
@@ -337,6 +368,10 @@ impl WriteCtx<'_> {
 
     /// Deletes a key that was found, whatever it holds; the value is dropped, a large one elsewhere.
     pub fn remove(&mut self, slot: Slot) {
+        if self.env.shared.waiting.load(Ordering::Relaxed) != 0 {
+            let key = Box::from(self.db().key(slot));
+            self.unit.ready.push((self.session.db, key));
+        }
         match self.db_mut().delete(slot) {
             Some(Value::Hash(hash)) if hash.len() > FREED_AT_ONCE_MAX => {
                 self.env.shared.host.free_later(hash);
@@ -509,6 +544,7 @@ pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key
         return;
     }
     drop(table.remove(slot));
+    block::signal(env.shared, unit, db, key);
     state.expired_keys += 1;
     touch_watchers(state, env.shared, db, key);
     if state.log.is_active() {

@@ -4,12 +4,14 @@
 //! - At the end of each *call* (also inside EXEC, scripts and module calls): the dirty count, watched
 //!   keys, module notifications.
 //! - At the end of the *unit* (a client's command, EXEC, a script, a timer): propagation, wrapped in
-//!   MULTI/EXEC when it has more than one record; deletion of keys found expired by reads; requests to
-//!   the host.
+//!   MULTI/EXEC when it has more than one record; deletion of keys found expired by reads; service of
+//!   those who wait for keys; requests to the host.
 //!
 //! Invariant: every write leaves by here; a handler never talks to a file, a replica or a socket.
 
 use bitflags::bitflags;
+
+use super::block::Wanted;
 
 bitflags! {
     /// Classes of keyspace events, with the numbers that modules know.
@@ -104,6 +106,16 @@ pub enum Block {
         /// The encoded reply at the deadline.
         on_timeout: Vec<u8>,
     },
+    /// Until one of the keys has something, or the deadline (`BLPOP`, `XREAD BLOCK` ...): see
+    /// [`super::block`].
+    Keys {
+        /// What is waited for.
+        wanted: Wanted,
+        /// Unix time in milliseconds; `None` waits for ever.
+        deadline_ms: Option<i64>,
+        /// The encoded reply at the deadline.
+        on_timeout: Vec<u8>,
+    },
     /// A module answers through the client's outbox.
     Module {
         /// Unix time in milliseconds; `None` waits for ever.
@@ -138,6 +150,8 @@ pub struct Unit {
     pub records: Vec<Record>,
     /// Keys that a read found expired: (db, key).
     pub expired: Vec<(u32, Vec<u8>)>,
+    /// Keys that somebody may have waited for: (db, key).
+    pub ready: Vec<(u32, Box<[u8]>)>,
     /// A request to the host.
     pub request: Option<Request>,
     /// The command answers later.
@@ -152,6 +166,25 @@ pub struct Unit {
     pub wrote: bool,
     /// Foreign code wants to be called at the end of the unit.
     pub has_jobs: bool,
+}
+
+impl Block {
+    /// When the wait ends by itself, in unix milliseconds.
+    pub fn deadline_ms(&self) -> Option<i64> {
+        match self {
+            Block::Until { deadline_ms, .. }
+            | Block::Keys { deadline_ms, .. }
+            | Block::Module { deadline_ms, .. } => *deadline_ms,
+        }
+    }
+
+    /// The encoded reply at the deadline, unless a module has it.
+    pub fn on_timeout(&self) -> Option<&[u8]> {
+        match self {
+            Block::Until { on_timeout, .. } | Block::Keys { on_timeout, .. } => Some(on_timeout),
+            Block::Module { .. } => None,
+        }
+    }
 }
 
 impl Unit {

@@ -31,6 +31,8 @@ pub mod client;
 
 pub mod transaction;
 
+pub mod block;
+
 pub mod stats;
 
 pub mod histogram;

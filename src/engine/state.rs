@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, A
 
 use parking_lot::{Mutex, RwLock};
 
+use super::block::WaitTable;
 use super::client::{ClientTable, WatchTable};
 use super::ctx::ExclusiveCtx;
 use super::effects::{EventClass, Request};
@@ -273,6 +274,10 @@ pub struct Shared {
     pub watch: Mutex<WatchTable>,
     /// How many watches there are; read on every write.
     pub watching: AtomicUsize,
+    /// Who waits for which keys. A lock of its own, since readers wait too.
+    pub waiters: Mutex<WaitTable>,
+    /// How many do; read whenever a key comes into being.
+    pub waiting: AtomicUsize,
     /// The number of the next client.
     pub next_client: AtomicU64,
     /// Connections that are open.

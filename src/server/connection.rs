@@ -18,6 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::worker::{Scratch, Worker};
+use crate::engine::block;
 use crate::engine::call::{self, Caller, Request};
 use crate::engine::client::{Client, Mode};
 use crate::engine::effects::Block;
@@ -38,6 +39,9 @@ const DIRECT_READ_BYTES: usize = 32 * 1024;
 
 /// A string's buffer grows at most this far ahead of what has arrived, whatever its length claims.
 const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
+
+/// When a wait that could not be ended because a script keeps the engine is looked at again.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// Output buffers larger than this are given back once they are empty.
 const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
@@ -192,7 +196,19 @@ impl Connection {
         if timer.as_mut().poll(cx).is_pending() {
             return;
         }
-        if let Block::Until { on_timeout, .. } = block {
+        if let Block::Keys { .. } = block {
+            // With the lock held nobody is being served, so whoever is still in the table was not.
+            let Ok(_state) = worker.engine.read() else {
+                timer.as_mut().reset(Instant::now() + RETRY);
+                // Polled so that it wakes this task.
+                let _ = timer.as_mut().poll(cx);
+                return;
+            };
+            if !block::leave(&worker.engine.shared, self.client.id) {
+                return;
+            }
+        }
+        if let Some(on_timeout) = block.on_timeout() {
             scratch.out.extend_from_slice(on_timeout);
         }
         self.blocked = None;
@@ -470,18 +486,11 @@ impl Connection {
 
     /// Begins to wait for a command's answer.
     fn block(&mut self, block: Block) {
-        let (Block::Until { deadline_ms, .. } | Block::Module { deadline_ms, .. }) = &block;
-        let timer = deadline_ms.map(|at| {
+        let timer = block.deadline_ms().map(|at| {
             let now = (super::clock::CLOCK.unix_us)() / 1000;
             let wait = Duration::from_millis(u64::try_from(at - now).unwrap_or(0));
             Box::pin(sleep_until(Instant::now() + wait))
         });
-        let mut session = self.client.session.lock();
-        session.mode.insert(Mode::BLOCKED);
-        if let Block::Until { on_timeout, .. } = &block {
-            session.blocked_reply = Some(on_timeout.clone());
-        }
-        drop(session);
         self.blocked = Some((block, timer));
     }
 
@@ -537,8 +546,12 @@ impl Connection {
         let mut session = self.client.session.lock();
         transaction::forget_watches(shared, &mut session, self.client.id);
         drop(session);
-        if let Some((Block::Module { handle, .. }, _)) = &self.blocked {
-            crate::module::blocked::connection_ended(*handle);
+        match &self.blocked {
+            Some((Block::Module { handle, .. }, _)) => {
+                crate::module::blocked::connection_ended(*handle);
+            }
+            Some((Block::Keys { .. }, _)) => _ = block::leave(shared, self.client.id),
+            Some((Block::Until { .. }, _)) | None => {}
         }
         shared.clients.lock().remove(self.client.id);
         shared.connections.fetch_sub(1, Ordering::Relaxed);

@@ -241,6 +241,8 @@ fn build_engine(
         clients: Mutex::default(),
         watch: Mutex::default(),
         watching: AtomicUsize::new(0),
+        waiters: Mutex::default(),
+        waiting: AtomicUsize::new(0),
         next_client: AtomicU64::new(1),
         connections: AtomicUsize::new(0),
         workers: (0..=workers).map(|_| WorkerStats::default()).collect(),

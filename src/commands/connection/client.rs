@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::base::number::parse_i64;
 use crate::engine::args::{self, Cursor};
+use crate::engine::block;
 use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
@@ -557,6 +558,7 @@ fn unblock(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
         reply.int(0);
         return Ok(());
     };
+    block::leave(ctx.env.shared, client.id);
     if as_error {
         client.unblock(b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n");
     } else {

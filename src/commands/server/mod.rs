@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::engine::args::{self, Cursor};
+use crate::engine::block;
 use crate::engine::client::{Touch, Watched};
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx, SessionCtx};
 use crate::engine::effects::Request;
@@ -214,6 +215,7 @@ fn flush(ctx: &mut ExclusiveCtx<'_>, db: Option<u32>) {
         keys += table.len() as u64;
         // Values of modules may be freed under the exclusive lock only.
         let detached = table.clear();
+        block::signal_db(ctx.env.shared, ctx.unit, index);
         if ModuleValue::live() == 0 {
             ctx.env.shared.host.free_later(Box::new(detached));
         }
@@ -261,6 +263,8 @@ fn swap_db(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
         swapped(keyspace, watched, other, stale, now_ms)
     });
     keyspace.swap(first as usize, second as usize);
+    block::signal_db(ctx.env.shared, ctx.unit, first);
+    block::signal_db(ctx.env.shared, ctx.unit, second);
     ctx.unit.call.dirty += 1;
     if let Some(hooks) = ctx.state.hooks.clone() {
         hooks.server_event(&mut ctx.reborrow(), ServerEvent::SwapDb(first, second));
