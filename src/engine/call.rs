@@ -523,10 +523,7 @@ fn end_call(access: &mut Access<'_>, session: &Session, unit: &mut Unit, argv: A
 /// The effects of a unit: keys found expired are deleted, records enter the log.
 #[inline]
 pub fn end_unit(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
-    if unit.records.is_empty()
-        && unit.expired.is_empty()
-        && unit.ready.is_empty()
-        && !unit.has_jobs
+    if unit.records.is_empty() && unit.expired.is_empty() && unit.ready.is_empty() && !unit.has_jobs
     {
         return;
     }

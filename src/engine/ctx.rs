@@ -373,10 +373,11 @@ impl WriteCtx<'_> {
             self.unit.ready.push((self.session.db, key));
         }
         match self.db_mut().delete(slot) {
-            Some(Value::Hash(hash)) if hash.len() > FREED_AT_ONCE_MAX => {
-                self.env.shared.host.free_later(hash);
+            // Values of modules are freed here: that runs their code, which believes to hold the lock.
+            Some(Value::Module(value)) => drop(value),
+            Some(value) if value.as_ref().elements() > FREED_AT_ONCE_MAX => {
+                self.env.shared.host.free_later(Box::new(value));
             }
-            // Values of modules too: freeing them runs their code, which believes to hold the lock.
             value => drop(value),
         }
     }

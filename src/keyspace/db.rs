@@ -183,6 +183,23 @@ impl<H: KeyHash> Db<H> {
         self.table.entry(slot).str_encoding()
     }
 
+    /// What OBJECT ENCODING says.
+    pub fn encoding(&self, slot: Slot) -> &'static str {
+        match self.value(slot) {
+            ValueRef::Str(_) => match self.str_encoding(slot) {
+                Some(StrEncoding::Int) => "int",
+                Some(StrEncoding::Embstr) => "embstr",
+                Some(StrEncoding::Raw) | None => "raw",
+            },
+            ValueRef::Hash(value) => value.encoding(),
+            ValueRef::List(value) => value.encoding(),
+            ValueRef::Set(value) => value.encoding(),
+            ValueRef::Zset(value) => value.encoding(),
+            ValueRef::Stream(value) => value.encoding(),
+            ValueRef::Module(_) => "raw",
+        }
+    }
+
     /// A copy of a string, sharing the bytes of a large one; none for other types.
     pub fn to_str_value(&self, slot: Slot) -> Option<StrValue> {
         self.table.entry(slot).to_str_value()

@@ -31,7 +31,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::object::{Hash, ModuleValue};
+use crate::object::{Hash, List, ModuleValue, Set, Stream, Zset};
 
 use super::value::{RAW_MAX_INLINE, StrForm, StrRef, StrValue, Value, ValueKind, ValueRef};
 use view::EntryRef;
@@ -69,8 +69,12 @@ impl Meta {
     fn kind(self) -> ValueKind {
         match self.0 & 7 {
             0 => ValueKind::String,
+            1 => ValueKind::List,
+            2 => ValueKind::Set,
+            3 => ValueKind::Zset,
             4 => ValueKind::Hash,
             5 => ValueKind::Module,
+            6 => ValueKind::Stream,
             other => unreachable!("no entry of kind {other} is ever built"),
         }
     }
@@ -159,6 +163,10 @@ pub(super) enum Content<'a> {
     },
     Shared(Arc<Vec<u8>>),
     Hash(Box<Hash>),
+    List(Box<List>),
+    Set(Box<Set>),
+    Zset(Box<Zset>),
+    Stream(Box<Stream>),
     Module(Box<ModuleValue>),
 }
 
@@ -172,6 +180,10 @@ impl Content<'_> {
             }
             Value::Str(StrValue(StrForm::Shared(bytes))) => give(Content::Shared(bytes)),
             Value::Hash(hash) => give(Content::Hash(hash)),
+            Value::List(value) => give(Content::List(value)),
+            Value::Set(value) => give(Content::Set(value)),
+            Value::Zset(value) => give(Content::Zset(value)),
+            Value::Stream(value) => give(Content::Stream(value)),
             Value::Module(module) => give(Content::Module(module)),
         }
     }
@@ -185,6 +197,10 @@ impl Content<'_> {
             }
             Content::Shared(_) => (ValueKind::String, Form::Heap, WORD),
             Content::Hash(_) => (ValueKind::Hash, Form::Heap, WORD),
+            Content::List(_) => (ValueKind::List, Form::Heap, WORD),
+            Content::Set(_) => (ValueKind::Set, Form::Heap, WORD),
+            Content::Zset(_) => (ValueKind::Zset, Form::Heap, WORD),
+            Content::Stream(_) => (ValueKind::Stream, Form::Heap, WORD),
             Content::Module(_) => (ValueKind::Module, Form::Heap, WORD),
         };
         Shape { kind, form, has_expiry, key_len, value_len }
@@ -198,7 +214,7 @@ pub struct Entry {
 }
 
 // SAFETY: an entry owns its block and the value in it (invariant 3); all that a block can own
-// (`Hash`, `ModuleValue`, `Arc<Vec<u8>>`) is Send, which `assert_shareable` checks.
+// (the collections, `ModuleValue`, `Arc<Vec<u8>>`) is Send, which `assert_shareable` checks.
 unsafe impl Send for Entry {}
 // SAFETY: under `&Entry` only the access word changes, and that is atomic; the values are Sync,
 // which `assert_shareable` checks.
@@ -207,6 +223,10 @@ unsafe impl Sync for Entry {}
 const fn assert_shareable<T: Send + Sync>() {}
 const _: () = {
     assert_shareable::<Hash>();
+    assert_shareable::<List>();
+    assert_shareable::<Set>();
+    assert_shareable::<Zset>();
+    assert_shareable::<Stream>();
     assert_shareable::<ModuleValue>();
     assert_shareable::<Arc<Vec<u8>>>();
 };
@@ -280,6 +300,10 @@ impl Entry {
                 self.write_pointer(shape, Arc::into_raw(bytes).cast_mut().cast())
             }
             Content::Hash(hash) => self.write_pointer(shape, Box::into_raw(hash).cast()),
+            Content::List(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
+            Content::Set(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
+            Content::Zset(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
+            Content::Stream(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
             Content::Module(module) => self.write_pointer(shape, Box::into_raw(module).cast()),
         }
     }

@@ -166,6 +166,7 @@ fn as_model(value: ValueRef<'_>, encoding: Option<StrEncoding>, model: &ModelVal
         }
         ValueRef::Hash(hash) => ModelValue::Hash(number_of_hash(hash)),
         ValueRef::Module(module) => ModelValue::Module(number_of_module(module)),
+        other => unreachable!("no test makes a {:?}", other.kind()),
     }
 }
 
@@ -302,6 +303,7 @@ fn apply<H: KeyHash>(db: &mut Db<H>, model: &mut Model, key: &[u8], op: Op) {
                 }
                 // Only asking for the bytes makes a string raw.
                 (ValueMut::Str(_), value) => value,
+                (other, _) => unreachable!("no test makes a {:?}", other.kind()),
             };
             model.0.insert(key.to_vec(), (value, at));
         }

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::base::number::{IntBuf, append_i64, parse_i64};
-use crate::object::{Hash, ModuleValue};
+use crate::object::{Hash, List, ModuleValue, Set, Stream, Zset};
 
 use super::entry::view::StrMut;
 
@@ -116,17 +116,65 @@ pub enum ValueRef<'a> {
     Str(StrRef<'a>),
     /// A hash.
     Hash(&'a Hash),
+    /// A list.
+    List(&'a List),
+    /// A set.
+    Set(&'a Set),
+    /// A sorted set.
+    Zset(&'a Zset),
+    /// A stream.
+    Stream(&'a Stream),
     /// A value of a module's type.
     Module(&'a ModuleValue),
 }
 
 impl ValueRef<'_> {
+    /// Number of elements of a collection; 1 for what is none.
+    pub fn elements(&self) -> usize {
+        match self {
+            ValueRef::Str(_) | ValueRef::Module(_) => 1,
+            ValueRef::Hash(value) => value.len(),
+            ValueRef::List(value) => value.len(),
+            ValueRef::Set(value) => value.len(),
+            ValueRef::Zset(value) => value.len(),
+            ValueRef::Stream(value) => value.len(),
+        }
+    }
+
+    /// Bytes behind the entry of a collection; 0 for what is none.
+    pub fn collection_bytes(&self) -> usize {
+        match self {
+            ValueRef::Str(_) | ValueRef::Module(_) => 0,
+            ValueRef::Hash(value) => size_of::<Hash>() + value.memory_bytes(),
+            ValueRef::List(value) => size_of::<List>() + value.memory_bytes(),
+            ValueRef::Set(value) => size_of::<Set>() + value.memory_bytes(),
+            ValueRef::Zset(value) => size_of::<Zset>() + value.memory_bytes(),
+            ValueRef::Stream(value) => size_of::<Stream>() + value.memory_bytes(),
+        }
+    }
+
+    /// A copy of a collection, which shares the nodes of a large one; none for what is none.
+    pub fn copy_collection(&self) -> Option<Value> {
+        Some(match self {
+            ValueRef::Str(_) | ValueRef::Module(_) => return None,
+            ValueRef::Hash(value) => Value::Hash(Box::new((*value).clone())),
+            ValueRef::List(value) => Value::List(Box::new((*value).clone())),
+            ValueRef::Set(value) => Value::Set(Box::new((*value).clone())),
+            ValueRef::Zset(value) => Value::Zset(Box::new((*value).clone())),
+            ValueRef::Stream(value) => Value::Stream(Box::new((*value).clone())),
+        })
+    }
+
     /// The type, as `TYPE` reports it.
     #[inline]
     pub fn kind(&self) -> ValueKind {
         match self {
             ValueRef::Str(_) => ValueKind::String,
             ValueRef::Hash(_) => ValueKind::Hash,
+            ValueRef::List(_) => ValueKind::List,
+            ValueRef::Set(_) => ValueKind::Set,
+            ValueRef::Zset(_) => ValueKind::Zset,
+            ValueRef::Stream(_) => ValueKind::Stream,
             ValueRef::Module(_) => ValueKind::Module,
         }
     }
@@ -138,6 +186,14 @@ pub enum ValueMut<'a> {
     Str(StrMut<'a>),
     /// A hash.
     Hash(&'a mut Hash),
+    /// A list.
+    List(&'a mut List),
+    /// A set.
+    Set(&'a mut Set),
+    /// A sorted set.
+    Zset(&'a mut Zset),
+    /// A stream.
+    Stream(&'a mut Stream),
     /// A value of a module's type.
     Module(&'a mut ModuleValue),
 }
@@ -149,6 +205,10 @@ impl ValueMut<'_> {
         match self {
             ValueMut::Str(_) => ValueKind::String,
             ValueMut::Hash(_) => ValueKind::Hash,
+            ValueMut::List(_) => ValueKind::List,
+            ValueMut::Set(_) => ValueKind::Set,
+            ValueMut::Zset(_) => ValueKind::Zset,
+            ValueMut::Stream(_) => ValueKind::Stream,
             ValueMut::Module(_) => ValueKind::Module,
         }
     }
@@ -243,6 +303,14 @@ pub enum Value {
     Str(StrValue),
     /// A hash.
     Hash(Box<Hash>),
+    /// A list.
+    List(Box<List>),
+    /// A set.
+    Set(Box<Set>),
+    /// A sorted set.
+    Zset(Box<Zset>),
+    /// A stream.
+    Stream(Box<Stream>),
     /// A value of a module's type.
     Module(Box<ModuleValue>),
 }
@@ -253,6 +321,10 @@ impl Value {
         match self {
             Value::Str(value) => ValueRef::Str(value.as_ref()),
             Value::Hash(value) => ValueRef::Hash(value),
+            Value::List(value) => ValueRef::List(value),
+            Value::Set(value) => ValueRef::Set(value),
+            Value::Zset(value) => ValueRef::Zset(value),
+            Value::Stream(value) => ValueRef::Stream(value),
             Value::Module(value) => ValueRef::Module(value),
         }
     }

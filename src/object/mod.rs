@@ -4,8 +4,16 @@
 //! encoding, its memory and its elements; commands, scripts and RDB do the rest.
 
 pub mod hash;
+pub mod list;
 pub mod listpack;
 pub mod module;
+pub mod set;
+pub mod stream;
+pub mod zset;
 
 pub use hash::Hash;
+pub use list::List;
 pub use module::ModuleValue;
+pub use set::Set;
+pub use stream::Stream;
+pub use zset::Zset;

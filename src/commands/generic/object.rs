@@ -7,7 +7,7 @@ use crate::engine::error::CommandError;
 use crate::engine::spec::{
     Access, Arg, Argv, Arity, Category, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
-use crate::keyspace::value::{StrEncoding, StrRef, ValueRef};
+use crate::keyspace::value::{StrRef, ValueRef};
 use crate::resp::reply::Reply;
 
 /// The commands of this file.
@@ -114,15 +114,7 @@ fn encoding(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         reply.null();
         return Ok(());
     };
-    let name = match ctx.db().value(slot) {
-        ValueRef::Str(_) => match ctx.db().str_encoding(slot) {
-            Some(StrEncoding::Int) => "int",
-            Some(StrEncoding::Embstr) => "embstr",
-            Some(StrEncoding::Raw) | None => "raw",
-        },
-        ValueRef::Hash(hash) => hash.encoding(),
-        ValueRef::Module(_) => "raw",
-    };
+    let name = ctx.db().encoding(slot);
     reply.bulk(name.as_bytes());
     Ok(())
 }

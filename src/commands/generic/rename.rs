@@ -216,7 +216,7 @@ fn duplicate(db: &Db, slot: Slot, names: KeyNames<'_>) -> Result<Value, CommandE
         ValueRef::Str(_) => {
             Value::Str(db.to_str_value(slot).expect("the value was seen to be a string"))
         }
-        ValueRef::Hash(hash) => Value::Hash(Box::new(hash.clone())),
         ValueRef::Module(value) => Value::Module(Box::new(value.try_copy(names).ok_or(REFUSED)?)),
+        collection => collection.copy_collection().expect("all others are collections"),
     })
 }

@@ -114,30 +114,13 @@ fn object(ctx: &mut ExclusiveCtx<'_>, key: &[u8], reply: &mut Reply<'_>) -> Outc
     let mut read = ctx.read();
     let slot = read.peek(key).ok_or(CommandError::NoSuchKey)?;
     let db = read.db();
-    let encoding = encoding_name(db, slot);
+    let encoding = db.encoding(slot);
     reply.simple(&format!(
         "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{} lru:{} lru_seconds_idle:0",
         db.memory_bytes(slot),
         db.clock(slot),
     ));
     Ok(())
-}
-
-/// How a value is held, in the words of OBJECT ENCODING.
-pub fn encoding_name(
-    db: &crate::keyspace::db::Db,
-    slot: crate::keyspace::table::Slot,
-) -> &'static str {
-    use crate::keyspace::value::StrEncoding;
-    match db.value(slot) {
-        ValueRef::Str(_) => match db.str_encoding(slot) {
-            Some(StrEncoding::Int) => "int",
-            Some(StrEncoding::Embstr) => "embstr",
-            Some(StrEncoding::Raw) | None => "raw",
-        },
-        ValueRef::Hash(hash) => hash.encoding(),
-        ValueRef::Module(_) => "raw",
-    }
 }
 
 /// Creates keys `prefix:0` ... with values `value:0` ..., filled up to a size.
@@ -287,6 +270,8 @@ fn describe_value(value: &ValueRef<'_>, out: &mut Vec<u8>) {
             fields.sort_unstable();
             fields.iter().for_each(|field| out.extend_from_slice(field));
         }
+        // Each type's part comes with the type.
+        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {}
         ValueRef::Module(module) => {
             out.extend_from_slice(module.vtable().name().as_bytes());
         }

@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use super::doctor::{self, MemoryFigures};
 use crate::allocator;
 use crate::engine::args;
-use crate::engine::ctx::{ExclusiveCtx, ReadCtx, SessionCtx};
+use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
 use crate::engine::spec::{
     Access, Arg, Argv, Arity, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
 use crate::engine::state::Shared;
+use crate::keyspace::value::ValueRef;
+use crate::object::module::KeyName;
 use crate::resp::reply::Reply;
 
 const SUB: CommandSpec = CommandSpec { since: "4.0.0", group: Group::Server, ..CommandSpec::BASE };
@@ -32,7 +34,8 @@ pub const MEMORY: CommandSpec = CommandSpec {
             flags: &[Flag::ReadOnly],
             keys: &[KeySpec::at(2, Access::Peek)],
             args: &[Arg::key("key"), Arg::integer("count").token("SAMPLES").optional()],
-            run: Run::Read(usage),
+            // A value of a module is measured by its code.
+            run: Run::Exclusive(usage),
             ..SUB
         },
         CommandSpec {
@@ -105,20 +108,31 @@ fn help(_: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     Ok(())
 }
 
-fn usage(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    match &argv[3..] {
-        [] => {}
+/// Elements that are looked at unless `SAMPLES` says otherwise.
+const SAMPLES_DEFAULT: usize = 5;
+
+fn usage(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let samples = match &argv[3..] {
+        [] => SAMPLES_DEFAULT,
         [word, samples] if args::is(word, "SAMPLES") => {
-            if args::int(samples)? < 0 {
-                return Err(CommandError::Syntax);
-            }
+            usize::try_from(args::int(samples)?).map_err(|_| CommandError::Syntax)?
         }
         _ => return Err(CommandError::Syntax),
-    }
-    match ctx.peek(argv[2]) {
-        Some(slot) => reply.len(ctx.db().memory_bytes(slot)),
-        None => reply.null(),
-    }
+    };
+    let ctx = &mut ctx.read();
+    let Some(slot) = ctx.peek(argv[2]) else {
+        reply.null();
+        return Ok(());
+    };
+    let behind = match ctx.db().value(slot) {
+        ValueRef::Module(value) => {
+            let key = KeyName { name: Some(argv[2]), db: ctx.session.db as i32 };
+            value.vtable().memory_bytes(key, value.pointer(), samples).unwrap_or(0)
+        }
+        // Ours know what they hold, and need no samples.
+        other => other.collection_bytes(),
+    };
+    reply.len(ctx.db().memory_bytes(slot) + behind);
     Ok(())
 }
 

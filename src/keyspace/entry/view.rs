@@ -16,7 +16,7 @@ use crate::keyspace::value::{
     RAW_MAX_INLINE, StrEncoding, StrForm, StrRef, StrValue, Value, ValueKind, ValueMut, ValueRef,
     short_encoding,
 };
-use crate::object::{Hash, ModuleValue};
+use crate::object::{Hash, List, ModuleValue, Set, Stream, Zset};
 
 use super::{CLOCK_MASK, EXPIRY_AT, Entry, Form, MARK_SNAPSHOT, Meta, Shape, WORD, size_class};
 
@@ -142,11 +142,26 @@ impl<'a> EntryRef<'a> {
                         // during `'a`.
                         ValueRef::Hash(unsafe { &*pointer.cast::<Hash>() })
                     }
+                    ValueKind::List => {
+                        // SAFETY: as for the hash.
+                        ValueRef::List(unsafe { &*pointer.cast::<List>() })
+                    }
+                    ValueKind::Set => {
+                        // SAFETY: as for the hash.
+                        ValueRef::Set(unsafe { &*pointer.cast::<Set>() })
+                    }
+                    ValueKind::Zset => {
+                        // SAFETY: as for the hash.
+                        ValueRef::Zset(unsafe { &*pointer.cast::<Zset>() })
+                    }
+                    ValueKind::Stream => {
+                        // SAFETY: as for the hash.
+                        ValueRef::Stream(unsafe { &*pointer.cast::<Stream>() })
+                    }
                     ValueKind::Module => {
                         // SAFETY: as for the hash.
                         ValueRef::Module(unsafe { &*pointer.cast::<ModuleValue>() })
                     }
-                    _ => unreachable!("no entry of this kind is ever built"),
                 }
             }
         }
@@ -180,11 +195,26 @@ impl<'a> EntryRef<'a> {
                 // up.
                 Value::Hash(unsafe { Box::from_raw(pointer.cast::<Hash>()) })
             }
+            ValueKind::List => {
+                // SAFETY: as for the hash.
+                Value::List(unsafe { Box::from_raw(pointer.cast::<List>()) })
+            }
+            ValueKind::Set => {
+                // SAFETY: as for the hash.
+                Value::Set(unsafe { Box::from_raw(pointer.cast::<Set>()) })
+            }
+            ValueKind::Zset => {
+                // SAFETY: as for the hash.
+                Value::Zset(unsafe { Box::from_raw(pointer.cast::<Zset>()) })
+            }
+            ValueKind::Stream => {
+                // SAFETY: as for the hash.
+                Value::Stream(unsafe { Box::from_raw(pointer.cast::<Stream>()) })
+            }
             ValueKind::Module => {
                 // SAFETY: as for the hash.
                 Value::Module(unsafe { Box::from_raw(pointer.cast::<ModuleValue>()) })
             }
-            _ => unreachable!("no entry of this kind is ever built"),
         })
     }
 
@@ -318,11 +348,27 @@ impl<'a> EntryMut<'a> {
                 // during `'a`.
                 ValueMut::Hash(unsafe { &mut *pointer.cast::<Hash>() })
             }
+            ValueKind::List => {
+                // SAFETY: as for the hash.
+                ValueMut::List(unsafe { &mut *pointer.cast::<List>() })
+            }
+            ValueKind::Set => {
+                // SAFETY: as for the hash.
+                ValueMut::Set(unsafe { &mut *pointer.cast::<Set>() })
+            }
+            ValueKind::Zset => {
+                // SAFETY: as for the hash.
+                ValueMut::Zset(unsafe { &mut *pointer.cast::<Zset>() })
+            }
+            ValueKind::Stream => {
+                // SAFETY: as for the hash.
+                ValueMut::Stream(unsafe { &mut *pointer.cast::<Stream>() })
+            }
             ValueKind::Module => {
                 // SAFETY: as for the hash.
                 ValueMut::Module(unsafe { &mut *pointer.cast::<ModuleValue>() })
             }
-            _ => unreachable!("no entry of this kind is ever built"),
+            ValueKind::String => unreachable!("handled above"),
         }
     }
 

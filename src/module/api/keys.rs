@@ -131,7 +131,11 @@ pub(super) unsafe extern "C" fn key_type(key: *mut abi::Key) -> c_int {
     let kind = unsafe { borrow(key) }.and_then(|key| {
         key.read(|db, slot| match db.value(slot) {
             ValueRef::Str(_) => abi::KEYTYPE_STRING,
+            ValueRef::List(_) => abi::KEYTYPE_LIST,
+            ValueRef::Set(_) => abi::KEYTYPE_SET,
+            ValueRef::Zset(_) => abi::KEYTYPE_ZSET,
             ValueRef::Hash(_) => abi::KEYTYPE_HASH,
+            ValueRef::Stream(_) => abi::KEYTYPE_STREAM,
             ValueRef::Module(_) => abi::KEYTYPE_MODULE,
         })
     });
@@ -143,8 +147,8 @@ pub(super) unsafe extern "C" fn value_length(key: *mut abi::Key) -> usize {
     let len = unsafe { borrow(key) }.and_then(|key| {
         key.read(|db, slot| match db.value(slot) {
             ValueRef::Str(text) => text.len(),
-            ValueRef::Hash(hash) => hash.len(),
             ValueRef::Module(_) => 0,
+            collection => collection.elements(),
         })
     });
     len.unwrap_or(0)

@@ -1,0 +1,27 @@
+//! How is a stream held?
+
+/// A stream.
+#[derive(Clone, Debug, Default)]
+pub struct Stream {}
+
+impl Stream {
+    /// What OBJECT ENCODING says.
+    pub fn encoding(&self) -> &'static str {
+        "stream"
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        0
+    }
+
+    /// Whether there is none: the key must then go.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Allocated bytes, without this struct itself.
+    pub fn memory_bytes(&self) -> usize {
+        0
+    }
+}
