@@ -40,6 +40,9 @@ const DIRECT_READ_BYTES: usize = 32 * 1024;
 /// A string's buffer grows at most this far ahead of what has arrived, whatever its length claims.
 const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
 
+/// The worker's output buffer keeps at most this much from one batch to the next.
+const SCRATCH_KEPT_BYTES: usize = 4 << 20;
+
 /// When a wait that could not be ended because a script keeps the engine is looked at again.
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -246,6 +249,7 @@ impl Connection {
             }
             self.output.extend_from_slice(&scratch.out[at..]);
             scratch.out.clear();
+            scratch.out.shrink_to(SCRATCH_KEPT_BYTES);
         } else {
             self.output.append(&mut scratch.out);
             while self.sent < self.output.len() {
