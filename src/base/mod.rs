@@ -13,3 +13,4 @@ pub mod number;
 pub mod quoting;
 pub mod sha1;
 pub mod shortest;
+pub mod size_class;

@@ -289,7 +289,7 @@ impl WriteCtx<'_> {
     pub fn hash_or_new(&mut self, key: &[u8]) -> Result<&mut Hash, CommandError> {
         let slot = match self.find(key) {
             Some(slot) => slot,
-            None => self.db_mut().insert(key, Value::Hash(Box::default()), None),
+            None => self.db_mut().insert(key, Value::Hash(Hash::default()), None),
         };
         match self.db_mut().value_mut(slot) {
             ValueMut::Hash(hash) => Ok(hash),

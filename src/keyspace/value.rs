@@ -157,7 +157,7 @@ impl ValueRef<'_> {
     pub fn copy_collection(&self) -> Option<Value> {
         Some(match self {
             ValueRef::Str(_) | ValueRef::Module(_) => return None,
-            ValueRef::Hash(value) => Value::Hash(Box::new((*value).clone())),
+            ValueRef::Hash(value) => Value::Hash((*value).clone()),
             ValueRef::List(value) => Value::List(Box::new((*value).clone())),
             ValueRef::Set(value) => Value::Set(Box::new((*value).clone())),
             ValueRef::Zset(value) => Value::Zset(Box::new((*value).clone())),
@@ -302,7 +302,7 @@ pub enum Value {
     /// A string.
     Str(StrValue),
     /// A hash.
-    Hash(Box<Hash>),
+    Hash(Hash),
     /// A list.
     List(Box<List>),
     /// A set.

@@ -9,6 +9,7 @@ pub mod listpack;
 pub mod module;
 pub mod set;
 pub mod stream;
+pub mod thin;
 pub mod zset;
 
 pub use hash::Hash;
