@@ -3,7 +3,7 @@
 //! The encodings are Redis's: `listpack` in order of arrival until a text is longer than
 //! `value_max` or there are more than `entries_max` fields; `listpackex` the same with an expiry
 //! behind each value, from the first HEXPIRE on; `hashtable` ever after. A table is ordered by hash
-//! (`hash/table.rs`).
+//! (`table.rs`).
 //!
 //! Time comes in as `now` (Unix milliseconds). A field whose expiry is before it is invisible to
 //! all reads and counts as absent for writes, but stays, and counts in [`Hash::len`], until
@@ -13,14 +13,12 @@
 
 use crate::base::extended::Extended;
 use crate::base::number::IntBuf;
-use crate::object::hash::leaf::{Entry, NEVER, is_expired};
 use crate::object::hash::small::Small;
-use crate::object::hash::table::{Expiry, Table};
 use crate::object::listpack::{self, Element, Listpack};
+use crate::object::table::leaf::{Entry, NEVER, is_expired};
+use crate::object::table::{self, Expiry, Table};
 
-mod leaf;
 mod small;
-mod table;
 
 /// When a hash leaves the listpack: `hash-max-listpack-entries` and `hash-max-listpack-value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

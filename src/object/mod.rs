@@ -9,6 +9,7 @@ pub mod listpack;
 pub mod module;
 pub mod set;
 pub mod stream;
+mod table;
 pub mod zset;
 
 pub use hash::Hash;

@@ -2,7 +2,7 @@
 //! once?
 //!
 //! A trie over the leading bits of the fields' hashes, in hash order. A branch looks at eight bits;
-//! its children are leaves (some hundred fields, `leaf.rs`) or branches. A leaf covers a whole, a
+//! its children are leaves (some hundred fields, `table/leaf.rs`) or branches. A leaf covers a whole, a
 //! half, a quarter ... of its branch's 256 places, as extendible hashing has it, but the directory
 //! is local: a full leaf is halved, or becomes a branch when it covers a single place. So
 //!
@@ -24,7 +24,9 @@
 use std::sync::Arc;
 
 use crate::base::hasher::hash64;
-use crate::object::hash::leaf::{Entry, FIELDS_MAX, Leaf, NEVER, is_expired};
+use crate::object::table::leaf::{Entry, FIELDS_MAX, Leaf, NEVER, is_expired};
+
+pub mod leaf;
 
 const BITS: u32 = 8;
 const PLACES: usize = 1 << BITS;
@@ -492,5 +494,5 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
+#[path = "table/table_tests.rs"]
 mod tests;
