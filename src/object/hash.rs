@@ -16,9 +16,12 @@ use crate::base::number::IntBuf;
 use crate::object::hash::small::Small;
 use crate::object::listpack::{self, Element, Listpack};
 use crate::object::table::leaf::{Entry, NEVER, is_expired};
-use crate::object::table::{self, Expiry, Table};
+use crate::object::table::{self, Expiry};
 
 mod small;
+
+/// Fields with values, in hash order.
+type Table = table::Table<true>;
 
 /// When a hash leaves the listpack: `hash-max-listpack-entries` and `hash-max-listpack-value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -474,7 +477,7 @@ pub struct Iter<'a> {
 #[derive(Clone, Debug)]
 enum Inner<'a> {
     Small { elements: listpack::Iter<'a>, expires: bool },
-    Table(table::Iter<'a>),
+    Table(table::Iter<'a, true>),
 }
 
 impl<'a> Iterator for Iter<'a> {
