@@ -11,5 +11,6 @@ pub mod hasher;
 pub(crate) mod natural;
 pub mod number;
 pub mod quoting;
+pub mod random;
 pub mod sha1;
 pub mod shortest;

@@ -13,6 +13,7 @@
 
 use crate::base::extended::Extended;
 use crate::base::number::IntBuf;
+use crate::base::random::{self, below};
 use crate::object::hash::small::Small;
 use crate::object::listpack::{self, Element, Listpack};
 use crate::object::table::leaf::{Entry, NEVER, is_expired};
@@ -281,17 +282,14 @@ impl Hash {
             && self.all_visible(now)
             && count < table.len() / 4
         {
-            return distinct_ranks(table.len(), count, random)
+            return random::distinct(table.len(), count, random)
                 .into_iter()
                 .filter_map(|rank| table.nth(rank).map(pair))
                 .collect();
         }
         let mut all: Vec<_> = self.iter(now).collect();
         if count < all.len() {
-            for at in 0..count {
-                let other = at + below(all.len() - at, random);
-                all.swap(at, other);
-            }
+            random::shuffle_front(&mut all, count, random);
             all.truncate(count);
         }
         all
@@ -447,24 +445,6 @@ fn table_put(table: &mut Table, field: &[u8], value: &[u8], expiry: Expiry, now:
 
 fn pair(entry: Entry<'_>) -> Pair<'_> {
     (Element::Str(entry.field), Element::Str(entry.value))
-}
-
-/// A uniform number below `bound`, off by less than 2^-32 for bounds we have.
-fn below(bound: usize, random: &mut dyn FnMut() -> u64) -> usize {
-    ((u128::from(random()) * bound as u128) >> 64) as usize
-}
-
-/// `count` different numbers below `len`, of which they are a small part.
-fn distinct_ranks(len: usize, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<usize> {
-    let mut seen = std::collections::HashSet::with_capacity(count);
-    let mut ranks = Vec::with_capacity(count);
-    while ranks.len() < count {
-        let rank = below(len, random);
-        if seen.insert(rank) {
-            ranks.push(rank);
-        }
-    }
-    ranks
 }
 
 /// Visible fields with their values.

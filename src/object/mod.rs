@@ -4,6 +4,7 @@
 //! encoding, its memory and its elements; commands, scripts and RDB do the rest.
 
 pub mod hash;
+pub mod intset;
 pub mod list;
 pub mod listpack;
 pub mod module;
