@@ -11,6 +11,7 @@ pub mod hasher;
 pub(crate) mod natural;
 pub mod number;
 pub mod quoting;
+pub mod random;
 pub mod sha1;
 pub mod shortest;
 pub mod size_class;
