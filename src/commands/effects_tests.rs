@@ -166,6 +166,41 @@ fn field_expiry_is_propagated_field_by_field() {
 }
 
 #[test]
+fn bitmaps_propagate_what_came_in() {
+    check(
+        &["SET a abc", "SET b xyz PX 5000", "HSET h f v"],
+        &[
+            ("BITOP AND a a b", &["BITOP AND a a b"], &["set a"]),
+            ("BITOP OR new a", &["BITOP OR new a"], &["new new", "set new"]),
+            ("BITOP AND b none", &["BITOP AND b none"], &["del b"]),
+            ("BITOP AND none none", &[], &[]),
+            ("BITOP AND a h", &[], &[]),
+            ("BITFIELD a GET u8 0", &[], &[]),
+            ("BITFIELD a SET u8 0 97", &[], &[]),
+            ("BITFIELD a SET u8 0 5", &["BITFIELD a SET u8 0 5"], &["setbit a"]),
+            ("BITFIELD a SET u8 24 0", &["BITFIELD a SET u8 24 0"], &["setbit a"]),
+            ("BITFIELD n INCRBY u8 0 1", &["BITFIELD n INCRBY u8 0 1"], &["new n", "setbit n"]),
+            ("BITFIELD a OVERFLOW FAIL SET u8 0 256", &[], &[]),
+            // The string has grown, so replicas must hear of it.
+            (
+                "BITFIELD a OVERFLOW FAIL SET u8 24 256",
+                &["BITFIELD a OVERFLOW FAIL SET u8 24 256"],
+                &[],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn bitfield_counts_what_it_changes() {
+    let engine = TestEngine::new();
+    assert_eq!(engine.run("BITFIELD k SET u8 0 1 SET u8 8 1 GET u8 0"), "[0, 0, 1]");
+    assert_eq!(engine.dirty(), 2);
+    assert_eq!(engine.run("BITFIELD k SET u8 0 1 SET u8 8 2"), "[1, 1]");
+    assert_eq!(engine.dirty(), 3);
+}
+
+#[test]
 fn an_expired_key_is_deleted_before_the_command_goes_on() {
     let engine = TestEngine::new();
     engine.prepare(&["SET k v PX 10"]);
