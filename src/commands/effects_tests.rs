@@ -201,6 +201,28 @@ fn bitfield_counts_what_it_changes() {
 }
 
 #[test]
+fn a_hyperloglog_propagates_only_what_changed_it() {
+    check(
+        &["PFADD a 1 2 3", "PFADD b 4", "SET s x", "PFCOUNT b"],
+        &[
+            ("PFADD a 1", &[], &[]),
+            ("PFADD a 1 5", &["PFADD a 1 5"], &["pfadd a"]),
+            ("PFADD new", &["PFADD new"], &["new new", "pfadd new"]),
+            ("PFADD s 1", &[], &[]),
+            // The first count is kept in the string.
+            ("PFCOUNT a", &["PFCOUNT a"], &[]),
+            ("PFCOUNT b", &[], &[]),
+            ("PFCOUNT a b", &[], &[]),
+            ("PFMERGE new a b", &["PFMERGE new a b"], &["new new", "pfadd new"]),
+            ("PFMERGE a b", &["PFMERGE a b"], &["pfadd a"]),
+            ("PFMERGE new s", &[], &[]),
+            ("PFDEBUG ENCODING a", &[], &[]),
+            ("PFDEBUG TODENSE a", &["PFDEBUG TODENSE a"], &[]),
+        ],
+    );
+}
+
+#[test]
 fn an_expired_key_is_deleted_before_the_command_goes_on() {
     let engine = TestEngine::new();
     engine.prepare(&["SET k v PX 10"]);

@@ -20,6 +20,8 @@ pub mod string;
 
 pub mod bitmap;
 
+pub mod hyperloglog;
+
 pub mod hash;
 
 pub mod generic;
@@ -49,6 +51,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     bitmap::count::COMMANDS,
     bitmap::op::COMMANDS,
     bitmap::field::COMMANDS,
+    hyperloglog::COMMANDS,
     hash::set::COMMANDS,
     hash::get::COMMANDS,
     hash::numbers::COMMANDS,

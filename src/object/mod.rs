@@ -5,6 +5,7 @@
 
 pub mod bitmap;
 pub mod hash;
+pub mod hll;
 pub mod list;
 pub mod listpack;
 pub mod module;
