@@ -223,6 +223,44 @@ fn a_hyperloglog_propagates_only_what_changed_it() {
 }
 
 #[test]
+fn values_and_lifetimes_of_fields_are_propagated_together() {
+    check(
+        &["HSET h f 1 g 2", "HPEXPIREAT h 1700000099000 FIELDS 1 g"],
+        &[
+            ("HGETDEL h FIELDS 2 f x", &["HDEL h f x"], &["hdel h"]),
+            ("HGETDEL h FIELDS 2 f g", &["HDEL h f g"], &["hdel h", "del h"]),
+            ("HGETDEL h FIELDS 1 x", &[], &[]),
+            ("HGETEX h FIELDS 1 f", &[], &[]),
+            (
+                "HGETEX h EX 10 FIELDS 2 f x",
+                &["HPEXPIREAT h 1700000010000 FIELDS 1 f"],
+                &["hexpire h"],
+            ),
+            ("HGETEX h PERSIST FIELDS 2 f g", &["HPERSIST h FIELDS 1 g"], &["hpersist h"]),
+            ("HGETEX h PERSIST FIELDS 1 f", &[], &[]),
+            (
+                "HGETEX h EXAT 1 FIELDS 2 f g",
+                &["MULTI", "HDEL h f", "HDEL h g", "EXEC"],
+                &["hdel h", "del h"],
+            ),
+            ("HSETEX h FIELDS 1 f 5", &["HSETEX h FIELDS 1 f 5"], &["hset h"]),
+            (
+                "HSETEX h FXX EX 10 FIELDS 1 f 5",
+                &["HSETEX h FXX PXAT 1700000010000 FIELDS 1 f 5"],
+                &["hset h", "hexpire h"],
+            ),
+            (
+                "HSETEX new PXAT 1700000010000 FIELDS 1 f 5",
+                &["HSETEX new PXAT 1700000010000 FIELDS 1 f 5"],
+                &["new new", "hset new", "hexpire new"],
+            ),
+            ("HSETEX h FNX FIELDS 1 f 5", &[], &[]),
+            ("HSETEX h EX 0 FIELDS 1 f 5", &["HDEL h f"], &["hset h", "hdel h"]),
+        ],
+    );
+}
+
+#[test]
 fn an_expired_key_is_deleted_before_the_command_goes_on() {
     let engine = TestEngine::new();
     engine.prepare(&["SET k v PX 10"]);

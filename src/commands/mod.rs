@@ -58,6 +58,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     hash::walk::COMMANDS,
     hash::expire::COMMANDS,
     hash::ttl::COMMANDS,
+    hash::combined::COMMANDS,
     generic::keys::COMMANDS,
     generic::expire::COMMANDS,
     generic::ttl::COMMANDS,
