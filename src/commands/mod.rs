@@ -20,6 +20,8 @@ pub mod string;
 
 pub mod bitmap;
 
+pub mod hyperloglog;
+
 pub mod hash;
 
 pub mod set;
@@ -47,7 +49,11 @@ pub const TABLES: &[&[CommandSpec]] = &[
     string::ranges::COMMANDS,
     string::numbers::COMMANDS,
     string::lcs::COMMANDS,
-    bitmap::COMMANDS,
+    bitmap::bit::COMMANDS,
+    bitmap::count::COMMANDS,
+    bitmap::op::COMMANDS,
+    bitmap::field::COMMANDS,
+    hyperloglog::COMMANDS,
     hash::set::COMMANDS,
     hash::get::COMMANDS,
     hash::numbers::COMMANDS,
@@ -58,6 +64,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     set::read::COMMANDS,
     set::random::COMMANDS,
     set::algebra::COMMANDS,
+    hash::combined::COMMANDS,
     generic::keys::COMMANDS,
     generic::expire::COMMANDS,
     generic::ttl::COMMANDS,

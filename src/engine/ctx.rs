@@ -315,6 +315,21 @@ impl WriteCtx<'_> {
         stored
     }
 
+    /// Stores a string that stays text even if it spells an integer, as [`WriteCtx::set_string`] does others.
+    pub fn set_text(
+        &mut self,
+        key: &[u8],
+        slot: Option<Slot>,
+        value: &[u8],
+        expire: ExpireChange,
+    ) -> Slot {
+        let stored = self.db_mut().set_text(key, slot, value, expire);
+        if slot.is_none() {
+            self.start_clock(stored);
+        }
+        stored
+    }
+
     /// Stores an integer, as [`WriteCtx::set_string`] does a string.
     #[inline]
     pub fn set_int(

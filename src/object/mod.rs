@@ -3,8 +3,10 @@
 //! Pure: no clock (the time comes in as an argument), no I/O, no keyspace. A collection tells its
 //! encoding, its memory and its elements; commands, scripts and RDB do the rest.
 
+pub mod bitmap;
 pub mod hash;
 pub mod intset;
+pub mod hll;
 pub mod list;
 pub mod listpack;
 pub mod module;
