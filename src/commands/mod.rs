@@ -57,6 +57,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     generic::ttl::COMMANDS,
     generic::rename::COMMANDS,
     generic::object::COMMANDS,
+    generic::dump::COMMANDS,
     generic::wait::COMMANDS,
     scan::COMMANDS,
 ];

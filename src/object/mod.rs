@@ -7,6 +7,7 @@ pub mod hash;
 pub mod list;
 pub mod listpack;
 pub mod module;
+pub mod rdb;
 pub mod set;
 pub mod stream;
 pub mod thin;
