@@ -12,6 +12,7 @@ pub mod lzf;
 pub(crate) mod natural;
 pub mod number;
 pub mod quoting;
+pub mod random;
 pub mod sha1;
 pub mod shortest;
 pub mod size_class;

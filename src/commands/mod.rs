@@ -22,6 +22,8 @@ pub mod bitmap;
 
 pub mod hash;
 
+pub mod set;
+
 pub mod generic;
 
 pub mod scan;
@@ -52,6 +54,10 @@ pub const TABLES: &[&[CommandSpec]] = &[
     hash::walk::COMMANDS,
     hash::expire::COMMANDS,
     hash::ttl::COMMANDS,
+    set::change::COMMANDS,
+    set::read::COMMANDS,
+    set::random::COMMANDS,
+    set::algebra::COMMANDS,
     generic::keys::COMMANDS,
     generic::expire::COMMANDS,
     generic::ttl::COMMANDS,

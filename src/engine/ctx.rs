@@ -339,6 +339,16 @@ impl WriteCtx<'_> {
         stored
     }
 
+    /// Stores a value of any type at a key, whatever was there; whether the key is new.
+    pub fn replace(&mut self, key: &[u8], value: Value) -> bool {
+        let found = self.peek(key);
+        if let Some(slot) = found {
+            self.remove(slot);
+        }
+        self.insert(key, value, None);
+        found.is_none()
+    }
+
     /// Says that somebody may have waited for what happened to a key. What comes into being, goes or is
     /// overwritten by a string says so by itself.
     #[inline]

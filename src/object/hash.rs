@@ -3,7 +3,7 @@
 //! The encodings are Redis's: `listpack` in order of arrival until a text is longer than
 //! `value_max` or there are more than `entries_max` fields; `listpackex` the same with an expiry
 //! behind each value, from the first HEXPIRE on; `hashtable` ever after. A table is ordered by hash
-//! (`hash/table.rs`).
+//! (`table.rs`).
 //!
 //! Time comes in as `now` (Unix milliseconds). A field whose expiry is before it is invisible to
 //! all reads and counts as absent for writes, but stays, and counts in [`Hash::len`], until
@@ -15,15 +15,17 @@ use std::fmt;
 
 use crate::base::extended::Extended;
 use crate::base::number::IntBuf;
-use crate::object::hash::leaf::{Entry, NEVER, is_expired};
+use crate::base::random::{self, below};
 use crate::object::hash::small::Small;
-use crate::object::hash::table::{Expiry, Table};
 use crate::object::listpack::{self, Element, Listpack};
+use crate::object::table::leaf::{Entry, NEVER, is_expired};
+use crate::object::table::{self, Expiry};
 use crate::object::thin::{Compact, Form, FormMut};
 
-mod leaf;
 mod small;
-mod table;
+
+/// Fields with values, in hash order.
+type Table = table::Table<true>;
 
 /// When a hash leaves the listpack: `hash-max-listpack-entries` and `hash-max-listpack-value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,17 +300,14 @@ impl Hash {
             && self.all_visible(now)
             && count < table.len() / 4
         {
-            return distinct_ranks(table.len(), count, random)
+            return random::distinct(table.len(), count, random)
                 .into_iter()
                 .filter_map(|rank| table.nth(rank).map(pair))
                 .collect();
         }
         let mut all: Vec<_> = self.iter(now).collect();
         if count < all.len() {
-            for at in 0..count {
-                let other = at + below(all.len() - at, random);
-                all.swap(at, other);
-            }
+            random::shuffle_front(&mut all, count, random);
             all.truncate(count);
         }
         all
@@ -466,24 +465,6 @@ fn pair(entry: Entry<'_>) -> Pair<'_> {
     (Element::Str(entry.field), Element::Str(entry.value))
 }
 
-/// A uniform number below `bound`, off by less than 2^-32 for bounds we have.
-fn below(bound: usize, random: &mut dyn FnMut() -> u64) -> usize {
-    ((u128::from(random()) * bound as u128) >> 64) as usize
-}
-
-/// `count` different numbers below `len`, of which they are a small part.
-fn distinct_ranks(len: usize, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<usize> {
-    let mut seen = std::collections::HashSet::with_capacity(count);
-    let mut ranks = Vec::with_capacity(count);
-    while ranks.len() < count {
-        let rank = below(len, random);
-        if seen.insert(rank) {
-            ranks.push(rank);
-        }
-    }
-    ranks
-}
-
 /// Visible fields with their values.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
@@ -494,7 +475,7 @@ pub struct Iter<'a> {
 #[derive(Clone, Debug)]
 enum Inner<'a> {
     Small { elements: listpack::Iter<'a>, expires: bool },
-    Table(table::Iter<'a>),
+    Table(table::Iter<'a, true>),
 }
 
 impl<'a> Inner<'a> {

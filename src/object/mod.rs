@@ -4,12 +4,14 @@
 //! encoding, its memory and its elements; commands, scripts and RDB do the rest.
 
 pub mod hash;
+pub mod intset;
 pub mod list;
 pub mod listpack;
 pub mod module;
 pub mod rdb;
 pub mod set;
 pub mod stream;
+mod table;
 pub mod thin;
 pub mod zset;
 

@@ -5,9 +5,9 @@
 //! Invariant: the number of elements is a multiple of the stride, and the third of three is an
 //! integer: Unix milliseconds, 0 for never.
 
-use crate::object::hash::leaf::{NEVER, is_expired};
-use crate::object::hash::table::Expiry;
 use crate::object::listpack::{Element, Listpack, Position};
+use crate::object::table::Expiry;
+use crate::object::table::leaf::{NEVER, is_expired};
 
 /// A listpack as a small hash.
 pub trait Small {
