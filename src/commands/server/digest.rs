@@ -90,8 +90,11 @@ fn digest(value: &ValueRef<'_>, key: KeyName<'_>) -> Sum {
                 sum.add(element(&[field, value, expires]));
             }
         }
+        ValueRef::Set(set) => {
+            set.iter().for_each(|member| sum.add(element(&[member.text(&mut one)])))
+        }
         // Each type's part comes with the type.
-        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {}
+        ValueRef::List(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {}
         ValueRef::Module(module) => {
             let vtable = module.vtable();
             let mut sink =

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use crate::object::hash::HashLimits;
 use crate::object::module::{KeyName, TypeVtable};
-use crate::object::{Hash, ModuleValue};
+use crate::object::set::SetLimits;
+use crate::object::{Hash, ModuleValue, Set};
 
 pub mod kind;
 
@@ -26,6 +27,8 @@ pub mod ziplist;
 pub mod zipmap;
 
 pub mod hash;
+
+pub mod set;
 
 pub mod module;
 
@@ -56,6 +59,8 @@ pub const fn corrupt(text: &'static str) -> RdbError {
 pub struct Limits {
     /// Hashes.
     pub hash: HashLimits,
+    /// Sets.
+    pub set: SetLimits,
 }
 
 /// The module types that are known.
@@ -103,6 +108,8 @@ pub enum Loaded {
     Str(Vec<u8>),
     /// A hash.
     Hash(Hash),
+    /// A set.
+    Set(Set),
     /// A value of a module's type.
     Module(Box<ModuleValue>),
 }
@@ -130,6 +137,9 @@ pub fn load(
             let has_min = kind == kind::HASH_LISTPACK_EX;
             hash::load_listpack_ex(reader, has_min, ctx.limits.hash).map(Loaded::Hash)
         }
+        (kind::SET, _) => set::load_table(reader, ctx.limits.set).map(Loaded::Set),
+        (kind::SET_INTSET, _) => set::load_intset(reader, ctx.limits.set).map(Loaded::Set),
+        (kind::SET_LISTPACK, _) => set::load_listpack(reader, ctx.limits.set).map(Loaded::Set),
         (kind::MODULE_PRE_GA, _) => Err(corrupt("Pre-release module format not supported")),
         (kind::MODULE_2, _) => {
             module::load(reader, ctx).map(|value| Loaded::Module(Box::new(value)))

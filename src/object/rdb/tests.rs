@@ -8,7 +8,10 @@ use super::*;
 use crate::object::hash::HashEntry;
 use crate::object::listpack::Listpack;
 
-const LIMITS: Limits = Limits { hash: HashLimits { entries_max: 8, value_max: 16 } };
+const LIMITS: Limits = Limits {
+    hash: HashLimits { entries_max: 8, value_max: 16 },
+    set: SetLimits { intset_entries_max: 8, listpack_entries_max: 6, listpack_value_max: 16 },
+};
 const CONTEXT: LoadContext<'static> = LoadContext {
     limits: LIMITS,
     types: &NoTypes,
@@ -80,6 +83,32 @@ proptest! {
             let (expected, expire) = &fields[&field.to_vec()];
             prop_assert_eq!((value.to_vec(), expire_at), (expected.clone(), *expire));
         }
+    }
+
+    #[test]
+    fn sets_are_read_back(
+        members in prop_oneof![
+            prop::collection::btree_set(text(), 1..20),
+            prop::collection::btree_set(any::<i32>().prop_map(|n| n.to_string().into_bytes()), 1..12),
+        ],
+        style in styles(),
+    ) {
+        let mut set = Set::new();
+        for member in &members {
+            set.add(member, LIMITS.set);
+        }
+        let mut writer = Writer::new(style);
+        set::save(&set, &mut writer);
+        let bytes = writer.into_bytes();
+        let Loaded::Set(back) = read(set::kind_of(&set, style.version), &bytes).unwrap() else {
+            panic!("a set")
+        };
+        if style.version >= 11 {
+            prop_assert_eq!(back.encoding(), set.encoding());
+        }
+        let back: std::collections::BTreeSet<Vec<u8>> =
+            back.iter().map(|member| member.to_vec()).collect();
+        prop_assert_eq!(back, members);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::object::module::{KeyName, TypeVtable};
 use crate::object::rdb::read::Reader;
 use crate::object::rdb::write::{Style, VERSION_MAX, Writer};
 use crate::object::rdb::{self, Dialect, Limits, LoadContext, Loaded, ModuleTypes, RdbError, kind};
+use crate::object::set::SetLimits;
 
 /// Versions from here on are Valkey's.
 pub const VALKEY_VERSION_MIN: u32 = 80;
@@ -38,6 +39,11 @@ pub fn limits(config: &Config) -> Limits {
             entries_max: config.size(Param::HashMaxListpackEntries),
             value_max: config.size(Param::HashMaxListpackValue),
         },
+        set: SetLimits {
+            intset_entries_max: config.size(Param::SetMaxIntsetEntries),
+            listpack_entries_max: config.size(Param::SetMaxListpackEntries),
+            listpack_value_max: config.size(Param::SetMaxListpackValue),
+        },
     }
 }
 
@@ -58,7 +64,7 @@ pub fn kind_of(value: &ValueRef<'_>, version: u32) -> u8 {
         ValueRef::Module(_) => kind::MODULE_2,
         // Each type's part comes with the type.
         ValueRef::List(_) => kind::LIST,
-        ValueRef::Set(_) => kind::SET,
+        ValueRef::Set(set) => rdb::set::kind_of(set, version),
         ValueRef::Zset(_) => kind::ZSET_2,
         ValueRef::Stream(_) => kind::STREAM_LISTPACKS_3,
     }
@@ -79,7 +85,8 @@ pub fn save(
                 return Err(Unsavable(value.vtable().name().to_owned()));
             }
         }
-        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {
+        ValueRef::Set(set) => rdb::set::save(set, writer),
+        ValueRef::List(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {
             return Err(Unsavable("of this".into()));
         }
     }
@@ -91,6 +98,7 @@ pub fn load(kind: u8, reader: &mut Reader<'_>, ctx: &LoadContext<'_>) -> Result<
     Ok(match rdb::load(kind, reader, ctx)? {
         Loaded::Str(text) => Value::Str(StrValue::new(text)),
         Loaded::Hash(hash) => Value::Hash(hash),
+        Loaded::Set(set) => Value::Set(Box::new(set)),
         Loaded::Module(value) => Value::Module(value),
     })
 }
