@@ -8,6 +8,7 @@ pub mod crc;
 pub mod extended;
 pub mod glob;
 pub mod hasher;
+pub mod lzf;
 pub(crate) mod natural;
 pub mod number;
 pub mod quoting;

@@ -70,6 +70,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     generic::ttl::COMMANDS,
     generic::rename::COMMANDS,
     generic::object::COMMANDS,
+    generic::dump::COMMANDS,
     generic::wait::COMMANDS,
     scan::COMMANDS,
 ];

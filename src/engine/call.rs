@@ -13,6 +13,7 @@ use super::ctx::{Env, ExclusiveCtx, ReadCtx, SessionCtx, WriteCtx, expire_key};
 use super::effects::{Block, CallEffects, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
 use super::lock::{Busy, Engine, Mode};
+use super::log::Bond;
 use super::registry::{Command, Registry};
 use super::slow::observe;
 use super::spec::{Argv, Flag, Outcome, Run};
@@ -281,6 +282,7 @@ fn client_call(
             transaction::queue(session, env, command, request.argv, out);
         } else {
             perform(access, session, unit, env, command, request.argv, out);
+            unit.scattered = command.has(Flag::TouchesArbitraryKeys);
             ran = Some(command);
         }
     }
@@ -333,6 +335,12 @@ fn admit(
     }
     if needs_memory(session, command) && env.shared.is_out_of_memory() {
         return Err(CommandError::OutOfMemory);
+    }
+    // PING as well, so that whoever looks after the server notices.
+    if env.shared.writes_denied.load(Ordering::Relaxed)
+        && (command.has(Flag::Write) || command.spec.name == "PING")
+    {
+        return Err(CommandError::SaveFailed);
     }
     Ok(())
 }
@@ -546,7 +554,8 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
                 // Jobs that ask for jobs were served, too.
                 unit.has_jobs = false;
             }
-            state.log.append(&unit.records);
+            let bond = if unit.scattered { Bond::Apart } else { Bond::Together };
+            state.log.append(&unit.records, bond);
             unit.records.clear();
             if !unit.ready.is_empty() {
                 block::serve(access, unit, env);
@@ -587,6 +596,6 @@ pub fn drain_expired(state: &mut State, shared: &Shared, env: Env<'_>) {
         shared.has_expired.store(false, Ordering::Relaxed);
         std::mem::take(&mut *queue)
     };
-    let mut unit = Unit { expired: queued, ..Unit::default() };
+    let mut unit = Unit { expired: queued, scattered: true, ..Unit::default() };
     end_unit(&mut Access::Exclusive(state), &mut unit, env);
 }

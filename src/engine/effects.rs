@@ -89,11 +89,28 @@ pub enum Propagate {
 pub enum Request {
     /// End the process.
     Shutdown {
-        /// Save the data set first.
-        save: bool,
+        /// Whether to save the data set first.
+        save: ShutdownSave,
         /// Even if saving fails.
         force: bool,
+        /// Who waits for it, and is to be told if it fails.
+        client: Option<u64>,
     },
+    /// Take the snapshot that [`Persistence`] says was begun.
+    ///
+    /// [`Persistence`]: super::persistence::Persistence
+    BgSave,
+}
+
+/// Whether the end of the process saves the data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownSave {
+    /// If there are save points.
+    IfConfigured,
+    /// In any case.
+    Yes,
+    /// In no case.
+    No,
 }
 
 /// What the client waits for when its command answers "not now".
@@ -166,6 +183,8 @@ pub struct Unit {
     pub wrote: bool,
     /// Foreign code wants to be called at the end of the unit.
     pub has_jobs: bool,
+    /// What is propagated does not belong together (keys that happened to expire).
+    pub scattered: bool,
 }
 
 impl Block {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::base::number::IntBuf;
 
-use super::entry::view::EntryMut;
+use super::entry::view::{EntryMut, EntryRef};
 use super::entry::{Content, Entry};
 use super::hash::{KeyHash, SeededHash};
 use super::hook::WriteHook;
@@ -253,12 +253,24 @@ impl<H: KeyHash> Db<H> {
         count: usize,
         mut visit: impl FnMut(&[u8], ValueRef<'_>, Option<i64>),
     ) -> u64 {
+        self.scan_entries(cursor, count, |entry| {
+            visit(entry.key(), entry.value(), entry.expire_at());
+        })
+    }
+
+    /// The same with all that an entry holds.
+    pub fn scan_entries(
+        &self,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(EntryRef<'_>),
+    ) -> u64 {
         let mut cursor = cursor;
         let mut seen = 0;
         for _ in 0..count.max(1).saturating_mul(SCAN_EMPTY_MAX) {
             cursor = self.table.scan(cursor, |entry| {
                 seen += 1;
-                visit(entry.key(), entry.value(), entry.expire_at());
+                visit(entry);
             });
             if cursor == 0 || seen >= count {
                 break;

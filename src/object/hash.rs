@@ -45,6 +45,17 @@ impl Default for HashLimits {
 /// A field and its value.
 pub type Pair<'a> = (Element<'a>, Element<'a>);
 
+/// A field with all that belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashEntry<'a> {
+    /// The field.
+    pub field: Element<'a>,
+    /// Its value.
+    pub value: Element<'a>,
+    /// When it expires, in unix milliseconds.
+    pub expire_at: Option<u64>,
+}
+
 /// Why a value cannot be incremented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HashIncrError {
@@ -230,6 +241,12 @@ impl Hash {
             Form::Large(table) => Inner::Table(table.iter()),
         };
         Iter { inner, now }
+    }
+
+    /// All fields, whether or not they have expired, with their values and expiries: what is saved.
+    pub fn entries(&self) -> impl Iterator<Item = HashEntry<'_>> {
+        let mut inner = self.iter(0).inner;
+        std::iter::from_fn(move || inner.next())
     }
 
     /// Shows fields from `cursor` on, at least about `count`; the cursor to go on with, 0 at the
@@ -461,27 +478,35 @@ enum Inner<'a> {
     Table(table::Iter<'a, true>),
 }
 
+impl<'a> Inner<'a> {
+    fn next(&mut self) -> Option<HashEntry<'a>> {
+        match self {
+            Inner::Small { elements, expires } => {
+                let (field, value) = (elements.next()?, elements.next()?);
+                let expire_at = match if *expires { elements.next() } else { None } {
+                    Some(Element::Int(at @ 1..)) => Some(at.unsigned_abs()),
+                    _ => None,
+                };
+                Some(HashEntry { field, value, expire_at })
+            }
+            Inner::Table(entries) => {
+                let entry = entries.next()?;
+                let (field, value) = pair(entry);
+                let expire_at = (entry.expire_at != NEVER).then_some(entry.expire_at);
+                Some(HashEntry { field, value, expire_at })
+            }
+        }
+    }
+}
+
 impl<'a> Iterator for Iter<'a> {
     type Item = Pair<'a>;
 
     fn next(&mut self) -> Option<Pair<'a>> {
         loop {
-            let (found, expire_at) = match &mut self.inner {
-                Inner::Small { elements, expires } => {
-                    let found = (elements.next()?, elements.next()?);
-                    let expire_at = match if *expires { elements.next() } else { None } {
-                        Some(Element::Int(at @ 1..)) => at.unsigned_abs(),
-                        _ => NEVER,
-                    };
-                    (found, expire_at)
-                }
-                Inner::Table(entries) => {
-                    let entry = entries.next()?;
-                    (pair(entry), entry.expire_at)
-                }
-            };
-            if !is_expired(expire_at, self.now) {
-                return Some(found);
+            let entry = self.inner.next()?;
+            if !is_expired(entry.expire_at.unwrap_or(NEVER), self.now) {
+                return Some((entry.field, entry.value));
             }
         }
     }

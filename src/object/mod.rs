@@ -10,6 +10,7 @@ pub mod hll;
 pub mod list;
 pub mod listpack;
 pub mod module;
+pub mod rdb;
 pub mod set;
 pub mod stream;
 mod table;

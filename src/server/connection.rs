@@ -557,6 +557,8 @@ impl Connection {
             Some((Block::Keys { .. }, _)) => _ = block::leave(shared, self.client.id),
             Some((Block::Until { .. }, _)) | None => {}
         }
+        // Whoever sends it something is told that nobody reads it any more.
+        self.client.killed.store(true, Ordering::Release);
         shared.clients.lock().remove(self.client.id);
         shared.connections.fetch_sub(1, Ordering::Relaxed);
         self.client.outbox.lock().waker = None;

@@ -1,12 +1,13 @@
 //! DEBUG: what tests and administrators need to look inside.
 
+use super::digest;
 use crate::config::params::Param;
 use crate::engine::args;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::error::CommandError;
+use crate::engine::persistence::Reload;
 use crate::engine::spec::{Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
 use crate::keyspace::db::ExpireChange;
-use crate::keyspace::value::ValueRef;
 use crate::resp::reply::{Protocol, Reply};
 
 /// The longest DEBUG SLEEP, in seconds.
@@ -58,8 +59,7 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
         (b"OBJECT", [key, ..]) => object(ctx, key, reply)?,
         (b"POPULATE", [count, rest @ ..]) => populate(ctx, count, rest, reply)?,
         (b"LOG" | b"DICT-RESIZING" | b"QUICKLIST-PACKED-THRESHOLD", _)
-        | (b"SET-DISABLE-DENY-SCRIPTS" | b"PAUSE-CRON" | b"REPLYBUFFER", _)
-        | (b"SET-SKIP-CHECKSUM-VALIDATION", _) => {
+        | (b"SET-DISABLE-DENY-SCRIPTS" | b"PAUSE-CRON" | b"REPLYBUFFER", _) => {
             if word == b"LOG" {
                 let text = argv.get(2).map(|text| args::lossy(text)).unwrap_or_default();
                 tracing::warn!("DEBUG LOG: {text}");
@@ -67,12 +67,25 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
             reply.ok();
         }
         (b"PROTOCOL", [kind]) => protocol(kind, reply)?,
-        (b"DIGEST", []) => reply.simple(&digest(ctx)),
+        (b"DIGEST", []) => reply.simple(&digest::of_all(&ctx.state.keyspace)),
         (b"DIGEST-VALUE", keys) => {
             reply.array(keys.len());
             for key in keys {
-                reply.simple(&value_digest(ctx, key));
+                let (db, mut read) = (ctx.session.db, ctx.read());
+                let slot = read.peek(key);
+                let value = slot.map(|slot| read.db().value(slot));
+                reply.simple(&digest::of_value(value, key, db));
             }
+        }
+        (b"RELOAD", options) => {
+            let how = reload_options(options)?;
+            let host = &ctx.env.shared.host;
+            host.reload(ctx, how).map_err(CommandError::text)?;
+            reply.ok();
+        }
+        (b"SET-SKIP-CHECKSUM-VALIDATION", [on]) => {
+            ctx.state.persistence.skip_checksum = args::int(on)? != 0;
+            reply.ok();
         }
         (b"CONFIG-REWRITE-FORCE-ALL", []) => {
             ctx.env.shared.host.rewrite_everything();
@@ -96,6 +109,12 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
                 ("OBJECT <key>", "Show how a key is stored."),
                 ("POPULATE <count> [<prefix>] [<size>]", "Create string keys."),
                 ("PROTOCOL <type>", "Reply with a value of this type."),
+                (
+                    "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+                    "Save the data set and load it again; without forgetting it, without saving it, \
+                     replacing keys.",
+                ),
+                ("SET-SKIP-CHECKSUM-VALIDATION <0|1>", "Accept wrong checksums in RDB."),
                 ("SET-ACTIVE-EXPIRE <0|1>", "Switch active expiry off or on."),
                 ("SLEEP <seconds>", "Keep the server busy."),
             ],
@@ -108,6 +127,24 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
         }
     }
     Ok(())
+}
+
+fn reload_options(options: Argv<'_>) -> Result<Reload, CommandError> {
+    let mut how = Reload { save: true, flush: true, merge: false };
+    for option in options {
+        if args::is(option, "MERGE") {
+            how.merge = true;
+        } else if args::is(option, "NOFLUSH") {
+            how.flush = false;
+        } else if args::is(option, "NOSAVE") {
+            how.save = false;
+        } else {
+            return Err(CommandError::text(
+                "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+            ));
+        }
+    }
+    Ok(how)
 }
 
 fn object(ctx: &mut ExclusiveCtx<'_>, key: &[u8], reply: &mut Reply<'_>) -> Outcome {
@@ -201,79 +238,4 @@ fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Outcome {
         }
     }
     Ok(())
-}
-
-/// Forty hexadecimal digits that are equal for equal data, in whatever order it was written.
-fn digest(ctx: &ExclusiveCtx<'_>) -> String {
-    let mut sum = [0u8; 20];
-    for (index, db) in ctx.state.keyspace.iter() {
-        let mut cursor = 0;
-        loop {
-            cursor = db.scan(cursor, 1000, |key, value, expire_at| {
-                let mut bytes = format!("{index}:{expire_at:?}:").into_bytes();
-                bytes.extend_from_slice(key);
-                describe_value(&value, &mut bytes);
-                mix(&mut sum, &bytes);
-            });
-            if cursor == 0 {
-                break;
-            }
-        }
-    }
-    hex(sum)
-}
-
-/// The digest of what one key holds, whatever its name; zeros if there is none.
-fn value_digest(ctx: &mut ExclusiveCtx<'_>, key: &[u8]) -> String {
-    let mut sum = [0u8; 20];
-    let mut read = ctx.read();
-    if let Some(slot) = read.peek(key) {
-        let mut bytes = Vec::new();
-        describe_value(&read.db().value(slot), &mut bytes);
-        mix(&mut sum, &bytes);
-    }
-    hex(sum)
-}
-
-/// Adds the SHA1 of some bytes, so that their order does not matter.
-fn mix(sum: &mut [u8; 20], bytes: &[u8]) {
-    let digest = crate::base::sha1::sha1_hex(bytes);
-    for (byte, digits) in sum.iter_mut().zip(digest.chunks_exact(2)) {
-        let text = std::str::from_utf8(digits).unwrap_or("0");
-        *byte ^= u8::from_str_radix(text, 16).unwrap_or(0);
-    }
-}
-
-fn hex(sum: [u8; 20]) -> String {
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A value's content in an order that does not depend on how it is held.
-fn describe_value(value: &ValueRef<'_>, out: &mut Vec<u8>) {
-    match value {
-        ValueRef::Str(text) => {
-            out.extend_from_slice(b"string:");
-            text.write_to(out);
-        }
-        ValueRef::Hash(hash) => {
-            out.extend_from_slice(b"hash:");
-            let mut fields: Vec<Vec<u8>> = hash
-                .iter(0)
-                .map(|pair| {
-                    let mut field = Vec::new();
-                    field.extend(pair.0.to_vec());
-                    field.push(0);
-                    field.extend(pair.1.to_vec());
-                    field
-                })
-                .collect();
-            fields.sort_unstable();
-            fields.iter().for_each(|field| out.extend_from_slice(field));
-        }
-        // Each type's part comes with the type.
-        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {}
-        ValueRef::Module(module) => {
-            out.extend_from_slice(module.vtable().name().as_bytes());
-        }
-    }
 }
