@@ -24,6 +24,7 @@ pub mod hyperloglog;
 
 pub mod hash;
 
+pub mod list;
 pub mod set;
 
 pub mod generic;
@@ -65,6 +66,11 @@ pub const TABLES: &[&[CommandSpec]] = &[
     set::random::COMMANDS,
     set::algebra::COMMANDS,
     hash::combined::COMMANDS,
+    list::push::COMMANDS,
+    list::pop::COMMANDS,
+    list::read::COMMANDS,
+    list::edit::COMMANDS,
+    list::moving::COMMANDS,
     generic::keys::COMMANDS,
     generic::expire::COMMANDS,
     generic::ttl::COMMANDS,

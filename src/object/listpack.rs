@@ -219,6 +219,12 @@ impl Listpack {
         Iter { listpack: self, front: HEADER_LEN, back: self.bytes.len() - 1 }
     }
 
+    /// The elements from `position` on.
+    #[inline]
+    pub fn iter_from(&self, position: Position) -> Iter<'_> {
+        Iter { listpack: self, front: position.0, back: self.bytes.len() - 1 }
+    }
+
     /// The first element.
     #[inline]
     pub fn first(&self) -> Option<Position> {
@@ -340,6 +346,30 @@ impl Listpack {
         self.bytes.resize(len);
         self.count(-(deleted as i64));
         self.at(position.0)
+    }
+
+    /// Takes the elements from `position` on out into a listpack of their own.
+    pub fn split_off(&mut self, position: Position) -> Self {
+        let moved = self.iter_from(position).count();
+        let mut tail = Self::new();
+        let elements = &self.as_bytes()[position.0..];
+        tail.bytes.resize(HEADER_LEN + elements.len());
+        tail.bytes.tail_mut(HEADER_LEN).copy_from_slice(elements);
+        tail.count(moved as i64);
+        self.bytes.resize(position.0 + 1);
+        self.bytes.tail_mut(position.0)[0] = END;
+        self.count(-(moved as i64));
+        tail
+    }
+
+    /// Adds the elements of another one at the end.
+    pub fn append(&mut self, other: &Self) {
+        let added = &other.as_bytes()[HEADER_LEN..];
+        let end = self.bytes.len() - 1;
+        assert!(end + added.len() <= BYTES_MAX, "callers ask has_room_for");
+        self.bytes.resize(end + added.len());
+        self.bytes.tail_mut(end).copy_from_slice(added);
+        self.count(other.len() as i64);
     }
 
     fn header_count(&self) -> u16 {

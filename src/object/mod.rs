@@ -5,8 +5,8 @@
 
 pub mod bitmap;
 pub mod hash;
-pub mod intset;
 pub mod hll;
+pub mod intset;
 pub mod list;
 pub mod listpack;
 pub mod module;

@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::worker::{Scratch, Worker};
-use crate::engine::block;
+use crate::engine::block::{self, GivenUp};
 use crate::engine::call::{self, Caller, Request};
 use crate::engine::client::{Client, Mode};
 use crate::engine::effects::Block;
@@ -207,11 +207,14 @@ impl Connection {
                 let _ = timer.as_mut().poll(cx);
                 return;
             };
-            if !block::leave(&worker.engine.shared, self.client.id) {
+            let how = GivenUp::TimedOut;
+            if !block::give_up(&worker.engine.shared, worker.number, self.client.id, how) {
                 return;
             }
         }
-        if let Some(on_timeout) = block.on_timeout() {
+        if let Some(on_timeout) = block.on_timeout()
+            && !self.client.session.lock().drops_reply()
+        {
             scratch.out.extend_from_slice(on_timeout);
         }
         self.blocked = None;
@@ -221,7 +224,8 @@ impl Connection {
     /// Runs what arrived behind a command that was blocked.
     fn resume(&mut self, worker: &Worker, scratch: &mut Scratch) {
         let mut session = self.client.session.lock();
-        session.mode.remove(Mode::BLOCKED);
+        // A reply that CLIENT REPLY SKIP dropped is behind us.
+        session.mode.remove(Mode::BLOCKED | Mode::REPLY_SKIP);
         session.blocked_reply = None;
         drop(session);
         if !self.input.is_empty() {

@@ -93,8 +93,9 @@ fn digest(value: &ValueRef<'_>, key: KeyName<'_>) -> Sum {
         ValueRef::Set(set) => {
             set.iter().for_each(|member| sum.add(element(&[member.text(&mut one)])))
         }
+        ValueRef::List(list) => list.iter().for_each(|one| sum.mix(&one.to_vec())),
         // Each type's part comes with the type.
-        ValueRef::List(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {}
+        ValueRef::Zset(_) | ValueRef::Stream(_) => {}
         ValueRef::Module(module) => {
             let vtable = module.vtable();
             let mut sink =
