@@ -198,6 +198,12 @@ impl Listpack {
         Iter { listpack: self, front: HEADER_LEN, back: self.bytes.len() - 1 }
     }
 
+    /// The elements from `position` on.
+    #[inline]
+    pub fn iter_from(&self, position: Position) -> Iter<'_> {
+        Iter { listpack: self, front: position.0, back: self.bytes.len() - 1 }
+    }
+
     /// The first element.
     #[inline]
     pub fn first(&self) -> Option<Position> {
@@ -277,6 +283,26 @@ impl Listpack {
     /// Adds an integer at the end.
     pub fn push_back_i64(&mut self, value: i64) {
         self.splice(self.bytes.len() - 1, 0, Encoded::of_i64(value), 1);
+    }
+
+    /// Adds many elements at the end, for the price of one header; room doubles when there is none, so
+    /// that a listpack which grows at its end only is seldom moved ([`Listpack::shrink`] gives back what
+    /// is left over).
+    #[inline]
+    pub fn append_all(&mut self, write: impl FnOnce(&mut Appender<'_>)) {
+        let end = self.bytes.pop();
+        debug_assert!(end == Some(END), "a listpack ends with its mark");
+        let mut appender = Appender { bytes: &mut self.bytes, added: 0 };
+        write(&mut appender);
+        let added = appender.added;
+        self.bytes.push(END);
+        assert!(self.bytes.len() <= BYTES_MAX, "callers ask has_room_for before they add");
+        self.write_header(added);
+    }
+
+    /// Gives back memory that was kept for growth.
+    pub fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
     }
 
     /// Adds an element at the front.
@@ -387,6 +413,54 @@ impl Listpack {
     }
 }
 
+/// Writes elements behind the last one; see [`Listpack::append_all`].
+#[derive(Debug)]
+pub struct Appender<'a> {
+    bytes: &'a mut Vec<u8>,
+    added: i64,
+}
+
+impl Appender<'_> {
+    /// Keeps room for elements whose texts have `text_bytes` in all.
+    pub fn reserve(&mut self, text_bytes: usize) {
+        self.bytes.reserve(text_bytes);
+    }
+
+    /// Adds a text.
+    #[inline]
+    pub fn text(&mut self, text: &[u8]) {
+        self.element(&Encoded::of(text));
+    }
+
+    /// Adds an integer.
+    #[inline]
+    pub fn int(&mut self, value: i64) {
+        if let 0..=127 = value {
+            self.bytes.extend_from_slice(&[value as u8, 1]);
+            self.added += 1;
+        } else {
+            self.element(&Encoded::of_i64(value));
+        }
+    }
+
+    #[inline]
+    fn element(&mut self, element: &Encoded<'_>) {
+        let (start, len) = (self.bytes.len(), element.len());
+        if let (Encoded::Str(text), 0..64) = (element, len) {
+            // The most common kind: a short text.
+            self.bytes.push(mark::STR6 | text.len() as u8);
+            self.bytes.extend_from_slice(text);
+            self.bytes.push(len as u8);
+        } else {
+            self.bytes.resize(start + len + back_len(len), 0);
+            let (place, back) = self.bytes[start..].split_at_mut(len);
+            element.write(place);
+            write_back_len(len, back);
+        }
+        self.added += 1;
+    }
+}
+
 impl<'a> IntoIterator for &'a Listpack {
     type Item = Element<'a>;
     type IntoIter = Iter<'a>;
@@ -402,6 +476,25 @@ pub struct Iter<'a> {
     listpack: &'a Listpack,
     front: usize,
     back: usize,
+}
+
+impl Iter<'_> {
+    /// Where the next element starts.
+    #[inline]
+    pub fn position(&self) -> Position {
+        Position(self.front)
+    }
+
+    /// Goes past `count` elements, or to the end.
+    #[inline]
+    pub fn skip_elements(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.front >= self.back {
+                return;
+            }
+            self.front += self.listpack.span(self.front);
+        }
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {

@@ -101,6 +101,7 @@ enum Change {
     Replace(usize, Vec<u8>),
     ReplaceInt(usize, i64),
     Delete(usize, usize),
+    Append(Vec<Vec<u8>>),
 }
 
 fn text() -> impl Strategy<Value = Vec<u8>> {
@@ -121,6 +122,7 @@ fn change() -> impl Strategy<Value = Change> {
         (0usize..20, text()).prop_map(|(i, t)| Change::Replace(i, t)),
         (0usize..20, any::<i64>()).prop_map(|(i, v)| Change::ReplaceInt(i, v)),
         (0usize..20, 0usize..4).prop_map(|(i, n)| Change::Delete(i, n)),
+        prop::collection::vec(text(), 0..4).prop_map(Change::Append),
     ]
 }
 
@@ -158,6 +160,16 @@ fn apply(change: Change, listpack: &mut Listpack, model: &mut Vec<Vec<u8>>) {
                 listpack.replace_i64(position, value);
                 model[i] = value.to_string().into_bytes();
             }
+        }
+        Change::Append(texts) => {
+            listpack.append_all(|out| texts.iter().for_each(|text| out.text(text)));
+            listpack.append_all(|out| {
+                out.reserve(9);
+                out.int(texts.len() as i64 - 1);
+            });
+            listpack.shrink();
+            model.extend(texts.iter().cloned());
+            model.push((texts.len() as i64 - 1).to_string().into_bytes());
         }
         Change::Delete(i, count) => {
             if let Some(position) = at(listpack, i) {
