@@ -3,7 +3,7 @@
 use super::testing::{START_MS, TestEngine};
 
 /// One command: what it propagates and which events it causes, after the same preparation.
-fn check(prepare: &[&str], cases: &[(&str, &[&str], &[&str])]) {
+pub(super) fn check(prepare: &[&str], cases: &[(&str, &[&str], &[&str])]) {
     for (line, propagated, events) in cases {
         let engine = TestEngine::new();
         engine.prepare(prepare);

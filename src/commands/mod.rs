@@ -22,6 +22,8 @@ pub mod bitmap;
 
 pub mod hash;
 
+pub mod stream;
+
 pub mod generic;
 
 pub mod scan;
@@ -52,6 +54,15 @@ pub const TABLES: &[&[CommandSpec]] = &[
     hash::walk::COMMANDS,
     hash::expire::COMMANDS,
     hash::ttl::COMMANDS,
+    stream::add::COMMANDS,
+    stream::trim::COMMANDS,
+    stream::range::COMMANDS,
+    stream::read::COMMANDS,
+    stream::read_group::COMMANDS,
+    stream::group::COMMANDS,
+    stream::pending::COMMANDS,
+    stream::claim::COMMANDS,
+    stream::info::COMMANDS,
     generic::keys::COMMANDS,
     generic::expire::COMMANDS,
     generic::ttl::COMMANDS,

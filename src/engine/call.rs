@@ -199,7 +199,7 @@ fn run_hold(
         let ran = client_call(&mut access, &mut session, &mut unit, env, *request, out);
         end.done += 1;
         if unit.block.is_some() {
-            begin_wait(caller, &mut session, &unit, *request);
+            begin_wait(caller, &mut session, &mut unit, *request);
         }
         let now_ns = (shared.clock.mono_ns)();
         if let Some(command) = ran {
@@ -225,13 +225,15 @@ fn run_hold(
 
 /// Notes, while the lock is held, that the client's command waits.
 #[cold]
-fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &Unit, request: Request<'_>) {
+fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, request: Request<'_>) {
     session.mode.insert(Mark::BLOCKED);
     let Some(block) = &unit.block else { return };
     session.blocked_reply = block.on_timeout().map(<[u8]>::to_vec);
     if let (Block::Keys { wanted, .. }, Some(command)) = (block, request.command) {
         let shared = &caller.engine.shared;
-        block::enter(shared, caller.client, command, request.argv, session.db, wanted);
+        let as_it_came = || request.argv.iter().map(|arg| Box::from(*arg)).collect();
+        let argv = unit.waiting_argv.take().unwrap_or_else(as_it_came);
+        block::enter(shared, caller.client, command, argv, session.db, wanted);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::engine::error::CommandError;
 use crate::engine::spec::{Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
 use crate::keyspace::db::ExpireChange;
 use crate::keyspace::value::ValueRef;
+use crate::object::stream::StreamId;
 use crate::resp::reply::{Protocol, Reply};
 
 /// The longest DEBUG SLEEP, in seconds.
@@ -271,7 +272,20 @@ fn describe_value(value: &ValueRef<'_>, out: &mut Vec<u8>) {
             fields.iter().for_each(|field| out.extend_from_slice(field));
         }
         // Each type's part comes with the type.
-        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {}
+        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Zset(_) => {}
+        // As in Redis the entries alone: who has read them is not the same on a replica.
+        ValueRef::Stream(stream) => {
+            out.extend_from_slice(b"stream:");
+            for entry in stream.log.range(StreamId::MIN, StreamId::MAX) {
+                out.extend_from_slice(entry.id.text().as_bytes());
+                for (field, value) in entry.fields {
+                    for text in [field.to_vec(), value.to_vec()] {
+                        out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                        out.extend(text);
+                    }
+                }
+            }
+        }
         ValueRef::Module(module) => {
             out.extend_from_slice(module.vtable().name().as_bytes());
         }
