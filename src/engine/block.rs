@@ -20,6 +20,7 @@ use super::client::{Client, Mode};
 use super::ctx::Env;
 use super::effects::{Block, Unit};
 use super::registry::Command;
+use super::spec::Argv;
 use super::state::Shared;
 use crate::keyspace::value::ValueKind;
 
@@ -144,11 +145,11 @@ pub fn enter(
     shared: &Shared,
     client: &Arc<Client>,
     command: &'static Command,
-    argv: Vec<Box<[u8]>>,
+    argv: Argv<'_>,
     db: u32,
     wanted: &Wanted,
 ) {
-    let argv = argv.into();
+    let argv = argv.iter().map(|arg| Box::from(*arg)).collect();
     let (client, wanted) = (Arc::clone(client), Arc::new(wanted.clone()));
     let mut table = shared.waiters.lock();
     table.add(Waiter { client, command, argv, db, wanted });

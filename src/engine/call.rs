@@ -231,9 +231,12 @@ fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, reques
     session.blocked_reply = block.on_timeout().map(<[u8]>::to_vec);
     if let (Block::Keys { wanted, .. }, Some(command)) = (block, request.command) {
         let shared = &caller.engine.shared;
-        let as_it_came = || request.argv.iter().map(|arg| Box::from(*arg)).collect();
-        let argv = unit.waiting_argv.take().unwrap_or_else(as_it_came);
-        block::enter(shared, caller.client, command, argv, session.db, wanted);
+        let kept = unit.waiting_argv.take();
+        let argv: Vec<&[u8]> = match &kept {
+            Some(argv) => argv.iter().map(|arg| &**arg).collect(),
+            None => request.argv.to_vec(),
+        };
+        block::enter(shared, caller.client, command, &argv, session.db, wanted);
     }
 }
 
