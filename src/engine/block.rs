@@ -190,7 +190,10 @@ pub fn serve(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
         let Some((db, key)) = ready.pop_front() else { return };
         ready.retain(|other| (other.0, &other.1) != (db, &key));
         let mut after = 0;
-        while let Some((arrival, waiter)) = env.shared.waiters.lock().next(db, &key, after) {
+        loop {
+            // Bound first: the table must not be locked while the command runs.
+            let next = env.shared.waiters.lock().next(db, &key, after);
+            let Some((arrival, waiter)) = next else { break };
             after = arrival;
             if concerns(access, &waiter, db, &key, env) {
                 ready.extend(serve_one(access, &waiter, env));
