@@ -26,6 +26,7 @@ pub mod hash;
 
 pub mod list;
 pub mod set;
+pub mod stream;
 
 pub mod generic;
 
@@ -71,6 +72,15 @@ pub const TABLES: &[&[CommandSpec]] = &[
     list::read::COMMANDS,
     list::edit::COMMANDS,
     list::moving::COMMANDS,
+    stream::add::COMMANDS,
+    stream::trim::COMMANDS,
+    stream::range::COMMANDS,
+    stream::read::COMMANDS,
+    stream::read_group::COMMANDS,
+    stream::group::COMMANDS,
+    stream::pending::COMMANDS,
+    stream::claim::COMMANDS,
+    stream::info::COMMANDS,
     generic::keys::COMMANDS,
     generic::expire::COMMANDS,
     generic::ttl::COMMANDS,

@@ -283,6 +283,7 @@ pub fn serve(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
         let mut after = 0;
         loop {
             let kind = kind_of(access, db, &key, env);
+            // Bound first: the table must not be locked while the command runs.
             let next = env.shared.waiters.lock().next(db, &key, kind, after);
             let Some((arrival, waiter)) = next else { break };
             after = arrival;

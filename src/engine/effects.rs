@@ -173,6 +173,8 @@ pub struct Unit {
     pub request: Option<Request>,
     /// The command answers later.
     pub block: Option<Block>,
+    /// The arguments with which a command that waits runs again, if not those that it came with.
+    pub waiting_argv: Option<Vec<Box<[u8]>>>,
     /// Inside EXEC, a script or a module call: blocking is refused.
     pub deny_blocking: bool,
     /// Inside EXEC.

@@ -102,6 +102,7 @@ enum Change {
     ReplaceInt(usize, i64),
     Delete(usize, usize),
     SplitAndJoin(usize),
+    Append(Vec<Vec<u8>>),
 }
 
 fn text() -> impl Strategy<Value = Vec<u8>> {
@@ -123,6 +124,7 @@ fn change() -> impl Strategy<Value = Change> {
         (0usize..20, any::<i64>()).prop_map(|(i, v)| Change::ReplaceInt(i, v)),
         (0usize..20, 0usize..4).prop_map(|(i, n)| Change::Delete(i, n)),
         (0usize..20).prop_map(Change::SplitAndJoin),
+        prop::collection::vec(text(), 0..4).prop_map(Change::Append),
     ]
 }
 
@@ -160,6 +162,14 @@ fn apply(change: Change, listpack: &mut Listpack, model: &mut Vec<Vec<u8>>) {
                 listpack.replace_i64(position, value);
                 model[i] = value.to_string().into_bytes();
             }
+        }
+        Change::Append(texts) => {
+            listpack.append_all(|out| texts.iter().for_each(|text| out.text(text)));
+            listpack.append_all(|out| {
+                out.int(texts.len() as i64 - 1);
+            });
+            model.extend(texts.iter().cloned());
+            model.push((texts.len() as i64 - 1).to_string().into_bytes());
         }
         Change::Delete(i, count) => {
             if let Some(position) = at(listpack, i) {
