@@ -3,6 +3,7 @@
 //! Pure: no clock (the time comes in as an argument), no I/O, no keyspace. A collection tells its
 //! encoding, its memory and its elements; commands, scripts and RDB do the rest.
 
+mod bptree;
 pub mod hash;
 pub mod list;
 pub mod listpack;
