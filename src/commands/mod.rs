@@ -22,6 +22,8 @@ pub mod bitmap;
 
 pub mod hash;
 
+pub mod zset;
+
 pub mod generic;
 
 pub mod scan;
@@ -52,6 +54,13 @@ pub const TABLES: &[&[CommandSpec]] = &[
     hash::walk::COMMANDS,
     hash::expire::COMMANDS,
     hash::ttl::COMMANDS,
+    zset::add::COMMANDS,
+    zset::get::COMMANDS,
+    zset::range::COMMANDS,
+    zset::remove::COMMANDS,
+    zset::pop::COMMANDS,
+    zset::combine::COMMANDS,
+    zset::walk::COMMANDS,
     generic::keys::COMMANDS,
     generic::expire::COMMANDS,
     generic::ttl::COMMANDS,

@@ -188,10 +188,10 @@ fn reply_pair(draw: Draw, (field, value): Pair<'_>, reply: &mut Reply<'_>) {
 }
 
 /// Draws from one seed (SplitMix, by Steele and others, 2014).
-struct Random(u64);
+pub(in crate::commands) struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -270,8 +270,16 @@ fn describe_value(value: &ValueRef<'_>, out: &mut Vec<u8>) {
             fields.sort_unstable();
             fields.iter().for_each(|field| out.extend_from_slice(field));
         }
+        ValueRef::Zset(zset) => {
+            out.extend_from_slice(b"zset:");
+            for (member, score) in zset.iter() {
+                member.append_to(out);
+                out.push(0);
+                out.extend_from_slice(&score.to_bits().to_le_bytes());
+            }
+        }
         // Each type's part comes with the type.
-        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {}
+        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Stream(_) => {}
         ValueRef::Module(module) => {
             out.extend_from_slice(module.vtable().name().as_bytes());
         }
