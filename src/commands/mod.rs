@@ -24,6 +24,8 @@ pub mod hash;
 
 pub mod zset;
 
+pub mod geo;
+
 pub mod generic;
 
 pub mod scan;
@@ -61,6 +63,8 @@ pub const TABLES: &[&[CommandSpec]] = &[
     zset::pop::COMMANDS,
     zset::combine::COMMANDS,
     zset::walk::COMMANDS,
+    geo::COMMANDS,
+    geo::search::COMMANDS,
     generic::keys::COMMANDS,
     generic::expire::COMMANDS,
     generic::ttl::COMMANDS,

@@ -4,6 +4,7 @@
 //! encoding, its memory and its elements; commands, scripts and RDB do the rest.
 
 mod bptree;
+pub mod geohash;
 pub mod hash;
 pub mod list;
 pub mod listpack;
