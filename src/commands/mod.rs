@@ -27,6 +27,9 @@ pub mod hash;
 pub mod list;
 pub mod set;
 pub mod stream;
+pub mod zset;
+
+pub mod geo;
 
 pub mod generic;
 
@@ -81,6 +84,15 @@ pub const TABLES: &[&[CommandSpec]] = &[
     stream::pending::COMMANDS,
     stream::claim::COMMANDS,
     stream::info::COMMANDS,
+    zset::add::COMMANDS,
+    zset::get::COMMANDS,
+    zset::range::COMMANDS,
+    zset::remove::COMMANDS,
+    zset::pop::COMMANDS,
+    zset::combine::COMMANDS,
+    zset::walk::COMMANDS,
+    geo::COMMANDS,
+    geo::search::COMMANDS,
     generic::keys::COMMANDS,
     generic::expire::COMMANDS,
     generic::ttl::COMMANDS,

@@ -4,6 +4,8 @@
 //! encoding, its memory and its elements; commands, scripts and RDB do the rest.
 
 pub mod bitmap;
+mod bptree;
+pub mod geohash;
 pub mod hash;
 pub mod hll;
 pub mod intset;

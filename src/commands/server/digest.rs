@@ -104,8 +104,11 @@ fn digest(value: &ValueRef<'_>, key: KeyName<'_>) -> Sum {
                 }
             }
         }
-        // Each type's part comes with the type.
-        ValueRef::Zset(_) => {}
+        ValueRef::Zset(zset) => {
+            for (member, score) in zset.iter() {
+                sum.add(element(&[member.text(&mut one), &score.to_bits().to_le_bytes()]));
+            }
+        }
         ValueRef::Module(module) => {
             let vtable = module.vtable();
             let mut sink =
