@@ -28,6 +28,8 @@ pub mod generic;
 
 pub mod scan;
 
+pub mod sort;
+
 #[cfg(test)]
 mod testing;
 
@@ -65,6 +67,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     generic::object::COMMANDS,
     generic::wait::COMMANDS,
     scan::COMMANDS,
+    sort::COMMANDS,
 ];
 
 /// Keys that [`fetch_ahead`] takes at a time.
