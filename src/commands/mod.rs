@@ -35,6 +35,8 @@ pub mod generic;
 
 pub mod scan;
 
+pub mod sort;
+
 #[cfg(test)]
 mod testing;
 
@@ -101,6 +103,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     generic::dump::COMMANDS,
     generic::wait::COMMANDS,
     scan::COMMANDS,
+    sort::COMMANDS,
 ];
 
 /// Keys that [`fetch_ahead`] takes at a time.
