@@ -17,11 +17,10 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 
 use tikv_jemalloc_sys as jemalloc;
 
+use crate::base::size_class::{QUANTUM, size_class};
+
 /// How far a thread's count may run before it is added to the total.
 const FLUSH_BYTES: isize = 64 * 1024;
-
-/// The alignment that jemalloc gives without being asked, given our quantum.
-const QUANTUM: usize = 8;
 
 /// Sizes up to here have their class computed.
 const CLASS_BYTES_MAX: usize = 4096;
@@ -63,24 +62,12 @@ fn count(bytes: isize) {
     });
 }
 
-/// Bytes that jemalloc gives for a size, by its rule: up to eight quanta in steps of the quantum, then four
-/// classes to every doubling. Computed here, because asking takes as long as the allocation.
-#[inline]
-const fn class_bytes(size: usize) -> usize {
-    let step = if size <= 8 * QUANTUM {
-        QUANTUM
-    } else {
-        // A quarter of the power of two below.
-        1 << (usize::BITS - 1 - (size - 1).leading_zeros() - 2)
-    };
-    (size + step - 1) & !(step - 1)
-}
-
-/// Bytes that jemalloc gives for a layout of this size and its flags.
+/// Bytes that jemalloc gives for a layout of this size and its flags. Usually computed: asking takes as
+/// long as the allocation.
 #[inline]
 fn usable_bytes(size: usize, flags: c_int) -> usize {
     if flags == 0 && size <= CLASS_BYTES_MAX {
-        return class_bytes(size);
+        return size_class(size);
     }
     // SAFETY: asks for the size class only; no caller has a size of zero.
     unsafe { jemalloc::nallocx(size, flags) }
@@ -242,7 +229,7 @@ mod tests {
         // SAFETY: asks for the size class only; no size is zero.
         let asked = |size| unsafe { jemalloc::nallocx(size, 0) };
         let wrong: Vec<_> =
-            (1..=CLASS_BYTES_MAX).filter(|size| class_bytes(*size) != asked(*size)).collect();
+            (1..=CLASS_BYTES_MAX).filter(|size| size_class(*size) != asked(*size)).collect();
         assert_eq!(wrong, [0; 0]);
     }
 

@@ -1,7 +1,7 @@
 //! Mortise, a Redis-compatible server made to be extended.
 //!
 //! The modules in reading order; each imports only from those below it in the ladder of
-//! ARCHITECTURE.md: `server`, `commands`, `module`, `script`, `engine`, `keyspace`, then `object`,
+//! ARCHITECTURE.md: `server`, `commands`, `module`, `persist`, `script`, `engine`, `keyspace`, then `object`,
 //! `resp` and `config`, then `base`.
 
 pub mod base;
@@ -17,6 +17,8 @@ pub mod keyspace;
 pub mod engine;
 
 pub mod script;
+
+pub mod persist;
 
 pub mod module;
 

@@ -20,8 +20,13 @@ pub mod string;
 
 pub mod bitmap;
 
+pub mod hyperloglog;
+
 pub mod hash;
 
+pub mod list;
+pub mod set;
+pub mod stream;
 pub mod zset;
 
 pub mod geo;
@@ -49,13 +54,36 @@ pub const TABLES: &[&[CommandSpec]] = &[
     string::ranges::COMMANDS,
     string::numbers::COMMANDS,
     string::lcs::COMMANDS,
-    bitmap::COMMANDS,
+    bitmap::bit::COMMANDS,
+    bitmap::count::COMMANDS,
+    bitmap::op::COMMANDS,
+    bitmap::field::COMMANDS,
+    hyperloglog::COMMANDS,
     hash::set::COMMANDS,
     hash::get::COMMANDS,
     hash::numbers::COMMANDS,
     hash::walk::COMMANDS,
     hash::expire::COMMANDS,
     hash::ttl::COMMANDS,
+    set::change::COMMANDS,
+    set::read::COMMANDS,
+    set::random::COMMANDS,
+    set::algebra::COMMANDS,
+    hash::combined::COMMANDS,
+    list::push::COMMANDS,
+    list::pop::COMMANDS,
+    list::read::COMMANDS,
+    list::edit::COMMANDS,
+    list::moving::COMMANDS,
+    stream::add::COMMANDS,
+    stream::trim::COMMANDS,
+    stream::range::COMMANDS,
+    stream::read::COMMANDS,
+    stream::read_group::COMMANDS,
+    stream::group::COMMANDS,
+    stream::pending::COMMANDS,
+    stream::claim::COMMANDS,
+    stream::info::COMMANDS,
     zset::add::COMMANDS,
     zset::get::COMMANDS,
     zset::range::COMMANDS,
@@ -70,6 +98,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     generic::ttl::COMMANDS,
     generic::rename::COMMANDS,
     generic::object::COMMANDS,
+    generic::dump::COMMANDS,
     generic::wait::COMMANDS,
     scan::COMMANDS,
 ];

@@ -466,6 +466,9 @@ impl<'a> Running<'a> {
         if command.has(Flag::Write) && self.flags.contains(ScriptFlags::NO_WRITES) {
             return Err(CommandError::WriteInReadOnlyScript);
         }
+        if command.has(Flag::Write) && self.env.shared.writes_denied.load(Ordering::Relaxed) {
+            return Err(CommandError::SaveFailed);
+        }
         if command.has(Flag::DenyOom)
             && !self.unit.wrote
             && self.flags.contains(ScriptFlags::UNDECLARED)

@@ -64,6 +64,11 @@ impl Lfu {
         clock_minutes(now_us) << 8 | COUNT_INITIAL
     }
 
+    /// The bits of a key that was saved with this counter, or with none.
+    pub fn with_count(count: Option<u8>, now_us: i64) -> u32 {
+        clock_minutes(now_us) << 8 | count.map_or(COUNT_INITIAL, u32::from)
+    }
+
     /// The bits after one more access. `random` is uniform over 64 bits.
     pub fn accessed(self, clock: u32, now_us: i64, random: u64) -> u32 {
         let count = self.count(clock, now_us);

@@ -13,6 +13,7 @@ use super::ctx::{Env, ExclusiveCtx, ReadCtx, SessionCtx, WriteCtx, expire_key};
 use super::effects::{Block, CallEffects, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
 use super::lock::{Busy, Engine, Mode};
+use super::log::Bond;
 use super::registry::{Command, Registry};
 use super::slow::observe;
 use super::spec::{Argv, Flag, Outcome, Run};
@@ -199,10 +200,13 @@ fn run_hold(
         let ran = client_call(&mut access, &mut session, &mut unit, env, *request, out);
         end.done += 1;
         if unit.block.is_some() {
-            begin_wait(caller, &mut session, &unit, *request);
+            begin_wait(caller, &mut session, &mut unit, *request);
         }
         let now_ns = (shared.clock.mono_ns)();
-        if let Some(command) = ran {
+        // A command that waits is observed when it is served.
+        if let Some(command) = ran
+            && unit.block.is_none()
+        {
             observe(command, now_ns - last_ns, request.argv, &session, env);
         }
         last_ns = now_ns;
@@ -225,13 +229,18 @@ fn run_hold(
 
 /// Notes, while the lock is held, that the client's command waits.
 #[cold]
-fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &Unit, request: Request<'_>) {
+fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, request: Request<'_>) {
     session.mode.insert(Mark::BLOCKED);
     let Some(block) = &unit.block else { return };
     session.blocked_reply = block.on_timeout().map(<[u8]>::to_vec);
     if let (Block::Keys { wanted, .. }, Some(command)) = (block, request.command) {
         let shared = &caller.engine.shared;
-        block::enter(shared, caller.client, command, request.argv, session.db, wanted);
+        let kept = unit.waiting_argv.take();
+        let argv: Vec<&[u8]> = match &kept {
+            Some(argv) => argv.iter().map(|arg| &**arg).collect(),
+            None => request.argv.to_vec(),
+        };
+        block::enter(shared, caller.client, command, &argv, session.db, wanted);
     }
 }
 
@@ -263,7 +272,7 @@ fn prefetch(access: &Access<'_>, db: u32, hold: &[Request<'_>]) {
 
 /// Runs one request of a client and writes its reply. Says which command ran, if it was neither
 /// refused nor queued.
-fn client_call(
+pub(super) fn client_call(
     access: &mut Access<'_>,
     session: &mut Session,
     unit: &mut Unit,
@@ -281,10 +290,12 @@ fn client_call(
             transaction::queue(session, env, command, request.argv, out);
         } else {
             perform(access, session, unit, env, command, request.argv, out);
+            unit.scattered = command.has(Flag::TouchesArbitraryKeys);
             ran = Some(command);
         }
     }
-    if session.mode.intersects(SILENT) {
+    // The reply of a command that waits is still to come.
+    if session.mode.intersects(SILENT) && unit.block.is_none() {
         silence(session, before, out);
     }
     ran
@@ -333,6 +344,12 @@ fn admit(
     }
     if needs_memory(session, command) && env.shared.is_out_of_memory() {
         return Err(CommandError::OutOfMemory);
+    }
+    // PING as well, so that whoever looks after the server notices.
+    if env.shared.writes_denied.load(Ordering::Relaxed)
+        && (command.has(Flag::Write) || command.spec.name == "PING")
+    {
+        return Err(CommandError::SaveFailed);
     }
     Ok(())
 }
@@ -546,7 +563,8 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
                 // Jobs that ask for jobs were served, too.
                 unit.has_jobs = false;
             }
-            state.log.append(&unit.records);
+            let bond = if unit.scattered { Bond::Apart } else { Bond::Together };
+            state.log.append(&unit.records, bond);
             unit.records.clear();
             if !unit.ready.is_empty() {
                 block::serve(access, unit, env);
@@ -587,6 +605,6 @@ pub fn drain_expired(state: &mut State, shared: &Shared, env: Env<'_>) {
         shared.has_expired.store(false, Ordering::Relaxed);
         std::mem::take(&mut *queue)
     };
-    let mut unit = Unit { expired: queued, ..Unit::default() };
+    let mut unit = Unit { expired: queued, scattered: true, ..Unit::default() };
     end_unit(&mut Access::Exclusive(state), &mut unit, env);
 }

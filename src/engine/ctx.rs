@@ -289,7 +289,7 @@ impl WriteCtx<'_> {
     pub fn hash_or_new(&mut self, key: &[u8]) -> Result<&mut Hash, CommandError> {
         let slot = match self.find(key) {
             Some(slot) => slot,
-            None => self.db_mut().insert(key, Value::Hash(Box::default()), None),
+            None => self.db_mut().insert(key, Value::Hash(Hash::default()), None),
         };
         match self.db_mut().value_mut(slot) {
             ValueMut::Hash(hash) => Ok(hash),
@@ -311,6 +311,21 @@ impl WriteCtx<'_> {
             None => self.start_clock(stored),
             // What was there is gone, which may be what somebody waits for.
             Some(_) => self.signal(key),
+        }
+        stored
+    }
+
+    /// Stores a string that stays text even if it spells an integer, as [`WriteCtx::set_string`] does others.
+    pub fn set_text(
+        &mut self,
+        key: &[u8],
+        slot: Option<Slot>,
+        value: &[u8],
+        expire: ExpireChange,
+    ) -> Slot {
+        let stored = self.db_mut().set_text(key, slot, value, expire);
+        if slot.is_none() {
+            self.start_clock(stored);
         }
         stored
     }
@@ -337,6 +352,16 @@ impl WriteCtx<'_> {
         self.start_clock(stored);
         self.signal(key);
         stored
+    }
+
+    /// Stores a value of any type at a key, whatever was there; whether the key is new.
+    pub fn replace(&mut self, key: &[u8], value: Value) -> bool {
+        let found = self.peek(key);
+        if let Some(slot) = found {
+            self.remove(slot);
+        }
+        self.insert(key, value, None);
+        found.is_none()
     }
 
     /// Says that somebody may have waited for what happened to a key. What comes into being, goes or is
@@ -368,10 +393,8 @@ impl WriteCtx<'_> {
 
     /// Deletes a key that was found, whatever it holds; the value is dropped, a large one elsewhere.
     pub fn remove(&mut self, slot: Slot) {
-        if self.env.shared.waiting.load(Ordering::Relaxed) != 0 {
-            let key = Box::from(self.db().key(slot));
-            self.unit.ready.push((self.session.db, key));
-        }
+        let db = self.state.keyspace.db(self.session.db as usize);
+        block::signal(self.env.shared, self.unit, self.session.db, db.key(slot));
         match self.db_mut().delete(slot) {
             // Values of modules are freed here: that runs their code, which believes to hold the lock.
             Some(Value::Module(value)) => drop(value),

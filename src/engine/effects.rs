@@ -11,7 +11,7 @@
 
 use bitflags::bitflags;
 
-use super::block::Wanted;
+use super::block::{Ready, Wanted};
 
 bitflags! {
     /// Classes of keyspace events, with the numbers that modules know.
@@ -89,11 +89,28 @@ pub enum Propagate {
 pub enum Request {
     /// End the process.
     Shutdown {
-        /// Save the data set first.
-        save: bool,
+        /// Whether to save the data set first.
+        save: ShutdownSave,
         /// Even if saving fails.
         force: bool,
+        /// Who waits for it, and is to be told if it fails.
+        client: Option<u64>,
     },
+    /// Take the snapshot that [`Persistence`] says was begun.
+    ///
+    /// [`Persistence`]: super::persistence::Persistence
+    BgSave,
+}
+
+/// Whether the end of the process saves the data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownSave {
+    /// If there are save points.
+    IfConfigured,
+    /// In any case.
+    Yes,
+    /// In no case.
+    No,
 }
 
 /// What the client waits for when its command answers "not now".
@@ -150,12 +167,14 @@ pub struct Unit {
     pub records: Vec<Record>,
     /// Keys that a read found expired: (db, key).
     pub expired: Vec<(u32, Vec<u8>)>,
-    /// Keys that somebody may have waited for: (db, key).
-    pub ready: Vec<(u32, Box<[u8]>)>,
+    /// Keys that somebody waits for and that something has happened to.
+    pub ready: Ready,
     /// A request to the host.
     pub request: Option<Request>,
     /// The command answers later.
     pub block: Option<Block>,
+    /// The arguments with which a command that waits runs again, if not those that it came with.
+    pub waiting_argv: Option<Vec<Box<[u8]>>>,
     /// Inside EXEC, a script or a module call: blocking is refused.
     pub deny_blocking: bool,
     /// Inside EXEC.
@@ -166,6 +185,8 @@ pub struct Unit {
     pub wrote: bool,
     /// Foreign code wants to be called at the end of the unit.
     pub has_jobs: bool,
+    /// What is propagated does not belong together (keys that happened to expire).
+    pub scattered: bool,
 }
 
 impl Block {

@@ -92,6 +92,13 @@ pub enum CommandError {
     NoScript,
     #[error("OOM command not allowed when used memory > 'maxmemory'.")]
     OutOfMemory,
+    #[error(
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to \
+         disk. Commands that may modify the data set are disabled, because this instance is configured \
+         to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). \
+         Please check the Redis logs for details about the RDB error."
+    )]
+    SaveFailed,
     #[error("ERR This Redis command is not allowed from script")]
     NotInScript,
     #[error("ERR Write commands are not allowed from read-only scripts.")]

@@ -84,6 +84,11 @@ impl Engine {
         self.state.write()
     }
 
+    /// The state to read, however long that takes.
+    pub fn read_patiently(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read()
+    }
+
     /// The state to write if nobody holds it now.
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, State>> {
         self.state.try_write()

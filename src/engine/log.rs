@@ -1,10 +1,15 @@
 //! Which writes have left, in which order? The one ordered effect log.
 //!
 //! Invariants: a unit's records enter together, in order, wrapped in MULTI/EXEC when there is more
-//! than one; the position only grows and counts the bytes that a full stream would have. While no
-//! one listens, no bytes are made. Today there is one stream, read by tests and `DEBUG`; the
-//! append-only file and the replicas become its listeners, each with its own selected db.
+//! than one and they belong together; the position only grows and counts the bytes that were made. While
+//! no one listens, no bytes are made. There are two streams, each with its own selected db: one that is
+//! kept for tests, and that of the replicas, which goes into their outboxes under the lock, so that all
+//! see one order and it begins right behind the snapshot that each of them got.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::client::Client;
 use super::effects::{Record, Targets};
 use super::spec::Argv;
 
@@ -17,6 +22,7 @@ pub struct EffectLog {
     position: u64,
     records: u64,
     listener: Option<Stream>,
+    replicas: Replicas,
 }
 
 /// One encoded byte stream of the log.
@@ -27,11 +33,34 @@ struct Stream {
     bytes: Vec<u8>,
 }
 
+/// The clients that follow the log.
+#[derive(Debug)]
+struct Replicas {
+    clients: Vec<Arc<Client>>,
+    stream: Stream,
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        let stream = Stream { targets: Targets::REPLICAS, selected: None, bytes: Vec::new() };
+        Self { clients: Vec::new(), stream }
+    }
+}
+
+/// Whether the records of a unit are one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bond {
+    /// They take effect together.
+    Together,
+    /// Each stands for itself.
+    Apart,
+}
+
 impl EffectLog {
     /// Whether anyone listens; if not, calls need not copy their arguments.
     #[inline]
     pub fn is_active(&self) -> bool {
-        self.listener.is_some()
+        self.listener.is_some() || !self.replicas.clients.is_empty()
     }
 
     /// How many bytes have been logged.
@@ -54,37 +83,94 @@ impl EffectLog {
         self.listener.as_mut().map(|s| std::mem::take(&mut s.bytes)).unwrap_or_default()
     }
 
+    /// The clients that follow the log.
+    pub fn replicas(&self) -> &[Arc<Client>] {
+        &self.replicas.clients
+    }
+
+    /// Sends a client all that is logged from now on.
+    pub fn follow(&mut self, client: &Arc<Client>) {
+        self.forget_gone();
+        if !self.replicas.clients.iter().any(|known| known.id == client.id) {
+            self.replicas.clients.push(Arc::clone(client));
+        }
+        // The newcomer knows no db yet, and all get the same bytes.
+        self.replicas.stream.selected = None;
+    }
+
+    /// Forgets the clients that are gone, so that nothing is made for them.
+    pub fn forget_gone(&mut self) {
+        self.replicas.clients.retain(|client| !client.killed.load(Ordering::Relaxed));
+    }
+
     /// Logs the records of a unit.
-    pub fn append(&mut self, records: &[Record]) {
+    pub fn append(&mut self, records: &[Record], bond: Bond) {
         self.records += records.len() as u64;
-        let Some(stream) = &mut self.listener else { return };
-        let targets = stream.targets;
-        let mine: Vec<&Record> =
-            records.iter().filter(|record| record.targets.intersects(targets)).collect();
-        let wrap = mine.len() > 1;
-        let before = stream.bytes.len();
-        if let Some(first) = mine.first() {
-            stream.select(first.db);
+        let mut written = 0;
+        if let Some(stream) = &mut self.listener {
+            written = stream.append(records, bond);
+            if stream.bytes.len() > BACKLOG_BYTES_MAX {
+                self.listener = None;
+            }
         }
-        if wrap {
-            encode(&mut stream.bytes, &[b"MULTI"]);
+        if !self.replicas.clients.is_empty() {
+            written = self.replicas.append(records, bond);
         }
-        for record in &mine {
-            stream.select(record.db);
-            let argv: Vec<&[u8]> = record.argv.iter().map(Vec::as_slice).collect();
-            encode(&mut stream.bytes, &argv);
+        self.position += written as u64;
+    }
+}
+
+impl Replicas {
+    /// Sends the records to all; how many bytes that were.
+    fn append(&mut self, records: &[Record], bond: Bond) -> usize {
+        let written = self.stream.append(records, bond);
+        if written == 0 {
+            return 0;
         }
-        if wrap {
-            encode(&mut stream.bytes, &[b"EXEC"]);
-        }
-        self.position += (stream.bytes.len() - before) as u64;
-        if stream.bytes.len() > BACKLOG_BYTES_MAX {
-            self.listener = None;
-        }
+        self.clients.retain(|client| {
+            let mut outbox = client.outbox.lock();
+            if outbox.bytes.len() > BACKLOG_BYTES_MAX {
+                tracing::warn!(
+                    "Client id={} closed for overcoming of output buffer limits.",
+                    client.id
+                );
+                client.killed.store(true, Ordering::Release);
+            } else {
+                outbox.bytes.extend_from_slice(&self.stream.bytes);
+            }
+            if let Some(waker) = &outbox.waker {
+                waker.wake_by_ref();
+            }
+            !client.killed.load(Ordering::Relaxed)
+        });
+        self.stream.bytes.clear();
+        written
     }
 }
 
 impl Stream {
+    /// Encodes those of the records that are meant for this stream; how many bytes that are.
+    fn append(&mut self, records: &[Record], bond: Bond) -> usize {
+        let before = self.bytes.len();
+        let mine = |record: &&Record| record.targets.intersects(self.targets);
+        let wrap = bond == Bond::Together && records.iter().filter(mine).nth(1).is_some();
+        if wrap {
+            encode(&mut self.bytes, &[b"MULTI"]);
+        }
+        for record in records {
+            if !record.targets.intersects(self.targets) {
+                continue;
+            }
+            self.select(record.db);
+            let argv: Vec<&[u8]> = record.argv.iter().map(Vec::as_slice).collect();
+            encode(&mut self.bytes, &argv);
+        }
+        if wrap {
+            encode(&mut self.bytes, &[b"EXEC"]);
+        }
+        self.bytes.len() - before
+    }
+
     fn select(&mut self, db: u32) {
         if self.selected != Some(db) {
             self.selected = Some(db);
@@ -123,19 +209,20 @@ mod tests {
     #[test]
     fn a_unit_of_several_records_is_a_transaction_in_its_db() {
         let mut log = EffectLog::default();
-        log.append(&[record(0, &["SET", "lost", "1"])]);
+        log.append(&[record(0, &["SET", "lost", "1"])], Bond::Together);
         assert_eq!((log.take(), log.records()), (Vec::new(), 1));
         log.listen(Targets::AOF);
-        log.append(&[record(3, &["DEL", "a"]), record(3, &["DEL", "b"])]);
-        log.append(&[record(3, &["DEL", "c"])]);
+        log.append(&[record(3, &["DEL", "a"]), record(3, &["DEL", "b"])], Bond::Together);
+        log.append(&[record(3, &["DEL", "c"]), record(3, &["DEL", "d"])], Bond::Apart);
         let mut want = Vec::new();
         for words in [
-            &["SELECT", "3"][..],
-            &["MULTI"],
+            &["MULTI"][..],
+            &["SELECT", "3"],
             &["DEL", "a"],
             &["DEL", "b"],
             &["EXEC"],
             &["DEL", "c"],
+            &["DEL", "d"],
         ] {
             let argv: Vec<&[u8]> = words.iter().map(|w| w.as_bytes()).collect();
             encode(&mut want, &argv);

@@ -38,3 +38,5 @@ pub mod stats;
 pub mod histogram;
 
 pub mod slow;
+
+pub mod persistence;

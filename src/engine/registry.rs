@@ -158,11 +158,18 @@ fn implied_categories(spec: &CommandSpec, flags: u32) -> u64 {
     bits
 }
 
+/// A command beside the words of its name, so that a look-up touches no other memory.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    words: Words,
+    command: &'static Command,
+}
+
 /// All commands, by name.
 #[derive(Debug)]
 pub struct Registry {
     /// Open addressing, at most a quarter full.
-    slots: Box<[Option<&'static Command>]>,
+    slots: Box<[Option<Slot>]>,
     shift: u32,
     commands: Vec<&'static Command>,
     /// Names by which commands were renamed away (`rename-command`), upper case.
@@ -194,23 +201,25 @@ impl Registry {
     }
 
     fn insert(&mut self, command: &'static Command) {
-        let mut at = self.slot_of(command.name.as_bytes());
+        let words = Words::of(command.name.as_bytes());
+        let mut at = self.slot_of(words);
         while self.slots[at].is_some() {
             at = (at + 1) % self.slots.len();
         }
-        self.slots[at] = Some(command);
+        self.slots[at] = Some(Slot { words, command });
         self.commands.push(command);
     }
 
     /// The command of this name, in any case.
     #[inline]
     pub fn lookup(&self, name: &[u8]) -> Option<&'static Command> {
-        let mut at = self.slot_of(name);
-        while let Some(command) = self.slots[at] {
-            if command.name.len() == name.len()
-                && command.name.as_bytes().eq_ignore_ascii_case(name)
-            {
-                return Some(command);
+        let words = Words::of(name);
+        let mut at = self.slot_of(words);
+        while let Some(slot) = self.slots[at] {
+            let is_same = slot.words == words
+                && (words.is_whole() || slot.command.name.as_bytes().eq_ignore_ascii_case(name));
+            if is_same {
+                return Some(slot.command);
             }
             at = (at + 1) % self.slots.len();
         }
@@ -247,13 +256,11 @@ impl Registry {
         self.generation
     }
 
-    /// Multiply-shift over the name's first and last bytes with the case bit masked away. Masking
-    /// confuses some other bytes too, which only costs a comparison.
+    /// Multiply-shift over the words of a name.
     #[inline]
-    fn slot_of(&self, name: &[u8]) -> usize {
-        let (a, b) = fold(name);
-        let mixed = (a.wrapping_mul(0x9E37_79B9_7F4A_7C15))
-            ^ (b.wrapping_add(name.len() as u64)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    fn slot_of(&self, words: Words) -> usize {
+        let mixed = words.first.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            ^ words.last.wrapping_add(words.len).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         (mixed.wrapping_mul(0xA076_1D64_78BD_642F) >> self.shift) as usize
     }
 }
@@ -269,21 +276,49 @@ fn renamed(name: &str, command: &'static Command) -> &'static Command {
     }))
 }
 
-/// Two words of a name that tell most names apart, in upper case.
+/// A name in lower case, as its first and last eight bytes: all of it up to sixteen bytes, for the two
+/// overlap in shorter names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Words {
+    first: u64,
+    last: u64,
+    len: u64,
+}
+
+impl Words {
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        let (first, last) = if let (Some(first), Some(last)) =
+            (name.first_chunk::<8>(), name.last_chunk::<8>())
+        {
+            (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+        } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>())
+        {
+            (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
+        } else {
+            let byte = |i: usize| u64::from(name.get(i).copied().unwrap_or(0));
+            (byte(0) | byte(1) << 8, byte(2))
+        };
+        Self { first: lower(first), last: lower(last), len: name.len() as u64 }
+    }
+
+    /// Whether the words are the whole name.
+    #[inline]
+    fn is_whole(self) -> bool {
+        self.len <= 16
+    }
+}
+
+/// Eight bytes with ASCII capitals made small, all at once.
 #[inline]
-fn fold(name: &[u8]) -> (u64, u64) {
-    const UPPER: u64 = 0xDFDF_DFDF_DFDF_DFDF;
-    let (first, last) = if let (Some(first), Some(last)) =
-        (name.first_chunk::<8>(), name.last_chunk::<8>())
-    {
-        (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
-    } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
-    } else {
-        let byte = |i: usize| u64::from(name.get(i).copied().unwrap_or(0));
-        (byte(0) | byte(1) << 8, byte(2))
-    };
-    (first & UPPER, last & UPPER)
+fn lower(bytes: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let low = bytes & (0x7f * ONES);
+    // The top bit of a byte says that it is at least `A`, and that it is beyond `Z`.
+    let from_a = low + (0x80 - b'A' as u64) * ONES;
+    let beyond_z = low + (0x7f - b'Z' as u64) * ONES;
+    let capital = from_a & !beyond_z & !bytes & (0x80 * ONES);
+    bytes | (capital >> 2)
 }
 
 #[cfg(test)]
@@ -318,9 +353,29 @@ mod tests {
         assert_eq!(name(&[b"config", b"get"]), Some("config|get"));
         assert_eq!(name(&[b"config", b"nope"]), Some("config"));
         assert_eq!(name(&[b"ge"]), None);
-        // Folding maps '{' to '[' and so on; only the verification tells them apart.
         assert_eq!(name(&[b"\x07et"]), None);
         assert_eq!(name(&[b""]), None);
+    }
+
+    #[test]
+    fn eight_bytes_are_lowered_as_one_is() {
+        for byte in 0..=u8::MAX {
+            for place in 0..8 {
+                let mut bytes = [b'Z', b'A', b'@', b'[', b'`', 0xc1, 0, 0xff];
+                bytes[place] = byte;
+                let want = bytes.map(|byte| byte.to_ascii_lowercase());
+                assert_eq!(lower(u64::from_le_bytes(bytes)), u64::from_le_bytes(want));
+            }
+        }
+    }
+
+    #[test]
+    fn long_names_are_compared_whole() {
+        const LONG: CommandSpec = CommandSpec { name: "GEORADIUSBYMEMBER_RO", ..CommandSpec::BASE };
+        let registry = Registry::new([(None, Command::new(&LONG, None, None, 1))], 1);
+        assert!(registry.lookup(b"georadiusbyMEMBER_RO").is_some());
+        assert!(registry.lookup(b"georadiuSZYMEMBER_RO").is_none());
+        assert!(registry.lookup(b"georadiusZZZZMBER_RO").is_none());
     }
 
     #[test]

@@ -18,10 +18,12 @@ use super::client::{ClientTable, WatchTable};
 use super::ctx::ExclusiveCtx;
 use super::effects::{EventClass, Request};
 use super::log::EffectLog;
+use super::persistence::{Persistence, Reload};
 use super::registry::Registry;
 use super::stats::WorkerStats;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
+use crate::object::module::TypeVtable;
 use crate::resp::reply::Reply;
 
 /// What foreign code wants to hear of; implemented by the module host.
@@ -38,6 +40,45 @@ pub trait Hooks: Send + Sync {
     }
     /// The sections that modules add to INFO: (name, text of `field:value` lines).
     fn info(&self, ctx: &mut ExclusiveCtx<'_>) -> Vec<(String, String)>;
+    /// The type of values with this id in RDB, its encoding version aside.
+    fn module_type(&self, id: u64) -> Option<Arc<dyn TypeVtable>> {
+        let _ = id;
+        None
+    }
+    /// What types keep in RDB files beside the keys, in front of them (`when` is 1) or behind (2).
+    fn save_data(&self, when: i32) -> Vec<TypeData> {
+        let _ = when;
+        Vec::new()
+    }
+    /// Gives such data back. Says how many bytes of it were read.
+    fn load_data(&self, id: u64, when: i32, items: &[u8]) -> Result<usize, TypeDataError> {
+        let _ = (id, when, items);
+        Err(TypeDataError::NoType)
+    }
+    /// Whether any type has such data.
+    fn has_data(&self) -> bool {
+        false
+    }
+}
+
+/// What a type keeps in RDB files beside the keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeData {
+    /// The type's id.
+    pub id: u64,
+    /// Items as in a value of it, without an end mark.
+    pub items: Vec<u8>,
+}
+
+/// Why a type's data was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypeDataError {
+    /// There is no such type.
+    NoType,
+    /// It keeps no data.
+    NoData,
+    /// It could not read it.
+    Refused,
 }
 
 /// A change of a key.
@@ -63,6 +104,23 @@ pub enum ServerEvent {
     SwapDb(u32, u32),
     /// The server is about to end.
     Shutdown,
+    /// The data set is saved to its file.
+    Saving(FileStep),
+    /// The data set is loaded from its file.
+    Loading(FileStep),
+}
+
+/// How far saving or loading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileStep {
+    /// It begins, while the engine waits.
+    Begins,
+    /// It begins, while the engine goes on.
+    BeginsApart,
+    /// It is done.
+    Done,
+    /// It failed.
+    Failed,
 }
 
 /// What the engine asks of the process around it; implemented by the server.
@@ -94,7 +152,26 @@ pub trait Host: Send + Sync {
     fn serve_while_busy(&self);
     /// Has the main thread see to the tasks of modules.
     fn wake_modules(&self) {}
+    /// Writes the data set to its file, now. What went wrong is in the log.
+    fn save(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
+        let _ = ctx;
+        Err(SaveFailed)
+    }
+    /// `DEBUG RELOAD`: saves and loads the data set, now. The error is for the client.
+    fn reload(&self, ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static str> {
+        let _ = (ctx, how);
+        Err("ERR there are no files")
+    }
+    /// The data set as the bytes of an RDB file.
+    fn snapshot(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<Vec<u8>, SaveFailed> {
+        let _ = ctx;
+        Err(SaveFailed)
+    }
 }
+
+/// The data set could not be saved; the log says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaveFailed;
 
 /// Readings of time, handed in from outside.
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +217,8 @@ pub struct State {
     pub dirty: u64,
     /// The last save, unix seconds.
     pub saved_at: i64,
+    /// What is known of files.
+    pub persistence: Persistence,
     /// Keys that expired.
     pub expired_keys: u64,
     /// DEBUG SET-ACTIVE-EXPIRE.
@@ -206,6 +285,9 @@ pub struct Limits {
     pub output_bytes: AtomicUsize,
     /// `protected-mode`.
     pub protected_mode: AtomicBool,
+    /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: elements of lists of so many bytes go without a listpack; 0 is
+    /// the default.
+    pub list_plain_bytes: AtomicUsize,
 }
 
 /// The scripts that keep the lock too long, seen from other threads.
@@ -268,6 +350,8 @@ pub struct Shared {
     pub hook_classes: AtomicU32,
     /// `requirepass`; empty is none.
     pub password: RwLock<Box<[u8]>>,
+    /// Writes are refused, because the last snapshot failed: see [`Persistence::denies_writes`].
+    pub writes_denied: AtomicBool,
     /// The script that is running.
     pub busy: Busy,
     /// The clients. A lock of its own, so that connections come and go while a script runs.

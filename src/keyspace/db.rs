@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::base::number::IntBuf;
 
-use super::entry::view::EntryMut;
+use super::entry::view::{EntryMut, EntryRef};
 use super::entry::{Content, Entry};
 use super::hash::{KeyHash, SeededHash};
 use super::hook::WriteHook;
@@ -253,12 +253,24 @@ impl<H: KeyHash> Db<H> {
         count: usize,
         mut visit: impl FnMut(&[u8], ValueRef<'_>, Option<i64>),
     ) -> u64 {
+        self.scan_entries(cursor, count, |entry| {
+            visit(entry.key(), entry.value(), entry.expire_at());
+        })
+    }
+
+    /// The same with all that an entry holds.
+    pub fn scan_entries(
+        &self,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(EntryRef<'_>),
+    ) -> u64 {
         let mut cursor = cursor;
         let mut seen = 0;
         for _ in 0..count.max(1).saturating_mul(SCAN_EMPTY_MAX) {
             cursor = self.table.scan(cursor, |entry| {
                 seen += 1;
-                visit(entry.key(), entry.value(), entry.expire_at());
+                visit(entry);
             });
             if cursor == 0 || seen >= count {
                 break;
@@ -359,6 +371,22 @@ impl<H: KeyHash> Db<H> {
                 Content::Inline { bytes: value, edited: false }
             }
             None => Content::Shared(Arc::new(value.to_vec())),
+        };
+        self.set_content(hash, key, slot, content, expire)
+    }
+
+    /// Sets a key to a string that stays text even if it spells an integer.
+    pub fn set_text(
+        &mut self,
+        key: &[u8],
+        slot: Option<Slot>,
+        value: &[u8],
+        expire: ExpireChange,
+    ) -> Slot {
+        let hash = slot.map_or_else(|| H::hash(key), Slot::hash);
+        let content = match value.len() <= RAW_MAX_INLINE {
+            true => Content::Inline { bytes: value, edited: false },
+            false => Content::Shared(Arc::new(value.to_vec())),
         };
         self.set_content(hash, key, slot, content, expire)
     }

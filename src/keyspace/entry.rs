@@ -4,23 +4,24 @@
 //! offset 0   access word  AtomicU32   bits 0-23 access clock, bits 24-31 snapshot marks
 //!        4   meta         u32         see `Meta`; never changes under a shared reference
 //!        8   expiry       i64         unix ms, only if the meta word says so
+//!        .   heap value   8 bytes     only if the form is `Heap`: a pointer, or a collection of one word
 //!        .   key length   u64         only if it does not fit the meta word
 //!        .   key          bytes
-//!        .   value        the bytes of a short string, or 8 bytes: an integer or a pointer
+//!        .   value        only if the form is not `Heap`: the bytes of a short string, or an integer
 //! ```
 //!
 //! Invariants, on which every SAFETY comment below rests:
 //! 1. `block` comes from `alloc` with `Shape::layout` of the shape that the block itself describes,
 //!    8-aligned, and its first `Shape::size` bytes are initialized.
-//! 2. The value is a pointer exactly if the form is `Heap`. It then comes from
-//!    `Arc::<Vec<u8>>::into_raw` for a string and from `Box::into_raw` of the kind's type
-//!    otherwise, and this block owns it.
+//! 2. There is a heap value exactly if the form is `Heap`. For a string it is a pointer from
+//!    `Arc::<Vec<u8>>::into_raw`; for the kinds of one word (`Word`) it is the value itself; otherwise it
+//!    comes from `Box::into_raw` of the kind's type. This block owns it.
 //! 3. An [`Entry`] owns its block alone; [`EntryRef`] and [`view::EntryMut`] borrow it as `&` and
 //!    `&mut` would.
 //!
 //! The capacity is a pure function of the content (`size_class`), so it needs no field: an edit
-//! stays in place exactly if old and new size have the same class. Fields behind the header are
-//! unaligned by nature.
+//! stays in place exactly if old and new size have the same class. What stands in front of the key is
+//! 8-aligned, what stands behind it is not.
 #![expect(unsafe_code, reason = "a variable-size block behind one thin pointer has no safe form")]
 
 pub mod view;
@@ -31,6 +32,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::base::size_class::size_class;
 use crate::object::{Hash, List, ModuleValue, Set, Stream, Zset};
 
 use super::value::{RAW_MAX_INLINE, StrForm, StrRef, StrValue, Value, ValueKind, ValueRef};
@@ -88,6 +90,11 @@ impl Meta {
         }
     }
 
+    #[inline]
+    fn is_heap(self) -> bool {
+        self.0 & (Form::Heap as u32) << 3 == (Form::Heap as u32) << 3
+    }
+
     fn key_len_short(self) -> usize {
         ((self.0 >> 8) & Self::KEY_LONG) as usize
     }
@@ -113,18 +120,29 @@ impl Shape {
         self.key_len >= Meta::KEY_LONG as usize
     }
 
-    #[inline]
-    fn key_at(&self) -> usize {
-        EXPIRY_AT + WORD * usize::from(self.has_expiry) + WORD * usize::from(self.has_long_key())
+    fn is_heap(&self) -> bool {
+        self.form == Form::Heap
     }
 
+    /// Where a heap value is.
+    #[inline]
+    fn heap_at(&self) -> usize {
+        EXPIRY_AT + WORD * usize::from(self.has_expiry)
+    }
+
+    #[inline]
+    fn key_at(&self) -> usize {
+        self.heap_at() + WORD * (usize::from(self.is_heap()) + usize::from(self.has_long_key()))
+    }
+
+    /// Where a value is that is no heap value.
     #[inline]
     fn value_at(&self) -> usize {
         self.key_at() + self.key_len
     }
 
     fn size(&self) -> usize {
-        self.value_at() + self.value_len
+        self.value_at() + if self.is_heap() { 0 } else { self.value_len }
     }
 
     fn layout(&self) -> Layout {
@@ -144,13 +162,12 @@ impl Shape {
     }
 }
 
-/// The size that is allocated for `size` bytes: jemalloc's classes with an 8-byte quantum, so that
-/// what the allocator would round up to anyway is ours to grow into. Steps of 8 up to 64, then four
-/// per doubling.
-pub(super) fn size_class(size: usize) -> usize {
-    let step = if size <= 64 { 8 } else { 1 << ((size - 1).ilog2() - 2) };
-    size.next_multiple_of(step)
+/// A collection of one word: it stands in the block itself.
+trait Word: Send + Sync + Sized {
+    const FITS: () = assert!(size_of::<Self>() == WORD && align_of::<Self>() == WORD);
 }
+
+impl Word for Hash {}
 
 /// A value on its way into an entry.
 pub(super) enum Content<'a> {
@@ -162,7 +179,7 @@ pub(super) enum Content<'a> {
         edited: bool,
     },
     Shared(Arc<Vec<u8>>),
-    Hash(Box<Hash>),
+    Hash(Hash),
     List(Box<List>),
     Set(Box<Set>),
     Zset(Box<Zset>),
@@ -287,11 +304,13 @@ impl Entry {
 
     /// Writes the value; what lay there before must have been taken out.
     fn write_content(&mut self, shape: &Shape, content: Content<'_>) {
-        let to = self.at(shape.value_at());
         match content {
-            // SAFETY: the value's place is `value_len` bytes, 8 for an integer.
-            Content::Int(value) => unsafe { to.cast::<i64>().write_unaligned(value) },
+            Content::Int(value) => {
+                // SAFETY: the value's place is `value_len` bytes, 8 for an integer.
+                unsafe { self.at(shape.value_at()).cast::<i64>().write_unaligned(value) }
+            }
             Content::Inline { bytes, .. } => {
+                let to = self.at(shape.value_at());
                 // SAFETY: the value's place is `bytes.len()` bytes; nobody holds a reference into a
                 // block that we own, so `bytes` lies elsewhere.
                 unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
@@ -299,7 +318,7 @@ impl Entry {
             Content::Shared(bytes) => {
                 self.write_pointer(shape, Arc::into_raw(bytes).cast_mut().cast())
             }
-            Content::Hash(hash) => self.write_pointer(shape, Box::into_raw(hash).cast()),
+            Content::Hash(hash) => self.write_word(shape, hash),
             Content::List(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
             Content::Set(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
             Content::Zset(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
@@ -309,9 +328,16 @@ impl Entry {
     }
 
     fn write_pointer(&mut self, shape: &Shape, pointer: *mut u8) {
-        debug_assert_eq!(shape.form, Form::Heap);
-        // SAFETY: the place of a heap value is 8 bytes, a pointer's size (checked below).
-        unsafe { self.at(shape.value_at()).cast::<*mut u8>().write_unaligned(pointer) };
+        debug_assert!(shape.is_heap());
+        // SAFETY: the place of a heap value is 8 bytes, 8-aligned, a pointer's size (checked below).
+        unsafe { self.at(shape.heap_at()).cast::<*mut u8>().write(pointer) };
+    }
+
+    fn write_word<W: Word>(&mut self, shape: &Shape, word: W) {
+        let () = W::FITS;
+        debug_assert!(shape.is_heap());
+        // SAFETY: the place of a heap value is 8 bytes, 8-aligned, as `FITS` says of the value.
+        unsafe { self.at(shape.heap_at()).cast::<W>().write(word) };
     }
 
     /// The block, to be read.
@@ -413,14 +439,15 @@ impl Entry {
     }
 
     /// Moves access word, key and the first `kept` bytes of the value to where `shape` wants them,
-    /// in the same block if the size class is the same. The caller writes the expiry and the rest
-    /// of the value.
+    /// in the same block if the size class is the same. What is kept has the same form before and after.
+    /// The caller writes the expiry and the rest of the value.
     fn reshape(mut self, old: &Shape, shape: &Shape, kept: usize) -> Self {
         debug_assert!(
             old.key_len == shape.key_len && kept <= old.value_len && kept <= shape.value_len
         );
         let access = self.as_ref().access().load(Relaxed);
-        let moved = old.key_len + kept;
+        let heap = (kept > 0 && old.is_heap()).then(|| self.as_ref().pointer(old));
+        let moved = old.key_len + if heap.is_some() { 0 } else { kept };
         if old.layout() == shape.layout() {
             if old.key_at() != shape.key_at() {
                 // SAFETY: both ranges lie within the block, whose size is the same class for both
@@ -428,6 +455,8 @@ impl Entry {
                 unsafe { ptr::copy(self.at(old.key_at()), self.at(shape.key_at()), moved) };
             }
             self.write_header(access, shape);
+            // The word, whatever it is, stays what it was; only its place changes.
+            heap.into_iter().for_each(|word| self.write_pointer(shape, word));
             return self;
         }
         let mut entry = Self::allocate(shape);
@@ -435,6 +464,7 @@ impl Entry {
         // SAFETY: key and kept value are `moved` bytes in the old block from `key_at`, and fit the
         // new block, since `kept` is at most its `value_len`; two blocks do not overlap.
         unsafe { ptr::copy_nonoverlapping(self.at(old.key_at()), entry.at(shape.key_at()), moved) };
+        heap.into_iter().for_each(|word| entry.write_pointer(shape, word));
         self.free_block(old);
         entry
     }

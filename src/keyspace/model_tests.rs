@@ -97,7 +97,7 @@ impl ModelValue {
         match self {
             ModelValue::Str { bytes, edited: false } => Value::Str(StrValue::new(bytes.clone())),
             ModelValue::Str { bytes, edited: true } => Value::Str(StrValue::raw(bytes.clone())),
-            ModelValue::Hash(number) => Value::Hash(Box::new(hash_of(*number))),
+            ModelValue::Hash(number) => Value::Hash(hash_of(*number)),
             ModelValue::Module(number) => Value::Module(Box::new(module_of(*number))),
         }
     }

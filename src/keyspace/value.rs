@@ -2,7 +2,8 @@
 //! owned.
 //!
 //! Invariants: an integer is never stored as text that reads back as that integer, unless an edit
-//! made it raw (as in Redis, where APPEND leaves a raw string whatever it spells); a [`StrValue`]
+//! made it raw or it is the sum of floats (as in Redis, where APPEND leaves a raw string whatever it
+//! spells, and INCRBYFLOAT a short one); a [`StrValue`]
 //! longer than [`RAW_MAX_INLINE`] is always the shared form, so the entry can take it over without
 //! copying.
 
@@ -157,7 +158,7 @@ impl ValueRef<'_> {
     pub fn copy_collection(&self) -> Option<Value> {
         Some(match self {
             ValueRef::Str(_) | ValueRef::Module(_) => return None,
-            ValueRef::Hash(value) => Value::Hash(Box::new((*value).clone())),
+            ValueRef::Hash(value) => Value::Hash((*value).clone()),
             ValueRef::List(value) => Value::List(Box::new((*value).clone())),
             ValueRef::Set(value) => Value::Set(Box::new((*value).clone())),
             ValueRef::Zset(value) => Value::Zset(Box::new((*value).clone())),
@@ -302,7 +303,7 @@ pub enum Value {
     /// A string.
     Str(StrValue),
     /// A hash.
-    Hash(Box<Hash>),
+    Hash(Hash),
     /// A list.
     List(Box<List>),
     /// A set.

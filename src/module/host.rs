@@ -21,7 +21,8 @@ use super::tasks::Tasks;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::EventClass;
 use crate::engine::lock::Engine;
-use crate::engine::state::{Hooks, KeyEvent, ServerEvent};
+use crate::engine::state::{FileStep, Hooks, KeyEvent, ServerEvent, TypeData, TypeDataError};
+use crate::object::module::TypeVtable;
 
 /// Levels of notifications that cause notifications before the innermost are left out.
 const NESTED_EVENTS_MAX: i32 = 16;
@@ -299,7 +300,55 @@ impl Hooks for ModuleHost {
             ServerEvent::Shutdown => {
                 self.server(ctx, abi::EVENT_SHUTDOWN, 0, std::ptr::null_mut());
             }
+            ServerEvent::Saving(step) => {
+                let sub = match step {
+                    FileStep::BeginsApart => abi::SUBEVENT_PERSISTENCE_RDB_START,
+                    FileStep::Begins => abi::SUBEVENT_PERSISTENCE_SYNC_RDB_START,
+                    FileStep::Done => abi::SUBEVENT_PERSISTENCE_ENDED,
+                    FileStep::Failed => abi::SUBEVENT_PERSISTENCE_FAILED,
+                };
+                self.server(ctx, abi::EVENT_PERSISTENCE, sub, std::ptr::null_mut());
+            }
+            ServerEvent::Loading(step) => {
+                let sub = match step {
+                    FileStep::BeginsApart | FileStep::Begins => abi::SUBEVENT_LOADING_RDB_START,
+                    FileStep::Done => abi::SUBEVENT_LOADING_ENDED,
+                    FileStep::Failed => abi::SUBEVENT_LOADING_FAILED,
+                };
+                self.server(ctx, abi::EVENT_LOADING, sub, std::ptr::null_mut());
+            }
         }
+    }
+
+    fn module_type(&self, id: u64) -> Option<Arc<dyn TypeVtable>> {
+        // The lowest bits are the version of the encoding, of which a type reads several.
+        let records = self.records.lock();
+        let found = records.types.iter().find(|native| native.id >> 10 == id >> 10)?;
+        Some(Arc::clone(found) as Arc<dyn TypeVtable>)
+    }
+
+    fn save_data(&self, when: i32) -> Vec<TypeData> {
+        let types = self.records.lock().types.clone();
+        let data = |native: &Arc<NativeType>| {
+            Some(TypeData { id: native.id, items: native.save_data(when)? })
+        };
+        types.iter().filter_map(data).collect()
+    }
+
+    fn load_data(&self, id: u64, when: i32, items: &[u8]) -> Result<usize, TypeDataError> {
+        let found = {
+            let records = self.records.lock();
+            records.types.iter().find(|native| native.id >> 10 == id >> 10).cloned()
+        };
+        let native = found.ok_or(TypeDataError::NoType)?;
+        if native.methods.aux_load.is_none() {
+            return Err(TypeDataError::NoData);
+        }
+        native.load_data(items, when, (id & 1023) as c_int).ok_or(TypeDataError::Refused)
+    }
+
+    fn has_data(&self) -> bool {
+        self.records.lock().types.iter().any(|native| native.methods.aux_save_triggers != 0)
     }
 
     fn unit_end(&self, ctx: &mut ExclusiveCtx<'_>) {

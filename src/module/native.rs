@@ -121,6 +121,14 @@ impl TypeVtable for NativeType {
         }
     }
 
+    fn save(&self, key: KeyName<'_>, value: usize) -> Option<Vec<u8>> {
+        self.save_value(key, value)
+    }
+
+    fn load(&self, key: KeyName<'_>, items: &[u8], version: i32) -> Option<(usize, usize)> {
+        self.load_value(key, items, version)
+    }
+
     fn copy(&self, names: KeyNames<'_>, value: usize) -> Option<usize> {
         let copy = KeyOptions::with(names.from, Some(names.to), |options| {
             if let Some(copy) = self.methods.copy2 {

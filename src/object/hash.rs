@@ -3,7 +3,7 @@
 //! The encodings are Redis's: `listpack` in order of arrival until a text is longer than
 //! `value_max` or there are more than `entries_max` fields; `listpackex` the same with an expiry
 //! behind each value, from the first HEXPIRE on; `hashtable` ever after. A table is ordered by hash
-//! (`hash/table.rs`).
+//! (`table.rs`).
 //!
 //! Time comes in as `now` (Unix milliseconds). A field whose expiry is before it is invisible to
 //! all reads and counts as absent for writes, but stays, and counts in [`Hash::len`], until
@@ -11,16 +11,21 @@
 //!
 //! Cloning is for snapshots and COPY: free for a table, a copy of a few KiB for a listpack.
 
+use std::fmt;
+
 use crate::base::extended::Extended;
 use crate::base::number::IntBuf;
-use crate::object::hash::leaf::{Entry, NEVER, is_expired};
+use crate::base::random::{self, below};
 use crate::object::hash::small::Small;
-use crate::object::hash::table::{Expiry, Table};
 use crate::object::listpack::{self, Element, Listpack};
+use crate::object::table::leaf::{Entry, NEVER, is_expired};
+use crate::object::table::{self, Expiry};
+use crate::object::thin::{Compact, Form, FormMut};
 
-mod leaf;
 mod small;
-mod table;
+
+/// Fields with values, in hash order.
+type Table = table::Table<true>;
 
 /// When a hash leaves the listpack: `hash-max-listpack-entries` and `hash-max-listpack-value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,17 @@ impl Default for HashLimits {
 /// A field and its value.
 pub type Pair<'a> = (Element<'a>, Element<'a>);
 
+/// A field with all that belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashEntry<'a> {
+    /// The field.
+    pub field: Element<'a>,
+    /// Its value.
+    pub value: Element<'a>,
+    /// When it expires, in unix milliseconds.
+    pub expire_at: Option<u64>,
+}
+
 /// Why a value cannot be incremented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HashIncrError {
@@ -53,16 +69,16 @@ pub enum HashIncrError {
     NotFinite,
 }
 
-/// A map from fields to values; see the top of this file.
-#[derive(Clone, Debug)]
+/// A map from fields to values; see the top of this file. One word.
+#[derive(Clone)]
 pub struct Hash {
-    repr: Repr,
+    repr: Compact<Table>,
 }
 
-#[derive(Clone, Debug)]
-enum Repr {
-    Small(Small),
-    Table(Box<Table>),
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter(0)).finish()
+    }
 }
 
 impl Default for Hash {
@@ -74,7 +90,7 @@ impl Default for Hash {
 impl Hash {
     /// An empty one.
     pub fn new() -> Self {
-        Self { repr: Repr::Small(Small::default()) }
+        Self { repr: Compact::small(Listpack::new()) }
     }
 
     /// Takes a listpack of fields and values, as RDB has it. `None` if it has an odd number of
@@ -84,39 +100,39 @@ impl Hash {
         fields.sort_unstable();
         let distinct = fields.windows(2).all(|pair| pair[0] != pair[1]);
         let even = listpack.len().is_multiple_of(2);
-        (distinct && even).then_some(Self { repr: Repr::Small(Small { listpack, expires: false }) })
+        (distinct && even).then(|| Self { repr: Compact::small(listpack) })
     }
 
     /// The listpack of fields and values, if that is the encoding.
     pub fn as_listpack(&self) -> Option<&Listpack> {
-        match &self.repr {
-            Repr::Small(Small { listpack, expires: false }) => Some(listpack),
+        match self.repr.form() {
+            Form::Small(small) if !small.expires() => Some(small),
             _ => None,
         }
     }
 
     /// What OBJECT ENCODING says.
     pub fn encoding(&self) -> &'static str {
-        match &self.repr {
-            Repr::Small(Small { expires: false, .. }) => "listpack",
-            Repr::Small(Small { expires: true, .. }) => "listpackex",
-            Repr::Table(_) => "hashtable",
+        match self.repr.form() {
+            Form::Small(small) if small.expires() => "listpackex",
+            Form::Small(_) => "listpack",
+            Form::Large(_) => "hashtable",
         }
     }
 
     /// Allocated bytes, without this struct itself.
     pub fn memory_bytes(&self) -> usize {
-        match &self.repr {
-            Repr::Small(small) => small.listpack.memory_bytes(),
-            Repr::Table(table) => size_of::<Table>() + table.memory_bytes(),
+        match self.repr.form() {
+            Form::Small(small) => small.memory_bytes(),
+            Form::Large(table) => size_of::<Table>() + table.memory_bytes(),
         }
     }
 
     /// Number of fields, expired ones included until they are taken (as HLEN counts).
     pub fn len(&self) -> usize {
-        match &self.repr {
-            Repr::Small(small) => small.listpack.len() / small.stride(),
-            Repr::Table(table) => table.len(),
+        match self.repr.form() {
+            Form::Small(small) => small.len() / small.stride(),
+            Form::Large(table) => table.len(),
         }
     }
 
@@ -133,13 +149,13 @@ impl Hash {
     /// The value of `field`.
     #[inline]
     pub fn get(&self, field: &[u8], now: u64) -> Option<Element<'_>> {
-        match &self.repr {
-            Repr::Small(small) => {
-                let at = small.find(field)?;
-                (!small.expires || !is_expired(small.expire_at(at), now))
-                    .then(|| small.listpack.get(small.value_of(at)))
+        match self.repr.form() {
+            Form::Small(small) => {
+                let at = small.find_field(field)?;
+                (!small.expires() || !is_expired(small.expire_at(at), now))
+                    .then(|| small.get(small.value_of(at)))
             }
-            Repr::Table(table) => {
+            Form::Large(table) => {
                 let entry = table.get(field)?;
                 (!is_expired(entry.expire_at, now)).then_some(Element::Str(entry.value))
             }
@@ -170,14 +186,14 @@ impl Hash {
 
     /// Removes `field`; whether it was there to see.
     pub fn delete(&mut self, field: &[u8], now: u64) -> bool {
-        match &mut self.repr {
-            Repr::Small(small) => {
-                let Some(at) = small.find(field) else { return false };
+        match self.repr.form_mut() {
+            FormMut::Small(small) => {
+                let Some(at) = small.find_field(field) else { return false };
                 let visible = !is_expired(small.expire_at(at), now);
-                small.listpack.delete(at, small.stride());
+                small.delete(at, small.stride());
                 visible
             }
-            Repr::Table(table) => table.remove(field).is_some_and(|at| !is_expired(at, now)),
+            FormMut::Large(table) => table.remove(field).is_some_and(|at| !is_expired(at, now)),
         }
     }
 
@@ -220,13 +236,17 @@ impl Hash {
     /// All fields visible at `now` with their values: in order of arrival in a listpack, in hash
     /// order in a table.
     pub fn iter(&self, now: u64) -> Iter<'_> {
-        let inner = match &self.repr {
-            Repr::Small(small) => {
-                Inner::Small { elements: small.listpack.iter(), expires: small.expires }
-            }
-            Repr::Table(table) => Inner::Table(table.iter()),
+        let inner = match self.repr.form() {
+            Form::Small(small) => Inner::Small { elements: small.iter(), expires: small.expires() },
+            Form::Large(table) => Inner::Table(table.iter()),
         };
         Iter { inner, now }
+    }
+
+    /// All fields, whether or not they have expired, with their values and expiries: what is saved.
+    pub fn entries(&self) -> impl Iterator<Item = HashEntry<'_>> {
+        let mut inner = self.iter(0).inner;
+        std::iter::from_fn(move || inner.next())
     }
 
     /// Shows fields from `cursor` on, at least about `count`; the cursor to go on with, 0 at the
@@ -242,12 +262,12 @@ impl Hash {
         now: u64,
         show: &mut dyn FnMut(Element<'_>, Element<'_>),
     ) -> u64 {
-        match &self.repr {
-            Repr::Small(_) => {
+        match self.repr.form() {
+            Form::Small(_) => {
                 self.iter(now).for_each(|(field, value)| show(field, value));
                 0
             }
-            Repr::Table(table) => {
+            Form::Large(table) => {
                 // No cursor of ours is larger: there is nothing behind it.
                 let Ok(cursor) = u32::try_from(cursor) else { return 0 };
                 let next = table.scan(cursor, count, |entry| {
@@ -262,8 +282,8 @@ impl Hash {
 
     /// For drawing fields at random, each visible one as likely as any other, with repeats.
     pub fn sampler(&self, now: u64) -> Sampler<'_> {
-        match &self.repr {
-            Repr::Table(table) if self.all_visible(now) => Sampler(Source::Ranks(table)),
+        match self.repr.form() {
+            Form::Large(table) if self.all_visible(now) => Sampler(Source::Ranks(table)),
             _ => Sampler(Source::List(self.iter(now).collect())),
         }
     }
@@ -276,21 +296,18 @@ impl Hash {
         now: u64,
         random: &mut dyn FnMut() -> u64,
     ) -> Vec<Pair<'_>> {
-        if let Repr::Table(table) = &self.repr
+        if let Form::Large(table) = self.repr.form()
             && self.all_visible(now)
             && count < table.len() / 4
         {
-            return distinct_ranks(table.len(), count, random)
+            return random::distinct(table.len(), count, random)
                 .into_iter()
                 .filter_map(|rank| table.nth(rank).map(pair))
                 .collect();
         }
         let mut all: Vec<_> = self.iter(now).collect();
         if count < all.len() {
-            for at in 0..count {
-                let other = at + below(all.len() - at, random);
-                all.swap(at, other);
-            }
+            random::shuffle_front(&mut all, count, random);
             all.truncate(count);
         }
         all
@@ -305,16 +322,16 @@ impl Hash {
         if !self.contains(field, now) {
             return false;
         }
-        if let Repr::Small(small) = &mut self.repr {
+        if let FormMut::Small(small) = self.repr.form_mut() {
             // A field at most grows by a number; beyond what listpacks may be, a table takes it.
-            if !small.listpack.has_room_for(small.listpack.len() * 11) {
+            if !small.has_room_for(small.len() * 11) {
                 self.make_table();
-            } else if expire_at.is_some() || small.expires {
+            } else if expire_at.is_some() || small.expires() {
                 small.make_expiring();
                 small.set_expire_at(field, expire_at.unwrap_or(NEVER));
             }
         }
-        if let Repr::Table(table) = &mut self.repr {
+        if let FormMut::Large(table) = self.repr.form_mut() {
             table.set_expiry(field, expire_at.unwrap_or(NEVER));
         }
         true
@@ -322,21 +339,21 @@ impl Hash {
 
     /// When `field` expires: `None` if it is not there to see, `Some(None)` if it never does.
     pub fn field_expire(&self, field: &[u8], now: u64) -> Option<Option<u64>> {
-        let expire_at = match &self.repr {
-            Repr::Small(small) => small.expire_at(small.find(field)?),
-            Repr::Table(table) => table.get(field)?.expire_at,
+        let expire_at = match self.repr.form() {
+            Form::Small(small) => small.expire_at(small.find_field(field)?),
+            Form::Large(table) => table.get(field)?.expire_at,
         };
         (!is_expired(expire_at, now)).then_some((expire_at != NEVER).then_some(expire_at))
     }
 
     /// When the first field may expire; never later than one does.
     pub fn next_expire(&self) -> Option<u64> {
-        let earliest = match &self.repr {
-            Repr::Small(small) if small.expires => {
+        let earliest = match self.repr.form() {
+            Form::Small(small) if small.expires() => {
                 small.positions().map(|at| small.expire_at(at)).min().unwrap_or(NEVER)
             }
-            Repr::Small(_) => NEVER,
-            Repr::Table(table) => table.expire_min(),
+            Form::Small(_) => NEVER,
+            Form::Large(table) => table.expire_min(),
         };
         (earliest != NEVER).then_some(earliest)
     }
@@ -347,14 +364,14 @@ impl Hash {
             return Vec::new();
         }
         let expired = |expire_at| is_expired(expire_at, now);
-        match &self.repr {
-            Repr::Small(small) => small
+        match self.repr.form() {
+            Form::Small(small) => small
                 .positions()
                 .filter(|&at| expired(small.expire_at(at)))
-                .map(|at| small.listpack.get(at).to_vec())
+                .map(|at| small.get(at).to_vec())
                 .take(limit)
                 .collect(),
-            Repr::Table(table) => table
+            Form::Large(table) => table
                 .iter()
                 .filter(|entry| expired(entry.expire_at))
                 .map(|entry| entry.field.to_vec())
@@ -366,9 +383,9 @@ impl Hash {
     /// Removes up to `limit` fields that have expired and returns their names. In a table it goes
     /// to them directly: the work depends on what is taken, not on the number of fields.
     pub fn take_expired(&mut self, now: u64, limit: usize) -> Vec<Vec<u8>> {
-        match &mut self.repr {
-            Repr::Table(table) => table.take_expired(now, limit),
-            Repr::Small(_) => {
+        match self.repr.form_mut() {
+            FormMut::Large(table) => table.take_expired(now, limit),
+            FormMut::Small(_) => {
                 let expired = self.collect_expired(now, limit);
                 for field in &expired {
                     self.delete(field, now);
@@ -380,9 +397,9 @@ impl Hash {
 
     /// Whether it is certain that no field is invisible at `now`.
     fn all_visible(&self, now: u64) -> bool {
-        match &self.repr {
-            Repr::Small(small) => !small.expires,
-            Repr::Table(table) => !is_expired(table.expire_min(), now),
+        match self.repr.form() {
+            Form::Small(small) => !small.expires(),
+            Form::Large(table) => !is_expired(table.expire_min(), now),
         }
     }
 
@@ -394,21 +411,21 @@ impl Hash {
         now: u64,
         limits: HashLimits,
     ) -> bool {
-        if let Repr::Small(small) = &mut self.repr {
+        if let FormMut::Small(small) = self.repr.form_mut() {
             let longest = field.len().max(value.len());
             // Besides its text an element takes up to ten bytes.
-            let room = small.listpack.has_room_for(field.len() + value.len() + 64);
+            let room = small.has_room_for(field.len() + value.len() + 64);
             if longest > limits.value_max || !room {
                 self.make_table();
             }
         }
-        let is_new = match &mut self.repr {
-            Repr::Small(small) => small.put(field, value, expiry, now),
-            Repr::Table(table) => table_put(table, field, value, expiry, now),
+        let is_new = match self.repr.form_mut() {
+            FormMut::Small(small) => small.put(field, value, expiry, now),
+            FormMut::Large(table) => table_put(table, field, value, expiry, now),
         };
-        if let Repr::Small(small) = &self.repr
+        if let Form::Small(small) = self.repr.form()
             && is_new
-            && small.listpack.len() / small.stride() > limits.entries_max
+            && small.len() / small.stride() > limits.entries_max
         {
             self.make_table();
         }
@@ -416,15 +433,15 @@ impl Hash {
     }
 
     fn make_table(&mut self) {
-        if let Repr::Small(small) = &self.repr {
+        if let Form::Small(small) = self.repr.form() {
             let mut table = Table::default();
             let (mut field_buf, mut value_buf) = (IntBuf::new(), IntBuf::new());
             for at in small.positions() {
-                let field = small.listpack.get(at).text(&mut field_buf);
-                let value = small.listpack.get(small.value_of(at)).text(&mut value_buf);
+                let field = small.get(at).text(&mut field_buf);
+                let value = small.get(small.value_of(at)).text(&mut value_buf);
                 table.put(field, value, Expiry::Set(small.expire_at(at)));
             }
-            self.repr = Repr::Table(Box::new(table));
+            self.repr = Compact::large(Box::new(table));
         }
     }
 }
@@ -448,24 +465,6 @@ fn pair(entry: Entry<'_>) -> Pair<'_> {
     (Element::Str(entry.field), Element::Str(entry.value))
 }
 
-/// A uniform number below `bound`, off by less than 2^-32 for bounds we have.
-fn below(bound: usize, random: &mut dyn FnMut() -> u64) -> usize {
-    ((u128::from(random()) * bound as u128) >> 64) as usize
-}
-
-/// `count` different numbers below `len`, of which they are a small part.
-fn distinct_ranks(len: usize, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<usize> {
-    let mut seen = std::collections::HashSet::with_capacity(count);
-    let mut ranks = Vec::with_capacity(count);
-    while ranks.len() < count {
-        let rank = below(len, random);
-        if seen.insert(rank) {
-            ranks.push(rank);
-        }
-    }
-    ranks
-}
-
 /// Visible fields with their values.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
@@ -476,7 +475,28 @@ pub struct Iter<'a> {
 #[derive(Clone, Debug)]
 enum Inner<'a> {
     Small { elements: listpack::Iter<'a>, expires: bool },
-    Table(table::Iter<'a>),
+    Table(table::Iter<'a, true>),
+}
+
+impl<'a> Inner<'a> {
+    fn next(&mut self) -> Option<HashEntry<'a>> {
+        match self {
+            Inner::Small { elements, expires } => {
+                let (field, value) = (elements.next()?, elements.next()?);
+                let expire_at = match if *expires { elements.next() } else { None } {
+                    Some(Element::Int(at @ 1..)) => Some(at.unsigned_abs()),
+                    _ => None,
+                };
+                Some(HashEntry { field, value, expire_at })
+            }
+            Inner::Table(entries) => {
+                let entry = entries.next()?;
+                let (field, value) = pair(entry);
+                let expire_at = (entry.expire_at != NEVER).then_some(entry.expire_at);
+                Some(HashEntry { field, value, expire_at })
+            }
+        }
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -484,22 +504,9 @@ impl<'a> Iterator for Iter<'a> {
 
     fn next(&mut self) -> Option<Pair<'a>> {
         loop {
-            let (found, expire_at) = match &mut self.inner {
-                Inner::Small { elements, expires } => {
-                    let found = (elements.next()?, elements.next()?);
-                    let expire_at = match if *expires { elements.next() } else { None } {
-                        Some(Element::Int(at @ 1..)) => at.unsigned_abs(),
-                        _ => NEVER,
-                    };
-                    (found, expire_at)
-                }
-                Inner::Table(entries) => {
-                    let entry = entries.next()?;
-                    (pair(entry), entry.expire_at)
-                }
-            };
-            if !is_expired(expire_at, self.now) {
-                return Some(found);
+            let entry = self.inner.next()?;
+            if !is_expired(entry.expire_at.unwrap_or(NEVER), self.now) {
+                return Some((entry.field, entry.value));
             }
         }
     }

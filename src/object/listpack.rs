@@ -17,6 +17,7 @@
 use std::fmt;
 
 use crate::base::number::{IntBuf, append_i64, parse_i64};
+use crate::object::thin::{LENGTH_BYTES, ThinBytes};
 
 const HEADER_LEN: usize = 6;
 const END: u8 = 0xff;
@@ -24,7 +25,7 @@ const END: u8 = 0xff;
 const COUNT_UNKNOWN: u16 = u16::MAX;
 
 /// No listpack grows beyond this; far below what its 32-bit length could say.
-pub const BYTES_MAX: usize = 1 << 30;
+pub const BYTES_MAX: usize = crate::object::thin::LEN_MAX;
 
 /// Marks of the encodings; the comment tells the bits that belong to the value.
 mod mark {
@@ -133,11 +134,20 @@ impl fmt::Display for ListpackError {
 
 impl std::error::Error for ListpackError {}
 
-/// The collection; see the top of this file.
-#[derive(Clone, PartialEq, Eq)]
+/// The collection; see the top of this file. One word: the bytes know their own length.
+#[derive(Clone)]
+#[repr(transparent)]
 pub struct Listpack {
-    bytes: Vec<u8>,
+    bytes: ThinBytes,
 }
+
+impl PartialEq for Listpack {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Listpack {}
 
 impl Default for Listpack {
     fn default() -> Self {
@@ -154,19 +164,30 @@ impl fmt::Debug for Listpack {
 impl Listpack {
     /// An empty one.
     pub fn new() -> Self {
-        Self { bytes: vec![HEADER_LEN as u8 + 1, 0, 0, 0, 0, 0, END] }
+        Self { bytes: ThinBytes::new(&[0, 0, 0, 0, 0, 0, END]) }
     }
 
     /// Takes foreign bytes after checking every one of them.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ListpackError> {
         validate(&bytes)?;
-        Ok(Self { bytes })
+        Ok(Self { bytes: ThinBytes::new(&bytes) })
     }
 
     /// The bytes, as RDB has them.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_slice()
+    }
+
+    /// A mark of the owner's, which is no part of the content.
+    #[inline]
+    pub fn mark(&self) -> bool {
+        self.bytes.mark()
+    }
+
+    /// Sets or clears the owner's mark.
+    pub fn set_mark(&mut self, mark: bool) {
+        self.bytes.set_mark(mark);
     }
 
     /// Allocated bytes.
@@ -189,13 +210,19 @@ impl Listpack {
 
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
-        self.bytes[HEADER_LEN] == END
+        self.as_bytes()[HEADER_LEN] == END
     }
 
     /// All elements from the front; can be taken from the back as well.
     #[inline]
     pub fn iter(&self) -> Iter<'_> {
         Iter { listpack: self, front: HEADER_LEN, back: self.bytes.len() - 1 }
+    }
+
+    /// The elements from `position` on.
+    #[inline]
+    pub fn iter_from(&self, position: Position) -> Iter<'_> {
+        Iter { listpack: self, front: position.0, back: self.bytes.len() - 1 }
     }
 
     /// The first element.
@@ -239,16 +266,17 @@ impl Listpack {
     /// The element at `position`.
     #[inline]
     pub fn get(&self, position: Position) -> Element<'_> {
-        decode(&self.bytes[position.0..]).0
+        decode(&self.as_bytes()[position.0..]).0
     }
 
     /// The first element from `from` on whose text is `needle`, looking at that one and then at
     /// every `stride`-th (2 for the fields of a hash).
     pub fn find(&self, from: Position, needle: &[u8], stride: usize) -> Option<Position> {
         let integer = parse_i64(needle);
+        let bytes = self.as_bytes();
         let mut at = from.0;
         loop {
-            let (element, len) = decode(&self.bytes[at..]);
+            let (element, len) = decode(&bytes[at..]);
             let found = match element {
                 Element::Str(text) => text == needle,
                 Element::Int(value) => integer == Some(value),
@@ -258,12 +286,12 @@ impl Listpack {
             }
             at += len + back_len(len);
             for _ in 1..stride {
-                if self.bytes[at] == END {
+                if bytes[at] == END {
                     return None;
                 }
-                at += self.span(at);
+                at += span(&bytes[at..]);
             }
-            if self.bytes[at] == END {
+            if bytes[at] == END {
                 return None;
             }
         }
@@ -277,6 +305,18 @@ impl Listpack {
     /// Adds an integer at the end.
     pub fn push_back_i64(&mut self, value: i64) {
         self.splice(self.bytes.len() - 1, 0, Encoded::of_i64(value), 1);
+    }
+
+    /// Adds many elements at the end, for the price of one count.
+    #[inline]
+    pub fn append_all(&mut self, write: impl FnOnce(&mut Appender<'_>)) {
+        let end = self.bytes.len() - 1;
+        let mut appender = Appender { bytes: &mut self.bytes, end, added: 0 };
+        write(&mut appender);
+        let Appender { end, added, .. } = appender;
+        self.bytes.resize(end + 1);
+        self.bytes.tail_mut(end)[0] = END;
+        self.count(added);
     }
 
     /// Adds an element at the front.
@@ -306,43 +346,66 @@ impl Listpack {
 
     /// Removes up to `count` elements from `position` on; the element then at `position`, if any.
     pub fn delete(&mut self, position: Position, count: usize) -> Option<Position> {
+        let bytes = self.as_bytes();
         let mut end = position.0;
         let mut deleted = 0;
-        while deleted < count && self.bytes[end] != END {
-            end += self.span(end);
+        while deleted < count && bytes[end] != END {
+            end += span(&bytes[end..]);
             deleted += 1;
         }
-        self.bytes.drain(position.0..end);
-        // What shrank to less than half gives memory back.
-        if self.bytes.len() < self.bytes.capacity() / 2 {
-            self.bytes.shrink_to_fit();
-        }
-        self.write_header(-(deleted as i64));
+        let len = bytes.len() - (end - position.0);
+        self.bytes.tail_mut(position.0).copy_within(end - position.0.., 0);
+        self.bytes.resize(len);
+        self.count(-(deleted as i64));
         self.at(position.0)
     }
 
+    /// Takes the elements from `position` on out into a listpack of their own.
+    pub fn split_off(&mut self, position: Position) -> Self {
+        let moved = self.iter_from(position).count();
+        let mut tail = Self::new();
+        let elements = &self.as_bytes()[position.0..];
+        tail.bytes.resize(HEADER_LEN + elements.len());
+        tail.bytes.tail_mut(HEADER_LEN).copy_from_slice(elements);
+        tail.count(moved as i64);
+        self.bytes.resize(position.0 + 1);
+        self.bytes.tail_mut(position.0)[0] = END;
+        self.count(-(moved as i64));
+        tail
+    }
+
+    /// Adds the elements of another one at the end.
+    pub fn append(&mut self, other: &Self) {
+        let added = &other.as_bytes()[HEADER_LEN..];
+        let end = self.bytes.len() - 1;
+        assert!(end + added.len() <= BYTES_MAX, "callers ask has_room_for");
+        self.bytes.resize(end + added.len());
+        self.bytes.tail_mut(end).copy_from_slice(added);
+        self.count(other.len() as i64);
+    }
+
     fn header_count(&self) -> u16 {
-        u16::from_le_bytes([self.bytes[4], self.bytes[5]])
+        u16::from_le_bytes([self.as_bytes()[4], self.as_bytes()[5]])
     }
 
     #[inline]
     fn at(&self, offset: usize) -> Option<Position> {
-        (self.bytes[offset] != END).then_some(Position(offset))
+        (self.as_bytes()[offset] != END).then_some(Position(offset))
     }
 
     fn prev_of_offset(&self, offset: usize) -> Option<Position> {
         if offset == HEADER_LEN {
             return None;
         }
-        let len = read_back_len(&self.bytes[..offset]).expect("elements end with their length");
+        let len =
+            read_back_len(&self.as_bytes()[..offset]).expect("elements end with their length");
         Some(Position(offset - len - back_len(len)))
     }
 
     /// Bytes of the element at `offset`, the length behind it included.
     #[inline]
     fn span(&self, offset: usize) -> usize {
-        let len = encoded_len(&self.bytes[offset..]);
-        len + back_len(len)
+        span(&self.as_bytes()[offset..])
     }
 
     /// Replaces `removed` bytes at `offset` by an element, and counts `added` elements.
@@ -351,28 +414,23 @@ impl Listpack {
         let span = len + back_len(len);
         let old_len = self.bytes.len();
         assert!(old_len + span <= BYTES_MAX, "callers ask has_room_for before they add");
+        // What stands behind moves before the bytes are cut, and after they are lengthened.
         if span > removed {
-            let more = span - removed;
-            if self.bytes.capacity() - old_len < more {
-                // A little to spare for the next ones: doubling would waste half.
-                self.bytes.reserve_exact(more + old_len / 8);
-            }
-            self.bytes.resize(old_len + more, 0);
-            self.bytes.copy_within(offset + removed..old_len, offset + span);
-        } else if span < removed {
-            self.bytes.copy_within(offset + removed..old_len, offset + span);
-            self.bytes.truncate(old_len - (removed - span));
+            self.bytes.resize(old_len + (span - removed));
         }
-        let place = &mut self.bytes[offset..offset + span];
+        let behind = removed..old_len - offset;
+        self.bytes.tail_mut(offset).copy_within(behind, span);
+        if span < removed {
+            self.bytes.resize(old_len - (removed - span));
+        }
+        let place = &mut self.bytes.tail_mut(offset)[..span];
         new.write(&mut place[..len]);
         write_back_len(len, &mut place[len..]);
-        self.write_header(added);
+        self.count(added);
     }
 
-    /// Brings the header up to date after `change` elements were added.
-    fn write_header(&mut self, change: i64) {
-        let total = self.bytes.len() as u32;
-        self.bytes[..4].copy_from_slice(&total.to_le_bytes());
+    /// Brings the count in the header up to date after `change` elements were added.
+    fn count(&mut self, change: i64) {
         if change == 0 {
             return;
         }
@@ -383,7 +441,42 @@ impl Listpack {
             count => i64::from(count) + change,
         };
         let count = u16::try_from(count).unwrap_or(COUNT_UNKNOWN);
-        self.bytes[4..6].copy_from_slice(&count.to_le_bytes());
+        self.bytes.tail_mut(LENGTH_BYTES)[..2].copy_from_slice(&count.to_le_bytes());
+    }
+}
+
+/// Writes elements behind the last one; see [`Listpack::append_all`].
+pub struct Appender<'a> {
+    bytes: &'a mut ThinBytes,
+    /// Where the next element goes.
+    end: usize,
+    added: i64,
+}
+
+impl Appender<'_> {
+    /// Adds a text.
+    #[inline]
+    pub fn text(&mut self, text: &[u8]) {
+        self.element(&Encoded::of(text));
+    }
+
+    /// Adds an integer.
+    #[inline]
+    pub fn int(&mut self, value: i64) {
+        self.element(&Encoded::of_i64(value));
+    }
+
+    #[inline]
+    fn element(&mut self, element: &Encoded<'_>) {
+        let len = element.len();
+        let span = len + back_len(len);
+        assert!(self.end + span < BYTES_MAX, "callers ask has_room_for before they add");
+        self.bytes.resize(self.end + span + 1);
+        let place = &mut self.bytes.tail_mut(self.end)[..span];
+        element.write(&mut place[..len]);
+        write_back_len(len, &mut place[len..]);
+        self.end += span;
+        self.added += 1;
     }
 }
 
@@ -404,6 +497,25 @@ pub struct Iter<'a> {
     back: usize,
 }
 
+impl Iter<'_> {
+    /// Where the next element starts.
+    #[inline]
+    pub fn position(&self) -> Position {
+        Position(self.front)
+    }
+
+    /// Goes past `count` elements, or to the end.
+    #[inline]
+    pub fn skip_elements(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.front >= self.back {
+                return;
+            }
+            self.front += self.listpack.span(self.front);
+        }
+    }
+}
+
 impl<'a> Iterator for Iter<'a> {
     type Item = Element<'a>;
 
@@ -412,7 +524,7 @@ impl<'a> Iterator for Iter<'a> {
         if self.front >= self.back {
             return None;
         }
-        let (element, len) = decode(&self.listpack.bytes[self.front..]);
+        let (element, len) = decode(&self.listpack.as_bytes()[self.front..]);
         self.front += len + back_len(len);
         Some(element)
     }
@@ -424,7 +536,7 @@ impl DoubleEndedIterator for Iter<'_> {
             return None;
         }
         self.back = self.listpack.prev_of_offset(self.back)?.0;
-        Some(decode(&self.listpack.bytes[self.back..]).0)
+        Some(decode(&self.listpack.as_bytes()[self.back..]).0)
     }
 }
 
@@ -518,6 +630,13 @@ fn encoded_len(bytes: &[u8]) -> usize {
         mark::INT64 => 9,
         other => unreachable!("encoding {other:#x} is refused by from_bytes"),
     }
+}
+
+/// Bytes of the element that `bytes` start with, the length behind it included.
+#[inline]
+fn span(bytes: &[u8]) -> usize {
+    let len = encoded_len(bytes);
+    len + back_len(len)
 }
 
 /// The element that `bytes` start with, and the length of its encoding and data.

@@ -3,14 +3,20 @@
 //! Pure: no clock (the time comes in as an argument), no I/O, no keyspace. A collection tells its
 //! encoding, its memory and its elements; commands, scripts and RDB do the rest.
 
+pub mod bitmap;
 mod bptree;
 pub mod geohash;
 pub mod hash;
+pub mod hll;
+pub mod intset;
 pub mod list;
 pub mod listpack;
 pub mod module;
+pub mod rdb;
 pub mod set;
 pub mod stream;
+mod table;
+pub mod thin;
 pub mod zset;
 
 pub use hash::Hash;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// What a module type can do with its values. `value` is a pointer that the module itself handed
 /// out.
 ///
-/// Hooks of RDB and AOF will join; implementors outside the module host are tests only.
+/// Implementors outside the module host are tests only.
 pub trait TypeVtable: Send + Sync {
     /// The nine-character name of the type, as `TYPE` and RDB have it.
     fn name(&self) -> &str;
@@ -23,6 +23,20 @@ pub trait TypeVtable: Send + Sync {
 
     /// Frees the value.
     fn free(&self, value: usize);
+
+    /// The items that stand for a value in RDB (`object/rdb/module.rs`), without an end mark; `None` if
+    /// the type cannot be saved.
+    fn save(&self, key: KeyName<'_>, value: usize) -> Option<Vec<u8>> {
+        let _ = (key, value);
+        None
+    }
+
+    /// Makes a value of items that this encoding version of the type has saved. Says also how many bytes
+    /// of them it has read; `None` if they are not its.
+    fn load(&self, key: KeyName<'_>, items: &[u8], version: i32) -> Option<(usize, usize)> {
+        let _ = (key, items, version);
+        None
+    }
 
     /// A deep copy for COPY, or `None` if the type cannot be copied.
     fn copy(&self, names: KeyNames<'_>, value: usize) -> Option<usize>;

@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::worker::{Scratch, Worker};
-use crate::engine::block;
+use crate::engine::block::{self, GivenUp};
 use crate::engine::call::{self, Caller, Request};
 use crate::engine::client::{Client, Mode};
 use crate::engine::effects::Block;
@@ -39,6 +39,9 @@ const DIRECT_READ_BYTES: usize = 32 * 1024;
 
 /// A string's buffer grows at most this far ahead of what has arrived, whatever its length claims.
 const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
+
+/// The worker's output buffer keeps at most this much from one batch to the next.
+const SCRATCH_KEPT_BYTES: usize = 4 << 20;
 
 /// When a wait that could not be ended because a script keeps the engine is looked at again.
 const RETRY: Duration = Duration::from_millis(10);
@@ -136,21 +139,33 @@ impl Connection {
     pub fn poll(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<()> {
         self.register(cx);
         let mut scratch = worker.scratch.borrow_mut();
+        let polled = self.take_turn(worker, &mut scratch, cx);
+        // What an ended connection still had coming must not go to the next one.
+        scratch.out.clear();
+        polled
+    }
+
+    fn take_turn(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         scratch.turn_bytes = 0;
         for _ in 0..READS_PER_TURN {
             if self.client.killed.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
-            self.take_messages(worker, &mut scratch);
-            self.check_deadline(worker, &mut scratch, cx);
-            match self.flush(worker, &mut scratch, cx) {
+            self.take_messages(worker, scratch);
+            self.check_deadline(worker, scratch, cx);
+            match self.flush(worker, scratch, cx) {
                 Step::End => return Poll::Ready(()),
                 Step::Wait | Step::Go => {}
             }
             if self.closing {
                 return if self.output.is_empty() { Poll::Ready(()) } else { Poll::Pending };
             }
-            match self.receive(worker, &mut scratch, cx) {
+            match self.receive(worker, scratch, cx) {
                 Step::End => return Poll::Ready(()),
                 Step::Wait => return Poll::Pending,
                 Step::Go => {}
@@ -159,7 +174,7 @@ impl Connection {
                 break;
             }
         }
-        if self.flush(worker, &mut scratch, cx) == Step::End {
+        if self.flush(worker, scratch, cx) == Step::End {
             return Poll::Ready(());
         }
         // Others first, also those whose bytes have arrived meanwhile: woken like this, the task comes
@@ -204,11 +219,14 @@ impl Connection {
                 let _ = timer.as_mut().poll(cx);
                 return;
             };
-            if !block::leave(&worker.engine.shared, self.client.id) {
+            let how = GivenUp::TimedOut;
+            if !block::give_up(&worker.engine.shared, worker.number, self.client.id, how) {
                 return;
             }
         }
-        if let Some(on_timeout) = block.on_timeout() {
+        if let Some(on_timeout) = block.on_timeout()
+            && !self.client.session.lock().drops_reply()
+        {
             scratch.out.extend_from_slice(on_timeout);
         }
         self.blocked = None;
@@ -218,7 +236,8 @@ impl Connection {
     /// Runs what arrived behind a command that was blocked.
     fn resume(&mut self, worker: &Worker, scratch: &mut Scratch) {
         let mut session = self.client.session.lock();
-        session.mode.remove(Mode::BLOCKED);
+        // A reply that CLIENT REPLY SKIP dropped is behind us.
+        session.mode.remove(Mode::BLOCKED | Mode::REPLY_SKIP);
         session.blocked_reply = None;
         drop(session);
         if !self.input.is_empty() {
@@ -246,6 +265,7 @@ impl Connection {
             }
             self.output.extend_from_slice(&scratch.out[at..]);
             scratch.out.clear();
+            scratch.out.shrink_to(SCRATCH_KEPT_BYTES);
         } else {
             self.output.append(&mut scratch.out);
             while self.sent < self.output.len() {
@@ -553,6 +573,8 @@ impl Connection {
             Some((Block::Keys { .. }, _)) => _ = block::leave(shared, self.client.id),
             Some((Block::Until { .. }, _)) | None => {}
         }
+        // Whoever sends it something is told that nobody reads it any more.
+        self.client.killed.store(true, Ordering::Release);
         shared.clients.lock().remove(self.client.id);
         shared.connections.fetch_sub(1, Ordering::Relaxed);
         self.client.outbox.lock().waker = None;

@@ -34,6 +34,7 @@ pub async fn run(engine: Arc<Engine>) {
         let expiry_ns = (engine.shared.clock.mono_ns)();
         expire(&engine);
         note_expiry(&engine, expiry_ns);
+        super::saving::visit(&engine);
         if visits.is_multiple_of(HZ) {
             close_idle(&engine);
             last = sample_rates(&engine, last);
@@ -120,7 +121,7 @@ fn expire(engine: &Engine) {
             SEGMENTS_PER_SLICE,
             &mut found,
         );
-        let mut unit = Unit::default();
+        let mut unit = Unit { scattered: true, ..Unit::default() };
         for key in &found {
             expire_key(&mut state, &mut unit, env, db, key);
         }

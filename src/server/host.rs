@@ -8,13 +8,13 @@ use std::sync::mpsc as std_mpsc;
 use tokio::sync::mpsc;
 
 use super::sockets::Sockets;
-use super::{log, process};
+use super::{log, process, saving};
 use crate::config::Config;
 use crate::config::rewrite::{Scope, rewrite};
-use crate::engine::client::{Mode, Session};
-use crate::engine::ctx::{Env, ExclusiveCtx};
-use crate::engine::effects::{Request, Unit};
-use crate::engine::state::{Host, ServerEvent, Shared, State};
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::effects::Request;
+use crate::engine::persistence::Reload;
+use crate::engine::state::{Host, SaveFailed, ServerEvent, Shared, State};
 
 /// The process around an engine.
 #[derive(Debug)]
@@ -101,15 +101,22 @@ impl Host for ProcessHost {
     fn serve_while_busy(&self) {
         super::worker::serve_while_busy();
     }
+
+    fn save(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
+        saving::save(ctx)
+    }
+
+    fn reload(&self, ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static str> {
+        saving::reload(ctx, how)
+    }
+
+    fn snapshot(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<Vec<u8>, SaveFailed> {
+        saving::snapshot(ctx.state, ctx.env.shared)
+    }
 }
 
 /// Tells modules that the process is about to end.
 pub fn announce_shutdown(state: &mut State, shared: &Shared) {
     let Some(hooks) = state.hooks.clone() else { return };
-    let now_us = (shared.clock.unix_us)();
-    let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };
-    let mut session = Session::internal(Mode::MODULE, 0);
-    let mut unit = Unit::default();
-    let mut ctx = ExclusiveCtx { state, session: &mut session, unit: &mut unit, env };
-    hooks.server_event(&mut ctx, ServerEvent::Shutdown);
+    saving::as_server(state, shared, |ctx| hooks.server_event(ctx, ServerEvent::Shutdown));
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::host::ProcessHost;
 use super::sockets::{Exchange, Sockets};
-use super::{clock, listener, log, process};
+use super::{clock, listener, log, process, saving};
 use crate::commands;
 use crate::commands::server::{MORTISE_VERSION, REDIS_VERSION};
 use crate::config::Config;
@@ -111,6 +111,8 @@ pub fn prepare(mut loaded: Loaded, config_file: Option<String>) -> Result<Prepar
     load_modules(&engine, &loaded)?;
     engine.shared.startup_memory.store(crate::allocator::used_memory(), Ordering::Relaxed);
     tracing::info!("Server initialized");
+    saving::load_at_start(&engine)
+        .map_err(|_| StartError("the data set could not be loaded".into()))?;
     let pid_file = write_pid_file(&loaded);
     Ok(Prepared { engine, tcp, exchanges, unix, workers, requests, pid_file })
 }
@@ -237,6 +239,7 @@ fn build_engine(
         modules: Mutex::default(),
         hook_classes: AtomicU32::new(0),
         password: RwLock::default(),
+        writes_denied: Default::default(),
         busy: Default::default(),
         clients: Mutex::default(),
         watch: Mutex::default(),
@@ -270,6 +273,7 @@ fn build_engine(
         script_vm: None,
         dirty: 0,
         saved_at: shared.started_ms / 1000,
+        persistence: Default::default(),
         expired_keys: 0,
         active_expire: true,
         expire_walk: (0, 0),

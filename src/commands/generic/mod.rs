@@ -10,4 +10,6 @@ pub mod rename;
 
 pub mod object;
 
+pub mod dump;
+
 pub mod wait;

@@ -28,6 +28,8 @@ pub mod expire;
 
 pub mod ttl;
 
+pub mod combined;
+
 /// Writes a field or a value as a bulk string.
 #[inline]
 fn reply_element(element: Element<'_>, reply: &mut Reply<'_>) {
@@ -82,7 +84,7 @@ struct Opened {
 fn open(ctx: &mut WriteCtx<'_>, key: &[u8]) -> Result<Opened, CommandError> {
     Ok(match find(ctx, key)? {
         Some(slot) => Opened { slot, is_new: false },
-        None => Opened { slot: ctx.insert(key, Value::Hash(Box::default()), None), is_new: true },
+        None => Opened { slot: ctx.insert(key, Value::Hash(Hash::default()), None), is_new: true },
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::{hash_time, note_expired, reply_element};
 use crate::base::number::IntBuf;
+use crate::base::random::Random;
 use crate::commands::scan::{self, ScanOptions};
 use crate::engine::args::{self, Cursor};
 use crate::engine::ctx::ReadCtx;
@@ -122,8 +123,8 @@ fn hrandfield(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
     let draw = if argv.len() > 2 { Some(parse_draw(argv)?) } else { None };
     let hash = ctx.hash(argv[1])?;
     let now = hash_time(ctx.now_ms());
-    let mut random = Random(ctx.env.random_seed());
-    let mut random = || random.next();
+    let mut random = Random::new(ctx.env.random_seed());
+    let mut random = || random.draw();
     match (hash, draw) {
         (None, None) => reply.null(),
         (None, Some(_)) => reply.array(0),
@@ -184,18 +185,6 @@ fn reply_pair(draw: Draw, (field, value): Pair<'_>, reply: &mut Reply<'_>) {
     reply_element(field, reply);
     if draw.with_values {
         reply_element(value, reply);
-    }
-}
-
-/// Draws from one seed (SplitMix, by Steele and others, 2014).
-pub(in crate::commands) struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 

@@ -152,6 +152,8 @@ const LISTENING: [Param; 2] = [Param::Port, Param::Bind];
 /// Puts changed parameters into effect.
 fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), ConfigError> {
     mirror(&state.config, shared);
+    let denied = state.persistence.denies_writes(&state.config);
+    shared.writes_denied.store(denied, std::sync::atomic::Ordering::Relaxed);
     for param in changed {
         match param {
             Param::Port | Param::Bind => {

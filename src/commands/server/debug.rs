@@ -1,12 +1,18 @@
 //! DEBUG: what tests and administrators need to look inside.
 
+use std::sync::atomic::Ordering;
+
+use super::digest;
+use crate::base::number::parse_memory;
 use crate::config::params::Param;
 use crate::engine::args;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::error::CommandError;
+use crate::engine::persistence::Reload;
 use crate::engine::spec::{Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
 use crate::keyspace::db::ExpireChange;
 use crate::keyspace::value::ValueRef;
+use crate::object::list::node::NodeRef;
 use crate::resp::reply::{Protocol, Reply};
 
 /// The longest DEBUG SLEEP, in seconds.
@@ -57,9 +63,13 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
         }
         (b"OBJECT", [key, ..]) => object(ctx, key, reply)?,
         (b"POPULATE", [count, rest @ ..]) => populate(ctx, count, rest, reply)?,
-        (b"LOG" | b"DICT-RESIZING" | b"QUICKLIST-PACKED-THRESHOLD", _)
-        | (b"SET-DISABLE-DENY-SCRIPTS" | b"PAUSE-CRON" | b"REPLYBUFFER", _)
-        | (b"SET-SKIP-CHECKSUM-VALIDATION", _) => {
+        (b"QUICKLIST-PACKED-THRESHOLD", [bytes]) => {
+            packed_threshold(ctx, bytes)?;
+            reply.ok();
+        }
+        (b"LISTPACK" | b"QUICKLIST", [key, ..]) => list_structure(ctx, &word, key, reply)?,
+        (b"LOG" | b"DICT-RESIZING", _)
+        | (b"SET-DISABLE-DENY-SCRIPTS" | b"PAUSE-CRON" | b"REPLYBUFFER", _) => {
             if word == b"LOG" {
                 let text = argv.get(2).map(|text| args::lossy(text)).unwrap_or_default();
                 tracing::warn!("DEBUG LOG: {text}");
@@ -67,12 +77,25 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
             reply.ok();
         }
         (b"PROTOCOL", [kind]) => protocol(kind, reply)?,
-        (b"DIGEST", []) => reply.simple(&digest(ctx)),
+        (b"DIGEST", []) => reply.simple(&digest::of_all(&ctx.state.keyspace)),
         (b"DIGEST-VALUE", keys) => {
             reply.array(keys.len());
             for key in keys {
-                reply.simple(&value_digest(ctx, key));
+                let (db, mut read) = (ctx.session.db, ctx.read());
+                let slot = read.peek(key);
+                let value = slot.map(|slot| read.db().value(slot));
+                reply.simple(&digest::of_value(value, key, db));
             }
+        }
+        (b"RELOAD", options) => {
+            let how = reload_options(options)?;
+            let host = &ctx.env.shared.host;
+            host.reload(ctx, how).map_err(CommandError::text)?;
+            reply.ok();
+        }
+        (b"SET-SKIP-CHECKSUM-VALIDATION", [on]) => {
+            ctx.state.persistence.skip_checksum = args::int(on)? != 0;
+            reply.ok();
         }
         (b"CONFIG-REWRITE-FORCE-ALL", []) => {
             ctx.env.shared.host.rewrite_everything();
@@ -92,10 +115,22 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
                 ("CONFIG-REWRITE-FORCE-ALL", "Make CONFIG REWRITE write defaults too."),
                 ("DIGEST", "Return a hash of the whole data set."),
                 ("DIGEST-VALUE <key> [<key> ...]", "Return a hash of what each key holds."),
+                ("LISTPACK <key>", "Write the listpack of a key to the server's log."),
                 ("LOG <message>", "Write to the server's log."),
                 ("OBJECT <key>", "Show how a key is stored."),
                 ("POPULATE <count> [<prefix>] [<size>]", "Create string keys."),
                 ("PROTOCOL <type>", "Reply with a value of this type."),
+                ("QUICKLIST <key>", "Write the nodes of a list to the server's log."),
+                (
+                    "QUICKLIST-PACKED-THRESHOLD <size>",
+                    "Let elements of lists of this size go without a listpack; 0 for the default.",
+                ),
+                (
+                    "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+                    "Save the data set and load it again; without forgetting it, without saving it, \
+                     replacing keys.",
+                ),
+                ("SET-SKIP-CHECKSUM-VALIDATION <0|1>", "Accept wrong checksums in RDB."),
                 ("SET-ACTIVE-EXPIRE <0|1>", "Switch active expiry off or on."),
                 ("SLEEP <seconds>", "Keep the server busy."),
             ],
@@ -110,6 +145,24 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
     Ok(())
 }
 
+fn reload_options(options: Argv<'_>) -> Result<Reload, CommandError> {
+    let mut how = Reload { save: true, flush: true, merge: false };
+    for option in options {
+        if args::is(option, "MERGE") {
+            how.merge = true;
+        } else if args::is(option, "NOFLUSH") {
+            how.flush = false;
+        } else if args::is(option, "NOSAVE") {
+            how.save = false;
+        } else {
+            return Err(CommandError::text(
+                "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+            ));
+        }
+    }
+    Ok(how)
+}
+
 fn object(ctx: &mut ExclusiveCtx<'_>, key: &[u8], reply: &mut Reply<'_>) -> Outcome {
     let mut read = ctx.read();
     let slot = read.peek(key).ok_or(CommandError::NoSuchKey)?;
@@ -120,6 +173,61 @@ fn object(ctx: &mut ExclusiveCtx<'_>, key: &[u8], reply: &mut Reply<'_>) -> Outc
         db.memory_bytes(slot),
         db.clock(slot),
     ));
+    Ok(())
+}
+
+/// Sets from which size on the elements of lists have nodes of their own.
+fn packed_threshold(ctx: &ExclusiveCtx<'_>, bytes: &[u8]) -> Outcome {
+    // Redis keeps the sizes of nodes in 32 bits.
+    const BYTES_MAX: u64 = (1 << 32) - (1 << 20);
+    let bytes = parse_memory(bytes).filter(|bytes| *bytes <= BYTES_MAX);
+    let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or(CommandError::text(
+        "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
+    ))?;
+    ctx.env.shared.limits.list_plain_bytes.store(bytes, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Writes to the log how a key of one of the two encodings of lists is made.
+fn list_structure(
+    ctx: &mut ExclusiveCtx<'_>,
+    word: &[u8],
+    key: &[u8],
+    reply: &mut Reply<'_>,
+) -> Outcome {
+    let mut read = ctx.read();
+    let slot = read.peek(key).ok_or(CommandError::NoSuchKey)?;
+    let db = read.db();
+    let (wanted, refusal, answer) = match word {
+        b"LISTPACK" => (
+            "listpack",
+            "ERR Not a listpack encoded object.",
+            "Listpack structure printed on stdout",
+        ),
+        _ => (
+            "quicklist",
+            "ERR Not a quicklist encoded object.",
+            "Quicklist structure printed on stdout",
+        ),
+    };
+    if db.encoding(slot) != wanted {
+        return Err(CommandError::text(refusal));
+    }
+    if let ValueRef::List(list) = db.value(slot) {
+        for number in 0..list.nodes() {
+            match list.node(number) {
+                NodeRef::Packed(listpack) => tracing::info!(
+                    "node {number}: {} elements, {} bytes",
+                    listpack.len(),
+                    listpack.as_bytes().len()
+                ),
+                NodeRef::Plain(text) => {
+                    tracing::info!("node {number}: plain, {} bytes", text.len())
+                }
+            }
+        }
+    }
+    reply.simple(answer);
     Ok(())
 }
 
@@ -201,87 +309,4 @@ fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Outcome {
         }
     }
     Ok(())
-}
-
-/// Forty hexadecimal digits that are equal for equal data, in whatever order it was written.
-fn digest(ctx: &ExclusiveCtx<'_>) -> String {
-    let mut sum = [0u8; 20];
-    for (index, db) in ctx.state.keyspace.iter() {
-        let mut cursor = 0;
-        loop {
-            cursor = db.scan(cursor, 1000, |key, value, expire_at| {
-                let mut bytes = format!("{index}:{expire_at:?}:").into_bytes();
-                bytes.extend_from_slice(key);
-                describe_value(&value, &mut bytes);
-                mix(&mut sum, &bytes);
-            });
-            if cursor == 0 {
-                break;
-            }
-        }
-    }
-    hex(sum)
-}
-
-/// The digest of what one key holds, whatever its name; zeros if there is none.
-fn value_digest(ctx: &mut ExclusiveCtx<'_>, key: &[u8]) -> String {
-    let mut sum = [0u8; 20];
-    let mut read = ctx.read();
-    if let Some(slot) = read.peek(key) {
-        let mut bytes = Vec::new();
-        describe_value(&read.db().value(slot), &mut bytes);
-        mix(&mut sum, &bytes);
-    }
-    hex(sum)
-}
-
-/// Adds the SHA1 of some bytes, so that their order does not matter.
-fn mix(sum: &mut [u8; 20], bytes: &[u8]) {
-    let digest = crate::base::sha1::sha1_hex(bytes);
-    for (byte, digits) in sum.iter_mut().zip(digest.chunks_exact(2)) {
-        let text = std::str::from_utf8(digits).unwrap_or("0");
-        *byte ^= u8::from_str_radix(text, 16).unwrap_or(0);
-    }
-}
-
-fn hex(sum: [u8; 20]) -> String {
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A value's content in an order that does not depend on how it is held.
-fn describe_value(value: &ValueRef<'_>, out: &mut Vec<u8>) {
-    match value {
-        ValueRef::Str(text) => {
-            out.extend_from_slice(b"string:");
-            text.write_to(out);
-        }
-        ValueRef::Hash(hash) => {
-            out.extend_from_slice(b"hash:");
-            let mut fields: Vec<Vec<u8>> = hash
-                .iter(0)
-                .map(|pair| {
-                    let mut field = Vec::new();
-                    field.extend(pair.0.to_vec());
-                    field.push(0);
-                    field.extend(pair.1.to_vec());
-                    field
-                })
-                .collect();
-            fields.sort_unstable();
-            fields.iter().for_each(|field| out.extend_from_slice(field));
-        }
-        ValueRef::Zset(zset) => {
-            out.extend_from_slice(b"zset:");
-            for (member, score) in zset.iter() {
-                member.append_to(out);
-                out.push(0);
-                out.extend_from_slice(&score.to_bits().to_le_bytes());
-            }
-        }
-        // Each type's part comes with the type.
-        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Stream(_) => {}
-        ValueRef::Module(module) => {
-            out.extend_from_slice(module.vtable().name().as_bytes());
-        }
-    }
 }

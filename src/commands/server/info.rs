@@ -143,6 +143,7 @@ fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
             blocked += 1;
         }
     }
+    let (keys, keys_on_deletion) = shared.waiters.lock().keys();
     lines!(text,
         "connected_clients": shared.connections.load(Relaxed),
         "cluster_connections": 0,
@@ -155,8 +156,8 @@ fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "watching_clients": shared.watching.load(Relaxed),
         "clients_in_timeout_table": blocked,
         "total_watched_keys": shared.watch.lock().len(),
-        "total_blocking_keys": 0,
-        "total_blocking_keys_on_nokey": 0,
+        "total_blocking_keys": keys,
+        "total_blocking_keys_on_nokey": keys_on_deletion,
     );
 }
 
@@ -237,25 +238,32 @@ fn system_memory() -> usize {
 }
 
 fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let files = &ctx.state.persistence;
+    let (keys, keys_total) = files.bgsave.as_ref().map_or((0, 0), |bgsave| {
+        (bgsave.progress.keys.load(Relaxed), bgsave.progress.keys_total.load(Relaxed))
+    });
+    let percent = if keys_total == 0 { 0.0 } else { keys as f64 * 100.0 / keys_total as f64 };
+    let now_ms = ctx.env.now_ms();
     lines!(text,
         "loading": 0,
         "async_loading": 0,
         "current_cow_peak": 0,
         "current_cow_size": 0,
         "current_cow_size_age": 0,
-        "current_fork_perc": "0.00",
-        "current_save_keys_processed": 0,
-        "current_save_keys_total": 0,
+        "current_fork_perc": format!("{percent:.2}"),
+        "current_save_keys_processed": keys,
+        "current_save_keys_total": keys_total,
         "rdb_changes_since_last_save": ctx.state.dirty,
-        "rdb_bgsave_in_progress": 0,
+        "rdb_bgsave_in_progress": u8::from(files.bgsave.is_some()),
         "rdb_last_save_time": ctx.state.saved_at,
-        "rdb_last_bgsave_status": "ok",
-        "rdb_last_bgsave_time_sec": -1,
-        "rdb_current_bgsave_time_sec": -1,
-        "rdb_saves": 0,
+        "rdb_last_bgsave_status": if files.last_ok { "ok" } else { "err" },
+        "rdb_last_bgsave_time_sec": files.last_seconds.unwrap_or(-1),
+        "rdb_current_bgsave_time_sec":
+            files.bgsave.as_ref().map_or(-1, |bgsave| (now_ms - bgsave.began_ms) / 1000),
+        "rdb_saves": files.saves,
         "rdb_last_cow_size": 0,
-        "rdb_last_load_keys_expired": 0,
-        "rdb_last_load_keys_loaded": 0,
+        "rdb_last_load_keys_expired": files.keys_expired,
+        "rdb_last_load_keys_loaded": files.keys_loaded,
         "aof_enabled": 0,
         "aof_rewrite_in_progress": 0,
         "aof_rewrite_scheduled": 0,
@@ -352,9 +360,16 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
 }
 
 fn replication(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    ctx.state.log.forget_gone();
+    let offset = ctx.state.log.position();
+    let replicas = ctx.state.log.replicas();
+    lines!(text, "role": "master", "connected_slaves": replicas.len());
+    for (index, replica) in replicas.iter().enumerate() {
+        let host = replica.addr.rsplit_once(':').map_or("", |(host, _)| host);
+        let _ =
+            write!(text, "slave{index}:ip={host},port=0,state=online,offset={offset},lag=0\r\n");
+    }
     lines!(text,
-        "role": "master",
-        "connected_slaves": 0,
         "master_failover_state": "no-failover",
         "master_replid": ctx.env.shared.run_id,
         "master_replid2": "0000000000000000000000000000000000000000",

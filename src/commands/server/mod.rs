@@ -1,12 +1,9 @@
 //! The server itself: INFO, CONFIG, COMMAND, DEBUG, flushing and ending.
 
-use std::sync::atomic::Ordering;
-
-use crate::engine::args::{self, Cursor};
+use crate::engine::args;
 use crate::engine::block;
 use crate::engine::client::{Touch, Watched};
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx, SessionCtx};
-use crate::engine::effects::Request;
 use crate::engine::error::CommandError;
 use crate::engine::spec::{Arg, Argv, Arity, Category, CommandSpec, Flag, Group, Outcome, Run};
 use crate::engine::state::ServerEvent;
@@ -22,6 +19,8 @@ pub mod command;
 
 pub mod debug;
 
+pub mod digest;
+
 pub mod memory;
 
 pub mod slowlog;
@@ -29,6 +28,10 @@ pub mod slowlog;
 pub mod latency;
 
 pub mod doctor;
+
+pub mod save;
+
+pub mod sync;
 
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.4.0";
@@ -113,43 +116,13 @@ pub const COMMANDS: &[CommandSpec] = &[
         run: Run::Session(time),
         ..SERVER
     },
-    CommandSpec {
-        name: "LASTSAVE",
-        summary: "Returns the Unix timestamp of the last successful save to disk.",
-        arity: Arity::Exactly(1),
-        flags: &[Flag::Loading, Flag::Stale, Flag::Fast],
-        categories: &[Category::Admin, Category::Dangerous],
-        tips: &["nondeterministic_output"],
-        run: Run::Read(last_save),
-        ..SERVER
-    },
-    CommandSpec {
-        name: "SHUTDOWN",
-        summary: "Synchronously saves the database(s) to disk and shuts down the Redis server.",
-        complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
-        arity: Arity::AtLeast(1),
-        flags: &[
-            Flag::Admin,
-            Flag::NoScript,
-            Flag::Loading,
-            Flag::Stale,
-            Flag::NoMulti,
-            Flag::AllowBusy,
-        ],
-        args: &[
-            Arg::one_of(
-                "save-selector",
-                &[Arg::flag("nosave", "NOSAVE"), Arg::flag("save", "SAVE")],
-            )
-            .optional(),
-            Arg::flag("now", "NOW").optional().since("7.0.0"),
-            Arg::flag("force", "FORCE").optional().since("7.0.0"),
-            Arg::flag("abort", "ABORT").optional().since("7.0.0"),
-        ],
-        history: &[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")],
-        run: Run::Session(shutdown),
-        ..SERVER
-    },
+    save::SAVE,
+    save::BGSAVE,
+    save::LASTSAVE,
+    save::SHUTDOWN,
+    sync::SYNC,
+    sync::PSYNC,
+    sync::REPLCONF,
     memory::MEMORY,
     slowlog::SLOWLOG,
     latency::LATENCY,
@@ -174,11 +147,6 @@ fn time(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome
     reply.array(2);
     reply.bulk_int(ctx.env.now_us / 1_000_000);
     reply.bulk_int(ctx.env.now_us % 1_000_000);
-    Ok(())
-}
-
-fn last_save(ctx: &mut ReadCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    reply.int(ctx.state.saved_at);
     Ok(())
 }
 
@@ -287,37 +255,4 @@ fn swapped(keyspace: &Keyspace, watched: &Watched, other: u32, stale: bool, now_
         (false, false, true) if dead_after => Touch::Stale(true),
         _ => Touch::Dirty,
     }
-}
-
-fn shutdown(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, _: &mut Reply<'_>) -> Outcome {
-    let (mut save, mut force, mut abort) = (None, false, false);
-    for option in Cursor::new(argv, 1) {
-        if args::is(option, "NOSAVE") && save != Some(true) {
-            save = Some(false);
-        } else if args::is(option, "SAVE") && save != Some(false) {
-            save = Some(true);
-        } else if args::is(option, "FORCE") {
-            force = true;
-        } else if args::is(option, "ABORT") && argv.len() == 2 {
-            abort = true;
-        } else if !args::is(option, "NOW") {
-            return Err(CommandError::Syntax);
-        }
-    }
-    if abort {
-        return Err(CommandError::text("ERR No shutdown in progress."));
-    }
-    let busy = ctx.env.shared.busy.slow.load(Ordering::Acquire) > 0;
-    if busy && save != Some(false) {
-        return Err(CommandError::Busy);
-    }
-    let request = Request::Shutdown { save: save.unwrap_or(true), force };
-    if busy {
-        // The script keeps the state, so nothing can be put in order first.
-        ctx.env.shared.host.request(request);
-    } else {
-        ctx.unit.request = Some(request);
-    }
-    ctx.unit.close = true;
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Show, read_zset, reply_head, reply_member, reply_scored};
 use crate::base::number::{IntBuf, format_double};
-use crate::commands::hash::walk::Random;
+use crate::base::random::Random;
 use crate::commands::scan::{self, ScanOptions};
 use crate::engine::args::{self, Cursor};
 use crate::engine::ctx::ReadCtx;
@@ -140,7 +140,7 @@ fn parse_draw(argv: Argv<'_>) -> Result<Draw, CommandError> {
 fn zrandmember(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let draw = if argv.len() > 2 { Some(parse_draw(argv)?) } else { None };
     let zset = read_zset(ctx, argv[1])?;
-    let mut random = Random(ctx.env.random_seed());
+    let mut random = Random::new(ctx.env.random_seed());
     match (zset, draw) {
         (None, None) => reply.null(),
         (None, Some(_)) => reply.array(0),
@@ -160,7 +160,7 @@ fn one<'a>(zset: &'a Zset, random: &mut Random) -> Option<Scored<'a>> {
 
 /// A number below `bound`, each as likely as any other but for a part in 2^32 or less.
 fn below(bound: usize, random: &mut Random) -> usize {
-    ((u128::from(random.next()) * bound as u128) >> 64) as usize
+    ((u128::from(random.draw()) * bound as u128) >> 64) as usize
 }
 
 fn reply_draw(zset: &Zset, draw: Draw, random: &mut Random, reply: &mut Reply<'_>) -> Outcome {
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn ranks_are_different_and_any() {
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         for (len, count) in [(10, 9), (10, 1), (1000, 100), (1000, 500), (2, 1)] {
             let mut hit = HashSet::new();
             for _ in 0..200 {

@@ -12,13 +12,14 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use crate::base::size_class::size_class;
 use crate::keyspace::value::{
     RAW_MAX_INLINE, StrEncoding, StrForm, StrRef, StrValue, Value, ValueKind, ValueMut, ValueRef,
     short_encoding,
 };
 use crate::object::{Hash, List, ModuleValue, Set, Stream, Zset};
 
-use super::{CLOCK_MASK, EXPIRY_AT, Entry, Form, MARK_SNAPSHOT, Meta, Shape, WORD, size_class};
+use super::{CLOCK_MASK, EXPIRY_AT, Entry, Form, MARK_SNAPSHOT, Meta, Shape, WORD};
 
 /// A borrowed block, to be read.
 #[derive(Clone, Copy)]
@@ -54,7 +55,8 @@ impl<'a> EntryRef<'a> {
     #[inline]
     fn key_place(self) -> (usize, usize) {
         let meta = self.meta();
-        let at = EXPIRY_AT + WORD * usize::from(meta.0 & Meta::EXPIRY != 0);
+        let words = usize::from(meta.0 & Meta::EXPIRY != 0) + usize::from(meta.is_heap());
+        let at = EXPIRY_AT + WORD * words;
         let len = meta.key_len_short();
         if len < Meta::KEY_LONG as usize {
             return (at, len);
@@ -101,7 +103,7 @@ impl<'a> EntryRef<'a> {
     /// Whether the value lies in a block of its own, so that dropping it may take time.
     #[inline]
     pub fn is_heap(self) -> bool {
-        self.meta().form() == Form::Heap
+        self.meta().is_heap()
     }
 
     /// The type of the value.
@@ -131,6 +133,7 @@ impl<'a> EntryRef<'a> {
             }
             Form::Heap => {
                 let pointer = self.pointer(&shape);
+                let word = self.at(shape.heap_at());
                 match shape.kind {
                     ValueKind::String => {
                         // SAFETY: a string's pointer is the block's own Arc (invariant 2), alive
@@ -138,28 +141,29 @@ impl<'a> EntryRef<'a> {
                         ValueRef::Str(StrRef::Bytes(unsafe { &*pointer.cast::<Vec<u8>>() }))
                     }
                     ValueKind::Hash => {
-                        // SAFETY: a hash's pointer is the block's own box (invariant 2), shared
-                        // during `'a`.
-                        ValueRef::Hash(unsafe { &*pointer.cast::<Hash>() })
+                        // SAFETY: the hash is this word of the block (invariant 2), shared during
+                        // `'a`.
+                        ValueRef::Hash(unsafe { &*word.cast::<Hash>() })
                     }
                     ValueKind::List => {
-                        // SAFETY: as for the hash.
+                        // SAFETY: the pointer is the block's own box (invariant 2), shared during
+                        // `'a`.
                         ValueRef::List(unsafe { &*pointer.cast::<List>() })
                     }
                     ValueKind::Set => {
-                        // SAFETY: as for the hash.
+                        // SAFETY: as for the list.
                         ValueRef::Set(unsafe { &*pointer.cast::<Set>() })
                     }
                     ValueKind::Zset => {
-                        // SAFETY: as for the hash.
+                        // SAFETY: as for the list.
                         ValueRef::Zset(unsafe { &*pointer.cast::<Zset>() })
                     }
                     ValueKind::Stream => {
-                        // SAFETY: as for the hash.
+                        // SAFETY: as for the list.
                         ValueRef::Stream(unsafe { &*pointer.cast::<Stream>() })
                     }
                     ValueKind::Module => {
-                        // SAFETY: as for the hash.
+                        // SAFETY: as for the list.
                         ValueRef::Module(unsafe { &*pointer.cast::<ModuleValue>() })
                     }
                 }
@@ -167,10 +171,11 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    fn pointer(self, shape: &Shape) -> *mut u8 {
-        debug_assert_eq!(shape.form, Form::Heap);
-        // SAFETY: the value of this form is an initialized pointer (invariant 2).
-        unsafe { self.at(shape.value_at()).cast::<*mut u8>().read_unaligned() }
+    pub(super) fn pointer(self, shape: &Shape) -> *mut u8 {
+        debug_assert!(shape.is_heap());
+        // SAFETY: the value of this form is an initialized word, 8-aligned, that is a pointer or as good as
+        // one (invariant 2).
+        unsafe { self.at(shape.heap_at()).cast::<*mut u8>().read() }
     }
 
     /// Takes the heap value out, if there is one. The block still holds its pointer.
@@ -191,28 +196,28 @@ impl<'a> EntryRef<'a> {
                 Value::Str(StrValue(StrForm::Shared(bytes)))
             }
             ValueKind::Hash => {
-                // SAFETY: the pointer is the block's own box (invariant 2), and the caller gives it
-                // up.
-                Value::Hash(unsafe { Box::from_raw(pointer.cast::<Hash>()) })
+                // SAFETY: the hash is this word of the block (invariant 2), and the caller gives it up.
+                Value::Hash(unsafe { self.at(shape.heap_at()).cast::<Hash>().read() })
             }
             ValueKind::List => {
-                // SAFETY: as for the hash.
+                // SAFETY: the pointer is the block's own box (invariant 2), and the caller gives it
+                // up.
                 Value::List(unsafe { Box::from_raw(pointer.cast::<List>()) })
             }
             ValueKind::Set => {
-                // SAFETY: as for the hash.
+                // SAFETY: as for the list.
                 Value::Set(unsafe { Box::from_raw(pointer.cast::<Set>()) })
             }
             ValueKind::Zset => {
-                // SAFETY: as for the hash.
+                // SAFETY: as for the list.
                 Value::Zset(unsafe { Box::from_raw(pointer.cast::<Zset>()) })
             }
             ValueKind::Stream => {
-                // SAFETY: as for the hash.
+                // SAFETY: as for the list.
                 Value::Stream(unsafe { Box::from_raw(pointer.cast::<Stream>()) })
             }
             ValueKind::Module => {
-                // SAFETY: as for the hash.
+                // SAFETY: as for the list.
                 Value::Module(unsafe { Box::from_raw(pointer.cast::<ModuleValue>()) })
             }
         })
@@ -344,28 +349,30 @@ impl<'a> EntryMut<'a> {
         let pointer = self.as_ref().pointer(&shape);
         match shape.kind {
             ValueKind::Hash => {
-                // SAFETY: the pointer is the block's own box (invariant 2), which we borrow alone
-                // during `'a`.
-                ValueMut::Hash(unsafe { &mut *pointer.cast::<Hash>() })
+                let word = self.as_ref().at(shape.heap_at());
+                // SAFETY: the hash is this word of the block (invariant 2), which we borrow alone during
+                // `'a`; what is put in its place is a hash again.
+                ValueMut::Hash(unsafe { &mut *word.cast::<Hash>() })
             }
             ValueKind::List => {
-                // SAFETY: as for the hash.
+                // SAFETY: the pointer is the block's own box (invariant 2), which we borrow alone
+                // during `'a`.
                 ValueMut::List(unsafe { &mut *pointer.cast::<List>() })
             }
             ValueKind::Set => {
-                // SAFETY: as for the hash.
+                // SAFETY: as for the list.
                 ValueMut::Set(unsafe { &mut *pointer.cast::<Set>() })
             }
             ValueKind::Zset => {
-                // SAFETY: as for the hash.
+                // SAFETY: as for the list.
                 ValueMut::Zset(unsafe { &mut *pointer.cast::<Zset>() })
             }
             ValueKind::Stream => {
-                // SAFETY: as for the hash.
+                // SAFETY: as for the list.
                 ValueMut::Stream(unsafe { &mut *pointer.cast::<Stream>() })
             }
             ValueKind::Module => {
-                // SAFETY: as for the hash.
+                // SAFETY: as for the list.
                 ValueMut::Module(unsafe { &mut *pointer.cast::<ModuleValue>() })
             }
             ValueKind::String => unreachable!("handled above"),
@@ -436,9 +443,9 @@ impl<'a> EntryMut<'a> {
         // `make_mut` may have moved to a copy, dropping our count on the original: store what it is
         // now.
         let now = Arc::as_ptr(&string).cast_mut().cast::<u8>();
-        let to = self.as_ref().at(shape.value_at());
-        // SAFETY: the place of a heap value is 8 bytes, and we borrow the block alone.
-        unsafe { to.cast::<*mut u8>().write_unaligned(now) };
+        let to = self.as_ref().at(shape.heap_at());
+        // SAFETY: the place of a heap value is 8 bytes, 8-aligned, and we borrow the block alone.
+        unsafe { to.cast::<*mut u8>().write(now) };
         // SAFETY: `make_mut` made this Arc the only handle, and the block, which owns it, is ours
         // for `'a`.
         Some(unsafe { &mut *unique })

@@ -158,6 +158,43 @@ impl NativeType {
         }
     }
 
+    /// What the type keeps beside the keys, on the side of them that `when` says; None if that is
+    /// nothing.
+    pub fn save_data(&self, when: c_int) -> Option<Vec<u8>> {
+        if self.methods.aux_save_triggers & when == 0 {
+            return None;
+        }
+        let (save, may_be_empty) = match (self.methods.aux_save2, self.methods.aux_save) {
+            (Some(save), _) => (save, false),
+            (None, save) => (save?, true),
+        };
+        let mut stream = Stream::new(self, NO_KEY, Direction::Save(Writer::default()));
+        let handle = stream.handle();
+        // SAFETY: the stream lives during the call.
+        unsafe { save(handle, when) };
+        match std::mem::replace(&mut stream.direction, Direction::Rewrite(Vec::new())) {
+            Direction::Save(writer) => {
+                Some(writer.into_bytes()).filter(|items| may_be_empty || !items.is_empty())
+            }
+            _ => None,
+        }
+    }
+
+    /// Gives such data back; how many bytes of it the type has read. None if it refuses.
+    pub fn load_data(&self, items: &[u8], when: c_int, encver: c_int) -> Option<usize> {
+        let load = self.methods.aux_load?;
+        let mut stream = Stream::new(self, NO_KEY, Direction::Load(Reader::new(items)));
+        let handle = stream.handle();
+        // SAFETY: the stream lives during the call.
+        let outcome = unsafe { load(handle, encver, when) };
+        match &stream.direction {
+            Direction::Load(reader) if outcome == abi::OK && !stream.failed => {
+                Some(reader.position())
+            }
+            _ => None,
+        }
+    }
+
     /// The commands that make a value anew; None if the type does not say.
     pub fn rewrite(&self, key: KeyName<'_>, value: usize) -> Option<Vec<Vec<Vec<u8>>>> {
         let rewrite = self.methods.aof_rewrite?;

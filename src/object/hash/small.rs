@@ -1,69 +1,87 @@
 //! How does a small hash lie in a listpack? As field, value, field, value, ... in order of arrival;
-//! with the expiry of the field behind each value once a field has had one.
+//! with the expiry of the field behind each value once a field has had one, which the listpack's mark
+//! tells.
 //!
 //! Invariant: the number of elements is a multiple of the stride, and the third of three is an
 //! integer: Unix milliseconds, 0 for never.
 
-use crate::object::hash::leaf::{NEVER, is_expired};
-use crate::object::hash::table::Expiry;
 use crate::object::listpack::{Element, Listpack, Position};
+use crate::object::table::Expiry;
+use crate::object::table::leaf::{NEVER, is_expired};
 
-/// A listpack of fields and values, and expiries if `expires`.
-#[derive(Clone, Debug, Default)]
-pub struct Small {
-    pub listpack: Listpack,
-    pub expires: bool,
+/// A listpack as a small hash.
+pub trait Small {
+    /// Whether each value is followed by an expiry.
+    fn expires(&self) -> bool;
+    /// Elements of one field.
+    fn stride(&self) -> usize;
+    /// Where `field` is.
+    fn find_field(&self, field: &[u8]) -> Option<Position>;
+    /// Where the fields are.
+    fn positions(&self) -> impl Iterator<Item = Position> + '_;
+    /// Where the value of the field at `at` is.
+    fn value_of(&self, at: Position) -> Position;
+    /// When the field at `at` expires.
+    fn expire_at(&self, at: Position) -> u64;
+    /// Gives a field a value; whether it is new, or had expired at `now`.
+    fn put(&mut self, field: &[u8], value: &[u8], expiry: Expiry, now: u64) -> bool;
+    /// Makes room for an expiry behind each value.
+    fn make_expiring(&mut self);
+    /// Sets a field's expiry, if there is room for one.
+    fn set_expire_at(&mut self, field: &[u8], expire_at: u64);
 }
 
-impl Small {
-    pub fn stride(&self) -> usize {
-        if self.expires { 3 } else { 2 }
-    }
-
-    /// Where `field` is.
+impl Small for Listpack {
     #[inline]
-    pub fn find(&self, field: &[u8]) -> Option<Position> {
-        self.listpack.find(self.listpack.first()?, field, self.stride())
+    fn expires(&self) -> bool {
+        self.mark()
     }
 
-    /// Where the fields are.
-    pub fn positions(&self) -> impl Iterator<Item = Position> + '_ {
-        let step = |at: Position| (0..self.stride()).try_fold(at, |at, _| self.listpack.next(at));
-        std::iter::successors(self.listpack.first(), move |&at| step(at))
-    }
-
-    /// Where the value of the field at `at` is.
     #[inline]
-    pub fn value_of(&self, at: Position) -> Position {
-        self.listpack.next(at).expect("a field is followed by its value")
+    fn stride(&self) -> usize {
+        if self.expires() { 3 } else { 2 }
     }
 
-    /// When the field at `at` expires. In the listpack 0 stands for never.
-    pub fn expire_at(&self, at: Position) -> u64 {
-        if !self.expires {
+    #[inline]
+    fn find_field(&self, field: &[u8]) -> Option<Position> {
+        self.find(self.first()?, field, self.stride())
+    }
+
+    fn positions(&self) -> impl Iterator<Item = Position> + '_ {
+        let step = |at: Position| (0..self.stride()).try_fold(at, |at, _| self.next(at));
+        std::iter::successors(self.first(), move |&at| step(at))
+    }
+
+    #[inline]
+    fn value_of(&self, at: Position) -> Position {
+        self.next(at).expect("a field is followed by its value")
+    }
+
+    /// In the listpack 0 stands for never.
+    fn expire_at(&self, at: Position) -> u64 {
+        if !self.expires() {
             return NEVER;
         }
-        let place =
-            self.listpack.next(self.value_of(at)).expect("a value is followed by its expiry");
-        match self.listpack.get(place) {
+        let place = self.next(self.value_of(at)).expect("a value is followed by its expiry");
+        match self.get(place) {
             Element::Int(at @ 1..) => at.unsigned_abs(),
             _ => NEVER,
         }
     }
 
-    pub fn put(&mut self, field: &[u8], value: &[u8], expiry: Expiry, now: u64) -> bool {
-        let Some(at) = self.find(field) else {
-            self.listpack.push_back(field);
-            self.listpack.push_back(value);
-            if self.expires {
+    fn put(&mut self, field: &[u8], value: &[u8], expiry: Expiry, now: u64) -> bool {
+        let Some(at) = self.find_field(field) else {
+            self.push_back(field);
+            self.push_back(value);
+            if self.expires() {
                 let expire_at = if let Expiry::Set(at) = expiry { at } else { NEVER };
-                self.listpack.push_back_i64(expiry_number(expire_at));
+                self.push_back_i64(expiry_number(expire_at));
             }
             return true;
         };
         let old = self.expire_at(at);
         let place = self.value_of(at);
-        self.listpack.replace(place, value);
+        self.replace(place, value);
         let expired = is_expired(old, now);
         let new = match expiry {
             Expiry::Set(at) => at,
@@ -76,13 +94,12 @@ impl Small {
         expired
     }
 
-    /// Makes room for an expiry behind each value.
-    pub fn make_expiring(&mut self) {
-        if self.expires {
+    fn make_expiring(&mut self) {
+        if self.expires() {
             return;
         }
         let mut wide = Listpack::new();
-        for (at, element) in self.listpack.iter().enumerate() {
+        for (at, element) in self.iter().enumerate() {
             match element {
                 Element::Int(value) => wide.push_back_i64(value),
                 Element::Str(text) => wide.push_back(text),
@@ -91,15 +108,16 @@ impl Small {
                 wide.push_back_i64(expiry_number(NEVER));
             }
         }
-        *self = Self { listpack: wide, expires: true };
+        wide.set_mark(true);
+        *self = wide;
     }
 
-    pub fn set_expire_at(&mut self, field: &[u8], expire_at: u64) {
-        if let Some(at) = self.find(field)
-            && let Some(place) = self.listpack.next(self.value_of(at))
-            && self.expires
+    fn set_expire_at(&mut self, field: &[u8], expire_at: u64) {
+        if let Some(at) = self.find_field(field)
+            && let Some(place) = self.next(self.value_of(at))
+            && self.expires()
         {
-            self.listpack.replace_i64(place, expiry_number(expire_at));
+            self.replace_i64(place, expiry_number(expire_at));
         }
     }
 }

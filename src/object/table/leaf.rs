@@ -1,5 +1,5 @@
-//! How do some hundred fields lie in memory? Packed into one buffer, found by a sorted index of
-//! hashes.
+//! How do some hundred fields, or members of a set, lie in memory? Packed into one buffer, found by a
+//! sorted index of hashes.
 //!
 //! ```text
 //! slots: | hash: u32, offset: u32 | ... sorted by hash
@@ -7,12 +7,14 @@
 //!        | field mark: varint | value mark: varint | expiry: u64 if marked | field | value |
 //! ```
 //!
-//! A mark is a length and two flags. Texts longer than [`INLINE_MAX`] lie outside,
+//! A mark is a length and flags. The members of a set are fields without values: what stands for the
+//! value and its expiry is then left out (`VALUED` is false). Texts longer than [`INLINE_MAX`] lie outside,
 //! reference-counted, and their "length" is a number in `large`: so a leaf stays a few KiB, and
 //! copying one (which is what a write does while a snapshot holds it) copies no long text.
 //!
 //! Changing a value writes in place when the new entry is as long, and appends otherwise; the old
-//! bytes are dead until a quarter of the buffer is, then everything is packed anew.
+//! bytes are dead until a quarter of the buffer is, then everything is packed anew. Both buffers grow
+//! by a class of sizes of the allocator at a time: what they ask for is what they would get anyway.
 //!
 //! Invariants: slots are sorted; `dead` counts the bytes that no slot reaches; `expire_min` is at
 //! most the earliest expiry in the leaf (it may be stale after a removal, never late).
@@ -27,6 +29,10 @@ pub const FIELDS_MAX: usize = 128;
 pub const DATA_MAX: usize = 8 * 1024;
 /// "Few" in the line above.
 const FIELDS_FEW: usize = 16;
+/// Most bytes of a mark of a text in the buffer, or of a number in `large` that is worth room for.
+const MARK_BYTES_MAX: usize = 3;
+/// Most bytes in front of the texts of an entry.
+const HEAD_BYTES_MAX: usize = 2 * MARK_BYTES_MAX + 8;
 /// The expiry of what does not expire.
 pub const NEVER: u64 = u64::MAX;
 
@@ -36,14 +42,19 @@ pub fn is_expired(expire_at: u64, now: u64) -> bool {
     expire_at < now
 }
 
+/// The text lies outside; of either mark.
 const OUTSIDE: usize = 1;
+/// The entry expires; of the value's mark.
 const EXPIRES: usize = 2;
-const FLAG_BITS: u32 = 2;
+/// How many bits of a mark are flags.
+const FIELD_FLAG_BITS: u32 = 1;
+const VALUE_FLAG_BITS: u32 = 2;
 
 /// One field as it lies in a leaf.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     pub field: &'a [u8],
+    /// Empty without values.
     pub value: &'a [u8],
     /// Unix time in milliseconds, or [`NEVER`].
     pub expire_at: u64,
@@ -57,7 +68,7 @@ pub struct Slot {
 
 /// See the top of this file.
 #[derive(Clone, Debug, Default)]
-pub struct Leaf {
+pub struct Leaf<const VALUED: bool> {
     slots: Vec<Slot>,
     data: Vec<u8>,
     /// Texts that lie outside; `None` where one was given up.
@@ -81,7 +92,7 @@ enum Part {
     Outside(usize),
 }
 
-impl Leaf {
+impl<const VALUED: bool> Leaf<VALUED> {
     pub fn len(&self) -> usize {
         self.slots.len()
     }
@@ -146,7 +157,8 @@ impl Leaf {
     pub fn insert(&mut self, at: usize, hash: u32, entry: Entry<'_>) {
         let offset = self.append(entry);
         if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact(4 + self.slots.len() / 4);
+            let capacity = size_class((self.slots.len() + 1) * size_of::<Slot>());
+            self.slots.reserve_exact(capacity / size_of::<Slot>() - self.slots.len());
         }
         self.slots.insert(at, Slot { hash, offset });
     }
@@ -208,8 +220,10 @@ impl Leaf {
             data += self.layout(slot.offset).end - slot.offset as usize;
         }
         let mut packed = Self {
-            slots: Vec::with_capacity(range.len() + range.len() / 4),
-            data: Vec::with_capacity(data + data / 8),
+            slots: Vec::with_capacity(
+                size_class(range.len() * size_of::<Slot>()) / size_of::<Slot>(),
+            ),
+            data: Vec::with_capacity(size_class(data)),
             ..Self::default()
         };
         for at in range {
@@ -243,9 +257,10 @@ impl Leaf {
     }
 
     fn append(&mut self, entry: Entry<'_>) -> u32 {
-        let need = entry.field.len().min(INLINE_MAX) + entry.value.len().min(INLINE_MAX) + 16;
-        if self.data.capacity() - self.data.len() < need {
-            self.data.reserve_exact(need + self.data.len() / 8);
+        let texts = entry.field.len().min(INLINE_MAX) + entry.value.len().min(INLINE_MAX);
+        let need = self.data.len() + texts + if VALUED { HEAD_BYTES_MAX } else { MARK_BYTES_MAX };
+        if self.data.capacity() < need {
+            self.data.reserve_exact(size_class(need) - self.data.len());
         }
         let mut marks = [Mark::Inside(0); 2];
         for (mark, text) in marks.iter_mut().zip([entry.field, entry.value]) {
@@ -267,23 +282,27 @@ impl Leaf {
     }
 
     fn append_head(&mut self, marks: [Mark; 2], expire_at: u64) {
-        let expires = if expire_at == NEVER { 0 } else { EXPIRES };
-        for (mark, flag) in marks.into_iter().zip([0, expires]) {
-            let mut rest = flag
-                | match mark {
-                    Mark::Inside(len) => len << FLAG_BITS,
-                    Mark::Outside(number) => number << FLAG_BITS | OUTSIDE,
-                };
-            while rest >= 0x80 {
-                self.data.push(rest as u8 | 0x80);
-                rest >>= 7;
-            }
-            self.data.push(rest as u8);
+        let [field, value] = marks;
+        self.append_varint(field.bits(FIELD_FLAG_BITS));
+        if !VALUED {
+            debug_assert!(matches!(value, Mark::Inside(0)) && expire_at == NEVER, "just a member");
+            return;
         }
+        let expires = if expire_at == NEVER { 0 } else { EXPIRES };
+        self.append_varint(value.bits(VALUE_FLAG_BITS) | expires);
         if expires != 0 {
             self.data.extend_from_slice(&expire_at.to_le_bytes());
             self.expire_min = Some(self.expire_min().min(expire_at));
         }
+    }
+
+    #[inline]
+    fn append_varint(&mut self, mut rest: usize) {
+        while rest >= 0x80 {
+            self.data.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.data.push(rest as u8);
     }
 
     fn write_expiry(&mut self, layout: &Layout, expire_at: u64) {
@@ -325,7 +344,7 @@ impl Leaf {
     fn layout(&self, offset: u32) -> Layout {
         let mut at = offset as usize;
         let field = self.varint(&mut at);
-        let value = self.varint(&mut at);
+        let value = if VALUED { self.varint(&mut at) } else { 0 };
         let mut expire_at = NEVER;
         let expire_offset = at;
         if value & EXPIRES != 0 {
@@ -333,16 +352,16 @@ impl Leaf {
             expire_at = u64::from_le_bytes(raw);
             at += 8;
         }
-        let mut part = |mark: usize| {
+        let mut part = |mark: usize, flag_bits: u32| {
             if mark & OUTSIDE != 0 {
-                return Part::Outside(mark >> FLAG_BITS);
+                return Part::Outside(mark >> flag_bits);
             }
             let start = at;
-            at += mark >> FLAG_BITS;
+            at += mark >> flag_bits;
             Part::Inside { start, end: at }
         };
-        let field = part(field);
-        let value = part(value);
+        let field = part(field, FIELD_FLAG_BITS);
+        let value = part(value, VALUE_FLAG_BITS);
         Layout { field, value, expire_at, expire_offset, end: at }
     }
 
@@ -372,4 +391,38 @@ impl Leaf {
 enum Mark {
     Inside(usize),
     Outside(usize),
+}
+
+impl Mark {
+    #[inline]
+    fn bits(self, flag_bits: u32) -> usize {
+        match self {
+            Mark::Inside(len) => len << flag_bits,
+            Mark::Outside(number) => number << flag_bits | OUTSIDE,
+        }
+    }
+}
+
+/// The bytes that the allocator sets aside for a request of `bytes`: it has four sizes between two
+/// powers of two.
+#[inline]
+fn size_class(bytes: usize) -> usize {
+    let step = (bytes.max(2) - 1).ilog2().saturating_sub(2).max(3);
+    bytes.next_multiple_of(1 << step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_a_quarter_of_a_power_of_two_apart() {
+        for (bytes, class) in [(0, 0), (1, 8), (8, 8), (33, 40), (65, 80), (1024, 1024)] {
+            assert_eq!(size_class(bytes), class);
+        }
+        assert_eq!(size_class(1025), 1280);
+        assert_eq!(size_class(1281), 1536);
+        assert_eq!(size_class(2048), 2048);
+        assert_eq!(size_class(2049), 2560);
+    }
 }

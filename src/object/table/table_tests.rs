@@ -6,7 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn check(table: &Table) {
+type Fields = Table<true>;
+type Members = Table<false>;
+
+fn check<const VALUED: bool>(table: &Table<VALUED>) {
     let (len, expire_min, bytes) = check_branch(&table.root, 0, 0);
     assert_eq!(table.len, len);
     assert!(table.expire_min() <= expire_min);
@@ -16,7 +19,11 @@ fn check(table: &Table) {
 }
 
 /// Checks all invariants below a branch; its number of fields, earliest expiry and bytes.
-fn check_branch(branch: &Branch, level: u32, prefix: u32) -> (usize, u64, usize) {
+fn check_branch<const VALUED: bool>(
+    branch: &Branch<VALUED>,
+    level: u32,
+    prefix: u32,
+) -> (usize, u64, usize) {
     let mut place = 0;
     let mut sums = (0, NEVER, branch.memory_bytes());
     for (at, child) in branch.children.iter().enumerate() {
@@ -59,7 +66,7 @@ proptest! {
             0..1500,
         ),
     ) {
-        let mut table = Table::default();
+        let mut table = Fields::default();
         let mut model = BTreeMap::new();
         for (round, (hash, number, len, remove, expire_at)) in changes.into_iter().enumerate() {
             let field = format!("{hash}:{number}").into_bytes();
@@ -102,9 +109,62 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn behaves_as_a_set_under_any_hashes(
+        changes in prop::collection::vec((hash(), 0u16..6, 0usize..300, any::<bool>()), 0..1500),
+    ) {
+        let mut table = Members::default();
+        let mut model = BTreeMap::new();
+        let mut snapshot = None;
+        for (round, (hash, number, len, remove)) in changes.into_iter().enumerate() {
+            // Some members are empty but for their number, some lie outside of the leaf.
+            let mut member = number.to_le_bytes().to_vec();
+            member.resize(2 + len, b'm');
+            if remove && round % 3 != 0 {
+                let was_there = model.remove(&(hash, member.clone())).is_some();
+                prop_assert_eq!(table.remove_at(hash, &member).is_some(), was_there);
+            } else {
+                let is_new = model.insert((hash, member.clone()), ()).is_none();
+                prop_assert_eq!(table.add_at(hash, &member), is_new);
+            }
+            prop_assert_eq!(table.len(), model.len());
+            if round % 400 == 399 {
+                snapshot = Some((table.clone(), model.clone()));
+            }
+        }
+        for (table, model) in snapshot.into_iter().chain([(table, model)]) {
+            check(&table);
+            for (hash, member) in model.keys() {
+                prop_assert!(table.get_at(*hash, member).is_some());
+            }
+            let mut found: Vec<_> = table.iter().map(|entry| entry.field.to_vec()).collect();
+            found.sort();
+            let mut expected: Vec<_> = model.into_keys().map(|(_, member)| member).collect();
+            expected.sort();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn a_member_costs_little_more_than_its_bytes() {
+    for members in [10_000, 100_000, 123_456] {
+        let mut table = Members::default();
+        for i in 0..members {
+            assert!(table.add(format!("member:{i:09}").as_bytes()));
+        }
+        check(&table);
+        let each = table.memory_bytes() as f64 / f64::from(members);
+        assert!(each < 33.0, "{each} bytes for each of {members} members of 16 bytes");
+    }
+}
+
 #[test]
 fn growing_and_shrinking_keeps_every_field() {
-    let mut table = Table::default();
+    let mut table = Fields::default();
     let field = |i: u32| format!("field:{i}").into_bytes();
     for i in 0..50_000 {
         assert_eq!(table.put(&field(i), &i.to_le_bytes(), Expiry::Keep), None);
@@ -136,7 +196,7 @@ fn growing_and_shrinking_keeps_every_field() {
 
 #[test]
 fn equal_hashes_are_scanned_together() {
-    let mut table = Table::default();
+    let mut table = Fields::default();
     for i in 0..1000u32 {
         table.put_at(7, &i.to_le_bytes(), b"", Expiry::Keep);
     }

@@ -1,8 +1,8 @@
-//! How does a large hash grow without pauses, answer HSCAN without state, and be snapshotted at
-//! once?
+//! How does a large hash or set grow without pauses, answer HSCAN and SSCAN without state, and be
+//! snapshotted at once?
 //!
 //! A trie over the leading bits of the fields' hashes, in hash order. A branch looks at eight bits;
-//! its children are leaves (some hundred fields, `leaf.rs`) or branches. A leaf covers a whole, a
+//! its children are leaves (some hundred fields, `table/leaf.rs`) or branches. A leaf covers a whole, a
 //! half, a quarter ... of its branch's 256 places, as extendible hashing has it, but the directory
 //! is local: a full leaf is halved, or becomes a branch when it covers a single place. So
 //!
@@ -16,7 +16,8 @@
 //!
 //! The trie uses 32 bits of the hash. Fields that agree in all of them share a leaf however many
 //! they are; as the hash is seeded, nobody can make many. Memory per field: its bytes, two or three
-//! bytes of marks, eight of index, and some ten percent of slack.
+//! bytes of marks (one for the member of a set, which has no value), eight of index, and some ten
+//! percent of slack.
 //!
 //! Invariants: a branch's children are in order and cover its 256 places without gap; `len` and
 //! `expire_min` of a child are the number of fields below it and a lower bound of their expiries.
@@ -24,7 +25,9 @@
 use std::sync::Arc;
 
 use crate::base::hasher::hash64;
-use crate::object::hash::leaf::{Entry, FIELDS_MAX, Leaf, NEVER, is_expired};
+use crate::object::table::leaf::{Entry, FIELDS_MAX, Leaf, NEVER, is_expired};
+
+pub mod leaf;
 
 const BITS: u32 = 8;
 const PLACES: usize = 1 << BITS;
@@ -33,34 +36,35 @@ const LEVELS: u32 = 4;
 /// A leaf below this looks for a neighbour to merge with; the two must then be half full at most.
 const FIELDS_MIN: usize = FIELDS_MAX / 4;
 
-/// A map from fields to values with expiries; see the top of this file.
+/// A map from fields to values with expiries or, if not `VALUED`, a set of members; see the top of
+/// this file.
 #[derive(Clone, Debug)]
-pub struct Table {
-    root: Arc<Branch>,
+pub struct Table<const VALUED: bool> {
+    root: Arc<Branch<VALUED>>,
     len: usize,
     bytes: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Branch {
+struct Branch<const VALUED: bool> {
     /// Which child covers a place.
     map: [u8; PLACES],
-    children: Vec<Child>,
+    children: Vec<Child<VALUED>>,
 }
 
 #[derive(Clone, Debug)]
-struct Child {
+struct Child<const VALUED: bool> {
     /// How many of the branch's bits tell this child from others: it covers `256 >> depth` places.
     depth: u32,
     len: usize,
     expire_min: u64,
-    node: Node,
+    node: Node<VALUED>,
 }
 
 #[derive(Clone, Debug)]
-enum Node {
-    Leaf(Arc<Leaf>),
-    Branch(Arc<Branch>),
+enum Node<const VALUED: bool> {
+    Leaf(Arc<Leaf<VALUED>>),
+    Branch(Arc<Branch<VALUED>>),
 }
 
 /// What an edit changed, on its way up.
@@ -85,15 +89,15 @@ pub fn position(field: &[u8]) -> u32 {
     (hash64(field) >> 32) as u32
 }
 
-impl Default for Table {
+impl<const VALUED: bool> Default for Table<VALUED> {
     fn default() -> Self {
         let root = Branch::around(Child::new(0, Leaf::default()));
-        let bytes = root.memory_bytes() + Leaf::default().memory_bytes();
+        let bytes = root.memory_bytes() + Leaf::<VALUED>::default().memory_bytes();
         Self { root: Arc::new(root), len: 0, bytes }
     }
 }
 
-impl Table {
+impl<const VALUED: bool> Table<VALUED> {
     pub fn len(&self) -> usize {
         self.len
     }
@@ -119,27 +123,6 @@ impl Table {
         leaf.find(hash, field).ok().map(|at| leaf.entry(at))
     }
 
-    /// Gives `field` a value; the expiry that it had before if it was there.
-    pub fn put(&mut self, field: &[u8], value: &[u8], expiry: Expiry) -> Option<u64> {
-        self.put_at(position(field), field, value, expiry)
-    }
-
-    pub fn put_at(&mut self, hash: u32, field: &[u8], value: &[u8], expiry: Expiry) -> Option<u64> {
-        self.edit(hash, |leaf| match leaf.find(hash, field) {
-            Ok(at) => {
-                let old = leaf.entry(at).expire_at;
-                let new = if let Expiry::Set(new) = expiry { new } else { old };
-                leaf.replace(at, value, new);
-                Some(old)
-            }
-            Err(at) => {
-                let expire_at = if let Expiry::Set(new) = expiry { new } else { NEVER };
-                leaf.insert(at, hash, Entry { field, value, expire_at });
-                None
-            }
-        })
-    }
-
     /// Removes `field`; the expiry that it had if it was there.
     pub fn remove(&mut self, field: &[u8]) -> Option<u64> {
         self.remove_at(position(field), field)
@@ -147,54 +130,11 @@ impl Table {
 
     pub fn remove_at(&mut self, hash: u32, field: &[u8]) -> Option<u64> {
         // Looked up first: what is not there must not copy nodes that a snapshot holds.
-        let expire_at = self.get_at(hash, field)?.expire_at;
-        self.edit(hash, |leaf| {
-            if let Ok(at) = leaf.find(hash, field) {
-                leaf.remove(at);
-            }
-        });
+        let leaf = self.leaf_at(hash).0;
+        let at = leaf.find(hash, field).ok()?;
+        let expire_at = leaf.entry(at).expire_at;
+        self.edit(hash, |leaf| leaf.remove(at));
         Some(expire_at)
-    }
-
-    /// Sets the expiry of `field`; whether it is there.
-    pub fn set_expiry(&mut self, field: &[u8], expire_at: u64) -> bool {
-        let hash = position(field);
-        if self.get_at(hash, field).is_none() {
-            return false;
-        }
-        self.edit(hash, |leaf| {
-            if let Ok(at) = leaf.find(hash, field) {
-                let value = leaf.entry(at).value.to_vec();
-                leaf.replace(at, &value, expire_at);
-            }
-        });
-        true
-    }
-
-    /// Removes up to `limit` fields that have expired at `now`, and returns their names.
-    pub fn take_expired(&mut self, now: u64, limit: usize) -> Vec<Vec<u8>> {
-        let mut taken = Vec::new();
-        while taken.len() < limit
-            && let Some(hash) = self.root.first_due(0, now)
-        {
-            let budget = limit - taken.len();
-            self.edit(hash, |leaf| {
-                let mut left = budget;
-                let mut at = 0;
-                while at < leaf.len() && left > 0 {
-                    let entry = leaf.entry(at);
-                    if is_expired(entry.expire_at, now) {
-                        taken.push(entry.field.to_vec());
-                        leaf.remove(at);
-                        left -= 1;
-                    } else {
-                        at += 1;
-                    }
-                }
-                leaf.refresh_expire_min();
-            });
-        }
-        taken
     }
 
     /// The field with this rank in hash order.
@@ -217,7 +157,7 @@ impl Table {
 
     /// The leaf that covers `hash`, and where the next leaf starts.
     #[inline]
-    pub fn leaf_at(&self, hash: u32) -> (&Leaf, Option<u32>) {
+    pub fn leaf_at(&self, hash: u32) -> (&Leaf<VALUED>, Option<u32>) {
         let mut branch = &self.root;
         let mut level = 0;
         loop {
@@ -261,12 +201,12 @@ impl Table {
     }
 
     /// All entries in hash order.
-    pub fn iter(&self) -> Iter<'_> {
+    pub fn iter(&self) -> Iter<'_, VALUED> {
         let (leaf, next) = self.leaf_at(0);
         Iter { table: self, leaf, at: 0, next }
     }
 
-    fn edit<R>(&mut self, hash: u32, action: impl FnOnce(&mut Leaf) -> R) -> R {
+    fn edit<R>(&mut self, hash: u32, action: impl FnOnce(&mut Leaf<VALUED>) -> R) -> R {
         let (result, change) = Arc::make_mut(&mut self.root).edit(hash, 0, action);
         self.len = self.len.strict_add_signed(change.len);
         self.bytes = self.bytes.saturating_add_signed(change.bytes);
@@ -274,21 +214,103 @@ impl Table {
     }
 }
 
-impl Child {
-    fn new(depth: u32, leaf: Leaf) -> Self {
+/// Fields with values.
+impl Table<true> {
+    /// Gives `field` a value; the expiry that it had before if it was there.
+    pub fn put(&mut self, field: &[u8], value: &[u8], expiry: Expiry) -> Option<u64> {
+        self.put_at(position(field), field, value, expiry)
+    }
+
+    pub fn put_at(&mut self, hash: u32, field: &[u8], value: &[u8], expiry: Expiry) -> Option<u64> {
+        self.edit(hash, |leaf| match leaf.find(hash, field) {
+            Ok(at) => {
+                let old = leaf.entry(at).expire_at;
+                let new = if let Expiry::Set(new) = expiry { new } else { old };
+                leaf.replace(at, value, new);
+                Some(old)
+            }
+            Err(at) => {
+                let expire_at = if let Expiry::Set(new) = expiry { new } else { NEVER };
+                leaf.insert(at, hash, Entry { field, value, expire_at });
+                None
+            }
+        })
+    }
+
+    /// Sets the expiry of `field`; whether it is there.
+    pub fn set_expiry(&mut self, field: &[u8], expire_at: u64) -> bool {
+        let hash = position(field);
+        if self.get_at(hash, field).is_none() {
+            return false;
+        }
+        self.edit(hash, |leaf| {
+            if let Ok(at) = leaf.find(hash, field) {
+                let value = leaf.entry(at).value.to_vec();
+                leaf.replace(at, &value, expire_at);
+            }
+        });
+        true
+    }
+
+    /// Removes up to `limit` fields that have expired at `now`, and returns their names.
+    pub fn take_expired(&mut self, now: u64, limit: usize) -> Vec<Vec<u8>> {
+        let mut taken = Vec::new();
+        while taken.len() < limit
+            && let Some(hash) = self.root.first_due(0, now)
+        {
+            let budget = limit - taken.len();
+            self.edit(hash, |leaf| {
+                let mut left = budget;
+                let mut at = 0;
+                while at < leaf.len() && left > 0 {
+                    let entry = leaf.entry(at);
+                    if is_expired(entry.expire_at, now) {
+                        taken.push(entry.field.to_vec());
+                        leaf.remove(at);
+                        left -= 1;
+                    } else {
+                        at += 1;
+                    }
+                }
+                leaf.refresh_expire_min();
+            });
+        }
+        taken
+    }
+}
+
+/// Members without values.
+impl Table<false> {
+    /// Adds a member; whether it is new.
+    #[inline]
+    pub fn add(&mut self, member: &[u8]) -> bool {
+        self.add_at(position(member), member)
+    }
+
+    pub fn add_at(&mut self, hash: u32, member: &[u8]) -> bool {
+        // Looked up first: what is there already must not copy nodes that a snapshot holds.
+        let Err(at) = self.leaf_at(hash).0.find(hash, member) else { return false };
+        let entry = Entry { field: member, value: b"", expire_at: NEVER };
+        self.edit(hash, |leaf| leaf.insert(at, hash, entry));
+        true
+    }
+}
+
+impl<const VALUED: bool> Child<VALUED> {
+    fn new(depth: u32, leaf: Leaf<VALUED>) -> Self {
         let (len, expire_min) = (leaf.len(), leaf.expire_min());
         Self { depth, len, expire_min, node: Node::Leaf(Arc::new(leaf)) }
     }
 }
 
-impl Branch {
-    fn around(child: Child) -> Self {
+impl<const VALUED: bool> Branch<VALUED> {
+    fn around(child: Child<VALUED>) -> Self {
         Self { map: [0; PLACES], children: vec![child] }
     }
 
     fn memory_bytes(&self) -> usize {
         // Children by their number, not by capacity: only then do the steps of accounting add up.
-        size_of::<Self>() + self.children.len() * size_of::<Child>()
+        size_of::<Self>() + self.children.len() * size_of::<Child<VALUED>>()
     }
 
     fn expire_min(&self) -> u64 {
@@ -306,7 +328,7 @@ impl Branch {
         &mut self,
         hash: u32,
         level: u32,
-        action: impl FnOnce(&mut Leaf) -> R,
+        action: impl FnOnce(&mut Leaf<VALUED>) -> R,
     ) -> (R, Change) {
         let at = self.child_of(hash, level);
         let child = &mut self.children[at];
@@ -374,7 +396,8 @@ impl Branch {
         let bit = 31 - level * BITS - child.depth;
         let boundary = (any.hash >> bit | 1) << bit;
         let right = left.split_off(left.lower_bound(boundary));
-        let mut grown = (left.memory_bytes() + right.memory_bytes() + size_of::<Child>()) as isize
+        let mut grown = (left.memory_bytes() + right.memory_bytes() + size_of::<Child<VALUED>>())
+            as isize
             - before as isize;
         child.depth += 1;
         child.len = left.len();
@@ -410,7 +433,7 @@ impl Branch {
         if !fits {
             return 0;
         }
-        let before = a.memory_bytes() + b.memory_bytes() + size_of::<Child>();
+        let before = a.memory_bytes() + b.memory_bytes() + size_of::<Child<VALUED>>();
         let right = self.children.remove(high);
         let left = &mut self.children[low];
         if let (Node::Leaf(a), Node::Leaf(b)) = (&mut left.node, &right.node) {
@@ -471,14 +494,14 @@ fn place(hash: u32, level: u32) -> usize {
 
 /// Entries in hash order.
 #[derive(Clone, Debug)]
-pub struct Iter<'a> {
-    table: &'a Table,
-    leaf: &'a Leaf,
+pub struct Iter<'a, const VALUED: bool> {
+    table: &'a Table<VALUED>,
+    leaf: &'a Leaf<VALUED>,
     at: usize,
     next: Option<u32>,
 }
 
-impl<'a> Iterator for Iter<'a> {
+impl<'a, const VALUED: bool> Iterator for Iter<'a, VALUED> {
     type Item = Entry<'a>;
 
     fn next(&mut self) -> Option<Entry<'a>> {
@@ -492,5 +515,5 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
+#[path = "table/table_tests.rs"]
 mod tests;

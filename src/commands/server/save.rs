@@ -1,0 +1,147 @@
+//! SAVE, BGSAVE, LASTSAVE and SHUTDOWN: the data set goes to its file.
+
+use std::sync::atomic::Ordering;
+
+use super::SERVER;
+use crate::engine::args::{self, Cursor};
+use crate::engine::ctx::{ExclusiveCtx, ReadCtx, SessionCtx};
+use crate::engine::effects::{Block, Request, ShutdownSave};
+use crate::engine::error::CommandError;
+use crate::engine::spec::{Arg, Argv, Arity, Category, CommandSpec, Flag, Outcome, Run};
+use crate::resp::reply::Reply;
+
+/// SAVE.
+pub const SAVE: CommandSpec = CommandSpec {
+    name: "SAVE",
+    summary: "Synchronously saves the database(s) to disk.",
+    complexity: "O(N) where N is the total number of keys in all databases",
+    arity: Arity::Exactly(1),
+    flags: &[Flag::NoAsyncLoading, Flag::Admin, Flag::NoScript, Flag::NoMulti],
+    run: Run::Exclusive(save),
+    ..SERVER
+};
+
+/// BGSAVE.
+pub const BGSAVE: CommandSpec = CommandSpec {
+    name: "BGSAVE",
+    summary: "Asynchronously saves the database(s) to disk.",
+    arity: Arity::AtLeast(1),
+    flags: &[Flag::NoAsyncLoading, Flag::Admin, Flag::NoScript],
+    args: &[Arg::flag("schedule", "SCHEDULE").optional().since("3.2.2")],
+    history: &[("3.2.2", "Added the `SCHEDULE` option.")],
+    run: Run::Exclusive(bgsave),
+    ..SERVER
+};
+
+/// LASTSAVE.
+pub const LASTSAVE: CommandSpec = CommandSpec {
+    name: "LASTSAVE",
+    summary: "Returns the Unix timestamp of the last successful save to disk.",
+    arity: Arity::Exactly(1),
+    flags: &[Flag::Loading, Flag::Stale, Flag::Fast],
+    categories: &[Category::Admin, Category::Dangerous],
+    tips: &["nondeterministic_output"],
+    run: Run::Read(last_save),
+    ..SERVER
+};
+
+/// SHUTDOWN.
+pub const SHUTDOWN: CommandSpec = CommandSpec {
+    name: "SHUTDOWN",
+    summary: "Synchronously saves the database(s) to disk and shuts down the Redis server.",
+    complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+    arity: Arity::AtLeast(1),
+    flags: &[
+        Flag::Admin,
+        Flag::NoScript,
+        Flag::Loading,
+        Flag::Stale,
+        Flag::NoMulti,
+        Flag::AllowBusy,
+    ],
+    args: &[
+        Arg::one_of("save-selector", &[Arg::flag("nosave", "NOSAVE"), Arg::flag("save", "SAVE")])
+            .optional(),
+        Arg::flag("now", "NOW").optional().since("7.0.0"),
+        Arg::flag("force", "FORCE").optional().since("7.0.0"),
+        Arg::flag("abort", "ABORT").optional().since("7.0.0"),
+    ],
+    history: &[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")],
+    run: Run::Session(shutdown),
+    ..SERVER
+};
+
+const IN_PROGRESS: CommandError = CommandError::text("ERR Background save already in progress");
+
+fn save(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    if ctx.state.persistence.bgsave.is_some() {
+        return Err(IN_PROGRESS);
+    }
+    ctx.state.persistence.saves += 1;
+    let host = &ctx.env.shared.host;
+    host.save(ctx).map_err(|_| CommandError::text("ERR"))?;
+    reply.ok();
+    Ok(())
+}
+
+fn bgsave(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    match argv {
+        [_] => {}
+        [_, word] if args::is(word, "SCHEDULE") => {}
+        _ => return Err(CommandError::Syntax),
+    }
+    if ctx.state.persistence.bgsave.is_some() {
+        return Err(IN_PROGRESS);
+    }
+    if ctx.unit.in_exec {
+        ctx.state.persistence.scheduled = true;
+        reply.simple("Background saving scheduled");
+        return Ok(());
+    }
+    ctx.state.persistence.begin(ctx.env.now_us);
+    // At once, not at the end of the hold, which has room for one request.
+    ctx.env.shared.host.request(Request::BgSave);
+    reply.simple("Background saving started");
+    Ok(())
+}
+
+fn last_save(ctx: &mut ReadCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    reply.int(ctx.state.saved_at);
+    Ok(())
+}
+
+fn shutdown(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, _: &mut Reply<'_>) -> Outcome {
+    let (mut save, mut force, mut abort) = (ShutdownSave::IfConfigured, false, false);
+    for option in Cursor::new(argv, 1) {
+        if args::is(option, "NOSAVE") && save != ShutdownSave::Yes {
+            save = ShutdownSave::No;
+        } else if args::is(option, "SAVE") && save != ShutdownSave::No {
+            save = ShutdownSave::Yes;
+        } else if args::is(option, "FORCE") {
+            force = true;
+        } else if args::is(option, "ABORT") && argv.len() == 2 {
+            abort = true;
+        } else if !args::is(option, "NOW") {
+            return Err(CommandError::Syntax);
+        }
+    }
+    if abort {
+        return Err(CommandError::text("ERR No shutdown in progress."));
+    }
+    let busy = ctx.env.shared.busy.slow.load(Ordering::Acquire) > 0;
+    if busy && save != ShutdownSave::No {
+        return Err(CommandError::Busy);
+    }
+    let client = ctx.env.client.map(|client| client.id);
+    let request = Request::Shutdown { save, force, client };
+    if busy {
+        // The script keeps the state, so nothing can be put in order first.
+        ctx.env.shared.host.request(request);
+        ctx.unit.close = true;
+        return Ok(());
+    }
+    ctx.unit.request = Some(request);
+    // The connection ends with the process, or the command is answered when the process goes on.
+    ctx.unit.block = Some(Block::Until { deadline_ms: None, on_timeout: Vec::new() });
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! How are values of module types read and written? As items, each led by an opcode that says its type, closed
+//! by an end mark, so that a value can be passed over without its module.
+
+use super::kind::item;
+use super::read::Reader;
+use super::write::Writer;
+use super::{LoadContext, RdbError, corrupt};
+use crate::object::ModuleValue;
+use crate::object::module::KeyName;
+
+/// Writes a value; false if its type cannot be saved.
+pub fn save(value: &ModuleValue, key: KeyName<'_>, writer: &mut Writer<'_>) -> bool {
+    let Some(items) = value.vtable().save(key, value.pointer()) else { return false };
+    writer.number(value.vtable().id());
+    writer.raw(&items);
+    writer.number(item::END);
+    true
+}
+
+/// Passes over items and their end mark.
+pub fn skip_items(reader: &mut Reader<'_>) -> Result<(), RdbError> {
+    loop {
+        match reader.number()? {
+            item::END => return Ok(()),
+            item::SIGNED | item::UNSIGNED => drop(reader.number()?),
+            item::FLOAT => drop(reader.take(4)?),
+            item::DOUBLE => drop(reader.take(8)?),
+            item::STRING => reader.skip_string()?,
+            _ => return Err(corrupt("Error reading module value: unknown opcode")),
+        }
+    }
+}
+
+/// Reads a value. Its module sees it only when all of it is there.
+pub fn load(reader: &mut Reader<'_>, ctx: &LoadContext<'_>) -> Result<ModuleValue, RdbError> {
+    let id = reader.number()?;
+    let items = reader.rest();
+    let before = reader.position();
+    skip_items(reader)?;
+    let items = &items[..reader.position() - before];
+    let Some(vtable) = ctx.types.find(id) else {
+        let text = format!(
+            "The RDB file contains module data I can't load: no matching module type '{}'",
+            type_name(id)
+        );
+        return Err(RdbError::Corrupt(text.into()));
+    };
+    let Some((value, read)) = vtable.load(ctx.key, items, (id & 1023) as i32) else {
+        let text = format!(
+            "The RDB file contains module data for the module type '{}', that the responsible module \
+             is not able to load. Check for modules log above for additional clues.",
+            vtable.name()
+        );
+        return Err(RdbError::Corrupt(text.into()));
+    };
+    let value = ModuleValue::new(vtable, value);
+    if items.get(read..) != Some(&[item::END as u8]) {
+        let text = format!(
+            "The RDB file contains module data for the module '{}' that is not terminated by the \
+             proper module value EOF marker",
+            value.vtable().name()
+        );
+        return Err(RdbError::Corrupt(text.into()));
+    }
+    Ok(value)
+}
+
+/// The name that a type's id spells: nine digits of six bits above the encoding version.
+pub fn type_name(id: u64) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let digit = |at: u32| char::from(DIGITS[(id >> (10 + 6 * (8 - at)) & 63) as usize]);
+    (0..9).map(digit).collect()
+}

@@ -1,0 +1,69 @@
+//! How are sets encoded? As an intset, as a listpack since Redis 7.2, or as a sequence of members.
+
+use super::hash::write_element;
+use super::read::Reader;
+use super::write::Writer;
+use super::{RdbError, corrupt, kind};
+use crate::object::intset::Intset;
+use crate::object::set::{Set, SetLimits};
+
+/// The kind that a set is written as.
+pub fn kind_of(set: &Set, version: u32) -> u8 {
+    if set.as_intset().is_some() {
+        kind::SET_INTSET
+    } else if set.as_listpack().is_some() && version >= 11 {
+        kind::SET_LISTPACK
+    } else {
+        kind::SET
+    }
+}
+
+/// Writes a set as [`kind_of`] has it.
+pub fn save(set: &Set, writer: &mut Writer<'_>) {
+    match (set.as_intset(), set.as_listpack()) {
+        (Some(intset), _) => writer.blob(intset.as_bytes()),
+        (None, Some(listpack)) if writer.style.version >= 11 => writer.blob(listpack.as_bytes()),
+        _ => {
+            writer.number(set.len() as u64);
+            set.iter().for_each(|member| write_element(member, writer));
+        }
+    }
+}
+
+/// Reads members.
+pub fn load_table(reader: &mut Reader<'_>, limits: SetLimits) -> Result<Set, RdbError> {
+    let len = reader.number()?;
+    if len == 0 {
+        return Err(RdbError::Empty);
+    }
+    let mut set = Set::new();
+    set.reserve(usize::try_from(len).unwrap_or(usize::MAX), limits);
+    for _ in 0..len {
+        if !set.add(&reader.string()?, limits) {
+            return Err(corrupt("Duplicate set members detected"));
+        }
+    }
+    Ok(set)
+}
+
+/// Reads an intset.
+pub fn load_intset(reader: &mut Reader<'_>, limits: SetLimits) -> Result<Set, RdbError> {
+    let intset = Intset::from_bytes(reader.string()?.into_owned());
+    let intset = intset.ok().filter(|intset| !intset.is_empty());
+    let intset = intset.ok_or(corrupt("Intset integrity check failed."))?;
+    let mut set = Set::from_intset(intset);
+    set.reserve(set.len(), limits);
+    Ok(set)
+}
+
+/// Reads a listpack of members.
+pub fn load_listpack(reader: &mut Reader<'_>, limits: SetLimits) -> Result<Set, RdbError> {
+    const COMPLAINT: &str = "Set listpack integrity check failed.";
+    let listpack = reader.listpack(COMPLAINT)?;
+    let mut set = Set::from_listpack(listpack).ok_or(corrupt(COMPLAINT))?;
+    if set.is_empty() {
+        return Err(RdbError::Empty);
+    }
+    set.reserve(set.len(), limits);
+    Ok(set)
+}

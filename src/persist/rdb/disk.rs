@@ -1,0 +1,174 @@
+//! What happens when the data set is saved to or loaded from its file? The steps, and the lines in the log.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::file::{FileStyle, NewFile};
+use super::load::{LoadError, Options, Outcome, load};
+use super::pipe::Pipe;
+use super::save::{Facts, SnapshotError, write_all};
+use super::value::style;
+use crate::config::Config;
+use crate::config::params::Param;
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::persistence::Progress;
+use crate::engine::state::State;
+use crate::object::rdb::write::{Drain, Writer};
+
+/// Where the configuration wants the file to be, from the working directory.
+pub fn path(config: &Config) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(config.text(Param::Dbfilename)))
+}
+
+/// How the configuration wants files to be written.
+pub fn file_style(config: &Config) -> FileStyle {
+    FileStyle {
+        checksum: config.flag(Param::Rdbchecksum),
+        syncs: config.flag(Param::RdbSaveIncrementalFsync),
+    }
+}
+
+/// A system's error in the system's words.
+pub fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+fn working_directory() -> String {
+    std::env::current_dir().map_or_else(|_| "unknown".into(), |path| path.display().to_string())
+}
+
+/// Makes a file under a temporary name; `marker` tells it from others of this process.
+pub fn create(marker: &str, style: FileStyle) -> Option<NewFile> {
+    let name = PathBuf::from(format!("temp-{}{marker}.rdb", std::process::id()));
+    NewFile::create(name.clone(), style)
+        .inspect_err(|error| {
+            tracing::warn!(
+                "Failed opening the temp RDB file {} (in server root dir {}) for saving: {}",
+                name.display(),
+                working_directory(),
+                words(error)
+            );
+        })
+        .ok()
+}
+
+/// Completes a file and gives it its name; false if that failed.
+pub fn complete(mut file: NewFile, name: &Path) -> bool {
+    if let Err(error) = file.seal() {
+        tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {}", words(&error));
+        return false;
+    }
+    let temporary = file.path().to_owned();
+    if let Err(error) = file.publish(name) {
+        tracing::warn!(
+            "Error moving temp DB file {} on the final destination {} (in server root dir {}): {}",
+            temporary.display(),
+            name.display(),
+            working_directory(),
+            words(&error)
+        );
+        return false;
+    }
+    true
+}
+
+/// Saves the data set, now; false if that failed.
+pub fn save(state: &State, facts: &Facts<'_>) -> bool {
+    let Some(mut file) = create("", file_style(&state.config)) else { return false };
+    let mut writer = Writer::draining(style(&state.config), &mut file);
+    if let Err(error) = write_all(state, facts, &Progress::default(), &mut writer) {
+        tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
+        return false;
+    }
+    drop(writer);
+    complete(file, &path(&state.config))
+}
+
+/// The data set as the bytes of a file, checksum included.
+pub fn snapshot(state: &State, facts: &Facts<'_>) -> Result<Vec<u8>, SnapshotError> {
+    let mut writer = Writer::new(style(&state.config));
+    write_all(state, facts, &Progress::default(), &mut writer)?;
+    let mut bytes = writer.into_bytes();
+    let checksum = match state.config.flag(Param::Rdbchecksum) {
+        true => crate::base::crc::crc64(0, &bytes),
+        false => 0,
+    };
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+    Ok(bytes)
+}
+
+/// Writes what comes through a pipe to a file until its end; false if that failed. `delay` is waited for each
+/// key, of which `progress` knows the number (tests of what happens during a snapshot).
+pub fn write_from(pipe: &Pipe, file: &mut NewFile, progress: &Progress, delay: Duration) -> bool {
+    use std::sync::atomic::Ordering::Relaxed;
+    while let Some(mut chunk) = pipe.take() {
+        file.drain(&mut chunk);
+        if progress.cancelled.load(Relaxed) {
+            return false;
+        }
+    }
+    if !delay.is_zero() {
+        for _ in 0..progress.keys.load(Relaxed) {
+            std::thread::sleep(delay);
+            if progress.cancelled.load(Relaxed) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Loads the file of the data set; None if there is none.
+pub fn load_file(
+    ctx: &mut ExclusiveCtx<'_>,
+    options: Options,
+) -> Result<Option<Outcome>, LoadError> {
+    let path = path(&ctx.state.config);
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            tracing::warn!(
+                "Fatal error: can't open the RDB file {} for reading: {}",
+                path.display(),
+                words(&error)
+            );
+            return Err(error.into());
+        }
+    };
+    let outcome = load(ctx, &mut file, options)?;
+    let Outcome { loaded, expired, empty } = outcome;
+    if empty > 0 {
+        tracing::info!(
+            "Done loading RDB, keys loaded: {loaded}, keys expired: {expired}, empty keys skipped: {empty}."
+        );
+    } else {
+        tracing::info!("Done loading RDB, keys loaded: {loaded}, keys expired: {expired}.");
+    }
+    ctx.state.persistence.keys_loaded = loaded;
+    ctx.state.persistence.keys_expired = expired;
+    Ok(Some(outcome))
+}
+
+/// Writes to the log why a file was not loaded. The process is to end then.
+pub fn report(error: &LoadError) {
+    use crate::object::rdb::RdbError;
+    match error {
+        LoadError::Io(_) => {}
+        LoadError::Part { error: RdbError::Truncated, .. } => {
+            tracing::warn!("Short read or OOM loading DB. Unrecoverable error, aborting now.");
+            tracing::warn!("{error}");
+        }
+        error => tracing::warn!("{error}"),
+    }
+    match error {
+        LoadError::Part { .. } | LoadError::Checksum { .. } => {
+            tracing::warn!("Terminating server after rdb file reading failure.");
+        }
+        _ => tracing::warn!("Fatal error loading the DB, check server logs. Exiting."),
+    }
+}

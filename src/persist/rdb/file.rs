@@ -1,0 +1,105 @@
+//! How does a snapshot become a file? Under another name, synced, and moved into place when it is whole; so
+//! a crash leaves the old file or the new one.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::base::crc::crc64;
+use crate::object::rdb::write::Drain;
+
+/// Bytes that are written between two syncs, so that the last one is short.
+const SYNC_BYTES: u64 = 4 << 20;
+
+/// A file that is being written.
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    path: PathBuf,
+    checksum: Option<u64>,
+    syncs: bool,
+    unsynced: u64,
+    failed: Option<io::Error>,
+    /// Cleared when the file has its name.
+    temporary: bool,
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStyle {
+    /// It ends with a checksum; otherwise with zeros.
+    pub checksum: bool,
+    /// It is synced while it is written.
+    pub syncs: bool,
+}
+
+impl NewFile {
+    /// Makes the file under a temporary name.
+    pub fn create(path: PathBuf, style: FileStyle) -> io::Result<Self> {
+        let file = File::create(&path)?;
+        Ok(Self {
+            file,
+            path,
+            checksum: style.checksum.then_some(0),
+            syncs: style.syncs,
+            unsynced: 0,
+            failed: None,
+            temporary: true,
+        })
+    }
+
+    /// Adds bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(checksum) = &mut self.checksum {
+            *checksum = crc64(*checksum, bytes);
+        }
+        self.file.write_all(bytes)?;
+        self.unsynced += bytes.len() as u64;
+        if self.syncs && self.unsynced >= SYNC_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(())
+    }
+
+    /// Adds the checksum of all bytes so far, and makes sure that they are on the disk.
+    pub fn seal(&mut self) -> io::Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let checksum = self.checksum.unwrap_or(0);
+        self.file.write_all(&checksum.to_le_bytes())?;
+        self.file.sync_all()
+    }
+
+    /// Gives the sealed file its name.
+    pub fn publish(mut self, name: &Path) -> io::Result<()> {
+        fs::rename(&self.path, name)?;
+        self.temporary = false;
+        let folder = name.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// The temporary name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drain for NewFile {
+    fn drain(&mut self, bytes: &mut Vec<u8>) {
+        if self.failed.is_none() {
+            self.failed = self.write(bytes).err();
+        }
+        bytes.clear();
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if self.temporary {
+            // What cannot be removed is overwritten by the next attempt.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! RDB: values of keys (`value.rs`), the order of a file's parts (`save.rs`, `load.rs`), and the file itself
+//! (`file.rs`, `pipe.rs`). docs/formats/rdb.md describes the bytes.
+
+pub mod value;
+
+pub mod save;
+
+pub mod load;
+
+pub mod file;
+
+pub mod pipe;
+
+pub mod disk;

@@ -1,0 +1,143 @@
+//! How does the process end? By a signal or SHUTDOWN: a snapshot that is under way is given up, the data set is
+//! saved if it is to be, modules are told, then the process leaves. Threads are not waited for; a script
+//! that keeps the engine does not keep the process. If saving fails, the process goes on.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::{host, saving};
+use crate::config::choices::{SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
+use crate::config::params::Param;
+use crate::engine::effects::{Request, ShutdownSave};
+use crate::engine::error::CommandError;
+use crate::engine::lock::Engine;
+use crate::engine::state::State;
+use crate::resp::reply::{Protocol, Reply};
+
+/// How long a script may keep the engine from being put in order.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Why the process is to end.
+enum Why {
+    Terminated,
+    Interrupted,
+    Asked { save: ShutdownSave, force: bool, client: Option<u64> },
+}
+
+/// Answers the engine's requests until one of them, or a signal, ends the process; returns the exit code.
+pub async fn serve_requests(
+    engine: &Arc<Engine>,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+) -> u8 {
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
+        tracing::warn!("cannot listen for signals");
+        return 1;
+    };
+    loop {
+        let why = next(engine, &mut terminate, &mut interrupt, &mut requests).await;
+        if end(engine, &why).await {
+            tracing::warn!("Mortise is now ready to exit, bye bye...");
+            return 0;
+        }
+        tracing::warn!(
+            "Errors trying to shut down the server. Check the logs for more information."
+        );
+        if let Why::Asked { client: Some(client), .. } = why {
+            let client = engine.shared.clients.lock().get(client).cloned();
+            let error = CommandError::text("ERR Errors trying to SHUTDOWN. Check logs.");
+            let mut reply = Vec::new();
+            Reply::new(&mut reply, Protocol::Resp2).error(&error.bytes());
+            if let Some(client) = client {
+                client.unblock(&reply);
+            }
+        }
+    }
+}
+
+/// Waits for a reason to end; other requests are answered meanwhile.
+async fn next(
+    engine: &Arc<Engine>,
+    terminate: &mut Signal,
+    interrupt: &mut Signal,
+    requests: &mut mpsc::UnboundedReceiver<Request>,
+) -> Why {
+    std::future::poll_fn(|cx| {
+        if terminate.poll_recv(cx).is_ready() {
+            tracing::warn!("Received SIGTERM scheduling shutdown...");
+            return Poll::Ready(Why::Terminated);
+        }
+        if interrupt.poll_recv(cx).is_ready() {
+            tracing::warn!("Received SIGINT scheduling shutdown...");
+            return Poll::Ready(Why::Interrupted);
+        }
+        while let Poll::Ready(request) = requests.poll_recv(cx) {
+            match request {
+                Some(Request::BgSave) => saving::start(engine),
+                Some(Request::Shutdown { save, force, client }) => {
+                    return Poll::Ready(Why::Asked { save, force, client });
+                }
+                // The engine, which holds the sender, lives as long as this function.
+                None => break,
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Puts everything in order; false if the process is to go on.
+async fn end(engine: &Arc<Engine>, why: &Why) -> bool {
+    tracing::warn!("User requested shutdown...");
+    let is_busy = || engine.shared.busy.slow.load(std::sync::atomic::Ordering::Acquire) > 0;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while tokio::time::Instant::now() < deadline && !is_busy() {
+        if let Some(mut state) = engine.try_write() {
+            return put_in_order(engine, &mut state, why);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    true
+}
+
+fn put_in_order(engine: &Engine, state: &mut State, why: &Why) -> bool {
+    let (save, force) = match why {
+        Why::Asked { save, force, .. } => (*save, *force),
+        Why::Terminated => of_choice(state.config.choice(Param::ShutdownOnSigterm)),
+        Why::Interrupted => of_choice(state.config.choice(Param::ShutdownOnSigint)),
+    };
+    saving::cancel(state);
+    let wanted = match save {
+        ShutdownSave::Yes => true,
+        ShutdownSave::No => false,
+        ShutdownSave::IfConfigured => !state.config.save_points().is_empty(),
+    };
+    if wanted {
+        tracing::info!("Saving the final RDB snapshot before exiting.");
+        if saving::as_server(state, &engine.shared, saving::save).is_err() {
+            if !force {
+                tracing::warn!("Error trying to save the DB, can't exit.");
+                return false;
+            }
+            tracing::warn!("Error trying to save the DB. Exit anyway.");
+        }
+    }
+    host::announce_shutdown(state, &engine.shared);
+    true
+}
+
+/// What `shutdown-on-sigterm` and `shutdown-on-sigint` say.
+fn of_choice(bits: u32) -> (ShutdownSave, bool) {
+    let save = if bits & SHUTDOWN_SAVE != 0 {
+        ShutdownSave::Yes
+    } else if bits & SHUTDOWN_NOSAVE != 0 {
+        ShutdownSave::No
+    } else {
+        ShutdownSave::IfConfigured
+    };
+    (save, bits & SHUTDOWN_FORCE != 0)
+}

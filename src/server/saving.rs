@@ -1,0 +1,283 @@
+//! Who saves and loads, and when? SAVE and DEBUG RELOAD at once, under the exclusive lock of their command; BGSAVE
+//! and the save points in a thread of their own; the end of the process last.
+//!
+//! A snapshot in the background holds the lock, shared, while the data set is encoded into memory (exclusive
+//! if modules have values, whose code must not run beside others); from then on the engine goes on
+//! while the thread writes. Invariant: at most one is under way, as `state.persistence.bgsave` says.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::commands::server::REDIS_VERSION;
+use crate::config::params::Param;
+use crate::engine::client::Session;
+use crate::engine::ctx::{Env, ExclusiveCtx};
+use crate::engine::effects::Unit;
+use crate::engine::lock::Engine;
+use crate::engine::persistence::{Progress, RETRY_SECONDS, Reload};
+use crate::engine::state::{FileStep, SaveFailed, ServerEvent, Shared, State};
+use crate::object::module::ModuleValue;
+use crate::object::rdb::write::Writer;
+use crate::persist::rdb::disk;
+use crate::persist::rdb::load::{LoadError, Options, Outcome};
+use crate::persist::rdb::pipe::{Inlet, Pipe};
+use crate::persist::rdb::save::{Facts, SnapshotError, write_all};
+use crate::persist::rdb::value::style;
+
+fn facts(shared: &Shared, now_us: i64) -> Facts<'static> {
+    Facts { version: REDIS_VERSION, now_us, used_memory: (shared.used_memory)() }
+}
+
+/// Notes whether writes are refused from now on.
+pub fn mirror(state: &State, shared: &Shared) {
+    let denied = state.persistence.denies_writes(&state.config);
+    shared.writes_denied.store(denied, Ordering::Relaxed);
+}
+
+/// Tells modules how far saving or loading is.
+fn announce(ctx: &mut ExclusiveCtx<'_>, event: ServerEvent) {
+    if let Some(hooks) = ctx.state.hooks.clone() {
+        hooks.server_event(ctx, event);
+    }
+}
+
+/// Calls `f` as the server itself.
+pub fn as_server<R>(
+    state: &mut State,
+    shared: &Shared,
+    f: impl FnOnce(&mut ExclusiveCtx<'_>) -> R,
+) -> R {
+    let now_us = (shared.clock.unix_us)();
+    let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };
+    let mut session = Session { user: "default".into(), ..Session::default() };
+    let mut unit = Unit::default();
+    f(&mut ExclusiveCtx { state, session: &mut session, unit: &mut unit, env })
+}
+
+/// SAVE: writes the file, now.
+pub fn save(ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
+    announce(ctx, ServerEvent::Saving(FileStep::Begins));
+    let saved = write_now(ctx.state, ctx.env.shared);
+    let step = if saved.is_ok() { FileStep::Done } else { FileStep::Failed };
+    announce(ctx, ServerEvent::Saving(step));
+    saved
+}
+
+fn write_now(state: &mut State, shared: &Shared) -> Result<(), SaveFailed> {
+    let now_us = (shared.clock.unix_us)();
+    if !disk::save(state, &facts(shared, now_us)) {
+        return Err(SaveFailed);
+    }
+    tracing::info!("DB saved on disk");
+    state.dirty = 0;
+    state.saved_at = (shared.clock.unix_us)() / 1_000_000;
+    state.persistence.last_ok = true;
+    mirror(state, shared);
+    Ok(())
+}
+
+/// The data set as the bytes of a file.
+pub fn snapshot(state: &State, shared: &Shared) -> Result<Vec<u8>, SaveFailed> {
+    let now_us = (shared.clock.unix_us)();
+    disk::snapshot(state, &facts(shared, now_us)).map_err(|error| {
+        tracing::warn!("{error}");
+        SaveFailed
+    })
+}
+
+/// DEBUG RELOAD: saves and loads, now. A file that cannot be loaded ends the process, since what it was to
+/// replace is gone.
+pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static str> {
+    if how.save && save(ctx).is_err() {
+        return Err("ERR Error trying to save the DB, check server logs.");
+    }
+    if how.flush {
+        // Values of modules are freed here, under the lock that they need.
+        drop(ctx.state.keyspace.flush_all());
+        ctx.state.persistence.libraries.clear();
+    }
+    let dirty = ctx.state.dirty;
+    match load_announced(ctx, Options { replace: how.merge }) {
+        Ok(Some(_)) => {}
+        Ok(None) => return Err("ERR Error trying to load the RDB dump, check server logs."),
+        Err(error) => {
+            disk::report(&error);
+            std::process::exit(1);
+        }
+    }
+    ctx.state.dirty = dirty;
+    tracing::warn!("DB reloaded by DEBUG RELOAD");
+    Ok(())
+}
+
+/// Loads the file, telling modules of it.
+fn load_announced(
+    ctx: &mut ExclusiveCtx<'_>,
+    options: Options,
+) -> Result<Option<Outcome>, LoadError> {
+    announce(ctx, ServerEvent::Loading(FileStep::Begins));
+    let loaded = disk::load_file(ctx, options);
+    let step = if loaded.is_ok() { FileStep::Done } else { FileStep::Failed };
+    announce(ctx, ServerEvent::Loading(step));
+    loaded
+}
+
+/// Loads the file at the start of the process. The error was reported: the process is to end.
+pub fn load_at_start(engine: &Engine) -> Result<(), SaveFailed> {
+    let began = Instant::now();
+    let mut state = engine.write_patiently();
+    let loaded = as_server(&mut state, &engine.shared, |ctx| {
+        load_announced(ctx, Options { replace: false })
+    });
+    match loaded {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => {
+            tracing::info!("DB loaded from disk: {:.3} seconds", began.elapsed().as_secs_f64());
+            Ok(())
+        }
+        Err(error) => {
+            disk::report(&error);
+            Err(SaveFailed)
+        }
+    }
+}
+
+/// Starts the thread of a snapshot that was begun.
+pub fn start(engine: &Arc<Engine>) {
+    as_server(&mut engine.write_patiently(), &engine.shared, |ctx| {
+        announce(ctx, ServerEvent::Saving(FileStep::BeginsApart));
+    });
+    let own = Arc::clone(engine);
+    let started = std::thread::Builder::new().name("bgsave".into()).spawn(move || run(&own));
+    match started {
+        Ok(_) => tracing::info!("Background saving started by pid {}", std::process::id()),
+        Err(error) => {
+            tracing::warn!("Can't save in background: fork: {error}");
+            finish(engine, false, 0);
+        }
+    }
+}
+
+/// Takes and writes a snapshot.
+fn run(engine: &Engine) {
+    let (progress, target, file_style, delay_us) = {
+        let state = engine.read_patiently();
+        let Some(bgsave) = &state.persistence.bgsave else { return };
+        let delay = state.config.int(Param::RdbKeySaveDelay).max(0);
+        let file_style = disk::file_style(&state.config);
+        (Arc::clone(&bgsave.progress), disk::path(&state.config), file_style, delay)
+    };
+    let pipe = Pipe::default();
+    let (written, dirty) = std::thread::scope(|threads| {
+        let walker = threads.spawn(|| {
+            let walked = walk(engine, &progress, &pipe);
+            pipe.end();
+            walked
+        });
+        let written = disk::create("-bg", file_style).and_then(|mut file| {
+            let delay = Duration::from_micros(delay_us.unsigned_abs());
+            disk::write_from(&pipe, &mut file, &progress, delay).then_some(file)
+        });
+        pipe.abandon();
+        match walker.join() {
+            Ok(Ok(dirty)) => (written, dirty),
+            Ok(Err(error)) => {
+                tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
+                (None, 0)
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    });
+    let saved = written.is_some_and(|file| disk::complete(file, &target));
+    if saved {
+        tracing::info!("DB saved on disk");
+    }
+    finish(engine, saved, dirty);
+}
+
+/// Encodes the data set into the pipe; says how many changes it has that the last file has not.
+fn walk(engine: &Engine, progress: &Progress, pipe: &Pipe) -> Result<u64, SnapshotError> {
+    let encode = |state: &State| {
+        let mut inlet = Inlet(pipe);
+        let mut writer = Writer::draining(style(&state.config), &mut inlet);
+        let facts = facts(&engine.shared, (engine.shared.clock.unix_us)());
+        write_all(state, &facts, progress, &mut writer).map(|()| state.dirty)
+    };
+    let state = engine.read_patiently();
+    let has_data = state.hooks.as_ref().is_some_and(|hooks| hooks.has_data());
+    if ModuleValue::live() == 0 && !has_data {
+        return encode(&state);
+    }
+    drop(state);
+    encode(&engine.write_patiently())
+}
+
+/// Notes how a snapshot ended.
+fn finish(engine: &Engine, saved: bool, dirty: u64) {
+    let shared = &engine.shared;
+    let mut state = engine.write_patiently();
+    let now_ms = shared.now_ms();
+    let state = &mut *state;
+    let began = state.persistence.bgsave.take();
+    let cancelled =
+        began.as_ref().is_some_and(|bgsave| bgsave.progress.cancelled.load(Ordering::Relaxed));
+    if saved {
+        tracing::info!("Background saving terminated with success");
+        state.dirty = state.dirty.saturating_sub(dirty);
+        state.saved_at = now_ms / 1000;
+        state.persistence.last_ok = true;
+    } else if cancelled {
+        tracing::warn!("Background saving terminated by signal 10");
+    } else {
+        tracing::warn!("Background saving error");
+        state.persistence.last_ok = false;
+    }
+    state.persistence.last_seconds = began.map(|bgsave| (now_ms - bgsave.began_ms) / 1000);
+    mirror(state, shared);
+    let step = if saved { FileStep::Done } else { FileStep::Failed };
+    as_server(state, shared, |ctx| announce(ctx, ServerEvent::Saving(step)));
+}
+
+/// Starts a snapshot if one was asked for or a save point has been reached; several times a second.
+pub fn visit(engine: &Arc<Engine>) {
+    let Some(mut state) = engine.try_write() else { return };
+    let now_us = (engine.shared.clock.unix_us)();
+    if state.persistence.bgsave.is_some() || !is_due(&state, now_us / 1_000_000) {
+        return;
+    }
+    state.persistence.begin(now_us);
+    drop(state);
+    start(engine);
+}
+
+fn is_due(state: &State, now: i64) -> bool {
+    if state.persistence.scheduled {
+        return true;
+    }
+    let may_try = state.persistence.last_ok || now - state.persistence.last_try > RETRY_SECONDS;
+    let reached = state.config.save_points().iter().find(|point| {
+        state.dirty >= point.changes
+            && now - state.saved_at > i64::try_from(point.seconds).unwrap_or(i64::MAX)
+    });
+    if let (Some(point), true) = (reached, may_try) {
+        tracing::info!("{} changes in {} seconds. Saving...", point.changes, point.seconds);
+        return true;
+    }
+    false
+}
+
+/// Ends a snapshot that is under way: the process is about to end.
+pub fn cancel(state: &State) {
+    if let Some(bgsave) = &state.persistence.bgsave {
+        tracing::warn!("There is a child saving an .rdb. Killing it!");
+        bgsave.progress.cancelled.store(true, Ordering::Relaxed);
+        // The thread may not live long enough to remove it.
+        let left = PathBuf::from(format!("temp-{}-bg.rdb", std::process::id()));
+        if File::open(&left).is_ok() {
+            let _ = std::fs::remove_file(left);
+        }
+    }
+}
