@@ -26,8 +26,8 @@ pub mod generic;
 
 pub mod scan;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 
 #[cfg(test)]
 mod effects_tests;
