@@ -37,8 +37,8 @@ pub mod scan;
 
 pub mod sort;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 
 #[cfg(test)]
 mod effects_tests;
