@@ -166,6 +166,101 @@ fn field_expiry_is_propagated_field_by_field() {
 }
 
 #[test]
+fn bitmaps_propagate_what_came_in() {
+    check(
+        &["SET a abc", "SET b xyz PX 5000", "HSET h f v"],
+        &[
+            ("BITOP AND a a b", &["BITOP AND a a b"], &["set a"]),
+            ("BITOP OR new a", &["BITOP OR new a"], &["new new", "set new"]),
+            ("BITOP AND b none", &["BITOP AND b none"], &["del b"]),
+            ("BITOP AND none none", &[], &[]),
+            ("BITOP AND a h", &[], &[]),
+            ("BITFIELD a GET u8 0", &[], &[]),
+            ("BITFIELD a SET u8 0 97", &[], &[]),
+            ("BITFIELD a SET u8 0 5", &["BITFIELD a SET u8 0 5"], &["setbit a"]),
+            ("BITFIELD a SET u8 24 0", &["BITFIELD a SET u8 24 0"], &["setbit a"]),
+            ("BITFIELD n INCRBY u8 0 1", &["BITFIELD n INCRBY u8 0 1"], &["new n", "setbit n"]),
+            ("BITFIELD a OVERFLOW FAIL SET u8 0 256", &[], &[]),
+            // The string has grown, so replicas must hear of it.
+            (
+                "BITFIELD a OVERFLOW FAIL SET u8 24 256",
+                &["BITFIELD a OVERFLOW FAIL SET u8 24 256"],
+                &[],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn bitfield_counts_what_it_changes() {
+    let engine = TestEngine::new();
+    assert_eq!(engine.run("BITFIELD k SET u8 0 1 SET u8 8 1 GET u8 0"), "[0, 0, 1]");
+    assert_eq!(engine.dirty(), 2);
+    assert_eq!(engine.run("BITFIELD k SET u8 0 1 SET u8 8 2"), "[1, 1]");
+    assert_eq!(engine.dirty(), 3);
+}
+
+#[test]
+fn a_hyperloglog_propagates_only_what_changed_it() {
+    check(
+        &["PFADD a 1 2 3", "PFADD b 4", "SET s x", "PFCOUNT b"],
+        &[
+            ("PFADD a 1", &[], &[]),
+            ("PFADD a 1 5", &["PFADD a 1 5"], &["pfadd a"]),
+            ("PFADD new", &["PFADD new"], &["new new", "pfadd new"]),
+            ("PFADD s 1", &[], &[]),
+            // The first count is kept in the string.
+            ("PFCOUNT a", &["PFCOUNT a"], &[]),
+            ("PFCOUNT b", &[], &[]),
+            ("PFCOUNT a b", &[], &[]),
+            ("PFMERGE new a b", &["PFMERGE new a b"], &["new new", "pfadd new"]),
+            ("PFMERGE a b", &["PFMERGE a b"], &["pfadd a"]),
+            ("PFMERGE new s", &[], &[]),
+            ("PFDEBUG ENCODING a", &[], &[]),
+            ("PFDEBUG TODENSE a", &["PFDEBUG TODENSE a"], &[]),
+        ],
+    );
+}
+
+#[test]
+fn values_and_lifetimes_of_fields_are_propagated_together() {
+    check(
+        &["HSET h f 1 g 2", "HPEXPIREAT h 1700000099000 FIELDS 1 g"],
+        &[
+            ("HGETDEL h FIELDS 2 f x", &["HDEL h f x"], &["hdel h"]),
+            ("HGETDEL h FIELDS 2 f g", &["HDEL h f g"], &["hdel h", "del h"]),
+            ("HGETDEL h FIELDS 1 x", &[], &[]),
+            ("HGETEX h FIELDS 1 f", &[], &[]),
+            (
+                "HGETEX h EX 10 FIELDS 2 f x",
+                &["HPEXPIREAT h 1700000010000 FIELDS 1 f"],
+                &["hexpire h"],
+            ),
+            ("HGETEX h PERSIST FIELDS 2 f g", &["HPERSIST h FIELDS 1 g"], &["hpersist h"]),
+            ("HGETEX h PERSIST FIELDS 1 f", &[], &[]),
+            (
+                "HGETEX h EXAT 1 FIELDS 2 f g",
+                &["MULTI", "HDEL h f", "HDEL h g", "EXEC"],
+                &["hdel h", "del h"],
+            ),
+            ("HSETEX h FIELDS 1 f 5", &["HSETEX h FIELDS 1 f 5"], &["hset h"]),
+            (
+                "HSETEX h FXX EX 10 FIELDS 1 f 5",
+                &["HSETEX h FXX PXAT 1700000010000 FIELDS 1 f 5"],
+                &["hset h", "hexpire h"],
+            ),
+            (
+                "HSETEX new PXAT 1700000010000 FIELDS 1 f 5",
+                &["HSETEX new PXAT 1700000010000 FIELDS 1 f 5"],
+                &["new new", "hset new", "hexpire new"],
+            ),
+            ("HSETEX h FNX FIELDS 1 f 5", &[], &[]),
+            ("HSETEX h EX 0 FIELDS 1 f 5", &["HDEL h f"], &["hset h", "hdel h"]),
+        ],
+    );
+}
+
+#[test]
 fn an_expired_key_is_deleted_before_the_command_goes_on() {
     let engine = TestEngine::new();
     engine.prepare(&["SET k v PX 10"]);

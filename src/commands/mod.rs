@@ -20,9 +20,16 @@ pub mod string;
 
 pub mod bitmap;
 
+pub mod hyperloglog;
+
 pub mod hash;
 
+pub mod list;
 pub mod set;
+pub mod stream;
+pub mod zset;
+
+pub mod geo;
 
 pub mod generic;
 
@@ -47,7 +54,11 @@ pub const TABLES: &[&[CommandSpec]] = &[
     string::ranges::COMMANDS,
     string::numbers::COMMANDS,
     string::lcs::COMMANDS,
-    bitmap::COMMANDS,
+    bitmap::bit::COMMANDS,
+    bitmap::count::COMMANDS,
+    bitmap::op::COMMANDS,
+    bitmap::field::COMMANDS,
+    hyperloglog::COMMANDS,
     hash::set::COMMANDS,
     hash::get::COMMANDS,
     hash::numbers::COMMANDS,
@@ -58,6 +69,30 @@ pub const TABLES: &[&[CommandSpec]] = &[
     set::read::COMMANDS,
     set::random::COMMANDS,
     set::algebra::COMMANDS,
+    hash::combined::COMMANDS,
+    list::push::COMMANDS,
+    list::pop::COMMANDS,
+    list::read::COMMANDS,
+    list::edit::COMMANDS,
+    list::moving::COMMANDS,
+    stream::add::COMMANDS,
+    stream::trim::COMMANDS,
+    stream::range::COMMANDS,
+    stream::read::COMMANDS,
+    stream::read_group::COMMANDS,
+    stream::group::COMMANDS,
+    stream::pending::COMMANDS,
+    stream::claim::COMMANDS,
+    stream::info::COMMANDS,
+    zset::add::COMMANDS,
+    zset::get::COMMANDS,
+    zset::range::COMMANDS,
+    zset::remove::COMMANDS,
+    zset::pop::COMMANDS,
+    zset::combine::COMMANDS,
+    zset::walk::COMMANDS,
+    geo::COMMANDS,
+    geo::search::COMMANDS,
     generic::keys::COMMANDS,
     generic::expire::COMMANDS,
     generic::ttl::COMMANDS,

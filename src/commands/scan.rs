@@ -39,8 +39,8 @@ pub enum Scanned {
     Db,
     /// The fields of a hash: `NOVALUES` is an option.
     Hash,
-    /// The members of a set.
-    Set,
+    /// The members of a set or a sorted set.
+    Members,
 }
 
 /// The options of the scanning commands.

@@ -200,10 +200,13 @@ fn run_hold(
         let ran = client_call(&mut access, &mut session, &mut unit, env, *request, out);
         end.done += 1;
         if unit.block.is_some() {
-            begin_wait(caller, &mut session, &unit, *request);
+            begin_wait(caller, &mut session, &mut unit, *request);
         }
         let now_ns = (shared.clock.mono_ns)();
-        if let Some(command) = ran {
+        // A command that waits is observed when it is served.
+        if let Some(command) = ran
+            && unit.block.is_none()
+        {
             observe(command, now_ns - last_ns, request.argv, &session, env);
         }
         last_ns = now_ns;
@@ -226,13 +229,18 @@ fn run_hold(
 
 /// Notes, while the lock is held, that the client's command waits.
 #[cold]
-fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &Unit, request: Request<'_>) {
+fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, request: Request<'_>) {
     session.mode.insert(Mark::BLOCKED);
     let Some(block) = &unit.block else { return };
     session.blocked_reply = block.on_timeout().map(<[u8]>::to_vec);
     if let (Block::Keys { wanted, .. }, Some(command)) = (block, request.command) {
         let shared = &caller.engine.shared;
-        block::enter(shared, caller.client, command, request.argv, session.db, wanted);
+        let kept = unit.waiting_argv.take();
+        let argv: Vec<&[u8]> = match &kept {
+            Some(argv) => argv.iter().map(|arg| &**arg).collect(),
+            None => request.argv.to_vec(),
+        };
+        block::enter(shared, caller.client, command, &argv, session.db, wanted);
     }
 }
 
@@ -264,7 +272,7 @@ fn prefetch(access: &Access<'_>, db: u32, hold: &[Request<'_>]) {
 
 /// Runs one request of a client and writes its reply. Says which command ran, if it was neither
 /// refused nor queued.
-fn client_call(
+pub(super) fn client_call(
     access: &mut Access<'_>,
     session: &mut Session,
     unit: &mut Unit,
@@ -286,7 +294,8 @@ fn client_call(
             ran = Some(command);
         }
     }
-    if session.mode.intersects(SILENT) {
+    // The reply of a command that waits is still to come.
+    if session.mode.intersects(SILENT) && unit.block.is_none() {
         silence(session, before, out);
     }
     ran

@@ -11,7 +11,7 @@
 
 use bitflags::bitflags;
 
-use super::block::Wanted;
+use super::block::{Ready, Wanted};
 
 bitflags! {
     /// Classes of keyspace events, with the numbers that modules know.
@@ -167,12 +167,14 @@ pub struct Unit {
     pub records: Vec<Record>,
     /// Keys that a read found expired: (db, key).
     pub expired: Vec<(u32, Vec<u8>)>,
-    /// Keys that somebody may have waited for: (db, key).
-    pub ready: Vec<(u32, Box<[u8]>)>,
+    /// Keys that somebody waits for and that something has happened to.
+    pub ready: Ready,
     /// A request to the host.
     pub request: Option<Request>,
     /// The command answers later.
     pub block: Option<Block>,
+    /// The arguments with which a command that waits runs again, if not those that it came with.
+    pub waiting_argv: Option<Vec<Box<[u8]>>>,
     /// Inside EXEC, a script or a module call: blocking is refused.
     pub deny_blocking: bool,
     /// Inside EXEC.

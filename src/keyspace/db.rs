@@ -375,6 +375,22 @@ impl<H: KeyHash> Db<H> {
         self.set_content(hash, key, slot, content, expire)
     }
 
+    /// Sets a key to a string that stays text even if it spells an integer.
+    pub fn set_text(
+        &mut self,
+        key: &[u8],
+        slot: Option<Slot>,
+        value: &[u8],
+        expire: ExpireChange,
+    ) -> Slot {
+        let hash = slot.map_or_else(|| H::hash(key), Slot::hash);
+        let content = match value.len() <= RAW_MAX_INLINE {
+            true => Content::Inline { bytes: value, edited: false },
+            false => Content::Shared(Arc::new(value.to_vec())),
+        };
+        self.set_content(hash, key, slot, content, expire)
+    }
+
     /// Sets a key to an integer.
     pub fn set_int(
         &mut self,

@@ -2,7 +2,8 @@
 //! owned.
 //!
 //! Invariants: an integer is never stored as text that reads back as that integer, unless an edit
-//! made it raw (as in Redis, where APPEND leaves a raw string whatever it spells); a [`StrValue`]
+//! made it raw or it is the sum of floats (as in Redis, where APPEND leaves a raw string whatever it
+//! spells, and INCRBYFLOAT a short one); a [`StrValue`]
 //! longer than [`RAW_MAX_INLINE`] is always the shared form, so the entry can take it over without
 //! copying.
 

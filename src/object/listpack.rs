@@ -219,6 +219,12 @@ impl Listpack {
         Iter { listpack: self, front: HEADER_LEN, back: self.bytes.len() - 1 }
     }
 
+    /// The elements from `position` on.
+    #[inline]
+    pub fn iter_from(&self, position: Position) -> Iter<'_> {
+        Iter { listpack: self, front: position.0, back: self.bytes.len() - 1 }
+    }
+
     /// The first element.
     #[inline]
     pub fn first(&self) -> Option<Position> {
@@ -301,6 +307,18 @@ impl Listpack {
         self.splice(self.bytes.len() - 1, 0, Encoded::of_i64(value), 1);
     }
 
+    /// Adds many elements at the end, for the price of one count.
+    #[inline]
+    pub fn append_all(&mut self, write: impl FnOnce(&mut Appender<'_>)) {
+        let end = self.bytes.len() - 1;
+        let mut appender = Appender { bytes: &mut self.bytes, end, added: 0 };
+        write(&mut appender);
+        let Appender { end, added, .. } = appender;
+        self.bytes.resize(end + 1);
+        self.bytes.tail_mut(end)[0] = END;
+        self.count(added);
+    }
+
     /// Adds an element at the front.
     pub fn push_front(&mut self, text: &[u8]) {
         self.splice(HEADER_LEN, 0, Encoded::of(text), 1);
@@ -340,6 +358,30 @@ impl Listpack {
         self.bytes.resize(len);
         self.count(-(deleted as i64));
         self.at(position.0)
+    }
+
+    /// Takes the elements from `position` on out into a listpack of their own.
+    pub fn split_off(&mut self, position: Position) -> Self {
+        let moved = self.iter_from(position).count();
+        let mut tail = Self::new();
+        let elements = &self.as_bytes()[position.0..];
+        tail.bytes.resize(HEADER_LEN + elements.len());
+        tail.bytes.tail_mut(HEADER_LEN).copy_from_slice(elements);
+        tail.count(moved as i64);
+        self.bytes.resize(position.0 + 1);
+        self.bytes.tail_mut(position.0)[0] = END;
+        self.count(-(moved as i64));
+        tail
+    }
+
+    /// Adds the elements of another one at the end.
+    pub fn append(&mut self, other: &Self) {
+        let added = &other.as_bytes()[HEADER_LEN..];
+        let end = self.bytes.len() - 1;
+        assert!(end + added.len() <= BYTES_MAX, "callers ask has_room_for");
+        self.bytes.resize(end + added.len());
+        self.bytes.tail_mut(end).copy_from_slice(added);
+        self.count(other.len() as i64);
     }
 
     fn header_count(&self) -> u16 {
@@ -403,6 +445,41 @@ impl Listpack {
     }
 }
 
+/// Writes elements behind the last one; see [`Listpack::append_all`].
+pub struct Appender<'a> {
+    bytes: &'a mut ThinBytes,
+    /// Where the next element goes.
+    end: usize,
+    added: i64,
+}
+
+impl Appender<'_> {
+    /// Adds a text.
+    #[inline]
+    pub fn text(&mut self, text: &[u8]) {
+        self.element(&Encoded::of(text));
+    }
+
+    /// Adds an integer.
+    #[inline]
+    pub fn int(&mut self, value: i64) {
+        self.element(&Encoded::of_i64(value));
+    }
+
+    #[inline]
+    fn element(&mut self, element: &Encoded<'_>) {
+        let len = element.len();
+        let span = len + back_len(len);
+        assert!(self.end + span < BYTES_MAX, "callers ask has_room_for before they add");
+        self.bytes.resize(self.end + span + 1);
+        let place = &mut self.bytes.tail_mut(self.end)[..span];
+        element.write(&mut place[..len]);
+        write_back_len(len, &mut place[len..]);
+        self.end += span;
+        self.added += 1;
+    }
+}
+
 impl<'a> IntoIterator for &'a Listpack {
     type Item = Element<'a>;
     type IntoIter = Iter<'a>;
@@ -418,6 +495,25 @@ pub struct Iter<'a> {
     listpack: &'a Listpack,
     front: usize,
     back: usize,
+}
+
+impl Iter<'_> {
+    /// Where the next element starts.
+    #[inline]
+    pub fn position(&self) -> Position {
+        Position(self.front)
+    }
+
+    /// Goes past `count` elements, or to the end.
+    #[inline]
+    pub fn skip_elements(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.front >= self.back {
+                return;
+            }
+            self.front += self.listpack.span(self.front);
+        }
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {

@@ -3,7 +3,11 @@
 //! Pure: no clock (the time comes in as an argument), no I/O, no keyspace. A collection tells its
 //! encoding, its memory and its elements; commands, scripts and RDB do the rest.
 
+pub mod bitmap;
+mod bptree;
+pub mod geohash;
 pub mod hash;
+pub mod hll;
 pub mod intset;
 pub mod list;
 pub mod listpack;

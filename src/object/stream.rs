@@ -1,8 +1,30 @@
-//! How is a stream held?
+//! How is a stream held? A log of entries, and the consumer groups that read it.
+//!
+//! Both parts are built of reference-counted nodes (`stream/log.rs`, `stream/group.rs`): cloning a stream,
+//! for a snapshot or COPY, takes the same time whatever its size, and a write afterwards copies only what
+//! it touches. The two are fields of their own because a delivery reads one and changes the other.
+//!
+//! Time comes in as an argument, in unix milliseconds.
 
-/// A stream.
+mod group;
+mod id;
+mod log;
+mod node;
+mod tree;
+
+pub use group::{Consumer, ConsumerSlot, Group, Groups, Pending};
+pub use id::{IdText, StreamId};
+pub use log::{AddError, Entry, Log, NewId, NodeLimits, Trim, TrimTo};
+pub use node::{Fields, Pairs, fits as is_storable};
+
+/// A stream; see the top of this file.
 #[derive(Clone, Debug, Default)]
-pub struct Stream {}
+pub struct Stream {
+    /// The entries, and what is known about those that are gone.
+    pub log: Log,
+    /// The consumer groups.
+    pub groups: Groups,
+}
 
 impl Stream {
     /// What OBJECT ENCODING says.
@@ -10,18 +32,35 @@ impl Stream {
         "stream"
     }
 
-    /// Number of elements.
+    /// Number of entries.
     pub fn len(&self) -> usize {
-        0
+        usize::try_from(self.log.len()).unwrap_or(usize::MAX)
     }
 
-    /// Whether there is none: the key must then go.
+    /// Whether there is no entry. Unlike other collections, a stream stays then.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.log.is_empty()
     }
 
     /// Allocated bytes, without this struct itself.
     pub fn memory_bytes(&self) -> usize {
-        0
+        self.log.memory_bytes() + self.groups.memory_bytes()
+    }
+
+    /// How many entries a group has still to get, if that can be told without counting.
+    pub fn lag(&self, group: &Group) -> Option<i64> {
+        let added = self.log.entries_added as i64;
+        if added == 0 {
+            return Some(0);
+        }
+        let read = match group.entries_read {
+            Some(read) if !self.log.has_gaps_from(group.last_id) => read,
+            _ => self.log.added_up_to(group.last_id)?,
+        };
+        Some(added.wrapping_sub(read))
     }
 }
+
+#[cfg(test)]
+#[path = "stream/stream_tests.rs"]
+mod tests;

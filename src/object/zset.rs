@@ -1,18 +1,117 @@
-//! How is a sorted set held?
+//! How is a sorted set held? Small ones as a listpack of members and scores, larger ones as a tree
+//! with a hash index.
+//!
+//! The encodings are Redis's: `listpack` until a member is longer than `value_max` or there are more
+//! than `entries_max`, `skiplist` ever after (no skip list, but clients know the name). Both are in
+//! order, by score and then by the member's bytes, so everything that is asked by rank, score or
+//! member is a range of ranks: [`Zset::count_before`] makes ranks of [`Edge`]s, [`Zset::range`]
+//! goes through them.
+//!
+//! Scores are never nan; -0 is kept, and is equal to 0. Cloning is for snapshots and COPY: free for a
+//! tree, a copy of a few KiB for a listpack.
 
-/// A sorted set.
-#[derive(Clone, Debug, Default)]
-pub struct Zset {}
+use std::ops::Range;
+
+use crate::base::number::IntBuf;
+use crate::object::listpack::{Element, Listpack};
+use large::Large;
+use small::{Pairs, Small};
+
+mod index;
+mod large;
+mod small;
+
+pub use crate::object::bptree::Edge;
+
+/// When a sorted set leaves the listpack: `zset-max-listpack-entries` and `zset-max-listpack-value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZsetLimits {
+    /// Most members of a listpack.
+    pub entries_max: usize,
+    /// Longest member in a listpack.
+    pub value_max: usize,
+}
+
+impl Default for ZsetLimits {
+    fn default() -> Self {
+        Self { entries_max: 128, value_max: 64 }
+    }
+}
+
+/// A member with its score.
+pub type Scored<'a> = (Element<'a>, f64);
+
+/// Members in order of their scores; see the top of this file.
+#[derive(Clone, Debug)]
+pub struct Zset {
+    repr: Repr,
+}
+
+#[derive(Clone, Debug)]
+enum Repr {
+    Small(Small),
+    Large(Box<Large>),
+}
+
+impl Default for Zset {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Zset {
-    /// What OBJECT ENCODING says.
-    pub fn encoding(&self) -> &'static str {
-        "listpack"
+    /// An empty one.
+    pub fn new() -> Self {
+        Self { repr: Repr::Small(Small::default()) }
     }
 
-    /// Number of elements.
+    /// One with these members, none of which may come twice.
+    pub fn from_members(mut members: Vec<(f64, Vec<u8>)>, limits: ZsetLimits) -> Self {
+        members.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+        let mut zset = Self::new();
+        zset.reserve(members.len(), limits);
+        for (score, member) in &members {
+            zset.insert(*score, member, limits);
+        }
+        zset
+    }
+
+    /// Takes a listpack of members and scores, as RDB has it. `None` if it is none.
+    pub fn from_listpack(listpack: Listpack) -> Option<Self> {
+        Small::from_listpack(listpack).map(|small| Self { repr: Repr::Small(small) })
+    }
+
+    /// The listpack of members and scores, if that is the encoding.
+    pub fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.repr {
+            Repr::Small(small) => Some(&small.listpack),
+            Repr::Large(_) => None,
+        }
+    }
+
+    /// What OBJECT ENCODING says.
+    pub fn encoding(&self) -> &'static str {
+        match &self.repr {
+            Repr::Small(_) => "listpack",
+            Repr::Large(_) => "skiplist",
+        }
+    }
+
+    /// Allocated bytes, without this struct itself.
+    pub fn memory_bytes(&self) -> usize {
+        match &self.repr {
+            Repr::Small(small) => small.listpack.memory_bytes(),
+            Repr::Large(large) => size_of::<Large>() + large.memory_bytes(),
+        }
+    }
+
+    /// Number of members.
+    #[inline]
     pub fn len(&self) -> usize {
-        0
+        match &self.repr {
+            Repr::Small(small) => small.len(),
+            Repr::Large(large) => large.len(),
+        }
     }
 
     /// Whether there is none: the key must then go.
@@ -20,8 +119,265 @@ impl Zset {
         self.len() == 0
     }
 
-    /// Allocated bytes, without this struct itself.
-    pub fn memory_bytes(&self) -> usize {
-        0
+    /// The score of `member`.
+    #[inline]
+    pub fn score(&self, member: &[u8]) -> Option<f64> {
+        match &self.repr {
+            Repr::Small(small) => small.find(member).map(|(_, score)| score),
+            Repr::Large(large) => large.find(member).map(|found| found.score),
+        }
+    }
+
+    /// How many members are before `member`, and its score.
+    pub fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
+        match &self.repr {
+            Repr::Small(small) => {
+                let (at, score) = small.find(member)?;
+                Some((small.rank_of(at), score))
+            }
+            Repr::Large(large) => {
+                let score = large.find(member)?.score;
+                Some((large.count_before(Edge::Entry(score, member)), score))
+            }
+        }
+    }
+
+    /// Prepares for `members` more members, whose number decides the encoding at once.
+    pub fn reserve(&mut self, members: usize, limits: ZsetLimits) {
+        if members > limits.entries_max {
+            self.make_large();
+        }
+    }
+
+    /// Lets `decide` say which score `member` is to have, given the one that it has: none leaves
+    /// things as they are. Says which score it had.
+    #[inline]
+    pub fn update(
+        &mut self,
+        member: &[u8],
+        limits: ZsetLimits,
+        decide: impl FnOnce(Option<f64>) -> Option<f64>,
+    ) -> Option<f64> {
+        match &mut self.repr {
+            Repr::Small(small) => {
+                let found = small.find(member);
+                let old = found.map(|(_, score)| score);
+                match (decide(old), found) {
+                    (Some(new), Some((at, old))) if new != old => {
+                        small.remove(at);
+                        small.insert(new, member);
+                    }
+                    (Some(new), None) => self.insert(new, member, limits),
+                    _ => {}
+                }
+                old
+            }
+            Repr::Large(large) => {
+                let found = large.find(member);
+                let old = found.map(|found| found.score);
+                match (decide(old), found) {
+                    (Some(new), Some(found)) if new != found.score => {
+                        large.rescore(found, new, member);
+                    }
+                    (Some(new), None) => large.insert(new, member),
+                    _ => {}
+                }
+                old
+            }
+        }
+    }
+
+    /// Gives `member` a score; the one that it had.
+    pub fn set(&mut self, member: &[u8], score: f64, limits: ZsetLimits) -> Option<f64> {
+        self.update(member, limits, |_| Some(score))
+    }
+
+    /// Puts a member in that is not there.
+    fn insert(&mut self, score: f64, member: &[u8], limits: ZsetLimits) {
+        debug_assert!(!score.is_nan(), "callers refuse nan");
+        if let Repr::Small(small) = &mut self.repr {
+            // Besides its text an element takes up to ten bytes; a score up to 25.
+            let room = small.listpack.has_room_for(member.len() + 64);
+            if small.len() < limits.entries_max && member.len() <= limits.value_max && room {
+                return small.insert(score, member);
+            }
+            self.make_large();
+        }
+        if let Repr::Large(large) = &mut self.repr {
+            large.insert(score, member);
+        }
+    }
+
+    /// Removes `member`; the score that it had.
+    pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
+        match &mut self.repr {
+            Repr::Small(small) => {
+                let (at, score) = small.find(member)?;
+                small.remove(at);
+                Some(score)
+            }
+            Repr::Large(large) => {
+                let found = large.find(member)?;
+                large.remove(found, member);
+                Some(found.score)
+            }
+        }
+    }
+
+    /// How many members lie before an edge.
+    #[inline]
+    pub fn count_before(&self, edge: Edge<'_>) -> usize {
+        match &self.repr {
+            Repr::Small(small) => small.count_before(edge),
+            Repr::Large(large) => large.count_before(edge),
+        }
+    }
+
+    /// The ranks between two edges.
+    pub fn between(&self, low: Edge<'_>, high: Edge<'_>) -> Range<usize> {
+        let end = self.count_before(high);
+        self.count_before(low).min(end)..end
+    }
+
+    /// The members with these ranks, from either end.
+    pub fn range(&self, ranks: Range<usize>) -> Iter<'_> {
+        match &self.repr {
+            Repr::Large(large) => Iter(Inner::Large(large.range(ranks))),
+            Repr::Small(small) => {
+                let mut pairs = small.pairs();
+                if ranks.start > 0 {
+                    pairs.nth(ranks.start - 1);
+                }
+                let left = ranks.end.min(small.len()).saturating_sub(ranks.start);
+                let behind = small.len().saturating_sub(ranks.start + left);
+                if behind > 0 {
+                    pairs.nth_back(behind - 1);
+                }
+                Iter(Inner::Small { pairs, left })
+            }
+        }
+    }
+
+    /// All members.
+    pub fn iter(&self) -> Iter<'_> {
+        self.range(0..self.len())
+    }
+
+    /// The member with this rank.
+    pub fn nth(&self, rank: usize) -> Option<Scored<'_>> {
+        match &self.repr {
+            Repr::Small(small) => small.pairs().nth(rank),
+            Repr::Large(large) if rank < large.len() => {
+                let (member, score) = large.nth(rank);
+                Some((Element::Str(member), score))
+            }
+            Repr::Large(_) => None,
+        }
+    }
+
+    /// Removes the members with these ranks.
+    pub fn remove_ranks(&mut self, ranks: Range<usize>) {
+        let end = ranks.end.min(self.len());
+        let ranks = ranks.start.min(end)..end;
+        match &mut self.repr {
+            Repr::Small(small) => small.remove_ranks(ranks.start, ranks.len()),
+            Repr::Large(large) => large.remove_ranks(ranks),
+        }
+    }
+
+    /// Shows members from `cursor` on, at least about `count`; the cursor to go on with, 0 at the
+    /// end.
+    ///
+    /// A listpack is shown whole. In a tree the cursor is a position in the order of hashes, which
+    /// does not depend on scores: nothing that is there throughout is missed, whatever comes, goes
+    /// and changes its score meanwhile.
+    pub fn scan(&self, cursor: u64, count: usize, show: &mut dyn FnMut(Element<'_>, f64)) -> u64 {
+        match &self.repr {
+            Repr::Small(small) => {
+                small.pairs().for_each(|(member, score)| show(member, score));
+                0
+            }
+            Repr::Large(large) => {
+                // No cursor of ours is larger: there is nothing behind it.
+                let Ok(cursor) = u32::try_from(cursor) else { return 0 };
+                let show = |member: &[u8], score| show(Element::Str(member), score);
+                u64::from(large.scan(cursor, count, show))
+            }
+        }
+    }
+
+    fn make_large(&mut self) {
+        if let Repr::Small(small) = &self.repr {
+            let mut large = Large::default();
+            let mut digits = IntBuf::new();
+            for (member, score) in small.pairs() {
+                large.insert(score, member.text(&mut digits));
+            }
+            self.repr = Repr::Large(Box::new(large));
+        }
+    }
+
+    #[cfg(test)]
+    fn check(&self) {
+        if let Repr::Large(large) = &self.repr {
+            large.check();
+        }
     }
 }
+
+/// Members with their scores, from either end.
+#[derive(Clone, Debug)]
+pub struct Iter<'a>(Inner<'a>);
+
+#[derive(Clone, Debug)]
+enum Inner<'a> {
+    Small { pairs: Pairs<'a>, left: usize },
+    Large(crate::object::bptree::Iter<'a>),
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Scored<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Scored<'a>> {
+        match &mut self.0 {
+            Inner::Large(members) => {
+                members.next().map(|(text, score)| (Element::Str(text), score))
+            }
+            Inner::Small { left: 0, .. } => None,
+            Inner::Small { pairs, left } => {
+                *left -= 1;
+                pairs.next()
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match &self.0 {
+            Inner::Small { left, .. } => (*left, Some(*left)),
+            Inner::Large(members) => members.size_hint(),
+        }
+    }
+}
+
+impl DoubleEndedIterator for Iter<'_> {
+    #[inline]
+    fn next_back(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Inner::Large(members) => {
+                members.next_back().map(|(text, score)| (Element::Str(text), score))
+            }
+            Inner::Small { left: 0, .. } => None,
+            Inner::Small { pairs, left } => {
+                *left -= 1;
+                pairs.next_back()
+            }
+        }
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+#[cfg(test)]
+#[path = "zset/zset_tests.rs"]
+mod tests;

@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::worker::{Scratch, Worker};
-use crate::engine::block;
+use crate::engine::block::{self, GivenUp};
 use crate::engine::call::{self, Caller, Request};
 use crate::engine::client::{Client, Mode};
 use crate::engine::effects::Block;
@@ -139,21 +139,33 @@ impl Connection {
     pub fn poll(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<()> {
         self.register(cx);
         let mut scratch = worker.scratch.borrow_mut();
+        let polled = self.take_turn(worker, &mut scratch, cx);
+        // What an ended connection still had coming must not go to the next one.
+        scratch.out.clear();
+        polled
+    }
+
+    fn take_turn(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         scratch.turn_bytes = 0;
         for _ in 0..READS_PER_TURN {
             if self.client.killed.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
-            self.take_messages(worker, &mut scratch);
-            self.check_deadline(worker, &mut scratch, cx);
-            match self.flush(worker, &mut scratch, cx) {
+            self.take_messages(worker, scratch);
+            self.check_deadline(worker, scratch, cx);
+            match self.flush(worker, scratch, cx) {
                 Step::End => return Poll::Ready(()),
                 Step::Wait | Step::Go => {}
             }
             if self.closing {
                 return if self.output.is_empty() { Poll::Ready(()) } else { Poll::Pending };
             }
-            match self.receive(worker, &mut scratch, cx) {
+            match self.receive(worker, scratch, cx) {
                 Step::End => return Poll::Ready(()),
                 Step::Wait => return Poll::Pending,
                 Step::Go => {}
@@ -162,7 +174,7 @@ impl Connection {
                 break;
             }
         }
-        if self.flush(worker, &mut scratch, cx) == Step::End {
+        if self.flush(worker, scratch, cx) == Step::End {
             return Poll::Ready(());
         }
         // Others first, also those whose bytes have arrived meanwhile: woken like this, the task comes
@@ -207,11 +219,14 @@ impl Connection {
                 let _ = timer.as_mut().poll(cx);
                 return;
             };
-            if !block::leave(&worker.engine.shared, self.client.id) {
+            let how = GivenUp::TimedOut;
+            if !block::give_up(&worker.engine.shared, worker.number, self.client.id, how) {
                 return;
             }
         }
-        if let Some(on_timeout) = block.on_timeout() {
+        if let Some(on_timeout) = block.on_timeout()
+            && !self.client.session.lock().drops_reply()
+        {
             scratch.out.extend_from_slice(on_timeout);
         }
         self.blocked = None;
@@ -221,7 +236,8 @@ impl Connection {
     /// Runs what arrived behind a command that was blocked.
     fn resume(&mut self, worker: &Worker, scratch: &mut Scratch) {
         let mut session = self.client.session.lock();
-        session.mode.remove(Mode::BLOCKED);
+        // A reply that CLIENT REPLY SKIP dropped is behind us.
+        session.mode.remove(Mode::BLOCKED | Mode::REPLY_SKIP);
         session.blocked_reply = None;
         drop(session);
         if !self.input.is_empty() {

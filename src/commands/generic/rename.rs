@@ -113,6 +113,7 @@ fn rename_key(
     // Looked for again: what became of the target may have moved it.
     let slot = ctx.peek(from).ok_or(CommandError::NoSuchKey)?;
     let removed = ctx.db_mut().remove(slot);
+    ctx.signal(from);
     ctx.insert(to, removed.value, removed.expire_at);
     ctx.changed(from);
     ctx.touch_watchers(to);
@@ -146,6 +147,7 @@ fn move_key(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
         return Ok(());
     };
     let removed = ctx.db_mut().remove(slot);
+    ctx.signal(key);
     ctx.in_db(to, |ctx| ctx.insert(key, removed.value, removed.expire_at));
     ctx.changed(key);
     ctx.in_db(to, |ctx| {

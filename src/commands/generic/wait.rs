@@ -44,7 +44,7 @@ pub const COMMANDS: &[CommandSpec] = &[
 ];
 
 /// A timeout in milliseconds as a deadline; None waits for ever.
-fn parse_timeout(arg: &[u8], now_ms: i64) -> Result<Option<i64>, CommandError> {
+pub fn parse_timeout(arg: &[u8], now_ms: i64) -> Result<Option<i64>, CommandError> {
     let timeout_ms = number::parse_i64(arg).ok_or(CommandError::TimeoutNotAnInteger)?;
     match timeout_ms {
         0 => Ok(None),

@@ -136,10 +136,10 @@ const DEADLINE_MAX: i64 = (1 << 46) - 1;
 
 /// What each of these commands means by its number.
 #[derive(Clone, Copy)]
-struct Clock {
-    command: &'static str,
-    unit_ms: i64,
-    from_now: bool,
+pub(super) struct Clock {
+    pub(super) command: &'static str,
+    pub(super) unit_ms: i64,
+    pub(super) from_now: bool,
 }
 
 fn hexpire(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
@@ -159,7 +159,7 @@ fn hpexpireat(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
 }
 
 /// The expiry in unix milliseconds.
-fn deadline(arg: &[u8], clock: Clock, now_ms: i64) -> Result<i64, CommandError> {
+pub(super) fn deadline(arg: &[u8], clock: Clock, now_ms: i64) -> Result<i64, CommandError> {
     let amount = args::int(arg)?;
     if amount < 0 {
         return Err(CommandError::text("ERR invalid expire time, must be >= 0"));

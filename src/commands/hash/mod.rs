@@ -28,6 +28,8 @@ pub mod expire;
 
 pub mod ttl;
 
+pub mod combined;
+
 /// Writes a field or a value as a bulk string.
 #[inline]
 fn reply_element(element: Element<'_>, reply: &mut Reply<'_>) {

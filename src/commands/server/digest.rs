@@ -9,6 +9,7 @@ use crate::base::sha1::sha1_hex;
 use crate::keyspace::Keyspace;
 use crate::keyspace::value::ValueRef;
 use crate::object::module::{DigestSink, KeyName};
+use crate::object::stream::StreamId;
 
 /// Twenty bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,8 +94,21 @@ fn digest(value: &ValueRef<'_>, key: KeyName<'_>) -> Sum {
         ValueRef::Set(set) => {
             set.iter().for_each(|member| sum.add(element(&[member.text(&mut one)])))
         }
-        // Each type's part comes with the type.
-        ValueRef::List(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {}
+        ValueRef::List(list) => list.iter().for_each(|one| sum.mix(&one.to_vec())),
+        ValueRef::Stream(stream) => {
+            for entry in stream.log.range(StreamId::MIN, StreamId::MAX) {
+                sum.mix(entry.id.text().as_bytes());
+                for (field, value) in entry.fields {
+                    sum.mix(field.text(&mut one));
+                    sum.mix(value.text(&mut two));
+                }
+            }
+        }
+        ValueRef::Zset(zset) => {
+            for (member, score) in zset.iter() {
+                sum.add(element(&[member.text(&mut one), &score.to_bits().to_le_bytes()]));
+            }
+        }
         ValueRef::Module(module) => {
             let vtable = module.vtable();
             let mut sink =

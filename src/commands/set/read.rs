@@ -124,7 +124,7 @@ fn sscan(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
         scan::reply_page(reply, 0, 0, &[]);
         return Ok(());
     };
-    let options = ScanOptions::parse(Cursor::new(argv, 3), scan::Scanned::Set)?;
+    let options = ScanOptions::parse(Cursor::new(argv, 3), scan::Scanned::Members)?;
     let mut page = Vec::new();
     let mut items = 0;
     let mut writer = Reply::new(&mut page, reply.protocol());

@@ -127,7 +127,7 @@ fn incrbyfloat(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
     let (Some(old), Some(delta)) = (old, delta) else { return Err(CommandError::NotAFloat) };
     let sum = old.checked_add(delta).filter(|sum| sum.is_finite());
     let text = sum.ok_or(CommandError::IncrementNotFinite)?.to_text();
-    ctx.set_string(key, slot, &text, ExpireChange::Keep);
+    ctx.set_text(key, slot, &text, ExpireChange::Keep);
     ctx.changed(key);
     if slot.is_none() {
         ctx.created(key);

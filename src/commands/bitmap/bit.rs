@@ -1,15 +1,14 @@
-//! Bitmaps: strings seen as rows of bits, the highest bit of a byte first.
+//! How is one bit read or set? SETBIT and GETBIT.
 
-use std::sync::atomic::Ordering;
-
+use super::{bytes_of, parse_offset};
 use crate::base::number::{self, IntBuf};
-use crate::engine::ctx::{Env, ReadCtx, WriteCtx};
+use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
 use crate::engine::spec::{
     Access, Arg, Argv, Arity, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
-use crate::keyspace::value::{StrRef, StrValue, Value};
+use crate::keyspace::value::{StrValue, Value};
 use crate::resp::reply::Reply;
 
 /// The commands of this file.
@@ -42,28 +41,6 @@ pub const COMMANDS: &[CommandSpec] = &[
     },
 ];
 
-/// Where a bit is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    byte: usize,
-    mask: u8,
-}
-
-/// The place of a bit by its number; strings are no longer than `proto-max-bulk-len`.
-fn parse_offset(arg: &[u8], env: Env<'_>) -> Result<Place, CommandError> {
-    let bytes_max = env.shared.limits.bulk_bytes.load(Ordering::Relaxed);
-    place_of(arg, bytes_max)
-        .ok_or(CommandError::text("ERR bit offset is not an integer or out of range"))
-}
-
-fn place_of(arg: &[u8], bytes_max: i64) -> Option<Place> {
-    let offset = number::parse_i64(arg)?;
-    if offset < 0 || offset >> 3 >= bytes_max {
-        return None;
-    }
-    Some(Place { byte: usize::try_from(offset >> 3).ok()?, mask: 0x80 >> (offset & 7) })
-}
-
 fn parse_bit(arg: &[u8]) -> Result<bool, CommandError> {
     match number::parse_i64(arg) {
         Some(0) => Ok(false),
@@ -72,20 +49,26 @@ fn parse_bit(arg: &[u8]) -> Result<bool, CommandError> {
     }
 }
 
+/// The bit at a position, alone in its byte.
+fn mask_of(position: usize) -> u8 {
+    0x80 >> (position % 8)
+}
+
 fn setbit(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = argv[1];
-    let place = parse_offset(argv[2], ctx.env)?;
+    let position = parse_offset(argv[2], ctx.env)?;
     let bit = parse_bit(argv[3])?;
+    let (at, mask) = (position / 8, mask_of(position));
     let found = ctx.string(key)?.map(|(slot, value)| (slot, value.len()));
-    let grows = found.is_none_or(|(_, len)| len <= place.byte);
+    let grows = found.is_none_or(|(_, len)| len <= at);
     let slot = match found {
         Some((slot, _)) => slot,
         None => ctx.insert(key, Value::Str(StrValue::raw(vec![0])), None),
     };
-    let bytes = ctx.db_mut().string_bytes_mut(slot, place.byte + 1);
-    let byte = &mut bytes.expect("a string was found or made")[place.byte];
-    let old = *byte & place.mask != 0;
-    *byte = if bit { *byte | place.mask } else { *byte & !place.mask };
+    let bytes = ctx.db_mut().string_bytes_mut(slot, at + 1);
+    let byte = &mut bytes.expect("a string was found or made")[at];
+    let old = *byte & mask != 0;
+    *byte = if bit { *byte | mask } else { *byte & !mask };
     if grows || old != bit {
         ctx.changed(key);
         if found.is_none() {
@@ -98,28 +81,10 @@ fn setbit(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
 }
 
 fn getbit(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let place = parse_offset(argv[2], ctx.env)?;
+    let position = parse_offset(argv[2], ctx.env)?;
     let mut digits = IntBuf::new();
-    let bytes = match ctx.string(argv[1])? {
-        None => &[],
-        Some(StrRef::Bytes(bytes)) => bytes,
-        Some(StrRef::Int(value)) => digits.i64(value),
-    };
-    let bit = bytes.get(place.byte).is_some_and(|byte| byte & place.mask != 0);
+    let bytes = bytes_of(ctx.string(argv[1])?, &mut digits);
+    let bit = bytes.get(position / 8).is_some_and(|byte| byte & mask_of(position) != 0);
     reply.int(i64::from(bit));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn offsets_count_from_the_highest_bit() {
-        assert_eq!(place_of(b"0", 4), Some(Place { byte: 0, mask: 0x80 }));
-        assert_eq!(place_of(b"31", 4), Some(Place { byte: 3, mask: 1 }));
-        for bad in ["32", "-1", "x", "9223372036854775807"] {
-            assert_eq!(place_of(bad.as_bytes(), 4), None, "{bad}");
-        }
-    }
 }

@@ -1,0 +1,321 @@
+//! In which leaf is a member? A map from hashes of members to numbers of leaves, in hash order.
+//!
+//! The shape is that of a hash's table (`hash/table.rs`): a trie over the leading bits of the hash
+//! whose directories are local. A branch looks at eight bits; a leaf covers a whole, a half, a
+//! quarter ... of its branch's 256 places, is halved when it is full, and becomes a branch when it
+//! covers a single place. So no insertion moves more than one leaf; a position in hash order, the
+//! hash itself, is a scan cursor that stays good whatever comes and goes; cloning shares the root,
+//! and writing then copies one path.
+//!
+//! Here a leaf is a sorted row of eight bytes for each member. Members whose 32-bit hashes agree
+//! have a slot each, in no order; who looks for one asks every leaf that is named.
+//!
+//! Invariants: a branch's children are in order and cover its 256 places without gap; slots are
+//! sorted by hash.
+
+use std::sync::Arc;
+
+use crate::object::bptree::leaf::reserve;
+use crate::object::bptree::slab::LeafId;
+
+const BITS: u32 = 8;
+const PLACES: usize = 1 << BITS;
+/// Levels of branches that a 32-bit hash can tell apart.
+const LEVELS: u32 = 4;
+/// A leaf with more slots than this is split, if its hashes can be told apart.
+const SLOTS_MAX: usize = 256;
+/// A leaf below this looks for a neighbour to merge with; the two must then be half full at most.
+const SLOTS_MIN: usize = SLOTS_MAX / 4;
+
+/// A member's hash, and the leaf that has the member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    pub hash: u32,
+    pub leaf: LeafId,
+}
+
+type Leaf = Vec<Slot>;
+
+/// See the top of this file.
+#[derive(Clone, Debug)]
+pub struct Index {
+    root: Arc<Branch>,
+    bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Branch {
+    /// Which child covers a place.
+    map: [u8; PLACES],
+    children: Vec<Child>,
+}
+
+#[derive(Clone, Debug)]
+struct Child {
+    /// How many of the branch's bits tell this child from others: it covers `256 >> depth` places.
+    depth: u32,
+    node: Node,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    Leaf(Arc<Leaf>),
+    Branch(Arc<Branch>),
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        let root = Branch::around(Child { depth: 0, node: Node::Leaf(Arc::default()) });
+        let bytes = root.memory_bytes() + leaf_bytes(&Leaf::new());
+        Self { root: Arc::new(root), bytes }
+    }
+}
+
+impl Index {
+    /// Allocated bytes; what is shared with a snapshot counts in both.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The slots with this hash.
+    #[inline]
+    pub fn get(&self, hash: u32) -> &[Slot] {
+        let leaf = self.leaf_at(hash).0;
+        let from = lower_bound(leaf, hash);
+        let count = leaf[from..].iter().take_while(|slot| slot.hash == hash).count();
+        &leaf[from..from + count]
+    }
+
+    pub fn insert(&mut self, hash: u32, leaf: LeafId) {
+        self.edit(hash, |slots| {
+            reserve(slots, 1);
+            slots.insert(lower_bound(slots, hash), Slot { hash, leaf });
+        });
+    }
+
+    /// Removes one slot, which is there.
+    pub fn remove(&mut self, hash: u32, leaf: LeafId) {
+        self.edit(hash, |slots| {
+            if let Some(at) = find(slots, hash, leaf) {
+                slots.remove(at);
+                if slots.len() < slots.capacity() / 2 {
+                    slots.shrink_to(slots.len() + slots.len() / 4);
+                }
+            }
+        });
+    }
+
+    /// Has a slot, which is there, name another leaf.
+    pub fn replace(&mut self, hash: u32, from: LeafId, to: LeafId) {
+        self.edit(hash, |slots| {
+            if let Some(at) = find(slots, hash, from) {
+                slots[at].leaf = to;
+            }
+        });
+    }
+
+    /// Shows the slots from position `cursor` on, all of a hash at once, until there were `count`;
+    /// returns the position to go on from, 0 at the end. Empty leaves count too, so the work is
+    /// bounded.
+    pub fn scan(&self, cursor: u32, count: usize, mut show: impl FnMut(&[Slot])) -> u32 {
+        let mut shown = 0;
+        let mut from = cursor;
+        loop {
+            let (leaf, next) = self.leaf_at(from);
+            let rest = &leaf[lower_bound(leaf, from)..];
+            shown += usize::from(rest.is_empty());
+            for group in rest.chunk_by(|a, b| a.hash == b.hash) {
+                if shown >= count {
+                    return group[0].hash;
+                }
+                show(group);
+                shown += group.len();
+            }
+            match next {
+                None => return 0,
+                Some(next) if shown >= count => return next,
+                Some(next) => from = next,
+            }
+        }
+    }
+
+    /// The leaf that covers `hash`, and where the next leaf starts.
+    #[inline]
+    fn leaf_at(&self, hash: u32) -> (&Leaf, Option<u32>) {
+        let mut branch = &self.root;
+        let mut level = 0;
+        loop {
+            let child = &branch.children[branch.child_of(hash, level)];
+            match &child.node {
+                Node::Branch(below) => branch = below,
+                Node::Leaf(leaf) => {
+                    let width = 32 - level * BITS - child.depth;
+                    let next = ((u64::from(hash) >> width) + 1) << width;
+                    return (leaf, u32::try_from(next).ok());
+                }
+            }
+            level += 1;
+        }
+    }
+
+    fn edit(&mut self, hash: u32, action: impl FnOnce(&mut Leaf)) {
+        let change = Arc::make_mut(&mut self.root).edit(hash, 0, action);
+        self.bytes = self.bytes.saturating_add_signed(change);
+    }
+}
+
+impl Branch {
+    fn around(child: Child) -> Self {
+        Self { map: [0; PLACES], children: vec![child] }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        // Children by their number, not by capacity: only then do the steps of accounting add up.
+        size_of::<Self>() + self.children.len() * size_of::<Child>()
+    }
+
+    #[inline]
+    fn child_of(&self, hash: u32, level: u32) -> usize {
+        usize::from(self.map[place(hash, level)])
+    }
+
+    /// Runs `action` on the leaf that covers `hash`, then restores the shape; the bytes added.
+    fn edit(&mut self, hash: u32, level: u32, action: impl FnOnce(&mut Leaf)) -> isize {
+        let at = self.child_of(hash, level);
+        match &mut self.children[at].node {
+            Node::Branch(below) => {
+                let below = Arc::make_mut(below);
+                let change = below.edit(hash, level + 1, action);
+                change + self.collapse(at)
+            }
+            Node::Leaf(leaf) => {
+                // Before it may be copied, which trims its slack.
+                let (len, bytes) = (leaf.len(), leaf_bytes(leaf));
+                let leaf = Arc::make_mut(leaf);
+                action(leaf);
+                let change = leaf_bytes(leaf) as isize - bytes as isize;
+                if leaf.len() > SLOTS_MAX {
+                    change + self.split(at, level)
+                } else if leaf.len() < len.min(SLOTS_MIN) {
+                    change + self.merge(place(hash, level))
+                } else {
+                    change
+                }
+            }
+        }
+    }
+
+    /// Splits the leaf at `at` until it is not full, or its hashes are all the same; the bytes
+    /// added.
+    fn split(&mut self, at: usize, level: u32) -> isize {
+        let child = &mut self.children[at];
+        let Node::Leaf(leaf) = &mut child.node else { return 0 };
+        if leaf.len() <= SLOTS_MAX {
+            return 0;
+        }
+        if child.depth == BITS {
+            if level + 1 == LEVELS {
+                return 0;
+            }
+            let inner = Child { depth: 0, node: Node::Leaf(std::mem::take(leaf)) };
+            let mut below = Branch::around(inner);
+            let own = below.memory_bytes() as isize;
+            let grown = below.split(0, level + 1);
+            child.node = Node::Branch(Arc::new(below));
+            return own + grown;
+        }
+        let left = Arc::make_mut(leaf);
+        let before = leaf_bytes(left);
+        let bit = 31 - level * BITS - child.depth;
+        let boundary = (left[0].hash >> bit | 1) << bit;
+        let cut = lower_bound(left, boundary);
+        let right = left.split_off(cut);
+        let mut packed = Leaf::new();
+        reserve(&mut packed, cut);
+        packed.extend_from_slice(left);
+        *left = packed;
+        child.depth += 1;
+        let depth = child.depth;
+        let after = leaf_bytes(left) + leaf_bytes(&right) + size_of::<Child>();
+        let grown = after as isize - before as isize;
+        self.children.insert(at + 1, Child { depth, node: Node::Leaf(Arc::new(right)) });
+        self.rebuild_map();
+        // The right one goes first, so that the left one's index is not moved.
+        grown + self.split(at + 1, level) + self.split(at, level)
+    }
+
+    /// Merges the leaf at a place with the other half of what they were split from, if both are
+    /// small; the bytes added, less than none.
+    fn merge(&mut self, place: usize) -> isize {
+        let at = usize::from(self.map[place]);
+        let depth = self.children[at].depth;
+        if depth == 0 {
+            return 0;
+        }
+        let width = PLACES >> depth;
+        let other = usize::from(self.map[place & !(width - 1) ^ width]);
+        let (low, high) = (at.min(other), at.max(other));
+        let (left, right) = (&self.children[low], &self.children[high]);
+        let (Node::Leaf(a), Node::Leaf(b)) = (&left.node, &right.node) else { return 0 };
+        if left.depth != right.depth || a.len() + b.len() > SLOTS_MAX / 2 {
+            return 0;
+        }
+        let before = leaf_bytes(a) + leaf_bytes(b) + size_of::<Child>();
+        let merged = [a.as_slice(), b.as_slice()].concat();
+        let after = leaf_bytes(&merged);
+        self.children[low] = Child { depth: depth - 1, node: Node::Leaf(Arc::new(merged)) };
+        self.children.remove(high);
+        self.rebuild_map();
+        after as isize - before as isize
+    }
+
+    /// Puts the only leaf of the branch at `at` in its place; the bytes added, less than none.
+    fn collapse(&mut self, at: usize) -> isize {
+        let child = &mut self.children[at];
+        let Node::Branch(below) = &child.node else { return 0 };
+        let [Child { node: Node::Leaf(leaf), .. }] = below.children.as_slice() else { return 0 };
+        // A full one is about to be split again.
+        if leaf.len() > SLOTS_MAX / 2 {
+            return 0;
+        }
+        let leaf = Arc::clone(leaf);
+        let freed = below.memory_bytes();
+        child.node = Node::Leaf(leaf);
+        -(freed as isize)
+    }
+
+    fn rebuild_map(&mut self) {
+        let mut start = 0;
+        for (at, child) in self.children.iter().enumerate() {
+            let end = start + (PLACES >> child.depth);
+            self.map[start..end].fill(at as u8);
+            start = end;
+        }
+        debug_assert_eq!(start, PLACES, "children cover all places");
+    }
+}
+
+fn leaf_bytes(leaf: &Leaf) -> usize {
+    size_of::<Leaf>() + leaf.capacity() * size_of::<Slot>()
+}
+
+#[inline]
+fn place(hash: u32, level: u32) -> usize {
+    (hash >> (32 - (level + 1) * BITS)) as usize & (PLACES - 1)
+}
+
+/// Number of the first slot whose hash is `hash` or more.
+#[inline]
+fn lower_bound(slots: &[Slot], hash: u32) -> usize {
+    slots.partition_point(|slot| slot.hash < hash)
+}
+
+fn find(slots: &[Slot], hash: u32, leaf: LeafId) -> Option<usize> {
+    let from = lower_bound(slots, hash);
+    let group = slots[from..].iter().take_while(|slot| slot.hash == hash);
+    group.enumerate().find(|(_, slot)| slot.leaf == leaf).map(|(at, _)| from + at)
+}
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

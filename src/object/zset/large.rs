@@ -1,0 +1,157 @@
+//! How is a member of a large sorted set found by name, by score and by rank? Members and scores lie
+//! once, in the leaves of a counted B+tree (`bptree.rs`); a hash index (`index.rs`) says in which
+//! leaf a member is.
+//!
+//! A look-up by name goes to the leaf and there over one byte for each member. So a member takes its
+//! bytes, a byte of length, eleven of slot and eight of index, and some ten percent of slack. What was
+//! tried on paper: member bytes in both structures take 60% more; members in the index alone make
+//! each step of a range a look-up; an index of scores alone cannot tell members of one score apart,
+//! so that ZSCAN, whose order must not depend on scores that change meanwhile, would have none.
+//!
+//! When a leaf is split or merged, the index is told of the members that moved: once for each member
+//! on average, and never more than a leaf's at a time.
+//!
+//! Invariants: the index has a slot for each member, with its hash and the leaf that it is in, and no
+//! other.
+
+use std::ops::Range;
+
+use super::index::Index;
+use crate::object::bptree::leaf::position;
+use crate::object::bptree::slab::LeafId;
+use crate::object::bptree::{Edge, Iter, Moved, Target, Tree};
+
+/// See the top of this file.
+#[derive(Clone, Debug, Default)]
+pub struct Large {
+    tree: Tree,
+    index: Index,
+}
+
+/// Where a member is.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    leaf: LeafId,
+    at: usize,
+    hash: u32,
+    pub score: f64,
+}
+
+impl Large {
+    pub fn len(&self) -> usize {
+        self.tree.len()
+    }
+
+    /// Allocated bytes; what is shared with a snapshot counts in both.
+    pub fn memory_bytes(&self) -> usize {
+        self.tree.memory_bytes() + self.index.memory_bytes()
+    }
+
+    #[inline]
+    pub fn find(&self, member: &[u8]) -> Option<Found> {
+        self.find_hashed(position(member), member)
+    }
+
+    #[inline]
+    pub fn find_hashed(&self, hash: u32, member: &[u8]) -> Option<Found> {
+        self.index.get(hash).iter().find_map(|slot| {
+            let leaf = self.tree.leaf(slot.leaf);
+            let at = leaf.find(hash, member)?;
+            Some(Found { leaf: slot.leaf, at, hash, score: leaf.score(at) })
+        })
+    }
+
+    /// Puts a member in that is not there.
+    pub fn insert(&mut self, score: f64, member: &[u8]) {
+        self.insert_hashed(score, member, position(member));
+    }
+
+    pub fn insert_hashed(&mut self, score: f64, member: &[u8], hash: u32) {
+        let placed = self.tree.insert(score, member, hash);
+        self.index.insert(hash, placed.leaf);
+        self.settle(placed.moved);
+    }
+
+    /// Gives a member that was found another score.
+    pub fn rescore(&mut self, found: Found, score: f64, member: &[u8]) {
+        if !self.tree.rescore(found.leaf, found.at, score) {
+            self.remove(found, member);
+            self.insert_hashed(score, member, found.hash);
+        }
+    }
+
+    /// Removes a member that was found.
+    pub fn remove(&mut self, found: Found, member: &[u8]) {
+        self.take(Target::Entry(found.score, member), 1);
+    }
+
+    /// Removes the members with these ranks.
+    pub fn remove_ranks(&mut self, ranks: Range<usize>) {
+        let mut left = ranks.len();
+        while left > 0 {
+            left -= self.take(Target::Rank(ranks.start), left);
+        }
+    }
+
+    fn take(&mut self, target: Target<'_>, max: usize) -> usize {
+        let index = &mut self.index;
+        let taken = self.tree.take(target, max, |leaf, hash| index.remove(hash, leaf));
+        self.settle(taken.moved);
+        taken.count
+    }
+
+    /// Tells the index of members that are in another leaf now.
+    fn settle(&mut self, moved: Option<Moved>) {
+        let Some(moved) = moved else { return };
+        let leaf = self.tree.leaf(moved.to);
+        for at in moved.first..leaf.len() {
+            self.index.replace(leaf.hash(at), moved.from, moved.to);
+        }
+    }
+
+    /// How many members lie before an edge.
+    #[inline]
+    pub fn count_before(&self, edge: Edge<'_>) -> usize {
+        self.tree.count_before(edge)
+    }
+
+    /// The members with these ranks.
+    pub fn range(&self, ranks: Range<usize>) -> Iter<'_> {
+        self.tree.range(ranks)
+    }
+
+    /// The member with this rank, which there is.
+    pub fn nth(&self, rank: usize) -> (&[u8], f64) {
+        self.tree.nth(rank)
+    }
+
+    /// Shows members from `cursor` on, a position in hash order; the cursor to go on with, 0 at the
+    /// end.
+    pub fn scan(&self, cursor: u32, count: usize, mut show: impl FnMut(&[u8], f64)) -> u32 {
+        self.index.scan(cursor, count, |slots| {
+            for (number, slot) in slots.iter().enumerate() {
+                // A leaf with several members of this hash is named several times, and shown once.
+                if slots[..number].contains(slot) {
+                    continue;
+                }
+                let leaf = self.tree.leaf(slot.leaf);
+                for at in leaf.tagged(slot.hash).filter(|at| leaf.hash(*at) == slot.hash) {
+                    show(leaf.member(at), leaf.score(at));
+                }
+            }
+        })
+    }
+
+    #[cfg(test)]
+    pub fn check(&self) {
+        self.tree.check();
+        self.index.check();
+        let mut slots = 0;
+        self.index.scan(0, usize::MAX, |group| slots += group.len());
+        assert_eq!(slots, self.len());
+    }
+}
+
+#[cfg(test)]
+#[path = "large_tests.rs"]
+mod tests;
