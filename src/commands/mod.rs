@@ -101,6 +101,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     generic::rename::COMMANDS,
     generic::object::COMMANDS,
     generic::dump::COMMANDS,
+    generic::migrate::COMMANDS,
     generic::wait::COMMANDS,
     scan::COMMANDS,
     sort::COMMANDS,
