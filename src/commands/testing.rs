@@ -94,6 +94,7 @@ impl TestEngine {
             dirty: 0,
             saved_at: 0,
             expired_keys: 0,
+            expired_fields: 0,
             active_expire: true,
             expire_walk: (0, 0),
         };

@@ -271,6 +271,7 @@ fn build_engine(
         dirty: 0,
         saved_at: shared.started_ms / 1000,
         expired_keys: 0,
+        expired_fields: 0,
         active_expire: true,
         expire_walk: (0, 0),
     };
