@@ -101,6 +101,7 @@ impl TestEngine {
             saved_at: 0,
             persistence: Default::default(),
             expired_keys: 0,
+            expired_fields: 0,
             active_expire: true,
             expire_walk: (0, 0),
         };
