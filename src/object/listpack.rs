@@ -198,6 +198,12 @@ impl Listpack {
         Iter { listpack: self, front: HEADER_LEN, back: self.bytes.len() - 1 }
     }
 
+    /// The elements from `position` on.
+    #[inline]
+    pub fn iter_from(&self, position: Position) -> Iter<'_> {
+        Iter { listpack: self, front: position.0, back: self.bytes.len() - 1 }
+    }
+
     /// The first element.
     #[inline]
     pub fn first(&self) -> Option<Position> {
@@ -319,6 +325,30 @@ impl Listpack {
         }
         self.write_header(-(deleted as i64));
         self.at(position.0)
+    }
+
+    /// Takes the elements from `position` on out into a listpack of their own.
+    pub fn split_off(&mut self, position: Position) -> Self {
+        let moved = self.iter_from(position).count();
+        let mut tail = Self::new();
+        tail.bytes.truncate(HEADER_LEN);
+        tail.bytes.extend_from_slice(&self.bytes[position.0..]);
+        tail.write_header(moved as i64);
+        self.bytes.truncate(position.0);
+        self.bytes.push(END);
+        self.bytes.shrink_to_fit();
+        self.write_header(-(moved as i64));
+        tail
+    }
+
+    /// Adds the elements of another one at the end.
+    pub fn append(&mut self, other: &Self) {
+        let added = &other.bytes[HEADER_LEN..];
+        assert!(self.bytes.len() + added.len() <= BYTES_MAX, "callers ask has_room_for");
+        self.bytes.pop();
+        self.bytes.reserve_exact(added.len());
+        self.bytes.extend_from_slice(added);
+        self.write_header(other.len() as i64);
     }
 
     fn header_count(&self) -> u16 {

@@ -101,6 +101,7 @@ enum Change {
     Replace(usize, Vec<u8>),
     ReplaceInt(usize, i64),
     Delete(usize, usize),
+    SplitAndJoin(usize),
 }
 
 fn text() -> impl Strategy<Value = Vec<u8>> {
@@ -121,6 +122,7 @@ fn change() -> impl Strategy<Value = Change> {
         (0usize..20, text()).prop_map(|(i, t)| Change::Replace(i, t)),
         (0usize..20, any::<i64>()).prop_map(|(i, v)| Change::ReplaceInt(i, v)),
         (0usize..20, 0usize..4).prop_map(|(i, n)| Change::Delete(i, n)),
+        (0usize..20).prop_map(Change::SplitAndJoin),
     ]
 }
 
@@ -164,6 +166,18 @@ fn apply(change: Change, listpack: &mut Listpack, model: &mut Vec<Vec<u8>>) {
                 let next = listpack.delete(position, count);
                 model.drain(i..(i + count).min(model.len()));
                 assert_eq!(next.map(|p| listpack.get(p).to_vec()), model.get(i).cloned());
+            }
+        }
+        Change::SplitAndJoin(i) => {
+            if let Some(position) = at(listpack, i) {
+                assert_eq!(listpack.iter_from(position).count(), model.len() - i);
+                let tail = listpack.split_off(position);
+                assert_eq!(texts(listpack), model[..i]);
+                assert_eq!(texts(&tail), model[i..]);
+                for part in [&tail, listpack] {
+                    assert_eq!(Listpack::from_bytes(part.as_bytes().to_vec()).as_ref(), Ok(part));
+                }
+                listpack.append(&tail);
             }
         }
     }
