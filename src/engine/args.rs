@@ -24,6 +24,25 @@ pub fn float(arg: &[u8]) -> Result<f64, CommandError> {
     number::parse_f64(arg).ok_or(CommandError::NotAFloat)
 }
 
+/// The timeout of a blocking command, in seconds, as a deadline in unix milliseconds; None waits for
+/// ever.
+pub fn timeout(arg: &[u8], now_ms: i64) -> Result<Option<i64>, CommandError> {
+    let seconds = number::parse_f64(arg).ok_or(CommandError::TimeoutNotAFloat)?;
+    // Rounded up, so that a wait that is short does not become one without an end.
+    let ms = (seconds * 1000.0).ceil();
+    if ms < 0.0 {
+        return Err(CommandError::TimeoutNegative);
+    }
+    // What the conversion would cut off is beyond all deadlines.
+    if ms >= i64::MAX as f64 {
+        return Err(CommandError::TimeoutOutOfRange);
+    }
+    match ms as i64 {
+        0 => Ok(None),
+        ms => ms.checked_add(now_ms).map(Some).ok_or(CommandError::TimeoutOutOfRange),
+    }
+}
+
 /// Whether the argument is this word, in any case. `word` is given in upper case.
 #[inline]
 pub fn is(arg: &[u8], word: &str) -> bool {
@@ -93,5 +112,25 @@ impl<'a> Iterator for Cursor<'a> {
         let arg = self.peek()?;
         self.at += 1;
         Some(arg)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_seconds_and_zero_is_for_ever() {
+        for (arg, deadline) in [("0", None), ("-0", None), ("0.0001", Some(6)), ("1.5", Some(1505))]
+        {
+            assert_eq!(timeout(arg.as_bytes(), 5), Ok(deadline), "{arg}");
+        }
+        assert_eq!(timeout(b"-0.1", 5), Err(CommandError::TimeoutNegative));
+        for arg in ["", "x", "1 ", "nan"] {
+            assert_eq!(timeout(arg.as_bytes(), 5), Err(CommandError::TimeoutNotAFloat), "{arg}");
+        }
+        for arg in ["9223372036854776", "1e300", "inf", "0x7FFFFFFFFFFFFF"] {
+            assert_eq!(timeout(arg.as_bytes(), 5), Err(CommandError::TimeoutOutOfRange), "{arg}");
+        }
     }
 }

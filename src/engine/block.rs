@@ -2,31 +2,33 @@
 //!
 //! A command that finds nothing to take says so with [`wait_for`]; it is kept with its arguments under
 //! the lock that it ran under. What brings a key into being, or changes one in a way that somebody may
-//! wait for, marks it ready in its unit. At the unit's end, when its effects are complete, the waiters of
-//! ready keys run their commands again, oldest first, each as a unit of its own, whose effects may make
-//! further keys ready; a command that still finds nothing keeps its place.
+//! wait for, marks it ready in its unit, if anybody waits for it. At the unit's end, when its effects are
+//! complete, the waiters of ready keys run their commands again, oldest first, each as a unit of its own
+//! and through the checks that any command goes through. Its effects may make further keys ready, which
+//! come after those that are; a command that still finds nothing keeps its place and its deadline.
+//!
+//! Serving comes to an end: a key becomes ready again only by a command that was served, and those wait
+//! no more. What it costs does not depend on how many others wait for a key: a key that is gone is not
+//! looked at for those who need it.
 //!
 //! Invariants: a waiter is in the table from the hold of the lock that blocked it until it is served, its
 //! time is over, it is unblocked or its client leaves; whoever takes it out of the table answers it, and
 //! serving happens under the exclusive lock only, so a timeout that holds the shared lock cannot cross
-//! it.
+//! it. The table's own lock is never held while a command runs.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::call::{Access, end_unit, perform};
+use super::call::{Access, Request, client_call, end_unit};
 use super::client::{Client, Mode};
 use super::ctx::Env;
 use super::effects::{Block, Unit};
 use super::registry::Command;
+use super::slow::observe;
 use super::spec::Argv;
 use super::state::Shared;
 use crate::keyspace::value::ValueKind;
-
-/// Rounds of serving at the end of one unit, after which the rest waits for the next write: chains of
-/// BLMOVE could go on for ever.
-const ROUNDS_MAX: usize = 10_000;
 
 /// The keys that a command waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,36 @@ pub struct Wanted {
     pub on_deletion: bool,
 }
 
+/// A key of a db.
+type Place = (u32, Arc<[u8]>);
+
+/// Keys that somebody waits for and that something has happened to, in that order, each once.
+#[derive(Debug, Default)]
+pub struct Ready {
+    queue: VecDeque<Place>,
+    known: HashSet<Place>,
+}
+
+impl Ready {
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    fn add(&mut self, place: Place) {
+        if self.known.insert(place.clone()) {
+            self.queue.push_back(place);
+        }
+    }
+
+    fn next(&mut self) -> Option<Place> {
+        let place = self.queue.pop_front()?;
+        self.known.remove(&place);
+        Some(place)
+    }
+}
+
 /// A blocked command.
 #[derive(Clone, Debug)]
 struct Waiter {
@@ -49,6 +81,15 @@ struct Waiter {
     wanted: Arc<Wanted>,
 }
 
+/// Those who wait for one key.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Their arrival numbers, in order.
+    arrivals: VecDeque<u64>,
+    /// How many of them a deletion concerns.
+    on_deletion: usize,
+}
+
 /// The blocked commands, by client and by key.
 #[derive(Debug, Default)]
 pub struct WaitTable {
@@ -56,8 +97,8 @@ pub struct WaitTable {
     by_client: HashMap<u64, u64>,
     /// By arrival.
     waiters: BTreeMap<u64, Waiter>,
-    /// Arrival numbers of those who wait for a key, in order.
-    by_key: HashMap<(u32, Box<[u8]>), VecDeque<u64>>,
+    /// By db and key.
+    by_key: HashMap<u32, HashMap<Box<[u8]>, Queue>>,
     arrivals: u64,
 }
 
@@ -74,51 +115,70 @@ impl WaitTable {
 
     /// How many keys are waited for, and by commands that a deletion ends.
     pub fn keys(&self) -> (usize, usize) {
-        let on_deletion = |queue: &&VecDeque<u64>| {
-            queue.iter().any(|one| self.waiters.get(one).is_some_and(|w| w.wanted.on_deletion))
-        };
-        (self.by_key.len(), self.by_key.values().filter(on_deletion).count())
+        let queues = || self.by_key.values().flat_map(HashMap::values);
+        (queues().count(), queues().filter(|queue| queue.on_deletion > 0).count())
     }
 
     fn add(&mut self, waiter: Waiter) {
         self.arrivals += 1;
         self.by_client.insert(waiter.client.id, self.arrivals);
+        let keys = self.by_key.entry(waiter.db).or_default();
         for key in &waiter.wanted.keys {
-            let queue = self.by_key.entry((waiter.db, key.clone())).or_default();
+            let queue = keys.entry(key.clone()).or_default();
             // A key that the command names twice is waited for once.
-            if queue.back() != Some(&self.arrivals) {
-                queue.push_back(self.arrivals);
+            if queue.arrivals.back() != Some(&self.arrivals) {
+                queue.arrivals.push_back(self.arrivals);
+                queue.on_deletion += usize::from(waiter.wanted.on_deletion);
             }
         }
         self.waiters.insert(self.arrivals, waiter);
     }
 
-    /// Takes a client's command out; false if it does not wait (any more).
-    pub fn remove(&mut self, client: u64) -> bool {
-        let Some(arrival) = self.by_client.remove(&client) else { return false };
-        let Some(waiter) = self.waiters.remove(&arrival) else { return false };
+    /// Takes a client's command out, if it waits (still).
+    fn remove(&mut self, client: u64) -> Option<Waiter> {
+        let arrival = self.by_client.remove(&client)?;
+        let waiter = self.waiters.remove(&arrival)?;
+        let keys = self.by_key.get_mut(&waiter.db)?;
         for key in &waiter.wanted.keys {
-            let place = (waiter.db, key.clone());
-            if let Some(queue) = self.by_key.get_mut(&place) {
-                queue.retain(|one| *one != arrival);
-                if queue.is_empty() {
-                    self.by_key.remove(&place);
-                }
+            let Some(queue) = keys.get_mut(key) else { continue };
+            if let Ok(at) = queue.arrivals.binary_search(&arrival) {
+                queue.arrivals.remove(at);
+                queue.on_deletion -= usize::from(waiter.wanted.on_deletion);
+            }
+            if queue.arrivals.is_empty() {
+                keys.remove(key);
             }
         }
-        true
+        if keys.is_empty() {
+            self.by_key.remove(&waiter.db);
+        }
+        Some(waiter)
     }
 
-    /// The next waiter of a key behind `after`.
-    fn next(&self, db: u32, key: &[u8], after: u64) -> Option<(u64, Waiter)> {
-        let queue = self.by_key.get(&(db, key.into()))?;
-        let arrival = *queue.iter().find(|arrival| **arrival > after)?;
-        Some((arrival, self.waiters.get(&arrival)?.clone()))
+    /// The next waiter of a key behind `after` to whom it matters that the key has this type now, or is
+    /// gone.
+    fn next(
+        &self,
+        db: u32,
+        key: &[u8],
+        kind: Option<ValueKind>,
+        after: u64,
+    ) -> Option<(u64, Waiter)> {
+        let queue = self.by_key.get(&db)?.get(key)?;
+        if kind.is_none() && queue.on_deletion == 0 {
+            return None;
+        }
+        let begin = queue.arrivals.partition_point(|arrival| *arrival <= after);
+        queue.arrivals.range(begin..).find_map(|arrival| {
+            let waiter = self.waiters.get(arrival)?;
+            let matters = Some(waiter.wanted.kind) == kind || waiter.wanted.on_deletion;
+            matters.then(|| (*arrival, waiter.clone()))
+        })
     }
 
-    /// The keys of a db that are waited for.
-    fn keys_of(&self, db: u32) -> impl Iterator<Item = &[u8]> {
-        self.by_key.keys().filter(move |(other, _)| *other == db).map(|(_, key)| &**key)
+    /// Whether anybody waits for a key.
+    fn wants(&self, db: u32, key: &[u8]) -> bool {
+        self.by_key.get(&db).is_some_and(|keys| keys.contains_key(key))
     }
 }
 
@@ -157,20 +217,50 @@ pub fn enter(
 }
 
 /// Takes a client's command out of the table; false if it does not wait for keys (any more). Whoever gets
-/// true answers the client. The caller holds the engine lock in some mode, so that the command is not
-/// being served.
+/// true answers the client, unless that is gone. The caller holds the engine lock in some mode, so that
+/// the command is not being served; without it the client must be gone.
 pub fn leave(shared: &Shared, client: u64) -> bool {
+    take(shared, client).is_some()
+}
+
+/// How a wait ends without the command having found anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenUp {
+    /// With the reply of the deadline.
+    TimedOut,
+    /// With an error.
+    Failed,
+}
+
+/// As [`leave`], for who answers the client by `worker`: counts the command, as what runs is counted.
+pub fn give_up(shared: &Shared, worker: usize, client: u64, how: GivenUp) -> bool {
+    let Some(waiter) = take(shared, client) else { return false };
+    let figures = &waiter.command.stats[worker];
+    figures.calls.add(1);
+    figures.failed.add(u64::from(how == GivenUp::Failed));
+    shared.workers[worker].commands.add(1);
+    true
+}
+
+fn take(shared: &Shared, client: u64) -> Option<Waiter> {
     let mut table = shared.waiters.lock();
     let found = table.remove(client);
     shared.waiting.store(table.len(), Ordering::Relaxed);
     found
 }
 
-/// Marks a key as ready, if anybody waits for any.
+/// Marks a key as ready, if anybody waits for it.
 #[inline]
 pub fn signal(shared: &Shared, unit: &mut Unit, db: u32, key: &[u8]) {
     if shared.waiting.load(Ordering::Relaxed) != 0 {
-        unit.ready.push((db, key.into()));
+        signal_slow(shared, unit, db, key);
+    }
+}
+
+#[cold]
+fn signal_slow(shared: &Shared, unit: &mut Unit, db: u32, key: &[u8]) {
+    if shared.waiters.lock().wants(db, key) {
+        unit.ready.add((db, key.into()));
     }
 }
 
@@ -178,58 +268,67 @@ pub fn signal(shared: &Shared, unit: &mut Unit, db: u32, key: &[u8]) {
 pub fn signal_db(shared: &Shared, unit: &mut Unit, db: u32) {
     if shared.waiting.load(Ordering::Relaxed) != 0 {
         let table = shared.waiters.lock();
-        unit.ready.extend(table.keys_of(db).map(|key| (db, Box::from(key))));
+        let keys = table.by_key.get(&db).into_iter().flat_map(HashMap::keys);
+        keys.for_each(|key| unit.ready.add((db, Arc::from(&**key))));
     }
 }
 
 /// Serves the waiters of the keys that a unit made ready, and of those that this makes ready.
 #[cold]
 pub fn serve(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
-    let mut ready: VecDeque<(u32, Box<[u8]>)> = std::mem::take(&mut unit.ready).into();
-    for _ in 0..ROUNDS_MAX {
-        let Some((db, key)) = ready.pop_front() else { return };
-        ready.retain(|other| (other.0, &other.1) != (db, &key));
+    // The command of the client whose unit this is has run just now; its session is locked.
+    let own = env.client.map(|client| client.id);
+    let mut ready = std::mem::take(&mut unit.ready);
+    while let Some((db, key)) = ready.next() {
         let mut after = 0;
-        while let Some((arrival, waiter)) = env.shared.waiters.lock().next(db, &key, after) {
+        loop {
+            let kind = kind_of(access, db, &key, env);
+            let next = env.shared.waiters.lock().next(db, &key, kind, after);
+            let Some((arrival, waiter)) = next else { break };
             after = arrival;
-            if concerns(access, &waiter, db, &key, env) {
-                ready.extend(serve_one(access, &waiter, env));
+            if Some(waiter.client.id) != own {
+                serve_one(access, &waiter, env, &mut ready);
             }
         }
     }
 }
 
-/// Whether what became of the key is what the waiter waits for.
-fn concerns(access: &Access<'_>, waiter: &Waiter, db: u32, key: &[u8], env: Env<'_>) -> bool {
-    let Access::Exclusive(state) = access else { return false };
-    let db = state.keyspace.db(db as usize);
-    match db.read(key, env.now_ms()) {
-        Some((_, value)) => value.kind() == waiter.wanted.kind || waiter.wanted.on_deletion,
-        None => waiter.wanted.on_deletion,
-    }
+/// The type of a key, if it is there.
+fn kind_of(access: &Access<'_>, db: u32, key: &[u8], env: Env<'_>) -> Option<ValueKind> {
+    let Access::Exclusive(state) = access else { return None };
+    let (_, value) = state.keyspace.db(db as usize).read(key, env.now_ms())?;
+    Some(value.kind())
 }
 
-/// Runs a blocked command again; the keys that this made ready.
-fn serve_one(access: &mut Access<'_>, waiter: &Waiter, env: Env<'_>) -> Vec<(u32, Box<[u8]>)> {
+/// Runs a blocked command again.
+fn serve_one(access: &mut Access<'_>, waiter: &Waiter, env: Env<'_>, ready: &mut Ready) {
     let argv: Vec<&[u8]> = waiter.argv.iter().map(|arg| &**arg).collect();
+    let request = Request { command: Some(waiter.command), argv: &argv };
     let mut session = waiter.client.session.lock();
     let mut unit = Unit::default();
     let mut out = Vec::new();
     let env = Env { client: Some(&waiter.client), ..env };
-    perform(access, &mut session, &mut unit, env, waiter.command, &argv, &mut out);
-    let served = unit.block.take().is_none();
-    if served {
+    let mono_ns = env.shared.clock.mono_ns;
+    let began_ns = mono_ns();
+    let ran = client_call(access, &mut session, &mut unit, env, request, &mut out);
+    let is_served = unit.block.take().is_none();
+    if is_served {
         session.mode.remove(Mode::BLOCKED);
         session.blocked_reply = None;
+        if let Some(command) = ran {
+            observe(command, mono_ns() - began_ns, &argv, &session, env);
+        }
     }
     drop(session);
-    if served {
+    if is_served {
         leave(env.shared, waiter.client.id);
         waiter.client.unblock(&out);
     }
-    let ready = std::mem::take(&mut unit.ready);
+    let mut made_ready = std::mem::take(&mut unit.ready);
+    while let Some(place) = made_ready.next() {
+        ready.add(place);
+    }
     end_unit(access, &mut unit, env);
-    ready
 }
 
 #[cfg(test)]
@@ -241,8 +340,23 @@ mod tests {
     #[test]
     fn an_empty_table_has_nobody() {
         let mut table = WaitTable::default();
-        assert!(!table.remove(1));
-        assert!(table.next(0, b"k", 0).is_none());
+        assert!(table.remove(1).is_none());
+        assert!(table.next(0, b"k", Some(ValueKind::List), 0).is_none());
+        assert!(!table.wants(0, b"k"));
         assert_eq!((table.len(), table.keys()), (0, (0, 0)));
+    }
+
+    #[test]
+    fn a_key_is_ready_once_until_it_is_served() {
+        let mut ready = Ready::default();
+        let place = |db, key: &str| (db, Arc::from(key.as_bytes()));
+        for (db, key) in [(0, "a"), (0, "b"), (0, "a"), (1, "a")] {
+            ready.add(place(db, key));
+        }
+        assert_eq!(ready.next(), Some(place(0, "a")));
+        ready.add(place(0, "a"));
+        let rest: Vec<Place> = std::iter::from_fn(|| ready.next()).collect();
+        assert_eq!(rest, [place(0, "b"), place(1, "a"), place(0, "a")]);
+        assert!(ready.is_empty());
     }
 }

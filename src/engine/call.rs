@@ -202,7 +202,10 @@ fn run_hold(
             begin_wait(caller, &mut session, &unit, *request);
         }
         let now_ns = (shared.clock.mono_ns)();
-        if let Some(command) = ran {
+        // A command that waits is observed when it is served.
+        if let Some(command) = ran
+            && unit.block.is_none()
+        {
             observe(command, now_ns - last_ns, request.argv, &session, env);
         }
         last_ns = now_ns;
@@ -263,7 +266,7 @@ fn prefetch(access: &Access<'_>, db: u32, hold: &[Request<'_>]) {
 
 /// Runs one request of a client and writes its reply. Says which command ran, if it was neither
 /// refused nor queued.
-fn client_call(
+pub(super) fn client_call(
     access: &mut Access<'_>,
     session: &mut Session,
     unit: &mut Unit,
@@ -284,7 +287,8 @@ fn client_call(
             ran = Some(command);
         }
     }
-    if session.mode.intersects(SILENT) {
+    // The reply of a command that waits is still to come.
+    if session.mode.intersects(SILENT) && unit.block.is_none() {
         silence(session, before, out);
     }
     ran

@@ -112,6 +112,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// Whether the reply of the running command is dropped, as CLIENT REPLY has it.
+    pub fn drops_reply(&self) -> bool {
+        self.mode.intersects(Mode::REPLY_OFF | Mode::REPLY_SKIP)
+    }
+
     /// The session of calls made inside the server for `mode`, in `db`.
     pub fn internal(mode: Mode, db: u32) -> Self {
         Session { mode, db, user: "default".into(), ..Session::default() }

@@ -368,10 +368,8 @@ impl WriteCtx<'_> {
 
     /// Deletes a key that was found, whatever it holds; the value is dropped, a large one elsewhere.
     pub fn remove(&mut self, slot: Slot) {
-        if self.env.shared.waiting.load(Ordering::Relaxed) != 0 {
-            let key = Box::from(self.db().key(slot));
-            self.unit.ready.push((self.session.db, key));
-        }
+        let db = self.state.keyspace.db(self.session.db as usize);
+        block::signal(self.env.shared, self.unit, self.session.db, db.key(slot));
         match self.db_mut().delete(slot) {
             // Values of modules are freed here: that runs their code, which believes to hold the lock.
             Some(Value::Module(value)) => drop(value),

@@ -11,7 +11,7 @@
 
 use bitflags::bitflags;
 
-use super::block::Wanted;
+use super::block::{Ready, Wanted};
 
 bitflags! {
     /// Classes of keyspace events, with the numbers that modules know.
@@ -150,8 +150,8 @@ pub struct Unit {
     pub records: Vec<Record>,
     /// Keys that a read found expired: (db, key).
     pub expired: Vec<(u32, Vec<u8>)>,
-    /// Keys that somebody may have waited for: (db, key).
-    pub ready: Vec<(u32, Box<[u8]>)>,
+    /// Keys that somebody waits for and that something has happened to.
+    pub ready: Ready,
     /// A request to the host.
     pub request: Option<Request>,
     /// The command answers later.

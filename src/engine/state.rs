@@ -206,6 +206,9 @@ pub struct Limits {
     pub output_bytes: AtomicUsize,
     /// `protected-mode`.
     pub protected_mode: AtomicBool,
+    /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: elements of lists of so many bytes go without a listpack; 0 is
+    /// the default.
+    pub list_plain_bytes: AtomicUsize,
 }
 
 /// The scripts that keep the lock too long, seen from other threads.

@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::worker::{Scratch, Worker};
-use crate::engine::block;
+use crate::engine::block::{self, GivenUp};
 use crate::engine::call::{self, Caller, Request};
 use crate::engine::client::{Client, Mode};
 use crate::engine::effects::Block;
@@ -42,6 +42,10 @@ const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
 
 /// When a wait that could not be ended because a script keeps the engine is looked at again.
 const RETRY: Duration = Duration::from_millis(10);
+
+/// The shortest wait for keys. Redis looks at deadlines when its event loop turns, so that a wait of a
+/// millisecond lasts for some; clients, and their tests, take it that a command which waits is seen to.
+const WAIT_MIN: Duration = Duration::from_millis(10);
 
 /// Output buffers larger than this are given back once they are empty.
 const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
@@ -204,11 +208,14 @@ impl Connection {
                 let _ = timer.as_mut().poll(cx);
                 return;
             };
-            if !block::leave(&worker.engine.shared, self.client.id) {
+            let how = GivenUp::TimedOut;
+            if !block::give_up(&worker.engine.shared, worker.number, self.client.id, how) {
                 return;
             }
         }
-        if let Some(on_timeout) = block.on_timeout() {
+        if let Some(on_timeout) = block.on_timeout()
+            && !self.client.session.lock().drops_reply()
+        {
             scratch.out.extend_from_slice(on_timeout);
         }
         self.blocked = None;
@@ -218,7 +225,8 @@ impl Connection {
     /// Runs what arrived behind a command that was blocked.
     fn resume(&mut self, worker: &Worker, scratch: &mut Scratch) {
         let mut session = self.client.session.lock();
-        session.mode.remove(Mode::BLOCKED);
+        // A reply that CLIENT REPLY SKIP dropped is behind us.
+        session.mode.remove(Mode::BLOCKED | Mode::REPLY_SKIP);
         session.blocked_reply = None;
         drop(session);
         if !self.input.is_empty() {
@@ -489,6 +497,10 @@ impl Connection {
         let timer = block.deadline_ms().map(|at| {
             let now = (super::clock::CLOCK.unix_us)() / 1000;
             let wait = Duration::from_millis(u64::try_from(at - now).unwrap_or(0));
+            let wait = match block {
+                Block::Keys { .. } => wait.max(WAIT_MIN),
+                Block::Until { .. } | Block::Module { .. } => wait,
+            };
             Box::pin(sleep_until(Instant::now() + wait))
         });
         self.blocked = Some((block, timer));

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::base::number::parse_i64;
 use crate::engine::args::{self, Cursor};
-use crate::engine::block;
+use crate::engine::block::{self, GivenUp};
 use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
@@ -553,17 +553,24 @@ fn unblock(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
         reply.int(0);
         return Ok(());
     };
-    let blocked = client.session.lock().blocked_reply.take();
-    let Some(on_timeout) = blocked else {
+    let mut session = client.session.lock();
+    let Some(on_timeout) = session.blocked_reply.take() else {
         reply.int(0);
         return Ok(());
     };
-    block::leave(ctx.env.shared, client.id);
-    if as_error {
-        client.unblock(b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n");
-    } else {
-        client.unblock(&on_timeout);
-    }
+    let is_silent = session.drops_reply();
+    drop(session);
+    const UNBLOCKED: &[u8] = b"UNBLOCKED client unblocked via CLIENT UNBLOCK";
+    let how = if as_error { GivenUp::Failed } else { GivenUp::TimedOut };
+    block::give_up(ctx.env.shared, ctx.env.worker, client.id, how);
+    let answer = match how {
+        GivenUp::TimedOut => on_timeout,
+        GivenUp::Failed => {
+            ctx.env.stats.error(UNBLOCKED);
+            [b"-", UNBLOCKED, b"\r\n"].concat()
+        }
+    };
+    client.unblock(if is_silent { b"" } else { &answer });
     reply.int(1);
     Ok(())
 }

@@ -143,6 +143,7 @@ fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
             blocked += 1;
         }
     }
+    let (keys, keys_on_deletion) = shared.waiters.lock().keys();
     lines!(text,
         "connected_clients": shared.connections.load(Relaxed),
         "cluster_connections": 0,
@@ -155,8 +156,8 @@ fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "watching_clients": shared.watching.load(Relaxed),
         "clients_in_timeout_table": blocked,
         "total_watched_keys": shared.watch.lock().len(),
-        "total_blocking_keys": 0,
-        "total_blocking_keys_on_nokey": 0,
+        "total_blocking_keys": keys,
+        "total_blocking_keys_on_nokey": keys_on_deletion,
     );
 }
 
