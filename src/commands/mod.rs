@@ -22,6 +22,8 @@ pub mod bitmap;
 
 pub mod hash;
 
+pub mod list;
+
 pub mod generic;
 
 pub mod scan;
@@ -31,6 +33,9 @@ mod testing;
 
 #[cfg(test)]
 mod effects_tests;
+
+#[cfg(test)]
+mod list_effects_tests;
 
 /// All built-in commands, group by group.
 pub const TABLES: &[&[CommandSpec]] = &[
@@ -52,6 +57,11 @@ pub const TABLES: &[&[CommandSpec]] = &[
     hash::walk::COMMANDS,
     hash::expire::COMMANDS,
     hash::ttl::COMMANDS,
+    list::push::COMMANDS,
+    list::pop::COMMANDS,
+    list::read::COMMANDS,
+    list::edit::COMMANDS,
+    list::moving::COMMANDS,
     generic::keys::COMMANDS,
     generic::expire::COMMANDS,
     generic::ttl::COMMANDS,

@@ -1,5 +1,8 @@
 //! DEBUG: what tests and administrators need to look inside.
 
+use std::sync::atomic::Ordering;
+
+use crate::base::number::parse_memory;
 use crate::config::params::Param;
 use crate::engine::args;
 use crate::engine::ctx::ExclusiveCtx;
@@ -7,6 +10,7 @@ use crate::engine::error::CommandError;
 use crate::engine::spec::{Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
 use crate::keyspace::db::ExpireChange;
 use crate::keyspace::value::ValueRef;
+use crate::object::list::node::NodeRef;
 use crate::resp::reply::{Protocol, Reply};
 
 /// The longest DEBUG SLEEP, in seconds.
@@ -57,7 +61,12 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
         }
         (b"OBJECT", [key, ..]) => object(ctx, key, reply)?,
         (b"POPULATE", [count, rest @ ..]) => populate(ctx, count, rest, reply)?,
-        (b"LOG" | b"DICT-RESIZING" | b"QUICKLIST-PACKED-THRESHOLD", _)
+        (b"QUICKLIST-PACKED-THRESHOLD", [bytes]) => {
+            packed_threshold(ctx, bytes)?;
+            reply.ok();
+        }
+        (b"LISTPACK" | b"QUICKLIST", [key, ..]) => list_structure(ctx, &word, key, reply)?,
+        (b"LOG" | b"DICT-RESIZING", _)
         | (b"SET-DISABLE-DENY-SCRIPTS" | b"PAUSE-CRON" | b"REPLYBUFFER", _)
         | (b"SET-SKIP-CHECKSUM-VALIDATION", _) => {
             if word == b"LOG" {
@@ -92,10 +101,16 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
                 ("CONFIG-REWRITE-FORCE-ALL", "Make CONFIG REWRITE write defaults too."),
                 ("DIGEST", "Return a hash of the whole data set."),
                 ("DIGEST-VALUE <key> [<key> ...]", "Return a hash of what each key holds."),
+                ("LISTPACK <key>", "Write the listpack of a key to the server's log."),
                 ("LOG <message>", "Write to the server's log."),
                 ("OBJECT <key>", "Show how a key is stored."),
                 ("POPULATE <count> [<prefix>] [<size>]", "Create string keys."),
                 ("PROTOCOL <type>", "Reply with a value of this type."),
+                ("QUICKLIST <key>", "Write the nodes of a list to the server's log."),
+                (
+                    "QUICKLIST-PACKED-THRESHOLD <size>",
+                    "Let elements of lists of this size go without a listpack; 0 for the default.",
+                ),
                 ("SET-ACTIVE-EXPIRE <0|1>", "Switch active expiry off or on."),
                 ("SLEEP <seconds>", "Keep the server busy."),
             ],
@@ -120,6 +135,61 @@ fn object(ctx: &mut ExclusiveCtx<'_>, key: &[u8], reply: &mut Reply<'_>) -> Outc
         db.memory_bytes(slot),
         db.clock(slot),
     ));
+    Ok(())
+}
+
+/// Sets from which size on the elements of lists have nodes of their own.
+fn packed_threshold(ctx: &ExclusiveCtx<'_>, bytes: &[u8]) -> Outcome {
+    // Redis keeps the sizes of nodes in 32 bits.
+    const BYTES_MAX: u64 = (1 << 32) - (1 << 20);
+    let bytes = parse_memory(bytes).filter(|bytes| *bytes <= BYTES_MAX);
+    let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or(CommandError::text(
+        "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
+    ))?;
+    ctx.env.shared.limits.list_plain_bytes.store(bytes, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Writes to the log how a key of one of the two encodings of lists is made.
+fn list_structure(
+    ctx: &mut ExclusiveCtx<'_>,
+    word: &[u8],
+    key: &[u8],
+    reply: &mut Reply<'_>,
+) -> Outcome {
+    let mut read = ctx.read();
+    let slot = read.peek(key).ok_or(CommandError::NoSuchKey)?;
+    let db = read.db();
+    let (wanted, refusal, answer) = match word {
+        b"LISTPACK" => (
+            "listpack",
+            "ERR Not a listpack encoded object.",
+            "Listpack structure printed on stdout",
+        ),
+        _ => (
+            "quicklist",
+            "ERR Not a quicklist encoded object.",
+            "Quicklist structure printed on stdout",
+        ),
+    };
+    if db.encoding(slot) != wanted {
+        return Err(CommandError::text(refusal));
+    }
+    if let ValueRef::List(list) = db.value(slot) {
+        for number in 0..list.nodes() {
+            match list.node(number) {
+                NodeRef::Packed(listpack) => tracing::info!(
+                    "node {number}: {} elements, {} bytes",
+                    listpack.len(),
+                    listpack.as_bytes().len()
+                ),
+                NodeRef::Plain(text) => {
+                    tracing::info!("node {number}: plain, {} bytes", text.len())
+                }
+            }
+        }
+    }
+    reply.simple(answer);
     Ok(())
 }
 
@@ -271,7 +341,15 @@ fn describe_value(value: &ValueRef<'_>, out: &mut Vec<u8>) {
             fields.iter().for_each(|field| out.extend_from_slice(field));
         }
         // Each type's part comes with the type.
-        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {}
+        ValueRef::List(list) => {
+            out.extend_from_slice(b"list:");
+            for element in list.iter() {
+                let text = element.to_vec();
+                out.extend_from_slice(&text.len().to_le_bytes());
+                out.extend_from_slice(&text);
+            }
+        }
+        ValueRef::Set(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {}
         ValueRef::Module(module) => {
             out.extend_from_slice(module.vtable().name().as_bytes());
         }

@@ -1,0 +1,159 @@
+//! Lists: elements in a row, taken and given at both ends, a file per kind of work.
+//!
+//! A list without elements is never seen: whoever takes the last one deletes the key before anybody is told.
+
+use std::sync::atomic::Ordering;
+
+use crate::config::params::Param;
+use crate::engine::args;
+use crate::engine::ctx::{ReadCtx, WriteCtx};
+use crate::engine::effects::EventClass;
+use crate::engine::error::CommandError;
+use crate::keyspace::db::Slot;
+use crate::keyspace::value::{Value, ValueMut, ValueRef};
+use crate::object::list::{End, List, ListLimits, PLAIN_BYTES_MIN};
+use crate::object::listpack::Element;
+use crate::resp::reply::Reply;
+
+pub mod push;
+
+pub mod pop;
+
+pub mod read;
+
+pub mod edit;
+
+pub mod moving;
+
+/// Writes an element as a bulk string.
+#[inline]
+fn reply_element(element: Element<'_>, reply: &mut Reply<'_>) {
+    match element {
+        Element::Str(text) => reply.bulk(text),
+        Element::Int(value) => reply.bulk_int(value),
+    }
+}
+
+/// How large the parts of a list may become.
+#[inline]
+fn limits(ctx: &WriteCtx<'_>) -> ListLimits {
+    let plain_min = match ctx.env.shared.limits.list_plain_bytes.load(Ordering::Relaxed) {
+        0 => PLAIN_BYTES_MIN,
+        bytes => bytes,
+    };
+    ListLimits::new(ctx.config().int(Param::ListMaxListpackSize), plain_min)
+}
+
+/// The list at a key to read, if it is there.
+#[inline]
+fn read<'a>(ctx: &mut ReadCtx<'a>, key: &[u8]) -> Result<Option<&'a List>, CommandError> {
+    match ctx.value(key) {
+        None => Ok(None),
+        Some(ValueRef::List(list)) => Ok(Some(list)),
+        Some(_) => Err(CommandError::WrongType),
+    }
+}
+
+/// Finds a list to change.
+#[inline]
+fn find(ctx: &mut WriteCtx<'_>, key: &[u8]) -> Result<Option<Slot>, CommandError> {
+    let Some(slot) = ctx.find(key) else { return Ok(None) };
+    match ctx.db().value(slot) {
+        ValueRef::List(_) => Ok(Some(slot)),
+        _ => Err(CommandError::WrongType),
+    }
+}
+
+/// Makes a list, in which the caller is certain to put an element.
+#[inline]
+fn create(ctx: &mut WriteCtx<'_>, key: &[u8]) -> Slot {
+    ctx.insert(key, Value::List(Box::default()), None)
+}
+
+/// The list at a slot where one was found.
+#[inline]
+fn list_mut<'a>(ctx: &'a mut WriteCtx<'_>, slot: Slot) -> &'a mut List {
+    match ctx.db_mut().value_mut(slot) {
+        ValueMut::List(list) => list,
+        _ => unreachable!("the slot was found to hold a list"),
+    }
+}
+
+/// The key of a list that has lost elements goes with the last one; else the list may take a smaller
+/// form. Says whether the key is gone.
+#[inline]
+fn settle(ctx: &mut WriteCtx<'_>, slot: Slot) -> bool {
+    let limits = limits(ctx);
+    let list = list_mut(ctx, slot);
+    if !list.is_empty() {
+        list.shrink(limits);
+        return false;
+    }
+    ctx.remove(slot);
+    true
+}
+
+/// Announces that a list has lost elements, and the key with them if it `is_gone`.
+#[inline]
+fn announce_loss(ctx: &mut WriteCtx<'_>, key: &[u8], event: &str, lost: usize, is_gone: bool) {
+    ctx.touch_watchers(key);
+    ctx.count_changes(lost as u64);
+    ctx.notify(EventClass::LIST, event, key);
+    if is_gone {
+        ctx.notify(EventClass::GENERIC, "del", key);
+    }
+}
+
+/// The event of a push.
+fn push_event(end: End) -> &'static str {
+    match end {
+        End::Head => "lpush",
+        End::Tail => "rpush",
+    }
+}
+
+/// The event of a pop.
+fn pop_event(end: End) -> &'static str {
+    match end {
+        End::Head => "lpop",
+        End::Tail => "rpop",
+    }
+}
+
+/// `LEFT` or `RIGHT`.
+fn parse_end(arg: &[u8]) -> Result<End, CommandError> {
+    if args::is(arg, "LEFT") {
+        Ok(End::Head)
+    } else if args::is(arg, "RIGHT") {
+        Ok(End::Tail)
+    } else {
+        Err(CommandError::Syntax)
+    }
+}
+
+/// What part of `len` elements the range from `start` to `stop` covers, where negative numbers count
+/// from the tail: its first index, and how many there are.
+fn clip(start: i64, stop: i64, len: usize) -> (usize, usize) {
+    let len = i64::try_from(len).unwrap_or(i64::MAX);
+    let absolute = |index: i64| if index < 0 { len.saturating_add(index) } else { index };
+    let (start, stop) = (absolute(start).max(0), absolute(stop).min(len - 1));
+    if start > stop { (0, 0) } else { (start as usize, (stop - start + 1) as usize) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_clipped_to_the_list() {
+        assert_eq!(clip(0, -1, 5), (0, 5));
+        assert_eq!(clip(1, 1, 5), (1, 1));
+        assert_eq!(clip(-2, -1, 5), (3, 2));
+        assert_eq!(clip(-100, 100, 5), (0, 5));
+        for (start, stop) in [(5, 9), (3, 2), (-1, -2), (0, -6), (i64::MAX, i64::MIN)] {
+            assert_eq!(clip(start, stop, 5), (0, 0));
+        }
+        assert_eq!(clip(i64::MIN, i64::MAX, 5), (0, 5));
+        assert_eq!(clip(0, -1, 0), (0, 0));
+    }
+}
