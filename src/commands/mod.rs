@@ -37,8 +37,8 @@ pub mod scan;
 
 pub mod sort;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 
 #[cfg(test)]
 mod effects_tests;
@@ -101,6 +101,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     generic::rename::COMMANDS,
     generic::object::COMMANDS,
     generic::dump::COMMANDS,
+    generic::migrate::COMMANDS,
     generic::wait::COMMANDS,
     scan::COMMANDS,
     sort::COMMANDS,

@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 
+use super::list::limits;
 use crate::base::number;
 use crate::engine::args::{self, Cursor};
 use crate::engine::client::Mode;
@@ -17,6 +18,7 @@ use crate::engine::spec::{
     Run,
 };
 use crate::keyspace::value::{Value, ValueRef};
+use crate::object::list::{End, List};
 use crate::object::listpack::Element;
 use crate::resp::reply::Reply;
 
@@ -242,17 +244,23 @@ fn elements(value: ValueRef<'_>) -> Option<Elements> {
         ValueRef::Set(set) => {
             Some(Elements { texts: set.iter().map(Element::to_vec).collect(), ordered: false })
         }
-        // Nothing can be put into either yet.
-        ValueRef::List(_) | ValueRef::Zset(_) => {
-            Some(Elements { texts: Vec::new(), ordered: true })
+        ValueRef::List(list) => {
+            Some(Elements { texts: list.iter().map(Element::to_vec).collect(), ordered: true })
+        }
+        ValueRef::Zset(zset) => {
+            let texts = zset.iter().map(|(member, _)| member.to_vec()).collect();
+            Some(Elements { texts, ordered: true })
         }
         ValueRef::Str(_) | ValueRef::Hash(_) | ValueRef::Stream(_) | ValueRef::Module(_) => None,
     }
 }
 
 /// A list of these texts, of which there is one at least.
-fn list_of(_texts: &[Vec<u8>]) -> Result<Value, CommandError> {
-    Err(CommandError::text("ERR SORT cannot STORE before there are lists"))
+fn list_of(ctx: &WriteCtx<'_>, texts: &[Vec<u8>]) -> Value {
+    let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+    let mut list = List::new();
+    list.push(End::Tail, &texts, limits(ctx));
+    Value::List(Box::new(list))
 }
 
 fn sort(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
@@ -427,7 +435,7 @@ fn store(
     }
     let texts = if options.gets.is_empty() { sorted } else { &shown };
     if !texts.is_empty() {
-        let is_new = ctx.replace(target, list_of(texts)?);
+        let is_new = ctx.replace(target, list_of(ctx, texts));
         ctx.changed(target);
         ctx.count_changes(texts.len() as u64 - 1);
         if is_new {

@@ -162,11 +162,59 @@ pub trait Host: Send + Sync {
         let _ = (ctx, how);
         Err("ERR there are no files")
     }
+    /// Talks to another server, now.
+    fn exchange(&self, exchange: &Exchange<'_>) -> Exchanged {
+        let _ = exchange;
+        Exchanged { error: Some(ExchangeError::Connecting), ..Exchanged::default() }
+    }
+    /// How many connections to other servers are kept.
+    fn kept_connections(&self) -> usize {
+        0
+    }
+    /// What is to be done once a second.
+    fn each_second(&self) {}
     /// The data set as the bytes of an RDB file.
     fn snapshot(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<Vec<u8>, SaveFailed> {
         let _ = ctx;
         Err(SaveFailed)
     }
+}
+
+/// Commands for another server.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// Its host.
+    pub host: &'a str,
+    /// Its port.
+    pub port: u16,
+    /// How long each step may take.
+    pub timeout_ms: u64,
+    /// The command that authenticates, or nothing.
+    pub auth: &'a [u8],
+    /// The db in which the commands are to run.
+    pub db: i64,
+    /// The commands, encoded.
+    pub commands: &'a [u8],
+    /// How many they are; each is answered with one line.
+    pub replies: usize,
+}
+
+/// What another server has answered.
+#[derive(Debug, Default)]
+pub struct Exchanged {
+    /// The lines that came.
+    pub replies: Vec<Vec<u8>>,
+    /// Why there are not as many as commands.
+    pub error: Option<ExchangeError>,
+}
+
+/// Which step of an exchange failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum ExchangeError {
+    Connecting,
+    Writing,
+    Reading,
 }
 
 /// The data set could not be saved; the log says why.

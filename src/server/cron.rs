@@ -37,6 +37,7 @@ pub async fn run(engine: Arc<Engine>) {
         super::saving::visit(&engine);
         if visits.is_multiple_of(HZ) {
             close_idle(&engine);
+            engine.shared.host.each_second();
             last = sample_rates(&engine, last);
         }
         let rates = &engine.shared.rates;

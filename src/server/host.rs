@@ -7,6 +7,7 @@ use std::sync::mpsc as std_mpsc;
 
 use tokio::sync::mpsc;
 
+use super::migration::Connections;
 use super::sockets::Sockets;
 use super::{log, process, saving};
 use crate::config::Config;
@@ -14,7 +15,7 @@ use crate::config::rewrite::{Scope, rewrite};
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::Request;
 use crate::engine::persistence::Reload;
-use crate::engine::state::{Host, SaveFailed, ServerEvent, Shared, State};
+use crate::engine::state::{Exchange, Exchanged, Host, SaveFailed, ServerEvent, Shared, State};
 
 /// The process around an engine.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct ProcessHost {
     garbage: std_mpsc::Sender<Box<dyn Any + Send>>,
     rewrites_everything: AtomicBool,
     sockets: Sockets,
+    connections: Connections,
 }
 
 impl ProcessHost {
@@ -34,7 +36,8 @@ impl ProcessHost {
             .name("lazy-free".into())
             .spawn(move || dropped.iter().for_each(drop))?;
         let rewrites_everything = AtomicBool::new(false);
-        Ok((Self { requests, garbage, rewrites_everything, sockets }, receiver))
+        let connections = Connections::default();
+        Ok((Self { requests, garbage, rewrites_everything, sockets, connections }, receiver))
     }
 }
 
@@ -108,6 +111,18 @@ impl Host for ProcessHost {
 
     fn reload(&self, ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static str> {
         saving::reload(ctx, how)
+    }
+
+    fn exchange(&self, exchange: &Exchange<'_>) -> Exchanged {
+        self.connections.exchange(exchange)
+    }
+
+    fn kept_connections(&self) -> usize {
+        self.connections.count()
+    }
+
+    fn each_second(&self) {
+        self.connections.close_idle();
     }
 
     fn snapshot(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<Vec<u8>, SaveFailed> {

@@ -27,6 +27,8 @@ pub mod saving;
 
 pub mod ending;
 
+pub mod migration;
+
 pub mod clock;
 
 use std::sync::Arc;

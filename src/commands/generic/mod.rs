@@ -12,4 +12,6 @@ pub mod object;
 
 pub mod dump;
 
+pub mod migrate;
+
 pub mod wait;

@@ -314,7 +314,7 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "pubsubshard_channels": 0,
         "latest_fork_usec": 0,
         "total_forks": 0,
-        "migrate_cached_sockets": 0,
+        "migrate_cached_sockets": shared.host.kept_connections(),
         "slave_expires_tracked_keys": 0,
         "active_defrag_hits": 0,
         "active_defrag_misses": 0,
