@@ -7,7 +7,7 @@
 //! member is a range of ranks: [`Zset::count_before`] makes ranks of [`Edge`]s, [`Zset::range`]
 //! goes through them.
 //!
-//! Scores are never nan; -0 is kept, and is equal to 0. Cloning is for snapshots and COPY: free for a
+//! Scores are never nan; -0 is equal to 0, and kept in a tree alone. Cloning is for snapshots and COPY: free for a
 //! tree, a copy of a few KiB for a listpack.
 
 use std::ops::Range;

@@ -165,7 +165,7 @@ fn pop_one_key(
     let key = argv[1];
     let count = match &argv[2..] {
         [] => None,
-        [count] => Some(usize::try_from(args::int(count)?).map_err(|_| CommandError::NotPositive)?),
+        [count] => Some(not_negative(count)?),
         _ => return Err(CommandError::Syntax),
     };
     // Only who asks for a count is given pairs.
@@ -256,6 +256,12 @@ impl<'a> Many<'a> {
     }
 }
 
+/// What is no number at all gets the same error, as in Redis.
+fn not_negative(arg: &[u8]) -> Result<usize, CommandError> {
+    let value = number::parse_i64(arg).and_then(|value| usize::try_from(value).ok());
+    value.ok_or(CommandError::NotPositive)
+}
+
 fn at_least_one(arg: &[u8], error: &'static str) -> Result<usize, CommandError> {
     let value = number::parse_i64(arg).and_then(|value| usize::try_from(value).ok());
     value.filter(|value| *value > 0).ok_or(CommandError::text(error))
@@ -311,7 +317,7 @@ fn pop_or_wait(
     reply: &mut Reply<'_>,
 ) -> Outcome {
     let last = argv.len() - 1;
-    let (keys, deadline_ms) = (&argv[1..last], zset_wait_deadline(argv[last], ctx.now_ms())?);
+    let (keys, deadline_ms) = (&argv[1..last], args::timeout(argv[last], ctx.now_ms())?);
     match first_with_members(ctx, keys)? {
         Some((key, slot)) => {
             pop(ctx, key, slot, side, 1, Shape::KeyFlat, reply);
@@ -324,7 +330,7 @@ fn pop_or_wait(
 
 fn bzmpop(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let Many { keys, side, count } = Many::parse(argv, 2)?;
-    let deadline_ms = zset_wait_deadline(argv[1], ctx.now_ms())?;
+    let deadline_ms = args::timeout(argv[1], ctx.now_ms())?;
     match first_with_members(ctx, keys)? {
         Some((key, slot)) => {
             let count = pop(ctx, key, slot, side, count, Shape::KeyPairs, reply);
@@ -346,36 +352,9 @@ fn wait(ctx: &mut WriteCtx<'_>, keys: Argv<'_>, deadline_ms: Option<i64>, reply:
     }
 }
 
-/// When a wait of so many seconds ends, in unix milliseconds; none for zero, which is for ever.
-fn zset_wait_deadline(arg: &[u8], now_ms: i64) -> Result<Option<i64>, CommandError> {
-    let seconds = number::parse_f64(arg).ok_or(CommandError::TimeoutNotAFloat)?;
-    let milliseconds = (seconds * 1000.0).ceil();
-    if milliseconds > i64::MAX as f64 {
-        return Err(CommandError::TimeoutOutOfRange);
-    }
-    match milliseconds as i64 {
-        0 => Ok(None),
-        ..0 => Err(CommandError::TimeoutNegative),
-        wait => Ok(Some(wait.checked_add(now_ms).ok_or(CommandError::TimeoutOutOfRange)?)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn deadlines_are_rounded_up() {
-        assert_eq!(zset_wait_deadline(b"0", 5), Ok(None));
-        assert_eq!(zset_wait_deadline(b"0.0001", 5), Ok(Some(6)));
-        assert_eq!(zset_wait_deadline(b"1.5", 5), Ok(Some(1505)));
-        assert_eq!(zset_wait_deadline(b"-1", 5), Err(CommandError::TimeoutNegative));
-        assert_eq!(zset_wait_deadline(b"x", 5), Err(CommandError::TimeoutNotAFloat));
-        for far in ["1e16", "inf", "9223372036854775"] {
-            let deadline = zset_wait_deadline(far.as_bytes(), i64::MAX / 2);
-            assert_eq!(deadline, Err(CommandError::TimeoutOutOfRange), "{far}");
-        }
-    }
 
     #[test]
     fn keys_are_counted() {

@@ -1,10 +1,8 @@
 //! How does one go through a sorted set? Piece by piece by ZSCAN, at random by ZRANDMEMBER.
 
-use std::collections::HashSet;
-
 use super::{Show, read_zset, reply_head, reply_member, reply_scored};
 use crate::base::number::{IntBuf, format_double};
-use crate::base::random::Random;
+use crate::base::random::{Random, below, distinct, shuffle_front};
 use crate::commands::scan::{self, ScanOptions};
 use crate::engine::args::{self, Cursor};
 use crate::engine::ctx::ReadCtx;
@@ -155,12 +153,7 @@ fn zrandmember(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
 
 /// A member at random.
 fn one<'a>(zset: &'a Zset, random: &mut Random) -> Option<Scored<'a>> {
-    zset.nth(below(zset.len(), random))
-}
-
-/// A number below `bound`, each as likely as any other but for a part in 2^32 or less.
-fn below(bound: usize, random: &mut Random) -> usize {
-    ((u128::from(random.draw()) * bound as u128) >> 64) as usize
+    zset.nth(below(zset.len(), &mut || random.draw()))
 }
 
 fn reply_draw(zset: &Zset, draw: Draw, random: &mut Random, reply: &mut Reply<'_>) -> Outcome {
@@ -194,27 +187,19 @@ fn reply_draw(zset: &Zset, draw: Draw, random: &mut Random, reply: &mut Reply<'_
 /// `count` different numbers below `len`, which is more. A small part is drawn until all differ, a larger
 /// one is the beginning of all numbers shuffled.
 fn distinct_ranks(len: usize, count: usize, random: &mut Random) -> Vec<usize> {
-    let mut ranks = Vec::with_capacity(count);
     if count < len / 4 {
-        let mut seen = HashSet::with_capacity(count);
-        while ranks.len() < count {
-            let rank = below(len, random);
-            if seen.insert(rank) {
-                ranks.push(rank);
-            }
-        }
-        return ranks;
+        return distinct(len, count, &mut || random.draw());
     }
-    ranks.extend(0..len);
-    for at in 0..count {
-        ranks.swap(at, at + below(len - at, random));
-    }
+    let mut ranks: Vec<usize> = (0..len).collect();
+    shuffle_front(&mut ranks, count, &mut || random.draw());
     ranks.truncate(count);
     ranks
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]

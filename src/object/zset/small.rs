@@ -1,6 +1,7 @@
 //! How does a small sorted set lie in a listpack? As member, score, member, score, ... in order.
 //!
-//! A score is an integer where it is one, else its text as replies have it.
+//! A score is an integer where it is one, else its text as replies have it. So -0 becomes 0 here, as in
+//! Redis.
 //!
 //! Invariant: the number of elements is even, every second one is a score, no member is there
 //! twice, and the pairs are in order.
@@ -58,7 +59,7 @@ impl Small {
 
     /// Puts a member in that is not there.
     pub fn insert(&mut self, score: f64, member: &[u8]) {
-        let text = format_double(score);
+        let text = format_double(if score == 0.0 { 0.0 } else { score });
         let edge = Edge::Entry(score, member);
         let mut digits = IntBuf::new();
         let mut next = self.listpack.first();
