@@ -118,7 +118,7 @@ impl Host for ProcessHost {
     }
 
     fn kept_connections(&self) -> usize {
-        self.connections.len()
+        self.connections.count()
     }
 
     fn each_second(&self) {

@@ -41,7 +41,7 @@ struct Failure {
 
 impl Connections {
     /// How many are kept.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.lock().len()
     }
 
@@ -62,11 +62,7 @@ impl Connections {
         Exchanged { replies, error: attempt.err().map(|failure| failure.error) }
     }
 
-    fn attempt(
-        &self,
-        exchange: &Exchange<'_>,
-        replies: &mut Vec<Vec<u8>>,
-    ) -> Result<(), Failure> {
+    fn attempt(&self, exchange: &Exchange<'_>, replies: &mut Vec<Vec<u8>>) -> Result<(), Failure> {
         let place = (exchange.host.to_owned(), exchange.port);
         let timeout = Duration::from_millis(exchange.timeout_ms.max(1));
         // Taken out for the time of its use, so that a failure forgets it.

@@ -13,5 +13,6 @@ mod modules;
 mod packages;
 mod protocol;
 mod random_requests;
+mod rdb;
 mod readme;
 mod startup;

@@ -54,12 +54,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec {
             ],
         )
         .optional(),
-        Arg::key_of("keys", 1)
-            .token("KEYS")
-            .shown_as("key")
-            .optional()
-            .multiple()
-            .since("3.0.6"),
+        Arg::key_of("keys", 1).token("KEYS").shown_as("key").optional().multiple().since("3.0.6"),
     ],
     history: &[
         ("3.0.0", "Added the `COPY` and `REPLACE` options."),
@@ -112,8 +107,7 @@ impl<'a> Options<'a> {
             } else if args::is(option, "AUTH") {
                 auth = vec![&b"AUTH"[..], rest.next().ok_or(CommandError::Syntax)?];
             } else if args::is(option, "AUTH2") {
-                let (user, password) =
-                    rest.next().zip(rest.next()).ok_or(CommandError::Syntax)?;
+                let (user, password) = rest.next().zip(rest.next()).ok_or(CommandError::Syntax)?;
                 auth = vec![&b"AUTH"[..], user, password];
             } else if args::is(option, "KEYS") {
                 if !argv[3].is_empty() {
