@@ -520,7 +520,8 @@ mod tests {
             if value.is_finite() {
                 let by_text = Extended::parse(format!("{value:e}").as_bytes()).unwrap();
                 let direct = Extended::from_f64(value).unwrap();
-                // The shortest text is not the exact value, but rounds to the same double.
+                // The shortest text is not the exact value, but rounds to the same double; or, since it is
+                // rounded twice here, as in C, to its neighbour, if the first time ends at a tie.
                 let double = |extended: Extended| match extended.kind {
                     Kind::Finite { significand, exponent } => {
                         let bits = u128::from(significand);
@@ -528,7 +529,8 @@ mod tests {
                     }
                     Kind::Infinite => None,
                 };
-                prop_assert_eq!(double(by_text), Some(value.abs()));
+                let by_text = double(by_text).unwrap();
+                prop_assert!(by_text.to_bits().abs_diff(value.abs().to_bits()) <= 1);
                 prop_assert_eq!(double(direct), Some(value.abs()));
             }
         }

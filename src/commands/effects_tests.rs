@@ -223,6 +223,17 @@ fn a_hyperloglog_propagates_only_what_changed_it() {
 }
 
 #[test]
+fn what_a_corrupt_hyperloglog_took_is_propagated() {
+    let engine = TestEngine::new();
+    engine.prepare(&["SET half HYLL\x01\0\0\0\0\0\0\0\0\0\0\0\x5f\x7f"]);
+    assert_eq!(engine.run("PFADD half a"), "INVALIDOBJ Corrupted HLL object detected");
+    assert_eq!(engine.propagated(), [""; 0]);
+    assert_eq!(engine.run("PFADD half d a"), "INVALIDOBJ Corrupted HLL object detected");
+    assert_eq!(engine.propagated(), ["PFADD half d a"]);
+    assert_eq!(engine.dirty(), 2);
+}
+
+#[test]
 fn values_and_lifetimes_of_fields_are_propagated_together() {
     check(
         &["HSET h f 1 g 2", "HPEXPIREAT h 1700000099000 FIELDS 1 g"],

@@ -13,7 +13,7 @@ use crate::engine::spec::{
 };
 use crate::keyspace::db::Slot;
 use crate::keyspace::value::{StrRef, StrValue, Value, ValueRef};
-use crate::object::hll::{self, Corrupt, Encoding, Registers};
+use crate::object::hll::{self, Added, Corrupt, Encoding, Registers};
 use crate::resp::reply::Reply;
 
 /// The commands of this file.
@@ -147,24 +147,35 @@ fn pfadd(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outco
     let (key, elements) = (argv[1], &argv[2..]);
     let sparse_max = sparse_max(ctx);
     let found = find(ctx, key)?;
-    let changes = match found {
-        Some((slot, Encoding::Dense)) => hll::add_dense(bytes_mut(ctx, slot), elements),
+    let added = match found {
+        Some((slot, Encoding::Dense)) => {
+            Added { changed: hll::add_dense(bytes_mut(ctx, slot), elements), corrupt: false }
+        }
         Some((slot, Encoding::Sparse)) => {
-            edit(ctx, slot, |bytes| hll::add(bytes, elements, sparse_max))?
+            edit(ctx, slot, |bytes| hll::add(bytes, elements, sparse_max))
         }
         None => {
             let mut hll = hll::new();
-            let changes = hll::add(&mut hll, elements, sparse_max)?;
+            let added = hll::add(&mut hll, elements, sparse_max);
             // As in Redis, where a new one does not know yet that it has no elements.
             hll::invalidate(&mut hll);
             insert(ctx, key, hll);
-            changes + 1
+            Added { changed: added.changed + 1, ..added }
         }
     };
-    if changes > 0 {
-        announce(ctx, key, found.is_none(), changes);
+    if added.corrupt {
+        // What was added before stays, and is propagated, unlike in Redis: a replica fails at the same
+        // element and has the same string then.
+        if added.changed > 0 {
+            ctx.changed(key);
+            ctx.count_changes(added.changed - 1);
+        }
+        return Err(Corrupt.into());
     }
-    reply.int(i64::from(changes > 0));
+    if added.changed > 0 {
+        announce(ctx, key, found.is_none(), added.changed);
+    }
+    reply.int(i64::from(added.changed > 0));
     Ok(())
 }
 

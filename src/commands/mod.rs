@@ -35,8 +35,10 @@ pub mod generic;
 
 pub mod scan;
 
-#[cfg(test)]
-mod testing;
+pub mod sort;
+
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 
 #[cfg(test)]
 mod effects_tests;
@@ -102,6 +104,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     generic::migrate::COMMANDS,
     generic::wait::COMMANDS,
     scan::COMMANDS,
+    sort::COMMANDS,
 ];
 
 /// Keys that [`fetch_ahead`] takes at a time.

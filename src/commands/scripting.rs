@@ -454,16 +454,18 @@ impl<'a> Running<'a> {
 
     /// What a script may not call.
     fn check(&self, argv: Argv<'_>) -> Result<&'static Command, CommandError> {
-        let command = self
-            .find(argv)
-            .ok_or(CommandError::text("ERR Unknown Redis command called from script"))?;
-        call::check_shape(command, argv).map_err(|_| {
-            CommandError::text("ERR Wrong number of args calling Redis command from script")
+        const UNKNOWN: CommandError =
+            CommandError::text("ERR Unknown Redis command called from script");
+        let command = self.find(argv).ok_or(UNKNOWN)?;
+        call::check_shape(command, argv).map_err(|error| match error {
+            CommandError::UnknownSubcommand(..) => UNKNOWN,
+            _ => CommandError::text("ERR Wrong number of args calling Redis command from script"),
         })?;
         if command.has(Flag::NoScript) {
             return Err(CommandError::NotInScript);
         }
-        if command.has(Flag::Write) && self.flags.contains(ScriptFlags::NO_WRITES) {
+        let writes = command.has(Flag::Write) || command.has(Flag::MayReplicate);
+        if writes && self.flags.contains(ScriptFlags::NO_WRITES) {
             return Err(CommandError::WriteInReadOnlyScript);
         }
         if command.has(Flag::Write) && self.env.shared.writes_denied.load(Ordering::Relaxed) {

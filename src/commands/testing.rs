@@ -23,16 +23,18 @@ use crate::engine::stats::WorkerStats;
 use crate::keyspace::Keyspace;
 use crate::resp::value::Value;
 
+pub mod survival;
+
 thread_local! {
     static NOW_MS: Cell<i64> = const { Cell::new(0) };
 }
 
 /// When the clock of a new engine stands, in unix milliseconds.
-pub const START_MS: i64 = 1_700_000_000_000;
+pub(super) const START_MS: i64 = 1_700_000_000_000;
 
 /// An engine with one client.
-pub struct TestEngine {
-    engine: Engine,
+pub(super) struct TestEngine {
+    engine: Arc<Engine>,
     client: Arc<Client>,
     events: Arc<Events>,
 }
@@ -70,12 +72,16 @@ impl TestEngine {
     /// An empty one, whose effect log and events are listened to.
     pub fn new() -> Self {
         NOW_MS.set(START_MS);
-        let events = Arc::new(Events::default());
         let commands = TABLES.iter().flat_map(|table| table.iter());
         let registry =
             Registry::new(commands.map(|spec| (None, Command::new(spec, None, None, 1))), 1);
         let registry = Arc::new(registry);
         let shared = shared(&registry);
+        Self::of(registry, shared)
+    }
+
+    fn of(registry: Arc<Registry>, shared: Shared) -> Self {
+        let events = Arc::new(Events::default());
         let config = Config::new();
         server::config::mirror(&config, &shared);
         let mut log = EffectLog::default();
@@ -98,7 +104,8 @@ impl TestEngine {
             active_expire: true,
             expire_walk: (0, 0),
         };
-        Self { engine: Engine::new(state, shared), client: Arc::new(client()), events }
+        let engine = Arc::new(Engine::new(state, shared));
+        Self { engine, client: Arc::new(client()), events }
     }
 
     /// Runs a command whose words stand between blanks, `''` for the empty one; its reply as text.

@@ -26,6 +26,9 @@ use crate::resp::reply::Reply;
 pub const HOLD_COMMANDS_MAX: usize = 128;
 /// Time that one hold of the lock takes at most, unless a single command takes longer.
 const HOLD_NANOS_MAX: u64 = 500_000;
+/// Bytes of replies after which a batch makes a pause, so that its caller can send them before more are made:
+/// a few bytes ask for a large value.
+pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// Keys whose memory is fetched ahead in one hold.
 const PREFETCH_KEYS_MAX: usize = 64;
 
@@ -83,14 +86,16 @@ pub fn mode_of(command: Option<&Command>) -> Mode {
     }
 }
 
-/// Runs a client's requests in order, in as few holds of the lock as their bounds allow.
+/// Runs a client's requests in order, in as few holds of the lock as their bounds allow. Comes back before all
+/// are done when the client is to be closed, waits, or gets more than [`OUTPUT_BYTES_MAX`].
 pub fn run_batch(
     mut caller: Caller<'_>,
     requests: &mut [Request<'_>],
     out: &mut Vec<u8>,
 ) -> BatchEnd {
     let mut end = BatchEnd::default();
-    while end.done < requests.len() && !end.close && end.block.is_none() {
+    let full = out.len() + OUTPUT_BYTES_MAX;
+    while end.done < requests.len() && !end.close && end.block.is_none() && out.len() < full {
         let rest = &requests[end.done..];
         let hold = &rest[..rest.len().min(HOLD_COMMANDS_MAX)];
         let mode = hold.iter().map(|r| mode_of(r.command)).max().unwrap_or(Mode::Session);
@@ -196,6 +201,7 @@ fn run_hold(
     let mut unit = Unit::default();
     let mut last_ns = began_ns;
     let done_before = end.done;
+    let full = out.len() + OUTPUT_BYTES_MAX;
     for request in hold {
         let ran = client_call(&mut access, &mut session, &mut unit, env, *request, out);
         end.done += 1;
@@ -212,7 +218,8 @@ fn run_hold(
         last_ns = now_ns;
         env.now_us = began_us + ((now_ns - began_ns) / 1000) as i64;
         end_unit(&mut access, &mut unit, env);
-        if unit.close || unit.block.is_some() || now_ns - began_ns > HOLD_NANOS_MAX {
+        let is_long = now_ns - began_ns > HOLD_NANOS_MAX || out.len() >= full;
+        if unit.close || unit.block.is_some() || is_long {
             break;
         }
     }

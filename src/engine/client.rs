@@ -69,7 +69,7 @@ pub struct Queued {
 pub struct Multi {
     /// The commands so far.
     pub queue: Vec<Queued>,
-    /// Bytes of all their arguments.
+    /// Bytes that they take.
     pub bytes: usize,
     /// A command was refused, so EXEC will be.
     pub aborted: bool,
@@ -273,6 +273,12 @@ impl WatchTable {
                 self.watchers.remove(watched);
             }
         }
+    }
+
+    /// Whether the client watches the key.
+    pub fn has(&self, watched: &Watched, client: u64) -> bool {
+        let watchers = self.watchers.get(watched);
+        watchers.is_some_and(|all| all.iter().any(|watcher| watcher.client.id == client))
     }
 
     /// Whether the key counts as past its time already for this watcher.

@@ -22,9 +22,14 @@ pub fn find(command: &Command, argv: Argv<'_>) -> Option<Vec<KeyAt>> {
         return foreign.keys(argv);
     }
     if let Some(find) = command.spec.find_keys {
-        let flags = command.spec.keys.first().map(|spec| all_flags(spec)).unwrap_or_default();
-        let keys = find(argv)?.into_iter();
-        return Some(keys.map(|position| KeyAt { position, flags: flags.clone() }).collect());
+        // The first key is what the first of the declarations says, the others what the last says.
+        let flags = |spec: Option<&KeySpec>| spec.map(all_flags).unwrap_or_default();
+        let (first, last) = (command.spec.keys.first(), command.spec.keys.last());
+        let keys = find(argv)?.into_iter().enumerate().map(|(number, position)| KeyAt {
+            position,
+            flags: flags(if number == 0 { first } else { last }),
+        });
+        return Some(keys.collect());
     }
     let mut keys = Vec::new();
     for spec in command.spec.keys.iter().filter(|spec| !spec.extra.contains(&"not_key")) {

@@ -15,8 +15,8 @@ use super::spec::{Argv, Outcome};
 use super::state::{Shared, State};
 use crate::resp::reply::Reply;
 
-/// Queues a command between MULTI and EXEC. The queue's bytes count against
-/// `client-query-buffer-limit`.
+/// Queues a command between MULTI and EXEC. The queue's bytes count against `client-query-buffer-limit`; whoever
+/// has it grow past that is closed, and what it still sends is not queued.
 pub fn queue(
     session: &mut Session,
     env: Env<'_>,
@@ -24,9 +24,12 @@ pub fn queue(
     argv: Argv<'_>,
     out: &mut Vec<u8>,
 ) {
-    let bytes: usize = argv.iter().map(|arg| arg.len() + size_of::<Box<[u8]>>()).sum();
+    let texts: usize = argv.iter().map(|arg| arg.len() + size_of::<Box<[u8]>>()).sum();
+    let bytes = texts + size_of::<Queued>();
     session.multi.bytes += bytes;
     if session.multi.bytes > env.shared.limits.query_bytes.load(Ordering::Relaxed) {
+        session.multi.queue = Vec::new();
+        session.multi.aborted = true;
         if let Some(client) = env.client {
             client.kill();
         }
@@ -82,7 +85,8 @@ pub fn watch(ctx: &mut ReadCtx<'_>, keys: Argv<'_>) -> Outcome {
     let now_ms = ctx.now_ms();
     for key in keys {
         let watched = Watched { db: ctx.session.db, key: (*key).into() };
-        if ctx.session.watched.contains(&watched) {
+        // The table knows without a walk through all that this client watches.
+        if ctx.env.shared.watch.lock().has(&watched, client.id) {
             continue;
         }
         let db = ctx.db();

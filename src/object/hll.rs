@@ -15,7 +15,7 @@
 //! | rest | the registers: `hll/dense.rs`, `hll/sparse.rs` |
 //!
 //! Invariants: what claims to be one is checked before it is used ([`encoding`]); a sparse string whose
-//! runs do not cover the registers exactly is [`Corrupt`], and is never changed.
+//! runs do not cover the registers exactly is [`Corrupt`], which is noticed only where it matters.
 
 use crate::object::hll::sparse::Edit;
 
@@ -94,27 +94,29 @@ pub fn invalidate(hll: &mut [u8]) {
     hll[HEADER_BYTES - 1] |= STALE;
 }
 
-/// Adds elements; how many of them changed a register. One that would become longer than `sparse_max`
-/// bytes becomes dense. After an error nothing has changed.
-pub fn add(hll: &mut Vec<u8>, elements: &[&[u8]], sparse_max: usize) -> Result<u64, Corrupt> {
-    if is_dense(hll) {
-        return Ok(add_dense(hll, elements));
-    }
-    // With one element there is nothing to undo.
-    let before = (elements.len() > 1).then(|| hll.clone());
-    let mut changed = 0;
+/// What became of elements that were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// How many changed a register.
+    pub changed: u64,
+    /// Whether corrupt runs were met, behind which no element was added. What came before stays, as in
+    /// Redis.
+    pub corrupt: bool,
+}
+
+/// Adds elements. One that would become longer than `sparse_max` bytes becomes dense.
+pub fn add(hll: &mut Vec<u8>, elements: &[&[u8]], sparse_max: usize) -> Added {
+    let mut added = Added { changed: 0, corrupt: false };
     for element in elements {
         match add_one(hll, element, sparse_max) {
-            Ok(is_changed) => changed += u64::from(is_changed),
-            Err(corrupt) => {
-                if let Some(before) = before {
-                    *hll = before;
-                }
-                return Err(corrupt);
+            Ok(is_changed) => added.changed += u64::from(is_changed),
+            Err(Corrupt) => {
+                added.corrupt = true;
+                break;
             }
         }
     }
-    Ok(changed)
+    added
 }
 
 /// Adds elements to a dense one; how many of them changed a register.

@@ -341,6 +341,11 @@ impl Listpack {
 
     /// Puts an integer in the place of an element; `position` stays good.
     pub fn replace_i64(&mut self, position: Position, value: i64) {
+        if let (0..=127, 0..mark::STR6) = (value, self.as_bytes()[position.0]) {
+            // Both are their own encoding.
+            self.bytes.tail_mut(position.0)[0] = value as u8;
+            return;
+        }
         self.splice(position.0, self.span(position.0), Encoded::of_i64(value), 0);
     }
 

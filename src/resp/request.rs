@@ -18,8 +18,11 @@ pub const ARGUMENTS_MAX_UNAUTHENTICATED: i64 = 10;
 pub const BULK_BYTES_MAX_UNAUTHENTICATED: i64 = 16_384;
 /// Arguments of one batch after which parsing pauses, so that a batch holds bounded memory.
 const BATCH_ARGUMENTS_MAX: usize = 16 * 1024;
-/// An argument list never reserves more than this before its arguments have arrived.
-const RESERVED_ARGUMENTS_MAX: usize = 1024;
+/// An argument list never reserves more than this before its arguments have arrived: a promise costs half a
+/// kilobyte.
+const RESERVED_ARGUMENTS_MAX: usize = 32;
+/// A parser that waits for the rest of a request keeps no more room than this for what comes then.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
 
 /// An argument's place in the buffer that was parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +194,41 @@ impl Parser {
         self.at -= gone;
         self.request_start = 0;
         self.request_span = 0;
+    }
+
+    /// Takes out the request that is incomplete, for its connection to keep. What stays is as new, but for its
+    /// allocations. Complete requests were released.
+    pub fn split_off(&mut self) -> Parser {
+        let own = Parser {
+            spans: self.spans[self.request_span..].to_vec(),
+            requests: Vec::new(),
+            inline: Vec::new(),
+            request_span: 0,
+            ..*self
+        };
+        self.reset();
+        own
+    }
+
+    /// Gives back the room that a long pipeline took, now that only an incomplete request is left.
+    pub fn trim(&mut self) {
+        if self.requests.capacity() * size_of::<RequestSpan>() > KEPT_BYTES_MAX {
+            self.requests = Vec::new();
+        }
+        if self.inline.capacity() > KEPT_BYTES_MAX {
+            self.inline = Vec::new();
+        }
+        let room = self.spans.capacity() - self.spans.len();
+        if room * size_of::<Span>() > KEPT_BYTES_MAX.max(size_of_val(&self.spans[..])) {
+            self.spans.shrink_to_fit();
+        }
+    }
+
+    /// Bytes allocated.
+    pub fn memory_bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<Span>()
+            + self.requests.capacity() * size_of::<RequestSpan>()
+            + self.inline.capacity()
     }
 
     /// Forgets everything but its allocations, for the next connection: what was parsed is done with
@@ -565,6 +603,21 @@ mod tests {
     }
 
     #[test]
+    fn a_promise_of_arguments_costs_little() {
+        let mut parser = Parser::default();
+        assert_eq!(parser.parse(b"*1048576\r\n$536870912\r\nab", OPEN), Stop::NeedMore);
+        assert!(parser.memory_bytes() < 1024, "{} bytes", parser.memory_bytes());
+        // A long pipeline leaves no room behind.
+        let mut parser = Parser::default();
+        let mut input = b"*1\r\n$4\r\nPING\r\n".repeat(2000);
+        input.extend_from_slice(b"*1000\r\n$1\r\na\r\n");
+        parser.parse(&input, OPEN);
+        parser.release();
+        parser.trim();
+        assert!(parser.memory_bytes() < 1024, "{} bytes", parser.memory_bytes());
+    }
+
+    #[test]
     fn hostile_lengths_are_refused() {
         let error = |input: &[u8], limits| match all(input, limits).1 {
             Stop::Error(error) => error.to_string(),
@@ -613,6 +666,27 @@ mod tests {
                 buf.drain(..gone);
             }
             proptest::prop_assert_eq!(found, requests);
+        }
+
+        #[test]
+        fn an_incomplete_request_goes_on_in_a_parser_of_its_own(
+            pipelined in 0usize..3000, cut in 0usize..40,
+        ) {
+            let last = b"*3\r\n$3\r\nSET\r\n$3\r\nfoo\r\n$4\r\nbars\r\n";
+            let cut = cut.min(last.len() - 1);
+            let mut input = b"PING\r\n".repeat(pipelined);
+            input.extend_from_slice(&last[..cut]);
+            let mut parser = Parser::default();
+            proptest::prop_assert_eq!(parser.parse(&input, OPEN), Stop::NeedMore);
+            proptest::prop_assert_eq!(parser.requests().len(), pipelined);
+            parser.release();
+            let mut own = parser.split_off();
+            proptest::prop_assert!(own.memory_bytes() <= 3 * size_of::<Span>());
+            proptest::prop_assert!(!parser.is_midway());
+            proptest::prop_assert_eq!(own.parse(last, OPEN), Stop::NeedMore);
+            let request = own.requests()[0];
+            let argv: Vec<_> = own.arguments(last, request).collect();
+            proptest::prop_assert_eq!(argv, [&b"SET"[..], b"foo", b"bars"]);
         }
 
         #[test]

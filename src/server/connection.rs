@@ -40,14 +40,20 @@ const DIRECT_READ_BYTES: usize = 32 * 1024;
 /// A string's buffer grows at most this far ahead of what has arrived, whatever its length claims.
 const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
 
-/// The worker's output buffer keeps at most this much from one batch to the next.
-const SCRATCH_KEPT_BYTES: usize = 4 << 20;
-
 /// When a wait that could not be ended because a script keeps the engine is looked at again.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// Output buffers larger than this are given back once they are empty.
 const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
+
+/// The same for the output buffer that a worker's connections share.
+const SHARED_OUTPUT_KEPT_BYTES: usize = 4 << 20;
+
+/// Bytes that were sent are dropped from the front of the output once they are so many, and half of it.
+const SENT_KEPT_BYTES: usize = 64 * 1024;
+
+/// An input buffer that is mostly empty is given back from this size on.
+const INPUT_KEPT_BYTES: usize = 64 * 1024;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -102,6 +108,8 @@ pub struct Connection {
     input: Vec<u8>,
     /// Where the incomplete request stands.
     parser: Parser,
+    /// What the last read of a long string brought: the next one makes room for twice as much.
+    last_read: usize,
     /// Replies that the socket had no room for.
     output: Vec<u8>,
     /// How much of `output` has been sent.
@@ -128,6 +136,7 @@ impl Connection {
             client,
             input: Vec::new(),
             parser: Parser::default(),
+            last_read: 0,
             output: Vec::new(),
             sent: 0,
             blocked: None,
@@ -263,11 +272,9 @@ impl Connection {
                     Poll::Pending => break,
                 }
             }
-            self.output.extend_from_slice(&scratch.out[at..]);
-            scratch.out.clear();
-            scratch.out.shrink_to(SCRATCH_KEPT_BYTES);
+            self.keep_output(scratch, at);
         } else {
-            self.output.append(&mut scratch.out);
+            self.keep_output(scratch, 0);
             while self.sent < self.output.len() {
                 match self.stream.poll_write(cx, &self.output[self.sent..]) {
                     Poll::Ready(Ok(n)) if n > 0 => {
@@ -277,6 +284,37 @@ impl Connection {
                     Poll::Ready(_) => return Step::End,
                     Poll::Pending => break,
                 }
+            }
+        }
+        self.settle_output(worker)
+    }
+
+    /// Takes over what the socket had no room for, from byte `at` on.
+    fn keep_output(&mut self, scratch: &mut Scratch, at: usize) {
+        let is_large = scratch.out.capacity() > SHARED_OUTPUT_KEPT_BYTES;
+        if is_large && self.output.is_empty() && at < scratch.out.len() {
+            (self.output, self.sent) = (std::mem::take(&mut scratch.out), at);
+            return;
+        }
+        self.output.extend_from_slice(&scratch.out[at..]);
+        scratch.out.clear();
+        if is_large {
+            scratch.out = Vec::new();
+        }
+    }
+
+    /// Sends what it can in the middle of a batch, without waiting for more room; ends the connection if too
+    /// much is left.
+    fn spill(&mut self, worker: &Worker, scratch: &mut Scratch) -> Step {
+        self.keep_output(scratch, 0);
+        while self.sent < self.output.len() {
+            // An error shows again when the connection's task writes.
+            match self.stream.write_now(&self.output[self.sent..]) {
+                Ok(n) if n > 0 => {
+                    self.sent += n;
+                    worker.stats().net_output.add(n as u64);
+                }
+                _ => break,
             }
         }
         self.settle_output(worker)
@@ -294,6 +332,11 @@ impl Connection {
                 self.client.output_bytes.store(0, Ordering::Relaxed);
             }
             return Step::Go;
+        }
+        if self.sent > SENT_KEPT_BYTES.max(self.output.len() / 2) {
+            // A client that is always a little behind must not make the buffer grow for ever.
+            self.output = self.output.split_off(self.sent);
+            self.sent = 0;
         }
         let waiting = self.output.len() - self.sent;
         self.client.output_bytes.store(waiting, Ordering::Relaxed);
@@ -340,13 +383,15 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Step {
         let before = self.input.len();
-        let room = wanted.min(READ_AHEAD_BYTES_MAX);
-        self.input.reserve(if wanted <= READ_AHEAD_BYTES_MAX { wanted } else { room });
+        // Clearing the room takes time, too: who sends single bytes gets little of it.
+        let ahead = (2 * self.last_read).clamp(DIRECT_READ_BYTES, READ_AHEAD_BYTES_MAX);
+        let room = wanted.min(ahead);
         self.input.resize(before + room, 0);
         let mut buf = ReadBuf::new(&mut self.input[before..]);
         let polled = self.stream.poll_read(cx, &mut buf);
         let got = buf.filled().len();
         self.input.truncate(before + got);
+        self.last_read = got;
         match polled {
             Poll::Pending => Step::Wait,
             Poll::Ready(Ok(())) if got > 0 => {
@@ -373,8 +418,7 @@ impl Connection {
             let (used, step) = self.run(worker, scratch, &mut parser, data);
             if used < data.len() && !self.closing {
                 self.input.extend_from_slice(&data[used..]);
-                std::mem::swap(&mut self.parser, &mut parser);
-                parser = Parser::default();
+                self.parser = parser.split_off();
             }
             scratch.parser = parser;
             if step == Step::Go { self.check_input(worker) } else { step }
@@ -391,6 +435,10 @@ impl Connection {
         let (used, step) = self.run(worker, scratch, &mut parser, &input);
         if used < input.len() {
             input.drain(..used);
+            if input.capacity() > INPUT_KEPT_BYTES.max(4 * input.len()) {
+                input.shrink_to_fit();
+            }
+            parser.trim();
             self.input = input;
             self.parser = parser;
         }
@@ -399,9 +447,11 @@ impl Connection {
 
     /// Ends the connection if what is incomplete has grown past `client-query-buffer-limit`.
     fn check_input(&mut self, worker: &Worker) -> Step {
+        // Many short arguments take more room than they have bytes.
+        let bytes = self.input.len() + self.parser.memory_bytes();
         self.client.query_bytes.store(self.input.len(), Ordering::Relaxed);
         let limit = worker.engine.shared.limits.query_bytes.load(Ordering::Relaxed);
-        if self.input.len() > limit {
+        if bytes > limit {
             tracing::warn!(
                 "Closing client that reached max query buffer length: id={}",
                 self.client.id
@@ -425,11 +475,11 @@ impl Connection {
             let stop = parser.parse(&data[used..], self.limits(worker));
             let found = parser.requests().len();
             if found > 0 {
-                let end = self.run_requests(worker, scratch, parser, &data[used..]);
-                if end.close {
+                let (end, step) = self.run_requests(worker, scratch, parser, &data[used..]);
+                if end.close || step == Step::End {
                     self.closing = true;
                     parser.reset();
-                    return (data.len(), Step::Go);
+                    return (data.len(), step);
                 }
                 if let Some(block) = end.block {
                     let next = parser.requests()[end.done - 1].end;
@@ -471,14 +521,15 @@ impl Connection {
         }
     }
 
-    /// Looks the parsed requests up and hands them to the engine.
+    /// Looks the parsed requests up and hands them to the engine. Long output is sent on the way; the step says
+    /// whether that ended the connection.
     fn run_requests(
         &mut self,
         worker: &Worker,
         scratch: &mut Scratch,
         parser: &Parser,
         data: &[u8],
-    ) -> call::BatchEnd {
+    ) -> (call::BatchEnd, Step) {
         let registry = scratch.take_registry(&worker.engine.shared);
         let mut argv: Vec<&[u8]> = recycle(std::mem::take(&mut scratch.argv));
         for request in parser.requests() {
@@ -491,17 +542,28 @@ impl Connection {
             rest = after;
             requests.push(call::look_up(&registry, own));
         }
-        let caller = Caller {
-            engine: &worker.engine,
-            client: &self.client,
-            worker: worker.number,
-            generation: registry.generation(),
+        let mut done = 0;
+        let (mut end, step) = loop {
+            let caller = Caller {
+                engine: &worker.engine,
+                client: &self.client,
+                worker: worker.number,
+                generation: registry.generation(),
+            };
+            let end = call::run_batch(caller, &mut requests[done..], &mut scratch.out);
+            done += end.done;
+            if done == requests.len() || end.close || end.block.is_some() {
+                break (end, Step::Go);
+            }
+            if self.spill(worker, scratch) == Step::End {
+                break (end, Step::End);
+            }
         };
-        let end = call::run_batch(caller, &mut requests, &mut scratch.out);
+        end.done = done;
         scratch.requests = recycle(requests);
         scratch.argv = recycle(argv);
         scratch.return_registry(registry);
-        end
+        (end, step)
     }
 
     /// Begins to wait for a command's answer.
@@ -517,7 +579,7 @@ impl Connection {
     /// Serves this connection while a script of its thread keeps the engine lock: only what needs no
     /// lock is answered, the rest is refused with -BUSY.
     pub fn serve_while_busy(&mut self, worker: &Worker, scratch: &mut Scratch) {
-        if self.blocked.is_some() || self.closing {
+        if self.blocked.is_some() || self.closing || self.client.killed.load(Ordering::Relaxed) {
             return;
         }
         let mut input = std::mem::take(&mut scratch.input);
@@ -528,11 +590,10 @@ impl Connection {
             self.answer_while_busy(worker, scratch);
         }
         scratch.input = input;
-        if self.output.is_empty() && !scratch.out.is_empty() {
-            let sent = self.stream.write_now(&scratch.out).unwrap_or(0);
-            scratch.out.drain(..sent);
+        // The limits hold now as well; the connection's task comes to its end after the script.
+        if self.spill(worker, scratch) == Step::End || self.check_input(worker) == Step::End {
+            self.client.killed.store(true, Ordering::Release);
         }
-        self.output.append(&mut scratch.out);
     }
 
     fn answer_while_busy(&mut self, worker: &Worker, scratch: &mut Scratch) {

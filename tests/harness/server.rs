@@ -259,6 +259,19 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The most resident memory there has been, in bytes.
+    pub fn resident_bytes_peak(&self) -> usize {
+        let path = format!("/proc/{}/status", self.pid());
+        let text = fs::read_to_string(path).expect("the process is alive");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let figure = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kibibytes: usize =
+            figure.and_then(|figure| figure.parse().ok()).expect("status has VmHWM in kB");
+        kibibytes * 1024
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();

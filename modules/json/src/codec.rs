@@ -21,7 +21,8 @@ pub const DEPTH_MAX: usize = 127;
 pub struct Parsed {
     /// The document.
     pub value: Value,
-    /// How many containers stand inside one another in it.
+    /// How many containers stand inside one another in its text. A member counts even if a later one by its name
+    /// replaced it, so the value may nest less.
     pub depth: usize,
 }
 

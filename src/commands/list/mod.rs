@@ -36,7 +36,7 @@ fn reply_element(element: Element<'_>, reply: &mut Reply<'_>) {
 
 /// How large the parts of a list may become.
 #[inline]
-fn limits(ctx: &WriteCtx<'_>) -> ListLimits {
+pub(super) fn limits(ctx: &WriteCtx<'_>) -> ListLimits {
     let plain_min = match ctx.env.shared.limits.list_plain_bytes.load(Ordering::Relaxed) {
         0 => PLAIN_BYTES_MIN,
         bytes => bytes,

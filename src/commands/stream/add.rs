@@ -1,7 +1,7 @@
 //! How do entries come? XADD; and XSETID, which says what came before.
 
 use super::trim::{self, Caller, Options, TRIM_ARGS, TrimArg};
-use super::{find, node_limits, parse_id, reply_id, stream_at, stream_mut};
+use super::{find, id_time, node_limits, parse_id, reply_id, stream_at, stream_mut};
 use crate::engine::args::{self, Cursor};
 use crate::engine::ctx::WriteCtx;
 use crate::engine::effects::EventClass;
@@ -10,8 +10,8 @@ use crate::engine::spec::{
     Access, Arg, Argv, Arity, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
 use crate::keyspace::db::Slot;
-use crate::keyspace::value::Value;
-use crate::object::stream::{AddError, NewId, StreamId};
+use crate::keyspace::value::{Value, ValueMut};
+use crate::object::stream::{AddError, Log, NewId, Pairs, StreamId, is_storable};
 use crate::resp::reply::Reply;
 
 /// The commands of this file.
@@ -87,23 +87,26 @@ fn xadd(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
         return Err(CommandError::text("ERR The ID specified in XADD must be greater than 0-0"));
     }
 
-    let found = find(ctx, key)?;
-    if found.is_none() && options.no_mkstream {
-        reply.null();
-        return Ok(());
-    }
-    let id = trim::next_id(ctx, found, options.id).map_err(add_error)?;
-    if !crate::object::stream::is_storable(pairs) {
-        return Err(add_error(AddError::TooLarge));
-    }
+    let (now, limits) = (id_time(ctx.now_ms()), node_limits(ctx));
+    let found = ctx.find(key);
     let slot = match found {
         Some(slot) => slot,
-        None => ctx.insert(key, Value::Stream(Box::default()), None),
+        None if options.no_mkstream => {
+            reply.null();
+            return Ok(());
+        }
+        None => {
+            // Asked of no stream, so that an error makes none.
+            next_id(&Log::default(), &options, pairs, now)?;
+            ctx.insert(key, Value::Stream(Box::default()), None)
+        }
     };
-    let limits = node_limits(ctx);
-    let log = &mut stream_mut(ctx, slot).log;
-    log.append(id, pairs, limits).map_err(add_error)?;
-    let trimmed = options.trim.map_or(0, |arg| log.trim(&arg.trim));
+    let ValueMut::Stream(stream) = ctx.db_mut().value_mut(slot) else {
+        return Err(CommandError::WrongType);
+    };
+    let id = next_id(&stream.log, &options, pairs, now)?;
+    stream.log.append(id, pairs, limits).map_err(add_error)?;
+    let trimmed = options.trim.map_or(0, |arg| stream.log.trim(&arg.trim));
     propagate(ctx, slot, argv, &options, id);
     ctx.changed(key);
     if found.is_none() {
@@ -117,6 +120,18 @@ fn xadd(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
 
     reply_id(id, reply);
     Ok(())
+}
+
+/// The ID that the entry gets, if it can be added.
+#[inline]
+fn next_id(
+    log: &Log,
+    options: &Options,
+    pairs: Pairs<'_>,
+    now: u64,
+) -> Result<StreamId, CommandError> {
+    let id = log.next_id(options.id, now).map_err(add_error)?;
+    if is_storable(pairs) { Ok(id) } else { Err(add_error(AddError::TooLarge)) }
 }
 
 /// Propagates the command with the ID that was chosen and with what the trim has left.

@@ -267,7 +267,7 @@ impl Done {
     fn reply(&self, log: &Log, just_id: bool, reply: &mut Reply<'_>) {
         reply.array(self.taken.len());
         for &id in &self.taken {
-            match log.range(id, id).next().filter(|_| !just_id) {
+            match log.entry(id).filter(|_| !just_id) {
                 Some(entry) => reply_entry(entry, reply),
                 None => reply_id(id, reply),
             }

@@ -1,8 +1,7 @@
 //! What was delivered and not acknowledged? XACK and XPENDING.
 
 use super::{
-    find_counted, no_key_or_group, parse_end, parse_ids, parse_start, read, reply_id, stream_at,
-    stream_mut,
+    find_counted, no_key_or_group, parse_end, parse_ids, parse_start, read, reply_id, stream_mut,
 };
 use crate::engine::args;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
@@ -61,15 +60,13 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 fn xack(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, name) = (argv[1], argv[2]);
-    let slot = find_counted(ctx, key)?;
-    let Some(slot) = slot.filter(|slot| stream_at(ctx, *slot).groups.get(name).is_some()) else {
-        reply.int(0);
-        return Ok(());
-    };
-    let ids = parse_ids(&argv[3..])?;
+    let ids = parse_ids(&argv[3..]);
     let mut acknowledged = 0;
-    if let Some(group) = stream_mut(ctx, slot).groups.get_mut(name) {
-        acknowledged = ids.into_iter().filter(|id| group.acknowledge(*id)).count();
+    // Ids that are none do not matter where there is nobody to acknowledge them to.
+    if let Some(slot) = find_counted(ctx, key)?
+        && let Some(group) = stream_mut(ctx, slot).groups.get_mut(name)
+    {
+        acknowledged = ids?.into_iter().filter(|id| group.acknowledge(*id)).count();
     }
     ctx.count_changes(acknowledged as u64);
     reply.len(acknowledged);

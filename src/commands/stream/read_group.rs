@@ -15,7 +15,7 @@ use crate::engine::ctx::WriteCtx;
 use crate::engine::error::CommandError;
 use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
 use crate::keyspace::db::Slot;
-use crate::object::stream::{self, ConsumerSlot, Log, Pending, Stream, StreamId};
+use crate::object::stream::{ConsumerSlot, Log, Pending, Stream, StreamId};
 use crate::resp::reply::{Deferred, Reply};
 
 /// The commands of this file.
@@ -251,8 +251,7 @@ fn history(
 
 /// Writes an entry that was delivered before; false if it was deleted since.
 fn reply_again(log: &Log, id: StreamId, reply: &mut Reply<'_>) -> bool {
-    let entry: Option<stream::Entry<'_>> = log.range(id, id).next();
-    match entry {
+    match log.entry(id) {
         Some(entry) => {
             reply_entry(entry, reply);
             true

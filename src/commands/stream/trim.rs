@@ -1,6 +1,6 @@
 //! How do entries go? XTRIM, XDEL; and the options of a trim, which XADD has too.
 
-use super::{find, id_time, parse_id, parse_ids, stream_at, stream_mut};
+use super::{find, parse_id, parse_ids, stream_at, stream_mut};
 use crate::base::number::{IntBuf, parse_u64};
 use crate::config::params::Param;
 use crate::engine::args;
@@ -262,19 +262,6 @@ fn xdel(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
     }
     reply.int(deleted.cast_signed());
     Ok(())
-}
-
-/// The ID that an entry added to a stream would get.
-pub(super) fn next_id(
-    ctx: &WriteCtx<'_>,
-    slot: Option<Slot>,
-    wanted: NewId,
-) -> Result<StreamId, crate::object::stream::AddError> {
-    let now = id_time(ctx.now_ms());
-    match slot {
-        Some(slot) => stream_at(ctx, slot).log.next_id(wanted, now),
-        None => crate::object::stream::Log::default().next_id(wanted, now),
-    }
 }
 
 #[cfg(test)]

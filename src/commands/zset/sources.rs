@@ -56,7 +56,7 @@ impl<'a> Source<'a> {
         match self {
             Source::Nothing => None,
             Source::Zset(zset) => zset.score(member),
-            Source::Set(set) => set_contains(set, member).then_some(SET_SCORE),
+            Source::Set(set) => set.contains(member).then_some(SET_SCORE),
         }
     }
 
@@ -71,7 +71,13 @@ impl<'a> Source<'a> {
                     }
                 }
             }
-            Source::Set(set) => set_each(set, |member| show(member, SET_SCORE)),
+            Source::Set(set) => {
+                for member in set.iter() {
+                    if !show(text(member), SET_SCORE) {
+                        return;
+                    }
+                }
+            }
         }
     }
 }
@@ -81,15 +87,4 @@ fn text(member: Element<'_>) -> Cow<'_, [u8]> {
         Element::Str(text) => Cow::Borrowed(text),
         integer => Cow::Owned(integer.to_vec()),
     }
-}
-
-/// Whether a set has a member.
-fn set_contains(set: &Set, _member: &[u8]) -> bool {
-    debug_assert!(set.is_empty(), "sets have no members yet");
-    false
-}
-
-/// Shows a set's members until `show` has enough, which it says by `false`.
-fn set_each<'a>(set: &'a Set, _show: impl FnMut(Cow<'a, [u8]>) -> bool) {
-    debug_assert!(set.is_empty(), "sets have no members yet");
 }

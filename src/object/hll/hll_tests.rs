@@ -49,13 +49,13 @@ fn runs_of(hll: &[u8]) -> Vec<(u8, usize)> {
 fn the_string_is_the_one_that_redis_makes() {
     let mut hll = new();
     let elements: [&[u8]; 5] = [b"a", b"b", b"c", b"", b"hello-world-long"];
-    assert_eq!(add(&mut hll, &elements, SPARSE_MAX), Ok(5));
+    assert_eq!(add(&mut hll, &elements, SPARSE_MAX), Added { changed: 5, corrupt: false });
     let registers = b"W1\x84I\xc0\x80Iw\x80G8\x84K\xfb\x80BZ";
     assert_eq!(&hll[..HEADER_BYTES], b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80");
     assert_eq!(&hll[HEADER_BYTES..], registers);
     assert_eq!(cached_count(&hll), None);
     assert_eq!(count(&hll), Ok(5));
-    assert_eq!(add(&mut hll, &elements, SPARSE_MAX), Ok(0));
+    assert_eq!(add(&mut hll, &elements, SPARSE_MAX), Added { changed: 0, corrupt: false });
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn what_is_no_hyperloglog_is_told_apart() {
 }
 
 #[test]
-fn corrupt_runs_are_found_and_nothing_is_changed() {
+fn corrupt_runs_are_found() {
     let (short, long) = (&b"\x7f\xfe"[..], &b"\x7f\xff\x88"[..]);
     for tail in [short, long, b"", b"\x7f", b"\x7f\xff\x7f\xff"] {
         let mut hll = new();
@@ -105,15 +105,21 @@ fn corrupt_runs_are_found_and_nothing_is_changed() {
         assert_eq!(to_dense(&mut hll), Err(Corrupt), "{tail:?}");
         assert_eq!(hll, before);
     }
-    // Some of these elements have their register, others do not.
+}
+
+#[test]
+fn elements_before_corrupt_runs_stay() {
+    // Half of the registers are there.
     let mut hll = new();
     hll.truncate(HEADER_BYTES);
     hll.extend_from_slice(b"\x5f\xff");
-    let before = hll.clone();
-    let elements: Vec<Vec<u8>> = (0..20).map(|n: u32| n.to_string().into_bytes()).collect();
-    let elements: Vec<&[u8]> = elements.iter().map(Vec::as_slice).collect();
-    assert_eq!(add(&mut hll, &elements, SPARSE_MAX), Err(Corrupt));
-    assert_eq!(hll, before);
+    let names: Vec<Vec<u8>> = (0..20).map(|n: u32| n.to_string().into_bytes()).collect();
+    let elements: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+    let first_bad = elements.iter().position(|element| rank_of(element).0 >= REGISTERS / 2);
+    let first_bad = first_bad.expect("one of twenty");
+    let added = add(&mut hll, &elements, SPARSE_MAX);
+    assert_eq!(added, Added { changed: first_bad as u64, corrupt: true });
+    assert_eq!(sparse::runs(&hll).map(|run| run.len).sum::<usize>(), REGISTERS / 2);
 }
 
 #[test]
@@ -178,10 +184,8 @@ proptest! {
         }
         let elements: Vec<[u8; 8]> = elements.iter().map(|element| element.to_le_bytes()).collect();
         let elements: Vec<&[u8]> = elements.iter().map(|element| &element[..]).collect();
-        let before = hll.clone();
-        if add(&mut hll, &elements, SPARSE_MAX).is_err() {
-            prop_assert_eq!(hll, before);
-        }
+        let added = add(&mut hll, &elements, SPARSE_MAX);
+        prop_assert!(added.changed <= elements.len() as u64);
     }
 
     #[test]

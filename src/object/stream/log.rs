@@ -239,17 +239,15 @@ impl Log {
                 TrimTo::Length(length) => self.length.saturating_sub(live) >= length,
                 TrimTo::MinId(min) => node::last_id(id, pack).is_none_or(|last| last < min),
             };
-            if whole {
-                self.remove_node(id);
-            } else if trim.approximate {
-                break;
-            }
-            let gone = if whole { live } else { self.trim_node(id, trim.to) };
-            self.length = self.length.saturating_sub(gone);
-            trimmed += gone;
             if !whole {
+                if !trim.approximate {
+                    return trimmed + self.trim_node(id, trim.to);
+                }
                 break;
             }
+            self.remove_node(id);
+            self.length = self.length.saturating_sub(live);
+            trimmed += live;
         }
         if trimmed > 0 {
             self.find_first();
@@ -257,22 +255,27 @@ impl Log {
         trimmed
     }
 
-    /// Deletes entries from the front of the first node, which has more than are to go.
+    /// Deletes entries from the front of the first node; how many.
     fn trim_node(&mut self, id: StreamId, to: TrimTo) -> u64 {
         let excess = match to {
             TrimTo::Length(length) => self.length.saturating_sub(length),
             TrimTo::MinId(_) => u64::MAX,
         };
         let Some(pack) = self.node_mut(id) else { return 0 };
-        let marked = node::delete_front(pack, id, |entry, marked| match to {
+        let cut = node::delete_front(pack, id, |entry, marked| match to {
             TrimTo::Length(_) => marked >= excess,
             TrimTo::MinId(min) => entry >= min,
         });
-        // The entries behind the ID may all have been deleted before.
-        if node::counts(pack).0 == 0 {
-            self.remove_node(id);
+        self.length = self.length.saturating_sub(cut.marked);
+        match cut.first_id {
+            Some(first) => self.first_id = first,
+            // The entries behind the ID had all been deleted before.
+            None => {
+                self.remove_node(id);
+                self.find_first();
+            }
         }
-        marked
+        cut.marked
     }
 
     fn find_first(&mut self) {
@@ -360,9 +363,16 @@ impl Log {
         }
     }
 
+    /// The entry of an ID.
+    pub fn entry(&self, id: StreamId) -> Option<Entry<'_>> {
+        let (node_id, pack) = self.node_of(id)?;
+        let mut entries = Reader::new(node_id, pack).filter(|raw| !raw.is_deleted());
+        entries.find(|raw| raw.id >= id).filter(|raw| raw.id == id).and_then(Entry::live)
+    }
+
     /// Whether the entry is there.
     pub fn contains(&self, id: StreamId) -> bool {
-        self.range(id, id).next().is_some()
+        self.entry(id).is_some()
     }
 
     /// Adds a node of an RDB file behind all others, after checking every byte; false if it is none or

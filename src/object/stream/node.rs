@@ -133,27 +133,36 @@ pub fn delete(pack: &mut Listpack, node_id: StreamId, id: StreamId) -> bool {
     true
 }
 
+/// What [`delete_front`] has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Entries that it marked.
+    pub marked: u64,
+    /// The first live one behind them.
+    pub first_id: Option<StreamId>,
+}
+
 /// Marks live entries from the front as deleted until `stop`, which is told the ID of each and how many
-/// were marked before it, says so; how many were marked.
+/// were marked before it, says so.
 pub fn delete_front(
     pack: &mut Listpack,
     node_id: StreamId,
     stop: impl Fn(StreamId, u64) -> bool,
-) -> u64 {
+) -> Cut {
     let mut marks = Vec::new();
-    for raw in Reader::new(node_id, pack) {
+    let mut first_id = None;
+    for raw in Reader::new(node_id, pack).filter(|raw| !raw.is_deleted()) {
         if stop(raw.id, marks.len() as u64) {
+            first_id = Some(raw.id);
             break;
         }
-        if !raw.is_deleted() {
-            marks.push((raw.at, raw.flags | DELETED));
-        }
+        marks.push((raw.at, raw.flags | DELETED));
     }
     // With the mark the flags take one byte, as without it: what stands behind them stays there.
     let marked = marks.len() as u64;
     marks.into_iter().for_each(|(at, flags)| pack.replace_i64(at, flags));
     count_deleted(pack, marked);
-    marked
+    Cut { marked, first_id }
 }
 
 /// Moves entries from one count of the master entry to the other.
@@ -407,7 +416,9 @@ mod tests {
         assert!(!delete(&mut pack, NODE, StreamId::new(100, 7)));
         assert_eq!(counts(&pack), (2, 1));
         assert!(check(NODE, &pack));
-        assert_eq!(delete_front(&mut pack, NODE, |id, _| id >= StreamId::new(200, 0)), 1);
+        let last = StreamId::new(200, 0);
+        let cut = delete_front(&mut pack, NODE, |id, _| id >= last);
+        assert_eq!(cut, Cut { marked: 1, first_id: Some(last) });
         assert_eq!(counts(&pack), (1, 2));
         let deleted: Vec<_> = Reader::new(NODE, &pack).map(|raw| raw.is_deleted()).collect();
         assert_eq!(deleted, [true, true, false]);

@@ -1,0 +1,20 @@
+//! Does what fuzzing once found stay fixed? Replays the kept inputs of `fuzz/`; see `tests/fuzz_regressions.rs` of the server.
+
+#[path = "../../../fuzz/properties/replay.rs"]
+mod replay;
+#[path = "../../../fuzz/properties/search_query.rs"]
+mod search_query;
+#[path = "../../../fuzz/properties/search_schema.rs"]
+mod search_schema;
+
+use replay::replay;
+
+#[test]
+fn queries() {
+    replay("search_query", search_query::check);
+}
+
+#[test]
+fn schemas() {
+    replay("search_schema", search_schema::check);
+}
