@@ -14,5 +14,6 @@ mod modules;
 mod packages;
 mod protocol;
 mod random_requests;
+mod rdb;
 mod readme;
 mod startup;
