@@ -179,7 +179,7 @@ fn stream_parts(client: &mut Client, key: &str) -> Vec<String> {
 /// Compares key by key, and shows the start of those that differ.
 fn same(after: &[String], before: &[String]) {
     assert_eq!(after.len(), before.len(), "number of keys");
-    for (after, before) in after.iter().zip(before).filter(|(after, before)| after != before) {
+    if let Some((after, before)) = after.iter().zip(before).find(|pair| pair.0 != pair.1) {
         let at = after.bytes().zip(before.bytes()).take_while(|(one, two)| one == two).count();
         let part =
             |text: &str| text.chars().skip(at.saturating_sub(80)).take(300).collect::<String>();

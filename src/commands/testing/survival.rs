@@ -124,7 +124,7 @@ impl Pair {
         MONO_NS.set(0);
         let (primary, replica) = (engine(), engine());
         RUNNING.set(Arc::downgrade(&primary.engine));
-        let second = Arc::new(Client { id: 2, ..client() });
+        let second = Arc::new(client(2));
         let clients = [Arc::clone(&primary.client), second];
         let mut table = primary.engine.shared.clients.lock();
         clients.iter().for_each(|client| table.insert(Arc::clone(client)));
@@ -215,7 +215,7 @@ impl Pair {
         for client in self.clients.clone() {
             self.end_wait(&client);
         }
-        self.clients[0] = Arc::new(Client { id: 3, ..client() });
+        self.clients[0] = Arc::new(client(3));
         let control = Arc::clone(&self.clients[0]);
         let text = |bytes: &[u8]| show(&Value::read(bytes).expect("a reply").0);
         for db in 0..16u32 {
