@@ -17,6 +17,36 @@ struct Known {
 
 const NEVER: [u32; 3] = [u32::MAX; 3];
 
+/// Commands whose replies may hold scores.
+const SHOW_SCORES: &[&str] = &[
+    "exec",
+    "eval",
+    "sort",
+    "sort_ro",
+    "bzpopmax",
+    "bzpopmin",
+    "geopos",
+    "geodist",
+    "zadd",
+    "zdiff",
+    "zincrby",
+    "zinter",
+    "zmpop",
+    "zmscore",
+    "zpopmax",
+    "zpopmin",
+    "zrandmember",
+    "zrange",
+    "zrangebyscore",
+    "zrank",
+    "zrevrange",
+    "zrevrangebyscore",
+    "zrevrank",
+    "zscan",
+    "zscore",
+    "zunion",
+];
+
 const KNOWN: &[Known] = &[
     Known {
         fixed_in: [7, 2, 0],
@@ -34,6 +64,43 @@ const KNOWN: &[Known] = &[
         explains: |_, ours, theirs| is_text(ours, "hashtable") && is_text(theirs, "listpack"),
         diverges: false,
         reason: "7.2 counts the pairs of an HSET before it looks which fields are the same",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: SHOW_SCORES,
+        explains: |_, ours, theirs| same_but_for_digits(ours, theirs),
+        diverges: false,
+        reason: "7.2 shows scores with the fewest digits that mean them, older ones with seventeen",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["lpos", "exec", "eval"],
+        explains: |_, ours, _| {
+            is_error(ours, "ERR value is out of range, value must between -9223")
+        },
+        diverges: false,
+        reason: "7.2 refuses the smallest RANK, which has no absolute value",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["xread", "xreadgroup", "exec", "eval"],
+        explains: |_, ours, theirs| {
+            is_error(ours, "ERR Unbalanced 'xread") && is_error(theirs, "ERR Unbalanced XREAD")
+        },
+        diverges: false,
+        reason: "7.2 names the command in this error",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["zrank", "zrevrank", "exec", "eval"],
+        explains: |command, _, theirs| {
+            command.argv.iter().any(|word| {
+                let word = word.to_ascii_lowercase();
+                word == b"zrank" || word == b"zrevrank"
+            }) && is_error(theirs, "ERR wrong number of arguments")
+        },
+        diverges: false,
+        reason: "WITHSCORE came with 7.2",
     },
     Known {
         fixed_in: NEVER,
@@ -83,6 +150,28 @@ pub fn judge(command: &Command, ours: &Value, theirs: &Value, version: [u32; 3])
         Some(known) if known.diverges => Verdict::Diverged,
         Some(_) => Verdict::Explained,
     }
+}
+
+/// Whether two replies are the same when numbers are compared by what they mean.
+fn same_but_for_digits(ours: &Value, theirs: &Value) -> bool {
+    let all = |one: &[Value], two: &[Value]| {
+        one.len() == two.len() && one.iter().zip(two).all(|(a, b)| same_but_for_digits(a, b))
+    };
+    let number = |value: &Value| -> Option<f64> {
+        match value {
+            Value::Bulk(text) => std::str::from_utf8(text).ok()?.parse().ok(),
+            Value::Double(text) => text.parse().ok(),
+            _ => None,
+        }
+    };
+    match (ours, theirs) {
+        (Value::Array(one), Value::Array(two)) => all(one, two),
+        _ => ours == theirs || number(ours).is_some_and(|one| number(theirs) == Some(one)),
+    }
+}
+
+fn is_error(value: &Value, start: &str) -> bool {
+    matches!(value, Value::Error(text) if text.starts_with(start.as_bytes()))
 }
 
 fn is_text(value: &Value, text: &str) -> bool {
