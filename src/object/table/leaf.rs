@@ -13,8 +13,11 @@
 //! copying one (which is what a write does while a snapshot holds it) copies no long text.
 //!
 //! Changing a value writes in place when the new entry is as long, and appends otherwise; the old
-//! bytes are dead until a quarter of the buffer is, then everything is packed anew. Both buffers grow
-//! by a class of sizes of the allocator at a time: what they ask for is what they would get anyway.
+//! bytes are dead until a quarter of the buffer is, then everything is packed anew.
+//!
+//! The leaves of a table fill up at the same pace, so each size that their buffers go through is one that
+//! nearly all of them have had and left, in pages that the last of them keep from being freed. So the
+//! sizes are few: the index soon has room for all fields, the data grows by a third or a half.
 //!
 //! Invariants: slots are sorted; `dead` counts the bytes that no slot reaches; `expire_min` is at
 //! most the earliest expiry in the leaf (it may be stale after a removal, never late).
@@ -23,7 +26,7 @@ use std::sync::Arc;
 
 /// Texts longer than this lie outside the buffer.
 pub const INLINE_MAX: usize = 256;
-/// A leaf with more fields than this is split.
+/// A leaf with so many fields is split.
 pub const FIELDS_MAX: usize = 128;
 /// A leaf with more data than this is split, unless its fields are few.
 pub const DATA_MAX: usize = 8 * 1024;
@@ -120,7 +123,7 @@ impl<const VALUED: bool> Leaf<VALUED> {
 
     /// Whether the leaf should be split, if its hashes can be told apart.
     pub fn is_full(&self) -> bool {
-        self.slots.len() > FIELDS_MAX
+        self.slots.len() >= FIELDS_MAX
             || self.data.len() - self.dead > DATA_MAX && self.slots.len() > FIELDS_FEW
     }
 
@@ -185,8 +188,7 @@ impl<const VALUED: bool> Leaf<VALUED> {
     pub fn insert(&mut self, at: usize, hash: u32, entry: Entry<'_>) {
         let offset = self.append(entry);
         if self.slots.len() == self.slots.capacity() {
-            let capacity = size_class((self.slots.len() + 1) * size_of::<Slot>());
-            self.slots.reserve_exact(capacity / size_of::<Slot>() - self.slots.len());
+            self.slots.reserve_exact(slots_for(self.slots.len() + 1) - self.slots.len());
         }
         self.slots.insert(at, Slot { hash, offset });
     }
@@ -248,10 +250,8 @@ impl<const VALUED: bool> Leaf<VALUED> {
             data += self.layout(slot.offset).end - slot.offset as usize;
         }
         let mut packed = Self {
-            slots: Vec::with_capacity(
-                size_class(range.len() * size_of::<Slot>()) / size_of::<Slot>(),
-            ),
-            data: Vec::with_capacity(size_class(data)),
+            slots: Vec::with_capacity(slots_for(range.len())),
+            data: Vec::with_capacity(data_for(data)),
             ..Self::default()
         };
         for at in range {
@@ -288,7 +288,7 @@ impl<const VALUED: bool> Leaf<VALUED> {
         let texts = entry.field.len().min(INLINE_MAX) + entry.value.len().min(INLINE_MAX);
         let need = self.data.len() + texts + if VALUED { HEAD_BYTES_MAX } else { MARK_BYTES_MAX };
         if self.data.capacity() < need {
-            self.data.reserve_exact(size_class(need) - self.data.len());
+            self.data.reserve_exact(data_for(need) - self.data.len());
         }
         let mut marks = [Mark::Inside(0); 2];
         for (mark, text) in marks.iter_mut().zip([entry.field, entry.value]) {
@@ -431,12 +431,16 @@ impl Mark {
     }
 }
 
-/// The bytes that the allocator sets aside for a request of `bytes`: it has four sizes between two
-/// powers of two.
-#[inline]
-fn size_class(bytes: usize) -> usize {
-    let step = (bytes.max(2) - 1).ilog2().saturating_sub(2).max(3);
-    bytes.next_multiple_of(1 << step)
+/// How much room an index of `len` slots gets: soon that for all fields of a leaf.
+fn slots_for(len: usize) -> usize {
+    if len <= FIELDS_FEW { len.next_power_of_two() } else { len.next_multiple_of(FIELDS_MAX) }
+}
+
+/// How much room `bytes` of data get: a power of two or half as much again.
+fn data_for(bytes: usize) -> usize {
+    let above = bytes.next_power_of_two();
+    let between = above / 4 * 3;
+    if bytes <= between { between } else { above }
 }
 
 #[cfg(test)]
@@ -444,13 +448,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_are_a_quarter_of_a_power_of_two_apart() {
-        for (bytes, class) in [(0, 0), (1, 8), (8, 8), (33, 40), (65, 80), (1024, 1024)] {
-            assert_eq!(size_class(bytes), class);
+    fn buffers_have_few_sizes() {
+        for (bytes, room) in [(1, 1), (5, 6), (7, 8), (700, 768), (769, 1024), (1025, 1536)] {
+            assert_eq!(data_for(bytes), room, "{bytes}");
         }
-        assert_eq!(size_class(1025), 1280);
-        assert_eq!(size_class(1281), 1536);
-        assert_eq!(size_class(2048), 2048);
-        assert_eq!(size_class(2049), 2560);
+        for (len, room) in [(1, 1), (9, 16), (16, 16), (17, 128), (128, 128), (129, 256)] {
+            assert_eq!(slots_for(len), room, "{len}");
+        }
     }
 }
