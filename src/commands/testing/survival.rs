@@ -6,8 +6,8 @@
 //! the same data; SCAN and DBSIZE agree.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Weak;
 use std::sync::atomic::Ordering;
+use std::sync::{LazyLock, Weak};
 
 use super::*;
 use crate::config::params::Param;
@@ -36,13 +36,14 @@ thread_local! {
     static MONO_NS: Cell<u64> = const { Cell::new(0) };
     /// The engine whose scripts are killed.
     static RUNNING: RefCell<Weak<Engine>> = const { RefCell::new(Weak::new()) };
-    /// Commands live for ever, so one registry serves all inputs.
-    static REGISTRY: Arc<Registry> = {
-        let commands = TABLES.iter().flat_map(|table| table.iter());
-        let commands = commands.map(|spec| (None, Command::new(spec, None, None, 1)));
-        Arc::new(Registry::new(commands, 1))
-    };
 }
+
+/// Commands live for ever, so one registry serves all inputs.
+static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| {
+    let commands = TABLES.iter().flat_map(|table| table.iter());
+    let commands = commands.map(|spec| (None, Command::new(spec, None, None, 1)));
+    Arc::new(Registry::new(commands, 1))
+});
 
 /// Ends every script that is past its time, also those that have written.
 struct Killer;
@@ -100,7 +101,7 @@ struct Pair {
 }
 
 fn engine() -> TestEngine {
-    let registry = REGISTRY.with(Arc::clone);
+    let registry = Arc::clone(&REGISTRY);
     let mut shared = shared(&registry);
     shared.clock.mono_ns = || {
         MONO_NS.set(MONO_NS.get() + 1_000_000);
