@@ -31,6 +31,9 @@ mod bounds;
 
 mod sources;
 
+#[cfg(test)]
+mod effects_tests;
+
 /// The sorted set at a key, to read, if it is there.
 #[inline]
 pub(super) fn read_zset<'a>(
