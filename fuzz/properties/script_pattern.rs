@@ -15,7 +15,9 @@ if not found[1] then return type(found[2]) ~= 'string' and 'an error that is no 
 -- Patterns end at a zero byte, but one without special characters before it is searched for as a whole.
 if string.find(pattern, '\0', 1, true) then pcall(string.gsub, text, pattern, '%0') return nil end
 local first, last = found[2], found[3]
-local matched = {string.match(text, pattern)}
+local matched = {pcall(string.match, text, pattern)}
+-- A text without special characters is searched for as it is, and may be a wrong pattern.
+if not table.remove(matched, 1) then return nil end
 if first == nil then
   if #matched ~= 0 then return 'match finds what find does not' end
 else

@@ -43,6 +43,9 @@ pub mod testing;
 #[cfg(test)]
 mod effects_tests;
 
+#[cfg(test)]
+mod list_effects_tests;
+
 /// All built-in commands, group by group.
 pub const TABLES: &[&[CommandSpec]] = &[
     connection::COMMANDS,

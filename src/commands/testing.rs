@@ -5,7 +5,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -37,6 +37,19 @@ pub(super) struct TestEngine {
     engine: Arc<Engine>,
     client: Arc<Client>,
     events: Arc<Events>,
+}
+
+/// A client that waits.
+pub struct Waiting(Arc<Client>);
+
+impl Waiting {
+    /// What it was answered, if it was.
+    pub fn reply(&self) -> Option<String> {
+        let mut outbox = self.0.outbox.lock();
+        let bytes = std::mem::take(&mut outbox.bytes);
+        std::mem::take(&mut outbox.unblocked)
+            .then(|| show(&Value::read(&bytes).expect("a reply").0))
+    }
 }
 
 #[derive(Default)]
@@ -101,27 +114,37 @@ impl TestEngine {
             saved_at: 0,
             persistence: Default::default(),
             expired_keys: 0,
+            expired_fields: 0,
             active_expire: true,
             expire_walk: (0, 0),
         };
         let engine = Arc::new(Engine::new(state, shared));
-        Self { engine, client: Arc::new(client()), events }
+        Self { engine, client: Arc::new(client(1)), events }
     }
 
     /// Runs a command whose words stand between blanks, `''` for the empty one; its reply as text.
     pub fn run(&self, line: &str) -> String {
+        self.run_as(&self.client, line).expect("the command does not wait")
+    }
+
+    /// Has another client send a command that must wait.
+    pub fn wait(&self, line: &str) -> Waiting {
+        let id = self.engine.shared.next_client.fetch_add(1, Ordering::Relaxed);
+        let client = Arc::new(client(id));
+        assert_eq!(self.run_as(&client, line), None, "{line} waits");
+        Waiting(client)
+    }
+
+    /// The reply of a command, unless it waits.
+    fn run_as(&self, client: &Arc<Client>, line: &str) -> Option<String> {
         let argv: Vec<&[u8]> =
             line.split(' ').map(|word| if word == "''" { b"" } else { word.as_bytes() }).collect();
         let registry = Arc::clone(&self.engine.shared.registry.read());
-        let caller = Caller {
-            engine: &self.engine,
-            client: &self.client,
-            worker: 0,
-            generation: registry.generation(),
-        };
+        let caller =
+            Caller { engine: &self.engine, client, worker: 0, generation: registry.generation() };
         let mut out = Vec::new();
-        run_batch(caller, &mut [look_up(&registry, &argv)], &mut out);
-        show(&Value::read(&out).expect("a reply").0)
+        let end = run_batch(caller, &mut [look_up(&registry, &argv)], &mut out);
+        end.block.is_none().then(|| show(&Value::read(&out).expect("a reply").0))
     }
 
     /// Runs commands, which must not fail, and forgets what they left behind.
@@ -205,9 +228,9 @@ fn shared(registry: &Arc<Registry>) -> Shared {
     }
 }
 
-fn client() -> Client {
+fn client(id: u64) -> Client {
     Client {
-        id: 1,
+        id,
         addr: String::new(),
         laddr: String::new(),
         fd: 0,

@@ -37,6 +37,15 @@ fn rewriting_twice_changes_nothing() {
 }
 
 #[test]
+fn hosts_that_could_not_be_written_back_are_refused() {
+    for line in [r#"bind 'a"b' c"#, r#"bind 1 """#, r#"bind "\x01" b"#, r#"replicaof 'a"b' 1"#] {
+        let error = load(line.as_bytes(), &mut |_| Err(String::new())).unwrap_err();
+        assert!(error.report("x").contains("Invalid "), "{line}");
+    }
+    assert_eq!(config_of("bind 127.0.0.1 -::1 fe80::1%eth0").bind().len(), 3);
+}
+
+#[test]
 fn what_means_none_is_dropped() {
     let old = "bind 127.0.0.1\nreplicaof a 1\nunixsocket /x\nsave 1 2\nsave 3 4\nsave 5 6\n";
     let mut config = Config::new();

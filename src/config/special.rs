@@ -60,13 +60,26 @@ pub fn parse(special: Special, words: &[&[u8]], old: &Value) -> Result<Value, St
         Special::Bind if words.len() > BIND_MAX => {
             Err("Too many bind addresses specified.".to_string())
         }
-        Special::Bind => Ok(Value::Bind(unless_empty(words).iter().map(|w| w.to_vec()).collect())),
+        Special::Bind => {
+            let addresses = unless_empty(words);
+            match addresses.iter().find(|address| !is_plain(address)) {
+                Some(_) => Err("Invalid bind address".to_string()),
+                None => Ok(Value::Bind(addresses.iter().map(|w| w.to_vec()).collect())),
+            }
+        }
         Special::ReplicaOf => match words {
             [host, port] => parse_replica_of(host, port),
             _ => wrong_number(),
         },
         Special::Percentiles => parse_percentiles(unless_empty(words)),
     }
+}
+
+/// Whether a word can stand in a config file without quotes: there is no host whose name cannot, and one that
+/// was written back without them would stop the next start.
+fn is_plain(word: &[u8]) -> bool {
+    let is_special = |byte: &u8| matches!(byte, 0..=b' ' | 0x7f | b'"' | b'\'' | b'\\');
+    !word.is_empty() && !word.iter().any(is_special)
 }
 
 /// A single empty word stands for no word.
@@ -150,6 +163,9 @@ fn parse_oom_values(words: [&[u8]; 3]) -> Result<Value, String> {
 fn parse_replica_of(host: &[u8], port: &[u8]) -> Result<Value, String> {
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
         return Ok(Value::ReplicaOf(None));
+    }
+    if !is_plain(host) {
+        return Err("Invalid master host".to_string());
     }
     match lenient_i64(port).map(u16::try_from) {
         Some(Ok(port)) => Ok(Value::ReplicaOf(Some((host.to_vec(), port)))),

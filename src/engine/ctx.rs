@@ -603,6 +603,10 @@ pub fn expire_fields(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, 
     if fields.is_empty() {
         return;
     }
+    state.expired_fields += fields.len() as u64;
+    if is_empty {
+        block::signal(env.shared, unit, db, key);
+    }
     touch_watchers(state, env.shared, db, key);
     if state.log.is_active() {
         unit.records.extend(fields.into_iter().map(|field| Record {

@@ -12,6 +12,8 @@ pub const RETRY_SECONDS: i64 = 5;
 /// How far a snapshot is; written by its thread, read by INFO.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// Keys encoded.
+    pub keys_encoded: AtomicU64,
     /// Keys written.
     pub keys: AtomicU64,
     /// Keys that there are to write.

@@ -269,6 +269,8 @@ pub struct State {
     pub persistence: Persistence,
     /// Keys that expired.
     pub expired_keys: u64,
+    /// Fields of hashes that expired.
+    pub expired_fields: u64,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// Where the active expiry walk stands: (db, position).

@@ -14,6 +14,7 @@ use crate::base::number::IntBuf;
 
 use super::entry::view::{EntryMut, EntryRef};
 use super::entry::{Content, Entry};
+use super::fields::EndingFields;
 use super::hash::{KeyHash, SeededHash};
 use super::hook::WriteHook;
 use super::scan::Walked;
@@ -63,17 +64,21 @@ pub struct Removed {
 }
 
 /// The contents of a db that was emptied: dropping it takes as long as it was large.
-pub struct Detached<H: KeyHash = SeededHash>(Table<H>);
+pub struct Detached<H: KeyHash = SeededHash> {
+    table: Table<H>,
+    #[expect(dead_code, reason = "it is here to be dropped with the table")]
+    ending: EndingFields,
+}
 
 impl<H: KeyHash> Detached<H> {
     /// Number of keys.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.table.len()
     }
 
     /// Whether there were no keys.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.table.is_empty()
     }
 }
 
@@ -83,6 +88,8 @@ pub struct Db<H: KeyHash = SeededHash> {
     hook: WriteHook,
     /// Collections and module values that were overwritten, until somebody takes them.
     displaced: Vec<Value>,
+    /// Hashes with fields that end.
+    ending: EndingFields,
 }
 
 impl Db {
@@ -109,7 +116,12 @@ impl Default for Db {
 impl<H: KeyHash> Db<H> {
     /// An empty db with a hash function of its own, for tests.
     pub fn with_hasher() -> Self {
-        Self { table: Table::default(), hook: WriteHook, displaced: Vec::new() }
+        Self {
+            table: Table::default(),
+            hook: WriteHook,
+            displaced: Vec::new(),
+            ending: EndingFields::default(),
+        }
     }
 
     /// Number of keys, expired ones included until they are removed.
@@ -480,12 +492,22 @@ impl<H: KeyHash> Db<H> {
         let hash = H::hash(key);
         let slot = self.table.find(hash, key);
         let expire = expire_at.map_or(ExpireChange::Clear, ExpireChange::At);
-        Content::with_value(value, |content| self.set_content(hash, key, slot, content, expire))
+        let ending = next_field_end(value.as_ref());
+        let slot = Content::with_value(value, |content| {
+            self.set_content(hash, key, slot, content, expire)
+        });
+        if let Some(at_ms) = ending {
+            self.ending.note(key, at_ms);
+        }
+        slot
     }
 
     /// Adds a key that is known to be absent.
     pub fn insert_new(&mut self, key: &[u8], value: Value, expire_at: Option<i64>) -> Slot {
         debug_assert!(self.find(key).is_none(), "the caller looked for the key");
+        if let Some(at_ms) = next_field_end(value.as_ref()) {
+            self.ending.note(key, at_ms);
+        }
         self.put(H::hash(key), Entry::new(key, value, expire_at))
     }
 
@@ -522,9 +544,30 @@ impl<H: KeyHash> Db<H> {
         std::mem::take(&mut self.displaced)
     }
 
+    /// Says that a field of the hash at this key ends at this time. Whoever gives a field of a hash in
+    /// the db an end says so; what comes into the db by [`Db::insert`] says so by itself.
+    pub fn note_field_end(&mut self, key: &[u8], at_ms: i64) {
+        self.ending.note(key, at_ms);
+    }
+
+    /// Takes up to `count` keys of hashes of which a field may be at its end; who has removed those
+    /// fields calls [`Db::relist`].
+    pub fn take_ending(&mut self, now_ms: i64, count: usize) -> Vec<Arc<[u8]>> {
+        self.ending.take_due(now_ms, count)
+    }
+
+    /// Looks when the next field ends of a hash that was taken from the list.
+    pub fn relist(&mut self, key: &[u8]) {
+        let next = self.find(key).and_then(|slot| next_field_end(self.value(slot)));
+        if let Some(at_ms) = next {
+            self.ending.note(key, at_ms);
+        }
+    }
+
     /// Empties the db.
     pub fn clear(&mut self) -> Detached<H> {
-        Detached(std::mem::take(&mut self.table))
+        let (table, ending) = (std::mem::take(&mut self.table), std::mem::take(&mut self.ending));
+        Detached { table, ending }
     }
 
     /// Stores a short string or an integer anew; the caller has seen that nothing is lost by that.
@@ -547,6 +590,7 @@ impl<H: KeyHash> Db<H> {
             return self.put(hash, Entry::with(key, content, expire.applied_to(None)));
         };
         debug_assert!(self.key(slot) == key, "the slot is the key's");
+        self.forget_fields(slot);
         let expire_at = expire.applied_to(self.expire_at(slot));
         if let Content::Inline { bytes, edited: false } = content
             && self.write_entry(slot).set_inline(bytes, expire_at)
@@ -592,11 +636,29 @@ impl<H: KeyHash> Db<H> {
         slot
     }
 
+    /// A value leaves: if it is a hash, its fields need not be watched any more.
+    #[inline]
+    fn forget_fields(&mut self, slot: Slot) {
+        if !self.ending.is_empty() {
+            let entry = self.table.entry(slot);
+            if matches!(entry.value(), ValueRef::Hash(_)) {
+                self.ending.forget(entry.key());
+            }
+        }
+    }
+
     /// An entry, to leave the table.
     fn take(&mut self, slot: Slot) -> Entry {
+        self.forget_fields(slot);
         self.hook.before_write(slot.hash(), self.table.entry(slot));
         self.table.remove(slot)
     }
+}
+
+/// When the first field of a hash ends, in unix milliseconds; never, for other values.
+fn next_field_end(value: ValueRef<'_>) -> Option<i64> {
+    let ValueRef::Hash(hash) = value else { return None };
+    hash.next_expire().map(|at_ms| i64::try_from(at_ms).unwrap_or(i64::MAX))
 }
 
 /// A key lives up to its expiry and is gone one millisecond later, as in Redis.

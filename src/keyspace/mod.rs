@@ -6,6 +6,7 @@
 
 pub mod db;
 pub mod entry;
+pub mod fields;
 pub mod hash;
 pub mod hook;
 pub mod scan;

@@ -119,8 +119,8 @@ impl<const VALUED: bool> Table<VALUED> {
 
     #[inline]
     pub fn get_at(&self, hash: u32, field: &[u8]) -> Option<Entry<'_>> {
-        let leaf = self.leaf_at(hash).0;
-        leaf.find(hash, field).ok().map(|at| leaf.entry(at))
+        let (leaf, width) = self.leaf_of(hash);
+        leaf.find(hash, width, field).ok().map(|at| leaf.entry(at))
     }
 
     /// Removes `field`; the expiry that it had if it was there.
@@ -130,10 +130,10 @@ impl<const VALUED: bool> Table<VALUED> {
 
     pub fn remove_at(&mut self, hash: u32, field: &[u8]) -> Option<u64> {
         // Looked up first: what is not there must not copy nodes that a snapshot holds.
-        let leaf = self.leaf_at(hash).0;
-        let at = leaf.find(hash, field).ok()?;
+        let (leaf, width) = self.leaf_of(hash);
+        let at = leaf.find(hash, width, field).ok()?;
         let expire_at = leaf.entry(at).expire_at;
-        self.edit(hash, |leaf| leaf.remove(at));
+        self.edit(hash, |leaf, _| leaf.remove(at));
         Some(expire_at)
     }
 
@@ -156,8 +156,15 @@ impl<const VALUED: bool> Table<VALUED> {
     }
 
     /// The leaf that covers `hash`, and where the next leaf starts.
-    #[inline]
     pub fn leaf_at(&self, hash: u32) -> (&Leaf<VALUED>, Option<u32>) {
+        let (leaf, width) = self.leaf_of(hash);
+        let next = ((u64::from(hash) >> width) + 1) << width;
+        (leaf, u32::try_from(next).ok())
+    }
+
+    /// The leaf that covers `hash`, and how many of the hash's last bits did not lead there.
+    #[inline]
+    fn leaf_of(&self, hash: u32) -> (&Leaf<VALUED>, u32) {
         let mut branch = &self.root;
         let mut level = 0;
         loop {
@@ -165,9 +172,7 @@ impl<const VALUED: bool> Table<VALUED> {
             match &child.node {
                 Node::Branch(below) => branch = below,
                 Node::Leaf(leaf) => {
-                    let width = 32 - level * BITS - child.depth;
-                    let next = ((u64::from(hash) >> width) + 1) << width;
-                    return (leaf, u32::try_from(next).ok());
+                    return (leaf, 32 - level * BITS - child.depth);
                 }
             }
             level += 1;
@@ -206,7 +211,7 @@ impl<const VALUED: bool> Table<VALUED> {
         Iter { table: self, leaf, at: 0, next }
     }
 
-    fn edit<R>(&mut self, hash: u32, action: impl FnOnce(&mut Leaf<VALUED>) -> R) -> R {
+    fn edit<R>(&mut self, hash: u32, action: impl FnOnce(&mut Leaf<VALUED>, u32) -> R) -> R {
         let (result, change) = Arc::make_mut(&mut self.root).edit(hash, 0, action);
         self.len = self.len.strict_add_signed(change.len);
         self.bytes = self.bytes.saturating_add_signed(change.bytes);
@@ -222,7 +227,7 @@ impl Table<true> {
     }
 
     pub fn put_at(&mut self, hash: u32, field: &[u8], value: &[u8], expiry: Expiry) -> Option<u64> {
-        self.edit(hash, |leaf| match leaf.find(hash, field) {
+        self.edit(hash, |leaf, width| match leaf.find(hash, width, field) {
             Ok(at) => {
                 let old = leaf.entry(at).expire_at;
                 let new = if let Expiry::Set(new) = expiry { new } else { old };
@@ -243,8 +248,8 @@ impl Table<true> {
         if self.get_at(hash, field).is_none() {
             return false;
         }
-        self.edit(hash, |leaf| {
-            if let Ok(at) = leaf.find(hash, field) {
+        self.edit(hash, |leaf, width| {
+            if let Ok(at) = leaf.find(hash, width, field) {
                 let value = leaf.entry(at).value.to_vec();
                 leaf.replace(at, &value, expire_at);
             }
@@ -259,7 +264,7 @@ impl Table<true> {
             && let Some(hash) = self.root.first_due(0, now)
         {
             let budget = limit - taken.len();
-            self.edit(hash, |leaf| {
+            self.edit(hash, |leaf, _| {
                 let mut left = budget;
                 let mut at = 0;
                 while at < leaf.len() && left > 0 {
@@ -289,9 +294,10 @@ impl Table<false> {
 
     pub fn add_at(&mut self, hash: u32, member: &[u8]) -> bool {
         // Looked up first: what is there already must not copy nodes that a snapshot holds.
-        let Err(at) = self.leaf_at(hash).0.find(hash, member) else { return false };
+        let (leaf, width) = self.leaf_of(hash);
+        let Err(at) = leaf.find(hash, width, member) else { return false };
         let entry = Entry { field: member, value: b"", expire_at: NEVER };
-        self.edit(hash, |leaf| leaf.insert(at, hash, entry));
+        self.edit(hash, |leaf, _| leaf.insert(at, hash, entry));
         true
     }
 }
@@ -328,7 +334,7 @@ impl<const VALUED: bool> Branch<VALUED> {
         &mut self,
         hash: u32,
         level: u32,
-        action: impl FnOnce(&mut Leaf<VALUED>) -> R,
+        action: impl FnOnce(&mut Leaf<VALUED>, u32) -> R,
     ) -> (R, Change) {
         let at = self.child_of(hash, level);
         let child = &mut self.children[at];
@@ -353,7 +359,7 @@ impl<const VALUED: bool> Branch<VALUED> {
                 // Before it may be copied, which trims its slack.
                 let (len, bytes) = (leaf.len(), leaf.memory_bytes());
                 let leaf = Arc::make_mut(leaf);
-                let result = action(leaf);
+                let result = action(leaf, 32 - level * BITS - child.depth);
                 let mut change = Change {
                     len: leaf.len() as isize - len as isize,
                     bytes: leaf.memory_bytes() as isize - bytes as isize,

@@ -43,6 +43,10 @@ const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
 /// When a wait that could not be ended because a script keeps the engine is looked at again.
 const RETRY: Duration = Duration::from_millis(10);
 
+/// The shortest wait for keys. Redis looks at deadlines when its event loop turns, so that a wait of a
+/// millisecond lasts for some; clients, and their tests, take it that a command which waits is seen to.
+const WAIT_MIN: Duration = Duration::from_millis(10);
+
 /// Output buffers larger than this are given back once they are empty.
 const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
 
@@ -571,6 +575,10 @@ impl Connection {
         let timer = block.deadline_ms().map(|at| {
             let now = (super::clock::CLOCK.unix_us)() / 1000;
             let wait = Duration::from_millis(u64::try_from(at - now).unwrap_or(0));
+            let wait = match block {
+                Block::Keys { .. } => wait.max(WAIT_MIN),
+                Block::Until { .. } | Block::Module { .. } => wait,
+            };
             Box::pin(sleep_until(Instant::now() + wait))
         });
         self.blocked = Some((block, timer));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::engine::call::{self, Access};
 use crate::engine::client::Mode;
-use crate::engine::ctx::{Env, expire_key};
+use crate::engine::ctx::{Env, expire_fields, expire_key};
 use crate::engine::effects::Unit;
 use crate::engine::lock::Engine;
 
@@ -17,6 +17,8 @@ use crate::engine::lock::Engine;
 const HZ: u64 = 10;
 /// Segments of a key table that one slice of the expiry walk looks at.
 const SEGMENTS_PER_SLICE: usize = 4;
+/// Hashes whose fields are looked at under one hold of the lock; each may lose many.
+const HASHES_PER_SLICE: usize = 16;
 /// Time that the expiry walk may take of each visit.
 const EXPIRE_BUDGET: Duration = Duration::from_millis(25);
 
@@ -126,9 +128,14 @@ fn expire(engine: &Engine) {
         for key in &found {
             expire_key(&mut state, &mut unit, env, db, key);
         }
+        let hashes = state.keyspace.db_mut(db as usize).take_ending(env.now_ms(), HASHES_PER_SLICE);
+        for key in &hashes {
+            expire_fields(&mut state, &mut unit, env, db, key);
+            state.keyspace.db_mut(db as usize).relist(key);
+        }
         call::end_unit(&mut Access::Exclusive(&mut state), &mut unit, env);
         let dbs = state.keyspace.db_count() as u32;
-        state.expire_walk = if walked.wrapped {
+        state.expire_walk = if walked.wrapped && hashes.len() < HASHES_PER_SLICE {
             walked_dbs += 1;
             ((db + 1) % dbs, 0)
         } else {

@@ -275,6 +275,7 @@ fn build_engine(
         saved_at: shared.started_ms / 1000,
         persistence: Default::default(),
         expired_keys: 0,
+        expired_fields: 0,
         active_expire: true,
         expire_walk: (0, 0),
     };

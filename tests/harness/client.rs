@@ -94,6 +94,20 @@ impl Client {
         Value::read(&mut self.input)
     }
 
+    /// Reads up to the end of a line, which is left out.
+    pub fn read_line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.input.read_line(&mut line)?;
+        Ok(line.trim_end().to_string())
+    }
+
+    /// Reads so many bytes.
+    pub fn read_bytes(&mut self, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        self.input.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Sends one request and reads its reply.
     pub fn try_call<A: AsRef<[u8]>>(&mut self, argv: &[A]) -> io::Result<Value> {
         self.send(argv)?;

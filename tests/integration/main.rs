@@ -5,6 +5,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod blocking;
 mod connections;
 mod contention;
 mod expiry;
@@ -13,5 +14,6 @@ mod modules;
 mod packages;
 mod protocol;
 mod random_requests;
+mod rdb;
 mod readme;
 mod startup;

@@ -56,6 +56,12 @@ pub trait Native: Sized + Send + Sync + 'static {
     /// Writes what belongs to the module but to no key.
     fn aux_save(_writer: &mut RdbWriter<'_>) {}
 
+    /// Whether `aux_save` would save nothing of note. Servers that can leave it out of the file then do, so
+    /// that the file loads where the module is not; others have it called all the same.
+    fn aux_is_empty() -> bool {
+        false
+    }
+
     /// Reads back what `aux_save` of version `encver` wrote.
     fn aux_load(_reader: &mut RdbReader<'_>, _encver: i32) -> Result<(), Error> {
         Ok(())

@@ -50,6 +50,10 @@ impl Native for Definitions {
         });
     }
 
+    fn aux_is_empty() -> bool {
+        registry::with(|all| all.names().is_empty())
+    }
+
     fn aux_load(reader: &mut RdbReader<'_>, _encver: i32) -> Result<(), Error> {
         let indexes = reader.u64()?;
         if indexes > INDEXES_MAX {

@@ -217,6 +217,9 @@ fn hgetex(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
         ctx.changed(key);
         ctx.count_changes(changed.len() as u64 - 1);
         let event = if life == Life::Persist { "hpersist" } else { "hexpire" };
+        if let Life::Until(at) = life {
+            ctx.db_mut().note_field_end(key, at);
+        }
         ctx.notify(EventClass::HASH, event, key);
         propagate_life(ctx, key, life, &changed);
     }
@@ -363,6 +366,7 @@ fn hsetex(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
         ctx.propagate_nothing();
         also_propagate_hdel(ctx, key, &deleted);
     } else if let Life::Until(at) = parsed.life {
+        ctx.db_mut().note_field_end(key, at);
         ctx.notify(EventClass::HASH, "hexpire", key);
         propagate_setex(ctx, argv, parsed.clock_at, at);
     }

@@ -243,6 +243,9 @@ fn expire(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, clock: Clock, reply: &mut Repl
         }
         reply.int(fate as i64);
     }
+    if !set.is_empty() {
+        ctx.db_mut().note_field_end(key, at);
+    }
     if !deleted.is_empty() {
         announce_deletion(ctx, key, slot, (deleted.len() + set.len()) as u64);
     } else if !set.is_empty() {

@@ -62,6 +62,9 @@ pub const COMMANDS: &[CommandSpec] = &[
 /// client's to choose.
 const REPLY_BYTES_MAX: usize = 1 << 30;
 
+/// The least that one field takes in it: `$0`, two ends of line, nothing between.
+const ELEMENT_BYTES_MIN: usize = 6;
+
 fn hscan(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let cursor = scan::parse_cursor(argv[2])?;
     let Some(hash) = ctx.hash(argv[1])? else {
@@ -151,6 +154,10 @@ fn reply_draw(
     if draw.count == 0 || visible == 0 {
         reply.array(0);
     } else if draw.repeats {
+        // What is certain to be too long is not begun: a gigabyte takes seconds.
+        if draw.count > REPLY_BYTES_MAX / ELEMENT_BYTES_MIN {
+            return Err(CommandError::OutOfRange);
+        }
         let sampler = hash.sampler(now);
         let begin = reply.buffer().len();
         reply_head(draw, draw.count, reply);

@@ -299,6 +299,7 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "sync_partial_ok": 0,
         "sync_partial_err": 0,
         "expired_keys": ctx.state.expired_keys,
+        "expired_subkeys": ctx.state.expired_fields,
         "expired_stale_perc": "0.00",
         "expired_time_cap_reached_count": 0,
         "expire_cycle_cpu_milliseconds": 0,

@@ -1,5 +1,7 @@
 //! The server itself: INFO, CONFIG, COMMAND, DEBUG, flushing and ending.
 
+use std::sync::atomic::Ordering;
+
 use crate::engine::args;
 use crate::engine::block;
 use crate::engine::client::{Touch, Watched};
@@ -198,8 +200,24 @@ fn flush(ctx: &mut ExclusiveCtx<'_>, db: Option<u32>) {
 fn flush_all(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     check_flush_options(argv)?;
     flush(ctx, None);
+    reset_file(ctx);
     reply.ok();
     Ok(())
+}
+
+/// What was deleted must not come back with a restart: a snapshot of it is given up, and where snapshots
+/// are taken the file is replaced at once.
+fn reset_file(ctx: &mut ExclusiveCtx<'_>) {
+    if let Some(bgsave) = &ctx.state.persistence.bgsave {
+        bgsave.progress.cancelled.store(true, Ordering::Relaxed);
+    }
+    if !ctx.state.config.save_points().is_empty() {
+        let host = &ctx.env.shared.host;
+        // What went wrong is in the log. Saved or not, the flush is propagated as one change.
+        if host.save(ctx).is_ok() {
+            ctx.unit.call.dirty = 1;
+        }
+    }
 }
 
 fn flush_db(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {

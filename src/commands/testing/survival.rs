@@ -24,6 +24,8 @@ const REQUESTS_MAX: usize = 500;
 const INPUT_BYTES_MAX: usize = 16 * 1024;
 /// The longest string, far below the default, so that many of them fit into memory.
 const STRING_BYTES_MAX: i64 = 1 << 20;
+/// Elements drawn at random with repetition.
+const RANDOM_MAX: i64 = 10_000;
 /// The longest time that `ADVANCE` lets pass: some 30 years.
 const ADVANCE_MS_MAX: i64 = 1_000_000_000_000;
 /// When a script is killed. Each reading of the clock takes it on by a millisecond, so that this is its first tick:
@@ -122,7 +124,7 @@ impl Pair {
         MONO_NS.set(0);
         let (primary, replica) = (engine(), engine());
         RUNNING.set(Arc::downgrade(&primary.engine));
-        let second = Arc::new(Client { id: 2, ..client() });
+        let second = Arc::new(client(2));
         let clients = [Arc::clone(&primary.client), second];
         let mut table = primary.engine.shared.clients.lock();
         clients.iter().for_each(|client| table.insert(Arc::clone(client)));
@@ -213,7 +215,7 @@ impl Pair {
         for client in self.clients.clone() {
             self.end_wait(&client);
         }
-        self.clients[0] = Arc::new(Client { id: 3, ..client() });
+        self.clients[0] = Arc::new(client(3));
         let control = Arc::clone(&self.clients[0]);
         let text = |bytes: &[u8]| show(&Value::read(bytes).expect("a reply").0);
         for db in 0..16u32 {
@@ -280,6 +282,11 @@ fn is_left_out(argv: Argv<'_>) -> bool {
     };
     match argv[0].to_ascii_lowercase().as_slice() {
         b"debug" => has("sleep") || has("populate"),
+        // A negative count is the length of the reply.
+        b"hrandfield" | b"srandmember" | b"zrandmember" => {
+            let count = argv.get(2).and_then(|count| crate::base::number::parse_i64(count));
+            count.is_some_and(|count| count < -RANDOM_MAX)
+        }
         b"config" => ["bulk", "busy", "lua-time", "[", "*", "?"].iter().any(|part| has(part)),
         _ => false,
     }

@@ -180,7 +180,13 @@ fn take_over(
     complaint: &'static str,
 ) -> Result<Hash, RdbError> {
     let fields = listpack.len() / 2;
-    let mut hash = Hash::from_listpack(listpack).ok_or(corrupt(complaint))?;
+    if !listpack.len().is_multiple_of(2) {
+        return Err(corrupt(complaint));
+    }
+    let mut hash = Hash::from_listpack(listpack).ok_or_else(|| {
+        // Redis finds this when it converts the listpack, with words of its own.
+        RdbError::Corrupt(format!("{complaint} listpack with dup elements").into())
+    })?;
     if fields == 0 {
         return Err(RdbError::Empty);
     }

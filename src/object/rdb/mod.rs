@@ -12,9 +12,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::object::hash::HashLimits;
+use crate::object::list::ListLimits;
 use crate::object::module::{KeyName, TypeVtable};
 use crate::object::set::SetLimits;
-use crate::object::{Hash, ModuleValue, Set};
+use crate::object::zset::ZsetLimits;
+use crate::object::{Hash, List, ModuleValue, Set, Stream, Zset};
 
 pub mod kind;
 
@@ -28,7 +30,13 @@ pub mod zipmap;
 
 pub mod hash;
 
+pub mod list;
+
 pub mod set;
+
+pub mod zset;
+
+pub mod stream;
 
 pub mod module;
 
@@ -59,8 +67,12 @@ pub const fn corrupt(text: &'static str) -> RdbError {
 pub struct Limits {
     /// Hashes.
     pub hash: HashLimits,
+    /// Lists.
+    pub list: ListLimits,
     /// Sets.
     pub set: SetLimits,
+    /// Sorted sets.
+    pub zset: ZsetLimits,
 }
 
 /// The module types that are known.
@@ -108,8 +120,14 @@ pub enum Loaded {
     Str(Vec<u8>),
     /// A hash.
     Hash(Hash),
+    /// A list.
+    List(List),
     /// A set.
     Set(Set),
+    /// A sorted set.
+    Zset(Zset),
+    /// A stream.
+    Stream(Box<Stream>),
     /// A value of a module's type.
     Module(Box<ModuleValue>),
 }
@@ -120,29 +138,74 @@ pub fn load(
     reader: &mut read::Reader<'_>,
     ctx: &LoadContext<'_>,
 ) -> Result<Loaded, RdbError> {
-    match (kind, ctx.dialect) {
-        (kind::STRING, _) => Ok(Loaded::Str(reader.string()?.into_owned())),
-        (kind::HASH, _) => hash::load_table(reader, ctx.limits.hash).map(Loaded::Hash),
-        (kind::HASH_ZIPMAP, _) => hash::load_zipmap(reader, ctx.limits.hash).map(Loaded::Hash),
-        (kind::HASH_ZIPLIST, _) => hash::load_ziplist(reader, ctx.limits.hash).map(Loaded::Hash),
-        (kind::HASH_LISTPACK, _) => hash::load_listpack(reader, ctx.limits.hash).map(Loaded::Hash),
-        (kind::HASH_TTL_VALKEY, Dialect::Valkey) => {
-            hash::load_valkey(reader, ctx.limits.hash).map(Loaded::Hash)
+    match kind {
+        kind::STRING => Ok(Loaded::Str(reader.string()?.into_owned())),
+        kind::MODULE_PRE_GA => Err(corrupt("Pre-release module format not supported")),
+        kind::MODULE_2 => module::load(reader, ctx).map(|value| Loaded::Module(Box::new(value))),
+        kind::LIST | kind::LIST_ZIPLIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 => {
+            load_list(kind, reader, ctx.limits.list).map(Loaded::List)
         }
+        kind::SET => set::load_table(reader, ctx.limits.set).map(Loaded::Set),
+        kind::SET_INTSET => set::load_intset(reader, ctx.limits.set).map(Loaded::Set),
+        kind::SET_LISTPACK => set::load_listpack(reader, ctx.limits.set).map(Loaded::Set),
+        kind::ZSET | kind::ZSET_2 | kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => {
+            load_zset(kind, reader, ctx.limits.zset).map(Loaded::Zset)
+        }
+        kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
+            let layout = match kind {
+                kind::STREAM_LISTPACKS => stream::Layout::First,
+                kind::STREAM_LISTPACKS_2 => stream::Layout::Second,
+                _ => stream::Layout::Third,
+            };
+            stream::load(reader, layout).map(|stream| Loaded::Stream(Box::new(stream)))
+        }
+        kind => load_hash(kind, reader, ctx).map(Loaded::Hash),
+    }
+}
+
+fn load_list(
+    kind: u8,
+    reader: &mut read::Reader<'_>,
+    limits: ListLimits,
+) -> Result<List, RdbError> {
+    match kind {
+        kind::LIST => list::load_elements(reader, limits),
+        kind::LIST_ZIPLIST => list::load_ziplist(reader, limits),
+        kind::LIST_QUICKLIST => list::load_ziplists(reader, limits),
+        _ => list::load_nodes(reader, limits),
+    }
+}
+
+fn load_zset(
+    kind: u8,
+    reader: &mut read::Reader<'_>,
+    limits: ZsetLimits,
+) -> Result<Zset, RdbError> {
+    match kind {
+        kind::ZSET => zset::load_table(reader, zset::Scores::Text, limits),
+        kind::ZSET_2 => zset::load_table(reader, zset::Scores::Binary, limits),
+        kind::ZSET_ZIPLIST => zset::load_ziplist(reader, limits),
+        _ => zset::load_listpack(reader, limits),
+    }
+}
+
+fn load_hash(
+    kind: u8,
+    reader: &mut read::Reader<'_>,
+    ctx: &LoadContext<'_>,
+) -> Result<Hash, RdbError> {
+    let limits = ctx.limits.hash;
+    match (kind, ctx.dialect) {
+        (kind::HASH, _) => hash::load_table(reader, limits),
+        (kind::HASH_ZIPMAP, _) => hash::load_zipmap(reader, limits),
+        (kind::HASH_ZIPLIST, _) => hash::load_ziplist(reader, limits),
+        (kind::HASH_LISTPACK, _) => hash::load_listpack(reader, limits),
+        (kind::HASH_TTL_VALKEY, Dialect::Valkey) => hash::load_valkey(reader, limits),
         (kind::HASH_METADATA | kind::HASH_METADATA_PRE_GA, Dialect::Redis) => {
-            hash::load_metadata(reader, kind == kind::HASH_METADATA, ctx.limits.hash)
-                .map(Loaded::Hash)
+            hash::load_metadata(reader, kind == kind::HASH_METADATA, limits)
         }
         (kind::HASH_LISTPACK_EX | kind::HASH_LISTPACK_EX_PRE_GA, Dialect::Redis) => {
-            let has_min = kind == kind::HASH_LISTPACK_EX;
-            hash::load_listpack_ex(reader, has_min, ctx.limits.hash).map(Loaded::Hash)
-        }
-        (kind::SET, _) => set::load_table(reader, ctx.limits.set).map(Loaded::Set),
-        (kind::SET_INTSET, _) => set::load_intset(reader, ctx.limits.set).map(Loaded::Set),
-        (kind::SET_LISTPACK, _) => set::load_listpack(reader, ctx.limits.set).map(Loaded::Set),
-        (kind::MODULE_PRE_GA, _) => Err(corrupt("Pre-release module format not supported")),
-        (kind::MODULE_2, _) => {
-            module::load(reader, ctx).map(|value| Loaded::Module(Box::new(value)))
+            hash::load_listpack_ex(reader, kind == kind::HASH_LISTPACK_EX, limits)
         }
         (other, _) => Err(RdbError::Corrupt(format!("Unknown RDB encoding type {other}").into())),
     }

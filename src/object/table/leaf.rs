@@ -29,6 +29,9 @@ pub const FIELDS_MAX: usize = 128;
 pub const DATA_MAX: usize = 8 * 1024;
 /// "Few" in the line above.
 const FIELDS_FEW: usize = 16;
+/// A slot that is not this near to where it is to be expected is looked for by bisection: three times
+/// what the numbers of hashes in a range stray by.
+const NEAR_MAX: usize = 16;
 /// Most bytes of a mark of a text in the buffer, or of a number in `large` that is worth room for.
 const MARK_BYTES_MAX: usize = 3;
 /// Most bytes in front of the texts of an entry.
@@ -127,10 +130,35 @@ impl<const VALUED: bool> Leaf<VALUED> {
         self.slots.partition_point(|slot| slot.hash < hash)
     }
 
-    /// The slot of `field`, or where it would go.
+    /// As [`Leaf::lower_bound`], from where the slot is to be expected: hashes are uniform, so those few
+    /// bits tell where among the others it lies, within a cache line or two, whereas bisection starts
+    /// with the lines that are nobody's neighbours.
     #[inline]
-    pub fn find(&self, hash: u32, field: &[u8]) -> Result<usize, usize> {
-        let mut at = self.lower_bound(hash);
+    fn lower_bound_near(&self, hash: u32, width: u32) -> usize {
+        let share = u64::from(hash.checked_shl(32 - width).unwrap_or(0));
+        let guess = ((share * self.slots.len() as u64) >> 32) as usize;
+        let first = guess.saturating_sub(NEAR_MAX);
+        let last = (guess + NEAR_MAX).min(self.slots.len());
+        let mut at = guess;
+        while at > first && self.slots[at - 1].hash >= hash {
+            at -= 1;
+        }
+        if at < guess {
+            let before = if at == first { &self.slots[..at] } else { &[] };
+            return at - before.len() + before.partition_point(|slot| slot.hash < hash);
+        }
+        while at < last && self.slots[at].hash < hash {
+            at += 1;
+        }
+        let behind = if at == last { &self.slots[at..] } else { &[] };
+        at + behind.partition_point(|slot| slot.hash < hash)
+    }
+
+    /// The slot of `field`, or where it would go. `width` is the number of the hash's last bits that the
+    /// leaf's hashes do not share.
+    #[inline]
+    pub fn find(&self, hash: u32, width: u32, field: &[u8]) -> Result<usize, usize> {
+        let mut at = self.lower_bound_near(hash, width);
         while let Some(slot) = self.slots.get(at)
             && slot.hash == hash
         {

@@ -111,14 +111,15 @@ pub fn write_from(pipe: &Pipe, file: &mut NewFile, progress: &Progress, delay: D
             return false;
         }
     }
-    if !delay.is_zero() {
-        for _ in 0..progress.keys.load(Relaxed) {
-            std::thread::sleep(delay);
-            if progress.cancelled.load(Relaxed) {
-                return false;
-            }
+    let keys = progress.keys_encoded.load(Relaxed);
+    for key in 0..if delay.is_zero() { 0 } else { keys } {
+        std::thread::sleep(delay);
+        progress.keys.store(key + 1, Relaxed);
+        if progress.cancelled.load(Relaxed) {
+            return false;
         }
     }
+    progress.keys.store(keys, Relaxed);
     true
 }
 
@@ -164,6 +165,17 @@ pub fn report(error: &LoadError) {
             tracing::warn!("{error}");
         }
         error => tracing::warn!("{error}"),
+    }
+    match error {
+        LoadError::Part { offset, error } => {
+            tracing::warn!("--- RDB ERROR DETECTED ---");
+            tracing::warn!("[offset {offset}] {error}");
+        }
+        LoadError::Checksum { .. } => {
+            tracing::warn!("--- RDB ERROR DETECTED ---");
+            tracing::warn!("RDB CRC error");
+        }
+        _ => {}
     }
     match error {
         LoadError::Part { .. } | LoadError::Checksum { .. } => {

@@ -137,7 +137,7 @@ fn write_db(
             keys += 1;
         });
         result?;
-        progress.keys.fetch_add(keys, Ordering::Relaxed);
+        progress.keys_encoded.fetch_add(keys, Ordering::Relaxed);
         if progress.cancelled.load(Ordering::Relaxed) {
             return Err(SnapshotError::Cancelled);
         }

@@ -8,11 +8,13 @@ use crate::config::params::Param;
 use crate::engine::state::{Hooks, State};
 use crate::keyspace::value::{StrRef, StrValue, Value, ValueRef};
 use crate::object::hash::HashLimits;
+use crate::object::list::{ListLimits, PLAIN_BYTES_MIN};
 use crate::object::module::{KeyName, TypeVtable};
 use crate::object::rdb::read::Reader;
 use crate::object::rdb::write::{Style, VERSION_MAX, Writer};
 use crate::object::rdb::{self, Dialect, Limits, LoadContext, Loaded, ModuleTypes, RdbError, kind};
 use crate::object::set::SetLimits;
+use crate::object::zset::ZsetLimits;
 
 /// Versions from here on are Valkey's.
 pub const VALKEY_VERSION_MIN: u32 = 80;
@@ -39,6 +41,11 @@ pub fn limits(config: &Config) -> Limits {
             entries_max: config.size(Param::HashMaxListpackEntries),
             value_max: config.size(Param::HashMaxListpackValue),
         },
+        list: ListLimits::new(config.int(Param::ListMaxListpackSize), PLAIN_BYTES_MIN),
+        zset: ZsetLimits {
+            entries_max: config.size(Param::ZsetMaxListpackEntries),
+            value_max: config.size(Param::ZsetMaxListpackValue),
+        },
         set: SetLimits {
             intset_entries_max: config.size(Param::SetMaxIntsetEntries),
             listpack_entries_max: config.size(Param::SetMaxListpackEntries),
@@ -62,11 +69,10 @@ pub fn kind_of(value: &ValueRef<'_>, version: u32) -> u8 {
         ValueRef::Str(_) => kind::STRING,
         ValueRef::Hash(hash) => rdb::hash::kind_of(hash, version),
         ValueRef::Module(_) => kind::MODULE_2,
-        // Each type's part comes with the type.
-        ValueRef::List(_) => kind::LIST,
+        ValueRef::List(_) => rdb::list::kind_of(version),
         ValueRef::Set(set) => rdb::set::kind_of(set, version),
-        ValueRef::Zset(_) => kind::ZSET_2,
-        ValueRef::Stream(_) => kind::STREAM_LISTPACKS_3,
+        ValueRef::Zset(zset) => rdb::zset::kind_of(zset, version),
+        ValueRef::Stream(_) => rdb::stream::kind_of(version),
     }
 }
 
@@ -86,9 +92,9 @@ pub fn save(
             }
         }
         ValueRef::Set(set) => rdb::set::save(set, writer),
-        ValueRef::List(_) | ValueRef::Zset(_) | ValueRef::Stream(_) => {
-            return Err(Unsavable("of this".into()));
-        }
+        ValueRef::List(list) => rdb::list::save(list, writer),
+        ValueRef::Zset(zset) => rdb::zset::save(zset, writer),
+        ValueRef::Stream(stream) => rdb::stream::save(stream, writer),
     }
     Ok(())
 }
@@ -98,7 +104,10 @@ pub fn load(kind: u8, reader: &mut Reader<'_>, ctx: &LoadContext<'_>) -> Result<
     Ok(match rdb::load(kind, reader, ctx)? {
         Loaded::Str(text) => Value::Str(StrValue::new(text)),
         Loaded::Hash(hash) => Value::Hash(hash),
+        Loaded::List(list) => Value::List(Box::new(list)),
         Loaded::Set(set) => Value::Set(Box::new(set)),
+        Loaded::Zset(zset) => Value::Zset(Box::new(zset)),
+        Loaded::Stream(stream) => Value::Stream(stream),
         Loaded::Module(value) => Value::Module(value),
     })
 }

@@ -97,7 +97,7 @@ fn methods<T: Native>() -> abi::TypeMethods {
         methods.aux_load = Some(aux_load::<T>);
         // The newer callback leaves nothing in the file when the module has nothing to save.
         if version >= 5 {
-            methods.aux_save2 = Some(aux_save::<T>);
+            methods.aux_save2 = Some(aux_save2::<T>);
         } else {
             methods.aux_save = Some(aux_save::<T>);
         }
@@ -139,6 +139,13 @@ unsafe extern "C" fn aux_load<T: Native>(io: *mut abi::IO, encver: c_int, when: 
             abi::ERR
         }
         Err(_) => abi::ERR,
+    }
+}
+
+unsafe extern "C" fn aux_save2<T: Native>(io: *mut abi::IO, when: c_int) {
+    if boundary(T::aux_is_empty) != Ok(true) {
+        // SAFETY: passed on.
+        unsafe { aux_save::<T>(io, when) };
     }
 }
 

@@ -1,0 +1,490 @@
+//! Does the data set survive: saved and loaded here, and exchanged with a real server by file? And what happens
+//! around it: files that are broken, disks that refuse, replicas that follow, keys that move.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::client::Client;
+use crate::harness::random::Random;
+use crate::harness::server::{Folder, Server, reference, run_to_end, under_test};
+use crate::harness::value::Value;
+use crate::harness::wait_until;
+
+/// A text: a number, a short one, a repetitive one or noise.
+fn text(random: &mut Random) -> Vec<u8> {
+    match random.below(6) {
+        0 => (random.below(1000) as i64 - 500).to_string().into_bytes(),
+        1 => (random.next() as i64).to_string().into_bytes(),
+        2 => format!("text:{}", random.below(100_000)).into_bytes(),
+        3 => b"again and ".repeat(1 + random.below(40)),
+        4 => (0..random.below(300)).map(|_| random.next() as u8).collect(),
+        _ => vec![b'x'; random.below(3000)],
+    }
+}
+
+fn score(random: &mut Random) -> String {
+    match random.below(6) {
+        0 => "inf".into(),
+        1 => "-inf".into(),
+        2 => format!("{}.5", random.below(1000) as i64 - 500),
+        3 => format!("{}e{}", random.below(1000), random.below(200)),
+        _ => (random.below(100_000) as i64).to_string(),
+    }
+}
+
+/// The commands that make one key.
+fn make(random: &mut Random, kind: &str, key: &str) -> Vec<Vec<Vec<u8>>> {
+    let count = match random.below(3) {
+        0 => 1 + random.below(5),
+        1 => 1 + random.below(100),
+        _ => 1 + random.below(1500),
+    };
+    let words = |words: &[&str]| -> Vec<Vec<u8>> {
+        words.iter().map(|word| word.as_bytes().to_vec()).collect()
+    };
+    let with_rest = |head: &[&str], rest: Vec<Vec<u8>>| [words(head), rest].concat();
+    match kind {
+        "string" => vec![with_rest(&["SET", key], vec![text(random)])],
+        "integers" => {
+            let members = (0..count).map(|_| random.below(1 << 20).to_string().into_bytes());
+            vec![with_rest(&["SADD", key], members.collect())]
+        }
+        "set" => vec![with_rest(&["SADD", key], (0..count).map(|_| text(random)).collect())],
+        "hash" => vec![with_rest(&["HSET", key], (0..2 * count).map(|_| text(random)).collect())],
+        "zset" => {
+            let pairs = (0..count).flat_map(|_| [score(random).into_bytes(), text(random)]);
+            vec![with_rest(&["ZADD", key], pairs.collect())]
+        }
+        "list" => vec![with_rest(&["RPUSH", key], (0..count).map(|_| text(random)).collect())],
+        _ => make_stream(random, key, count, &words),
+    }
+}
+
+fn make_stream(
+    random: &mut Random,
+    key: &str,
+    count: usize,
+    words: &dyn Fn(&[&str]) -> Vec<Vec<u8>>,
+) -> Vec<Vec<Vec<u8>>> {
+    let mut commands = Vec::new();
+    for number in 1..=count {
+        let mut add = words(&["XADD", key, &format!("{number}-1")]);
+        // Mostly the same fields, as entries have them.
+        let other = random.one_in(5);
+        for field in 0..1 + usize::from(other) * random.below(3) {
+            add.push(format!("field{field}").into_bytes());
+            add.push(text(random));
+        }
+        commands.push(add);
+    }
+    for _ in 0..random.below(10) {
+        commands.push(words(&["XDEL", key, &format!("{}-1", 1 + random.below(count))]));
+    }
+    for group in ["first", "second"].iter().take(random.below(3)) {
+        commands.push(words(&["XGROUP", "CREATE", key, group, "0"]));
+        for consumer in ["one", "two"] {
+            let some = (1 + random.below(20)).to_string();
+            commands.push(words(&[
+                "XREADGROUP",
+                "GROUP",
+                group,
+                consumer,
+                "COUNT",
+                &some,
+                "STREAMS",
+                key,
+                ">",
+            ]));
+        }
+        commands.push(words(&["XACK", key, group, &format!("{}-1", 1 + random.below(count))]));
+    }
+    commands
+}
+
+const KINDS: &[&str] = &["string", "integers", "set", "hash", "zset", "list", "stream"];
+
+/// Fills two dbs with keys of all kinds.
+fn fill(client: &mut Client, random: &mut Random, keys: usize) {
+    for db in ["0", "3"] {
+        assert_eq!(client.call(&["SELECT", db]).text(), "OK");
+        for number in 0..keys {
+            let key = format!("{}:{number}", KINDS[number % KINDS.len()]);
+            for command in make(random, KINDS[number % KINDS.len()], &key) {
+                if let Value::Error(error) = client.call(&command) {
+                    panic!("{key}: {}", String::from_utf8_lossy(&error));
+                }
+            }
+            if random.one_in(4) {
+                client.call(&["EXPIRE", &key, "100000"]);
+            }
+        }
+    }
+}
+
+/// All that a server holds, as text.
+fn describe(client: &mut Client) -> Vec<String> {
+    let mut lines = Vec::new();
+    for db in ["0", "3"] {
+        client.call(&["SELECT", db]);
+        let keys = client.call(&["KEYS", "*"]).items();
+        for key in keys.iter().map(Value::text) {
+            let kind = client.call(&["TYPE", &key]).text();
+            let at = client.call(&["PEXPIRETIME", &key]).int();
+            let (argv, ordered): (Vec<&str>, bool) = match kind.as_str() {
+                "string" => (vec!["GET", &key], true),
+                "hash" => (vec!["HGETALL", &key], false),
+                "set" => (vec!["SMEMBERS", &key], false),
+                "list" => (vec!["LRANGE", &key, "0", "-1"], true),
+                "zset" => (vec!["ZRANGE", &key, "0", "-1", "WITHSCORES"], true),
+                _ => (vec!["XINFO", "STREAM", &key, "FULL", "COUNT", "0"], true),
+            };
+            let value = client.call(&argv);
+            let mut parts = match value {
+                Value::Array(items) if kind == "hash" => {
+                    items.chunks(2).map(|pair| format!("{pair:?}")).collect()
+                }
+                Value::Array(items) => items.iter().map(|item| format!("{item:?}")).collect(),
+                other => vec![format!("{other:?}")],
+            };
+            if !ordered {
+                parts.sort();
+            }
+            if kind == "stream" {
+                // Counts of radix tree nodes are each server's own; so is what 7.2 added.
+                parts = stream_parts(client, &key);
+            }
+            lines.push(format!("{db} {key} {kind} {at} {}", parts.join(" ")));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+/// Entries and groups of a stream.
+fn stream_parts(client: &mut Client, key: &str) -> Vec<String> {
+    let mut parts = vec![format!("{:?}", client.call(&["XRANGE", key, "-", "+"]))];
+    for group in client.call(&["XINFO", "GROUPS", key]).items() {
+        let items = group.items();
+        let name = items[1].text();
+        parts.push(format!("{:?}", &items[..10]));
+        let pending = client.call(&["XPENDING", key, &name, "-", "+", "10000"]).items();
+        for entry in pending {
+            let entry = entry.items();
+            parts.push(format!("{:?} {:?} {:?}", entry[0], entry[1], entry[3]));
+        }
+    }
+    parts
+}
+
+/// Compares key by key, and shows the start of those that differ.
+fn same(after: &[String], before: &[String]) {
+    assert_eq!(after.len(), before.len(), "number of keys");
+    if let Some((after, before)) = after.iter().zip(before).find(|pair| pair.0 != pair.1) {
+        let at = after.bytes().zip(before.bytes()).take_while(|(one, two)| one == two).count();
+        let part =
+            |text: &str| text.chars().skip(at.saturating_sub(80)).take(300).collect::<String>();
+        let name: String = after.chars().take(60).collect();
+        panic!("{name} differs at {at}:\n  {}\n  {}", part(before), part(after));
+    }
+}
+
+fn copy_dump(from: &Path) -> Folder {
+    let folder = Folder::new();
+    fs::copy(from.join("dump.rdb"), folder.path().join("dump.rdb")).expect("it was saved");
+    folder
+}
+
+fn save(client: &mut Client) {
+    assert_eq!(client.call(&["SAVE"]).text(), "OK");
+}
+
+#[test]
+fn what_is_saved_is_there_after_a_restart_and_a_reload() {
+    let mut random = Random::new("restart");
+    let server = Server::start(&["--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    fill(&mut client, &mut random, 40);
+    let before = describe(&mut client);
+    let digest = client.call(&["DEBUG", "DIGEST"]).text();
+    save(&mut client);
+    let saved = fs::read(server.folder.path().join("dump.rdb")).unwrap();
+    // The oldest knows less of streams.
+    for version in ["12", "11", "10", "9"] {
+        client.call(&["CONFIG", "SET", "rdb-target-version", version]);
+        assert_eq!(client.call(&["DEBUG", "RELOAD"]).text(), "OK");
+        assert_eq!(client.call(&["DEBUG", "DIGEST"]).text(), digest, "version {version}");
+        if version != "9" {
+            same(&describe(&mut client), &before);
+        }
+    }
+    client.call(&["FLUSHALL"]);
+    assert_ne!(client.call(&["DEBUG", "DIGEST"]).text(), digest);
+    let folder = Folder::new();
+    fs::write(folder.path().join("dump.rdb"), saved).unwrap();
+    let dir = folder.path().display().to_string();
+    let again = Server::start(&["--dir", &dir, "--enable-debug-command", "yes"]);
+    let mut client = again.client();
+    same(&describe(&mut client), &before);
+    assert_eq!(client.call(&["DEBUG", "DIGEST"]).text(), digest);
+    assert_eq!(again.info("rdb_last_load_keys_loaded"), Some("80".into()));
+}
+
+#[test]
+fn files_are_exchanged_with_a_real_server() {
+    let Some(reference) = reference() else { return };
+    let mut random = Random::new("exchange");
+    for (from, to) in [(under_test(), reference.clone()), (reference, under_test())] {
+        let args: &[&str] =
+            if from == under_test() { &["--rdb-target-version", "10"] } else { &[] };
+        let server = Server::start_binary(&from, args);
+        let mut client = server.client();
+        fill(&mut client, &mut random, 80);
+        let before = describe(&mut client);
+        save(&mut client);
+        let folder = copy_dump(server.folder.path());
+        let dir = folder.path().display().to_string();
+        let other = Server::start_binary(&to, &["--dir", &dir]);
+        let after = describe(&mut other.client());
+        same(&after, &before);
+        // Values one by one, too.
+        let mut there = other.client();
+        for key in ["string:0", "set:2", "hash:3", "zset:4", "list:5", "stream:6"] {
+            let payload = client.call(&["DUMP", key]);
+            let Value::Bulk(payload) = payload else { panic!("{key} is there") };
+            let restore = [b"RESTORE".to_vec(), b"copy".to_vec(), b"0".to_vec(), payload];
+            let restored = there.call(&[&restore[..], &[b"REPLACE".to_vec()]].concat());
+            assert_eq!(restored.text(), "OK", "{key}");
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_in_the_background_does_not_keep_the_server() {
+    let server = Server::start(&["--rdb-key-save-delay", "200000"]);
+    let mut client = server.client();
+    for number in 0..5 {
+        client.call(&["SET", &format!("k{number}"), "old"]);
+    }
+    assert_eq!(client.call(&["BGSAVE"]).text(), "Background saving started");
+    let error = client.call(&["BGSAVE"]);
+    assert_eq!(error, Value::Error(b"ERR Background save already in progress".to_vec()));
+    assert_eq!(client.call(&["SAVE"]), error);
+    assert_eq!(server.info("rdb_bgsave_in_progress"), Some("1".into()));
+    client.call(&["SET", "late", "new"]);
+    assert_eq!(client.call(&["GET", "late"]).text(), "new");
+    wait_until("the snapshot is done", || {
+        server.info("rdb_bgsave_in_progress") == Some("0".into())
+    });
+    assert_eq!(server.info("rdb_last_bgsave_status"), Some("ok".into()));
+    assert!(server.folder.path().join("dump.rdb").exists());
+    let log = server.log();
+    assert!(log.contains("Background saving terminated with success"), "{log}");
+}
+
+#[test]
+fn a_save_point_saves_by_itself() {
+    let server = Server::start(&["--save", "1 3"]);
+    let mut client = server.client();
+    for key in ["a", "b", "c"] {
+        client.call(&["SET", key, "v"]);
+    }
+    let file = server.folder.path().join("dump.rdb");
+    wait_until("the save point is reached", || file.exists());
+    wait_until("nothing is left to save", || {
+        server.info("rdb_changes_since_last_save") == Some("0".into())
+    });
+    assert!(server.log().contains("3 changes in 1 seconds. Saving..."));
+}
+
+#[test]
+fn the_end_saves_if_it_is_to() {
+    for (save, how, exists) in [
+        ("", "SHUTDOWN", false),
+        ("900 1", "SHUTDOWN", true),
+        ("900 1", "NOSAVE", false),
+        ("", "SAVE", true),
+        ("900 1", "TERM", true),
+        ("", "TERM", false),
+    ] {
+        let mut server = Server::start(&["--save", save]);
+        let mut client = server.client();
+        client.call(&["SET", "k", "v"]);
+        match how {
+            "TERM" => server.signal("TERM"),
+            "SHUTDOWN" => client.send(&["SHUTDOWN"]).unwrap(),
+            word => client.send(&["SHUTDOWN", word]).unwrap(),
+        }
+        let ended = server.wait();
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
+        let file = server.folder.path().join("dump.rdb");
+        assert_eq!(file.exists(), exists, "save {save:?}, {how}: {}", ended.output);
+        assert!(ended.output.contains("ready to exit, bye bye"));
+    }
+}
+
+#[test]
+fn what_cannot_be_saved_does_not_end_the_server_and_stops_writes() {
+    let mut server = Server::start(&["--save", "900 1", "--enable-protected-configs", "yes"]);
+    let mut client = server.client();
+    client.call(&["SET", "k", "v"]);
+    // The file's name is taken by a folder with something in it.
+    let folder = server.folder.path().join("dump.rdb");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("x"), "").unwrap();
+    let error = client.call(&["SHUTDOWN"]);
+    assert_eq!(error, Value::Error(b"ERR Errors trying to SHUTDOWN. Check logs.".to_vec()));
+    assert!(server.is_alive());
+    assert!(server.log().contains("Error trying to save the DB, can't exit."));
+    client.call(&["BGSAVE"]);
+    wait_until("the snapshot fails", || {
+        server.info("rdb_last_bgsave_status") == Some("err".into())
+    });
+    let refused = |value: &Value| matches!(value, Value::Error(text) if text.starts_with(b"MISCONF Redis is configured"));
+    assert!(refused(&client.call(&["SET", "k", "w"])));
+    assert!(refused(&client.call(&["PING"])));
+    assert_eq!(client.call(&["GET", "k"]).text(), "v");
+    client.call(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]);
+    assert_eq!(client.call(&["SET", "k", "w"]).text(), "OK");
+    client.call(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "yes"]);
+    assert!(refused(&client.call(&["SET", "k", "x"])));
+    client.call(&["CONFIG", "SET", "dbfilename", "other.rdb"]);
+    assert_eq!(client.call(&["SAVE"]).text(), "OK");
+    assert_eq!(client.call(&["SET", "k", "x"]).text(), "OK");
+    client.call(&["CONFIG", "SET", "dbfilename", "dump.rdb"]);
+    client.send(&["SHUTDOWN", "FORCE"]).unwrap();
+    let ended = server.wait();
+    assert_eq!(ended.status.code(), Some(0));
+    assert!(ended.output.contains("Error trying to save the DB. Exit anyway."));
+}
+
+#[test]
+fn broken_files_end_the_start() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.call(&["SET", "key", "a value of some length"]);
+    client.call(&["HSET", "hash", "f", "v"]);
+    save(&mut client);
+    let good = fs::read(server.folder.path().join("dump.rdb")).unwrap();
+    let start = |bytes: &[u8]| {
+        let folder = Folder::new();
+        fs::write(folder.path().join("dump.rdb"), bytes).unwrap();
+        let dir = folder.path().display().to_string();
+        let port = crate::harness::server::free_port().to_string();
+        run_to_end(&under_test(), &["--dir", &dir, "--port", &port], "")
+    };
+    let mut flipped = good.clone();
+    let at = good.len() - 20;
+    flipped[at] ^= 1;
+    let mut other_magic = good.clone();
+    other_magic[0] = b'X';
+    let mut newer = good.clone();
+    newer[5..9].copy_from_slice(b"0099");
+    for (bytes, line) in [
+        (&good[..good.len() - 3], "Short read or OOM loading DB"),
+        (&good[..good.len() / 2], "Internal error in RDB"),
+        (&good[..4], "Unexpected EOF reading RDB file"),
+        (&flipped, "reading failure"),
+        (&other_magic, "Wrong signature trying to load DB from file"),
+        (&newer, "Can't handle RDB format version 99"),
+    ] {
+        let ended = start(bytes);
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
+        assert!(ended.output.contains(line), "{line}: {}", ended.output);
+    }
+}
+
+#[test]
+fn a_replica_gets_a_snapshot_and_then_every_write() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.call(&["SET", "before", "v"]);
+    let mut replica = server.tcp();
+    assert_eq!(replica.call(&["REPLCONF", "capa", "eof"]).text(), "OK");
+    let Value::Bulk(snapshot) = read_snapshot(&mut replica) else { panic!("a snapshot") };
+    assert!(snapshot.starts_with(b"REDIS0011"));
+    assert!(snapshot.windows(6).any(|window| window == b"before"));
+    assert_eq!(server.info("connected_slaves"), Some("1".into()));
+    client.call(&["SET", "after", "v", "EX", "100"]);
+    client.call(&["SELECT", "2"]);
+    client.call(&["MULTI"]);
+    client.call(&["INCR", "n"]);
+    client.call(&["INCR", "n"]);
+    client.call(&["EXEC"]);
+    client.call(&["GET", "n"]);
+    let mut next = || {
+        let items = replica.read().unwrap().items();
+        items.iter().map(Value::text).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(next(), "SELECT 0");
+    assert!(next().starts_with("SET after v PXAT "));
+    let rest: Vec<String> = (0..5).map(|_| next()).collect();
+    assert_eq!(rest, ["MULTI", "SELECT 2", "INCR n", "INCR n", "EXEC"]);
+    drop(replica);
+    wait_until("the replica is forgotten", || server.info("connected_slaves") == Some("0".into()));
+}
+
+/// SYNC's answer has no line end behind its bytes.
+fn read_snapshot(replica: &mut Client) -> Value {
+    replica.send_raw(b"SYNC\r\n").unwrap();
+    let header = replica.read_line().unwrap();
+    let len: usize = header.strip_prefix('$').and_then(|len| len.parse().ok()).expect("a length");
+    Value::Bulk(replica.read_bytes(len).unwrap())
+}
+
+#[test]
+fn keys_move_to_another_server() {
+    let (here, there) = (Server::start(&[]), Server::start(&["--requirepass", "secret"]));
+    let mut client = here.client();
+    let port = there.port.to_string();
+    let migrate = |client: &mut Client, rest: &[&str]| {
+        client.call(&[&["MIGRATE", "127.0.0.1", &port][..], rest].concat())
+    };
+    let error = |text: &str| Value::Error(text.as_bytes().to_vec());
+    client.call(&["SET", "a", "1", "EX", "100"]);
+    client.call(&["HSET", "h", "f", "v"]);
+    let refused = migrate(&mut client, &["a", "0", "5000"]);
+    assert!(matches!(refused, Value::Error(text)
+        if text.starts_with(b"ERR Target instance replied with error: NOAUTH")));
+    let auth = ["AUTH", "secret"];
+    let with = |words: &[&'static str]| [words, &auth[..]].concat();
+    assert_eq!(migrate(&mut client, &with(&["a", "5", "5000", "COPY"])).text(), "OK");
+    assert_eq!(client.call(&["EXISTS", "a"]).int(), 1);
+    assert_eq!(
+        migrate(&mut client, &with(&["a", "5", "5000"])),
+        error("ERR Target instance replied with error: BUSYKEY Target key name already exists.")
+    );
+    assert_eq!(migrate(&mut client, &with(&["a", "5", "5000", "REPLACE"])).text(), "OK");
+    assert_eq!(client.call(&["EXISTS", "a"]).int(), 0);
+    client.call(&["SET", "b", "2"]);
+    let many = ["", "5", "5000", "AUTH2", "default", "secret", "KEYS", "b", "missing", "h"];
+    assert_eq!(migrate(&mut client, &many).text(), "OK");
+    assert_eq!(client.call(&["DBSIZE"]).int(), 0);
+    assert_eq!(migrate(&mut client, &["b", "5", "5000"]).text(), "NOKEY");
+    let mut other = there.client();
+    other.call(&["AUTH", "secret"]);
+    other.call(&["SELECT", "5"]);
+    assert_eq!(
+        other.call(&["MGET", "a", "b"]).items().iter().map(Value::text).collect::<Vec<_>>(),
+        ["1", "2"]
+    );
+    assert_eq!(other.call(&["HGET", "h", "f"]).text(), "v");
+    assert!((1..=100).contains(&other.call(&["TTL", "a"]).int()));
+    assert_eq!(here.info("migrate_cached_sockets"), Some("1".into()));
+    assert_eq!(
+        migrate(&mut client, &["k", "0", "10", "KEYS", "x"]),
+        error(
+            "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string"
+        )
+    );
+    assert_eq!(
+        migrate(&mut client, &["k", "0", "x"]),
+        error("ERR value is not an integer or out of range")
+    );
+    client.call(&["SET", "k", "v"]);
+    let nobody = crate::harness::server::free_port().to_string();
+    assert_eq!(
+        client.call(&["MIGRATE", "127.0.0.1", &nobody, "k", "0", "1000"]),
+        error("IOERR error or timeout connecting to the client")
+    );
+    assert_eq!(client.call(&["EXISTS", "k"]).int(), 1);
+}
