@@ -36,6 +36,36 @@ const KNOWN: &[Known] = &[
         reason: "7.2 counts the pairs of an HSET before it looks which fields are the same",
     },
     Known {
+        fixed_in: [7, 2, 0],
+        commands: &["object"],
+        explains: |_, ours, theirs| is_text(ours, "skiplist") && is_text(theirs, "listpack"),
+        diverges: false,
+        reason: "7.2 counts the pairs of a ZADD before it looks which members are the same",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &[
+            "zadd",
+            "zincrby",
+            "zscore",
+            "zmscore",
+            "zrange",
+            "zrevrange",
+            "zrangebyscore",
+            "zrevrangebyscore",
+            "zpopmin",
+            "zpopmax",
+            "zmpop",
+            "zunion",
+            "zinter",
+            "zdiff",
+            "zscan",
+        ],
+        explains: |_, ours, theirs| same_scores(ours, theirs),
+        diverges: false,
+        reason: "7.2 writes the fewest digits that read back as the score, not seventeen",
+    },
+    Known {
         fixed_in: NEVER,
         commands: &["hscan", "sscan", "zscan", "scan"],
         explains: |command, ours, theirs| {
@@ -87,4 +117,22 @@ pub fn judge(command: &Command, ours: &Value, theirs: &Value, version: [u32; 3])
 
 fn is_text(value: &Value, text: &str) -> bool {
     matches!(value, Value::Bulk(bytes) if bytes == text.as_bytes())
+}
+
+/// Whether replies differ only in how they write the same doubles.
+fn same_scores(ours: &Value, theirs: &Value) -> bool {
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<f64>().ok();
+    match (ours, theirs) {
+        (Value::Array(ours), Value::Array(theirs)) => {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| same_scores(a, b))
+        }
+        (Value::Bulk(a), Value::Bulk(b)) => {
+            a == b
+                || matches!((number(a), number(b)), (Some(a), Some(b)) if a.to_bits() == b.to_bits())
+        }
+        (Value::Double(a), Value::Double(b)) => {
+            matches!((number(a.as_bytes()), number(b.as_bytes())), (Some(a), Some(b)) if a.to_bits() == b.to_bits())
+        }
+        _ => ours == theirs,
+    }
 }

@@ -29,6 +29,8 @@ pub mod walk;
 
 mod bounds;
 
+mod algebra;
+
 mod sources;
 
 #[cfg(test)]
