@@ -8,9 +8,9 @@
 //! one tells [`Compact`], which is either bytes or a box, what it owns.
 //!
 //! Invariants, on which every SAFETY comment below rests:
-//! 1. The word without its low three bits points to a block from `alloc` with [`layout`] of the length
+//! 1. The word without its low three bits points to a block from `alloc` with `layout` of the length
 //!    that the block's first four bytes say (little-endian), all of whose bytes up to that length are
-//!    initialized; or, in a [`Compact`] with the bit [`LARGE`], it comes from `Box::<L>::into_raw`.
+//!    initialized; or, in a [`Compact`] with the bit `LARGE`, it comes from `Box::<L>::into_raw`.
 //! 2. The value owns what its word points to, alone.
 //! 3. The first four bytes change only together with the block: no `&mut` to them is given out.
 #![expect(

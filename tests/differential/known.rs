@@ -17,6 +17,36 @@ struct Known {
 
 const NEVER: [u32; 3] = [u32::MAX; 3];
 
+/// Commands whose replies may hold scores.
+const SHOW_SCORES: &[&str] = &[
+    "exec",
+    "eval",
+    "sort",
+    "sort_ro",
+    "bzpopmax",
+    "bzpopmin",
+    "geopos",
+    "geodist",
+    "zadd",
+    "zdiff",
+    "zincrby",
+    "zinter",
+    "zmpop",
+    "zmscore",
+    "zpopmax",
+    "zpopmin",
+    "zrandmember",
+    "zrange",
+    "zrangebyscore",
+    "zrank",
+    "zrevrange",
+    "zrevrangebyscore",
+    "zrevrank",
+    "zscan",
+    "zscore",
+    "zunion",
+];
+
 const KNOWN: &[Known] = &[
     Known {
         fixed_in: [7, 2, 0],
@@ -44,26 +74,40 @@ const KNOWN: &[Known] = &[
     },
     Known {
         fixed_in: [7, 2, 0],
-        commands: &[
-            "zadd",
-            "zincrby",
-            "zscore",
-            "zmscore",
-            "zrange",
-            "zrevrange",
-            "zrangebyscore",
-            "zrevrangebyscore",
-            "zpopmin",
-            "zpopmax",
-            "zmpop",
-            "zunion",
-            "zinter",
-            "zdiff",
-            "zscan",
-        ],
-        explains: |_, ours, theirs| same_scores(ours, theirs),
+        commands: SHOW_SCORES,
+        explains: |_, ours, theirs| same_but_for_digits(ours, theirs),
         diverges: false,
-        reason: "7.2 writes the fewest digits that read back as the score, not seventeen",
+        reason: "7.2 shows scores with the fewest digits that mean them, older ones with seventeen",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["lpos", "exec", "eval"],
+        explains: |_, ours, _| {
+            is_error(ours, "ERR value is out of range, value must between -9223")
+        },
+        diverges: false,
+        reason: "7.2 refuses the smallest RANK, which has no absolute value",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["xread", "xreadgroup", "exec", "eval"],
+        explains: |_, ours, theirs| {
+            is_error(ours, "ERR Unbalanced 'xread") && is_error(theirs, "ERR Unbalanced XREAD")
+        },
+        diverges: false,
+        reason: "7.2 names the command in this error",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["zrank", "zrevrank", "exec", "eval"],
+        explains: |command, _, theirs| {
+            command.argv.iter().any(|word| {
+                let word = word.to_ascii_lowercase();
+                word == b"zrank" || word == b"zrevrank"
+            }) && is_error(theirs, "ERR wrong number of arguments")
+        },
+        diverges: false,
+        reason: "WITHSCORE came with 7.2",
     },
     Known {
         fixed_in: NEVER,
@@ -115,24 +159,28 @@ pub fn judge(command: &Command, ours: &Value, theirs: &Value, version: [u32; 3])
     }
 }
 
-fn is_text(value: &Value, text: &str) -> bool {
-    matches!(value, Value::Bulk(bytes) if bytes == text.as_bytes())
+/// Whether two replies are the same when numbers are compared by what they mean.
+fn same_but_for_digits(ours: &Value, theirs: &Value) -> bool {
+    let all = |one: &[Value], two: &[Value]| {
+        one.len() == two.len() && one.iter().zip(two).all(|(a, b)| same_but_for_digits(a, b))
+    };
+    let number = |value: &Value| -> Option<f64> {
+        match value {
+            Value::Bulk(text) => std::str::from_utf8(text).ok()?.parse().ok(),
+            Value::Double(text) => text.parse().ok(),
+            _ => None,
+        }
+    };
+    match (ours, theirs) {
+        (Value::Array(one), Value::Array(two)) => all(one, two),
+        _ => ours == theirs || number(ours).is_some_and(|one| number(theirs) == Some(one)),
+    }
 }
 
-/// Whether replies differ only in how they write the same doubles.
-fn same_scores(ours: &Value, theirs: &Value) -> bool {
-    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<f64>().ok();
-    match (ours, theirs) {
-        (Value::Array(ours), Value::Array(theirs)) => {
-            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| same_scores(a, b))
-        }
-        (Value::Bulk(a), Value::Bulk(b)) => {
-            a == b
-                || matches!((number(a), number(b)), (Some(a), Some(b)) if a.to_bits() == b.to_bits())
-        }
-        (Value::Double(a), Value::Double(b)) => {
-            matches!((number(a.as_bytes()), number(b.as_bytes())), (Some(a), Some(b)) if a.to_bits() == b.to_bits())
-        }
-        _ => ours == theirs,
-    }
+fn is_error(value: &Value, start: &str) -> bool {
+    matches!(value, Value::Error(text) if text.starts_with(start.as_bytes()))
+}
+
+fn is_text(value: &Value, text: &str) -> bool {
+    matches!(value, Value::Bulk(bytes) if bytes == text.as_bytes())
 }

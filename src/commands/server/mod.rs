@@ -6,6 +6,7 @@ use crate::engine::args;
 use crate::engine::block;
 use crate::engine::client::{Touch, Watched};
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx, SessionCtx};
+use crate::engine::effects::Propagate;
 use crate::engine::error::CommandError;
 use crate::engine::spec::{Arg, Argv, Arity, Category, CommandSpec, Flag, Group, Outcome, Run};
 use crate::engine::state::ServerEvent;
@@ -213,9 +214,10 @@ fn reset_file(ctx: &mut ExclusiveCtx<'_>) {
     }
     if !ctx.state.config.save_points().is_empty() {
         let host = &ctx.env.shared.host;
-        // What went wrong is in the log. Saved or not, the flush is propagated as one change.
+        // What went wrong is in the log. Nothing is left to save then, but the flush is propagated.
         if host.save(ctx).is_ok() {
-            ctx.unit.call.dirty = 1;
+            ctx.unit.call.dirty = 0;
+            ctx.unit.call.propagate = Propagate::Always;
         }
     }
 }
