@@ -323,7 +323,7 @@ fn lower_bound(slots: &[Slot], hash: u32) -> usize {
 fn near_lower_bound(slots: &[Slot], hash: u32, width: u32) -> usize {
     const REACH: usize = 16;
     let within = u64::from(hash) & ((1 << width) - 1);
-    let guess = (within * slots.len() as u64 >> width) as usize;
+    let guess = ((within * slots.len() as u64) >> width) as usize;
     let (low, high) = (guess.saturating_sub(REACH), slots.len().min(guess + REACH));
     let is_above = low == 0 || slots[low - 1].hash < hash;
     let is_below = high == slots.len() || slots[high].hash >= hash;
