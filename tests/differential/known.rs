@@ -100,14 +100,32 @@ const KNOWN: &[Known] = &[
     Known {
         fixed_in: [7, 2, 0],
         commands: &["zrank", "zrevrank", "exec", "eval"],
-        explains: |command, _, theirs| {
-            command.argv.iter().any(|word| {
-                let word = word.to_ascii_lowercase();
-                word == b"zrank" || word == b"zrevrank"
-            }) && is_error(theirs, "ERR wrong number of arguments")
+        explains: |command, ours, theirs| {
+            let names_rank = |word: &Vec<u8>| {
+                word.eq_ignore_ascii_case(b"zrank") || word.eq_ignore_ascii_case(b"zrevrank")
+            };
+            let is_refused = |value: &Value| is_error(value, "ERR wrong number of arguments");
+            command.argv.iter().any(names_rank) && is_refused(theirs)
+                || command.name() == "exec"
+                    && is_error(ours, "ERR syntax error")
+                    && matches!(theirs, Value::Array(all) if all.iter().any(is_refused))
         },
         diverges: false,
         reason: "WITHSCORE came with 7.2",
+    },
+    Known {
+        fixed_in: [7, 4, 0],
+        commands: &["xread", "exec", "eval"],
+        explains: |_, _, theirs| is_error(theirs, "ERR Invalid stream ID"),
+        diverges: false,
+        reason: "the ID + came with 7.4",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["object"],
+        explains: |_, ours, theirs| is_text(ours, "listpack") && is_text(theirs, "skiplist"),
+        diverges: false,
+        reason: "7.2 makes what a STORE command leaves compact when it is small",
     },
     Known {
         fixed_in: NEVER,
