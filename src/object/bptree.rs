@@ -25,9 +25,11 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
+use iter::{Iter, Run};
 use leaf::{Leaf, compare};
 use slab::{LeafId, Slab};
 
+pub mod iter;
 pub mod leaf;
 pub mod slab;
 
@@ -273,7 +275,7 @@ impl Tree {
     /// The members with these ranks, from either end.
     pub fn range(&self, ranks: Range<usize>) -> Iter<'_> {
         let ranks = ranks.start..ranks.end.min(self.len);
-        Iter { tree: self, ranks, front: None, back: None }
+        Iter::new(self, ranks)
     }
 }
 
@@ -481,64 +483,6 @@ impl Inner {
         }
         left_child.count += right_child.count;
         self.children.remove(left + 1);
-    }
-}
-
-/// A leaf, and the rank of its first member.
-#[derive(Clone, Copy, Debug)]
-struct Run<'a> {
-    leaf: &'a Leaf,
-    start: usize,
-}
-
-impl<'a> Run<'a> {
-    fn has(self, rank: usize) -> bool {
-        rank >= self.start && rank - self.start < self.leaf.len()
-    }
-
-    #[inline]
-    fn get(self, rank: usize) -> (&'a [u8], f64) {
-        let at = rank - self.start;
-        (self.leaf.member(at), self.leaf.score(at))
-    }
-}
-
-/// Members with their scores, in order.
-#[derive(Clone, Debug)]
-pub struct Iter<'a> {
-    tree: &'a Tree,
-    ranks: Range<usize>,
-    front: Option<Run<'a>>,
-    back: Option<Run<'a>>,
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = (&'a [u8], f64);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let rank = self.ranks.next()?;
-        let run = match self.front {
-            Some(run) if run.has(rank) => run,
-            _ => *self.front.insert(self.tree.run_at(rank)),
-        };
-        Some(run.get(rank))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.ranks.size_hint()
-    }
-}
-
-impl DoubleEndedIterator for Iter<'_> {
-    #[inline]
-    fn next_back(&mut self) -> Option<Self::Item> {
-        let rank = self.ranks.next_back()?;
-        let run = match self.back {
-            Some(run) if run.has(rank) => run,
-            _ => *self.back.insert(self.tree.run_at(rank)),
-        };
-        Some(run.get(rank))
     }
 }
 

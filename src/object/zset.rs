@@ -13,6 +13,7 @@
 use std::ops::Range;
 
 use crate::base::number::IntBuf;
+use crate::object::bptree;
 use crate::object::listpack::{Element, Listpack};
 use large::Large;
 use small::{Pairs, Small};
@@ -332,7 +333,7 @@ pub struct Iter<'a>(Inner<'a>);
 #[derive(Clone, Debug)]
 enum Inner<'a> {
     Small { pairs: Pairs<'a>, left: usize },
-    Large(crate::object::bptree::Iter<'a>),
+    Large(bptree::iter::Iter<'a>),
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -356,6 +357,22 @@ impl<'a> Iterator for Iter<'a> {
         match &self.0 {
             Inner::Small { left, .. } => (*left, Some(*left)),
             Inner::Large(members) => members.size_hint(),
+        }
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(mut self, init: B, mut f: F) -> B {
+        match self.0 {
+            Inner::Large(members) => {
+                members.fold(init, |folded, (text, score)| f(folded, (Element::Str(text), score)))
+            }
+            Inner::Small { .. } => {
+                let mut folded = init;
+                for member in self.by_ref() {
+                    folded = f(folded, member);
+                }
+                folded
+            }
         }
     }
 }

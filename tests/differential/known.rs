@@ -67,6 +67,13 @@ const KNOWN: &[Known] = &[
     },
     Known {
         fixed_in: [7, 2, 0],
+        commands: &["object"],
+        explains: |_, ours, theirs| is_text(ours, "skiplist") && is_text(theirs, "listpack"),
+        diverges: false,
+        reason: "7.2 counts the pairs of a ZADD before it looks which members are the same",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
         commands: SHOW_SCORES,
         explains: |_, ours, theirs| same_but_for_digits(ours, theirs),
         diverges: false,

@@ -29,7 +29,12 @@ pub mod walk;
 
 mod bounds;
 
+mod algebra;
+
 mod sources;
+
+#[cfg(test)]
+mod effects_tests;
 
 /// The sorted set at a key, to read, if it is there.
 #[inline]

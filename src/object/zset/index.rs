@@ -80,8 +80,8 @@ impl Index {
     /// The slots with this hash.
     #[inline]
     pub fn get(&self, hash: u32) -> &[Slot] {
-        let leaf = self.leaf_at(hash).0;
-        let from = lower_bound(leaf, hash);
+        let (leaf, _, width) = self.locate(hash);
+        let from = near_lower_bound(leaf, hash, width);
         let count = leaf[from..].iter().take_while(|slot| slot.hash == hash).count();
         &leaf[from..from + count]
     }
@@ -140,8 +140,14 @@ impl Index {
     }
 
     /// The leaf that covers `hash`, and where the next leaf starts.
-    #[inline]
     fn leaf_at(&self, hash: u32) -> (&Leaf, Option<u32>) {
+        let (leaf, next, _) = self.locate(hash);
+        (leaf, next)
+    }
+
+    /// The same, and how many bits of the hash tell the leaf's slots apart.
+    #[inline]
+    fn locate(&self, hash: u32) -> (&Leaf, Option<u32>, u32) {
         let mut branch = &self.root;
         let mut level = 0;
         loop {
@@ -151,7 +157,7 @@ impl Index {
                 Node::Leaf(leaf) => {
                     let width = 32 - level * BITS - child.depth;
                     let next = ((u64::from(hash) >> width) + 1) << width;
-                    return (leaf, u32::try_from(next).ok());
+                    return (leaf, u32::try_from(next).ok(), width);
                 }
             }
             level += 1;
@@ -308,6 +314,24 @@ fn place(hash: u32, level: u32) -> usize {
 #[inline]
 fn lower_bound(slots: &[Slot], hash: u32) -> usize {
     slots.partition_point(|slot| slot.hash < hash)
+}
+
+/// The same for a leaf whose slots differ in `width` bits. Hashes are spread evenly, so the place is
+/// guessed and nearly always found within a few slots: in one cache line or two, not in the five or six
+/// that halving the row would touch.
+#[inline]
+fn near_lower_bound(slots: &[Slot], hash: u32, width: u32) -> usize {
+    const REACH: usize = 16;
+    let within = u64::from(hash) & ((1 << width) - 1);
+    let guess = ((within * slots.len() as u64) >> width) as usize;
+    let (low, high) = (guess.saturating_sub(REACH), slots.len().min(guess + REACH));
+    let is_above = low == 0 || slots[low - 1].hash < hash;
+    let is_below = high == slots.len() || slots[high].hash >= hash;
+    if is_above && is_below {
+        low + lower_bound(&slots[low..high], hash)
+    } else {
+        lower_bound(slots, hash)
+    }
 }
 
 fn find(slots: &[Slot], hash: u32, leaf: LeafId) -> Option<usize> {

@@ -3,7 +3,7 @@
 //! leaf a member is.
 //!
 //! A look-up by name goes to the leaf and there over one byte for each member. So a member takes its
-//! bytes, a byte of length, eleven of slot and eight of index, and some ten percent of slack. What was
+//! bytes, a byte of length, ten of slot, one of tag and eight of index, and some ten percent of slack. What was
 //! tried on paper: member bytes in both structures take 60% more; members in the index alone make
 //! each step of a range a look-up; an index of scores alone cannot tell members of one score apart,
 //! so that ZSCAN, whose order must not depend on scores that change meanwhile, would have none.
@@ -17,9 +17,10 @@
 use std::ops::Range;
 
 use super::index::Index;
+use crate::object::bptree::iter::Iter;
 use crate::object::bptree::leaf::position;
 use crate::object::bptree::slab::LeafId;
-use crate::object::bptree::{Edge, Iter, Moved, Target, Tree};
+use crate::object::bptree::{Edge, Moved, Target, Tree};
 
 /// See the top of this file.
 #[derive(Clone, Debug, Default)]
