@@ -50,11 +50,7 @@ impl Large {
 
     #[inline]
     pub fn find(&self, member: &[u8]) -> Option<Found> {
-        self.find_hashed(position(member), member)
-    }
-
-    #[inline]
-    pub fn find_hashed(&self, hash: u32, member: &[u8]) -> Option<Found> {
+        let hash = position(member);
         self.index.get(hash).iter().find_map(|slot| {
             let leaf = self.tree.leaf(slot.leaf);
             let at = leaf.find(hash, member)?;
@@ -64,10 +60,7 @@ impl Large {
 
     /// Puts a member in that is not there.
     pub fn insert(&mut self, score: f64, member: &[u8]) {
-        self.insert_hashed(score, member, position(member));
-    }
-
-    pub fn insert_hashed(&mut self, score: f64, member: &[u8], hash: u32) {
+        let hash = position(member);
         let placed = self.tree.insert(score, member, hash);
         self.index.insert(hash, placed.leaf);
         self.settle(placed.moved);
@@ -75,10 +68,18 @@ impl Large {
 
     /// Gives a member that was found another score.
     pub fn rescore(&mut self, found: Found, score: f64, member: &[u8]) {
-        if !self.tree.rescore(found.leaf, found.at, score) {
-            self.remove(found, member);
-            self.insert_hashed(score, member, found.hash);
+        if self.tree.rescore(found.leaf, found.at, score) {
+            return;
         }
+        // Its slot in the index stays, and is told of the new leaf: changing the row twice would move half
+        // of it twice.
+        let taken = self.tree.take(Target::Entry(found.score, member), 1, |_, _| {});
+        self.settle(taken.moved);
+        let placed = self.tree.insert(score, member, found.hash);
+        if placed.leaf != found.leaf {
+            self.index.replace(found.hash, found.leaf, placed.leaf);
+        }
+        self.settle(placed.moved);
     }
 
     /// Removes a member that was found.
