@@ -77,7 +77,7 @@ impl Host for NoHost {
     fn rewrite_config(&self, _: &str, _: &Config) -> Result<(), String> {
         Ok(())
     }
-    fn free_later(&self, _: Box<dyn Any + Send>) {}
+    fn free_later(&self, _: Box<dyn Any + Send>, _: u64) {}
     fn serve_while_busy(&self) {}
 }
 

@@ -145,8 +145,14 @@ pub trait Host: Send + Sync {
     fn rewrite_config(&self, path: &str, config: &Config) -> Result<(), String>;
     /// From now on, configurations are written back whole, defaults included (`DEBUG`).
     fn rewrite_everything(&self) {}
-    /// Drops a large value elsewhere, later.
-    fn free_later(&self, value: Box<dyn Any + Send>);
+    /// Drops something large elsewhere, later: so many objects.
+    fn free_later(&self, value: Box<dyn Any + Send>, objects: u64);
+    /// What has become of that so far.
+    fn lazy_free(&self) -> LazyFree {
+        LazyFree::default()
+    }
+    /// Begins to count anew what was freed (`CONFIG RESETSTAT`).
+    fn reset_freed(&self) {}
     /// Serves the other connections of this thread for a moment, while a script of this thread
     /// keeps the lock longer than `busy-reply-threshold`.
     fn serve_while_busy(&self);
@@ -178,6 +184,15 @@ pub trait Host: Send + Sync {
         let _ = ctx;
         Err(SaveFailed)
     }
+}
+
+/// What was handed to [`Host::free_later`], in objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LazyFree {
+    /// Still to be freed.
+    pub pending: u64,
+    /// Freed.
+    pub freed: u64,
 }
 
 /// Commands for another server.

@@ -225,6 +225,7 @@ fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) ->
     }
     ctx.state.expired_keys = 0;
     ctx.state.expired_fields = 0;
+    ctx.env.shared.host.reset_freed();
     ctx.env
         .shared
         .peak_memory

@@ -187,6 +187,7 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let rss = resident_bytes();
     let limit = shared.limits.memory_bytes.load(Relaxed) as usize;
     let scripts = ctx.state.script_bytes;
+    let lazy = shared.host.lazy_free();
     lines!(text,
         "used_memory": used,
         "used_memory_human": human(used),
@@ -219,8 +220,8 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "mem_aof_buffer": 0,
         "mem_allocator": "jemalloc-5.3.0",
         "active_defrag_running": 0,
-        "lazyfree_pending_objects": 0,
-        "lazyfreed_objects": 0,
+        "lazyfree_pending_objects": lazy.pending,
+        "lazyfreed_objects": lazy.freed,
     );
 }
 

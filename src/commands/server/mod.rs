@@ -183,12 +183,13 @@ fn flush(ctx: &mut ExclusiveCtx<'_>, db: Option<u32>) {
     let mut keys = 0;
     for index in dbs {
         let table = ctx.state.keyspace.db_mut(index as usize);
-        keys += table.len() as u64;
+        let own_keys = table.len() as u64;
+        keys += own_keys;
         // Values of modules may be freed under the exclusive lock only.
         let detached = table.clear();
         block::signal_db(ctx.env.shared, ctx.unit, index);
         if ModuleValue::live() == 0 {
-            ctx.env.shared.host.free_later(Box::new(detached));
+            ctx.env.shared.host.free_later(Box::new(detached), own_keys);
         }
     }
     // A flush of nothing is propagated all the same, as in Redis.
