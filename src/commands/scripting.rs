@@ -290,6 +290,12 @@ fn new_vm() -> Result<Vm, CommandError> {
         .map_err(|_| CommandError::text("ERR not enough memory for a Lua state"))
 }
 
+/// After a snapshot failed: for scripts that say about themselves that they may write.
+const WRITABLE_REFUSED: CommandError = CommandError::text(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+     Writable scripts are blocked. Use 'no-writes' flag for read only scripts.",
+);
+
 /// Runs a script that may write.
 fn run(
     ctx: &mut ExclusiveCtx<'_>,
@@ -300,6 +306,14 @@ fn run(
     reply: &mut Reply<'_>,
 ) -> Outcome {
     let flags = script_flags(source);
+    if !flags.intersects(ScriptFlags::UNDECLARED | ScriptFlags::NO_WRITES)
+        && let Some(refusal) = ctx.env.shared.write_refusal()
+    {
+        return Err(match refusal {
+            CommandError::SaveFailed => WRITABLE_REFUSED,
+            refusal => refusal,
+        });
+    }
     if !flags.contains(ScriptFlags::UNDECLARED)
         && !flags.intersects(ScriptFlags::ALLOW_OOM | ScriptFlags::NO_WRITES)
         && ctx.env.shared.is_out_of_memory()
@@ -468,8 +482,12 @@ impl<'a> Running<'a> {
         if writes && self.flags.contains(ScriptFlags::NO_WRITES) {
             return Err(CommandError::WriteInReadOnlyScript);
         }
-        if command.has(Flag::Write) && self.env.shared.writes_denied.load(Ordering::Relaxed) {
-            return Err(CommandError::SaveFailed);
+        // What has begun to write goes on.
+        if command.has(Flag::Write)
+            && !self.wrote
+            && let Some(refusal) = self.env.shared.write_refusal()
+        {
+            return Err(refusal);
         }
         if command.has(Flag::DenyOom)
             && !self.unit.wrote

@@ -207,6 +207,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         modules: Mutex::default(),
         password: RwLock::default(),
         writes_denied: Default::default(),
+        replicas_missing: Default::default(),
         busy: Default::default(),
         clients: Mutex::default(),
         watch: Mutex::default(),
@@ -243,6 +244,7 @@ fn client(id: u64) -> Client {
         dirty: AtomicBool::new(false),
         session: Mutex::new(Session::internal(Mode::empty(), 0)),
         outbox: Mutex::default(),
+            following: Default::default(),
     }
 }
 

@@ -352,13 +352,21 @@ fn admit(
     if needs_memory(session, command) && env.shared.is_out_of_memory() {
         return Err(CommandError::OutOfMemory);
     }
-    // PING as well, so that whoever looks after the server notices.
-    if env.shared.writes_denied.load(Ordering::Relaxed)
-        && (command.has(Flag::Write) || command.spec.name == "PING")
-    {
-        return Err(CommandError::SaveFailed);
+    if let Some(refusal) = env.shared.write_refusal() {
+        // PING as well, so that whoever looks after the server notices.
+        let is_ping = refusal == CommandError::SaveFailed && command.spec.name == "PING";
+        if is_ping || may_write(session, command) {
+            return Err(refusal);
+        }
     }
     Ok(())
+}
+
+/// Whether the command writes, or runs a queue with one that does.
+fn may_write(session: &Session, command: &Command) -> bool {
+    command.has(Flag::Write)
+        || (command.has(Flag::RunsQueue)
+            && session.multi.queue.iter().any(|queued| queued.command.has(Flag::Write)))
 }
 
 /// Whether the command is one to refuse while memory is used up. Queueing takes memory too, so between

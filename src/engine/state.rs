@@ -17,11 +17,13 @@ use super::block::WaitTable;
 use super::client::{ClientTable, WatchTable};
 use super::ctx::ExclusiveCtx;
 use super::effects::{EventClass, Request};
+use super::error::CommandError;
 use super::log::EffectLog;
 use super::persistence::{Persistence, Reload};
 use super::registry::Registry;
 use super::stats::WorkerStats;
 use crate::config::Config;
+use crate::config::params::Param;
 use crate::keyspace::Keyspace;
 use crate::object::module::TypeVtable;
 use crate::resp::reply::Reply;
@@ -417,6 +419,8 @@ pub struct Shared {
     pub password: RwLock<Box<[u8]>>,
     /// Writes are refused, because the last snapshot failed: see [`Persistence::denies_writes`].
     pub writes_denied: AtomicBool,
+    /// Writes are refused, because too few replicas are close: `min-replicas-to-write`.
+    pub replicas_missing: AtomicBool,
     /// The script that is running.
     pub busy: Busy,
     /// The clients. A lock of its own, so that connections come and go while a script runs.
@@ -513,6 +517,28 @@ impl Shared {
     pub fn is_out_of_memory(&self) -> bool {
         let limit = self.limits.memory_bytes.load(Ordering::Relaxed);
         limit != 0 && (self.used_memory)() as u64 > limit
+    }
+
+    /// Why writes are refused at the moment, if they are.
+    #[inline]
+    pub fn write_refusal(&self) -> Option<CommandError> {
+        if self.writes_denied.load(Ordering::Relaxed) {
+            Some(CommandError::SaveFailed)
+        } else if self.replicas_missing.load(Ordering::Relaxed) {
+            Some(CommandError::NoReplicas)
+        } else {
+            None
+        }
+    }
+
+    /// Notes whether enough replicas are close; to be called now and then, since they fall behind by silence.
+    pub fn note_replicas(&self, state: &State, now_ms: i64) {
+        let config = &state.config;
+        let (wanted, lag) =
+            (config.size(Param::MinReplicasToWrite), config.int(Param::MinReplicasMaxLag));
+        let missing =
+            wanted > 0 && lag > 0 && state.log.close_replicas(lag, now_ms) < wanted;
+        self.replicas_missing.store(missing, Ordering::Relaxed);
     }
 
     /// Leaves keys that a reader found expired to the next writer.

@@ -114,6 +114,7 @@ impl Acceptor {
             dirty: AtomicBool::new(false),
             session: Mutex::new(session),
             outbox: Mutex::default(),
+            following: Default::default(),
         });
         shared.clients.lock().insert(Arc::clone(&client));
         let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();

@@ -240,6 +240,7 @@ fn build_engine(
         hook_classes: AtomicU32::new(0),
         password: RwLock::default(),
         writes_denied: Default::default(),
+        replicas_missing: Default::default(),
         busy: Default::default(),
         clients: Mutex::default(),
         watch: Mutex::default(),

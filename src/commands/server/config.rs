@@ -154,6 +154,7 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
     mirror(&state.config, shared);
     let denied = state.persistence.denies_writes(&state.config);
     shared.writes_denied.store(denied, std::sync::atomic::Ordering::Relaxed);
+    shared.note_replicas(state, shared.now_ms());
     for param in changed {
         match param {
             Param::Port | Param::Bind => {

@@ -363,13 +363,22 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
 
 fn replication(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     ctx.state.log.forget_gone();
-    let offset = ctx.state.log.position();
+    let now_ms = ctx.now_ms();
+    let lag_max = ctx.state.config.int(Param::MinReplicasMaxLag);
     let replicas = ctx.state.log.replicas();
     lines!(text, "role": "master", "connected_slaves": replicas.len());
+    if ctx.state.config.int(Param::MinReplicasToWrite) > 0 && lag_max > 0 {
+        lines!(text, "min_slaves_good_slaves": ctx.state.log.close_replicas(lag_max, now_ms));
+    }
     for (index, replica) in replicas.iter().enumerate() {
-        let host = replica.addr.rsplit_once(':').map_or("", |(host, _)| host);
-        let _ =
-            write!(text, "slave{index}:ip={host},port=0,state=online,offset={offset},lag=0\r\n");
+        let (host, following) = (replica.host(), &replica.following);
+        let port = following.port.load(Relaxed);
+        let offset = following.offset.load(Relaxed);
+        let lag = (now_ms - following.heard_ms.load(Relaxed)) / 1000;
+        let _ = write!(
+            text,
+            "slave{index}:ip={host},port={port},state=online,offset={offset},lag={lag}\r\n"
+        );
     }
     lines!(text,
         "master_failover_state": "no-failover",

@@ -36,6 +36,8 @@ pub mod save;
 
 pub mod sync;
 
+pub mod role;
+
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.4.0";
 
@@ -126,6 +128,9 @@ pub const COMMANDS: &[CommandSpec] = &[
     sync::SYNC,
     sync::PSYNC,
     sync::REPLCONF,
+    role::ROLE,
+    role::REPLICAOF,
+    role::SLAVEOF,
     memory::MEMORY,
     slowlog::SLOWLOG,
     latency::LATENCY,
