@@ -213,7 +213,9 @@ fn concerns(access: &Access<'_>, waiter: &Waiter, db: u32, key: &[u8], env: Env<
 fn serve_one(access: &mut Access<'_>, waiter: &Waiter, env: Env<'_>) -> Vec<(u32, Box<[u8]>)> {
     let argv: Vec<&[u8]> = waiter.argv.iter().map(|arg| &**arg).collect();
     let mut session = waiter.client.session.lock();
-    let mut unit = Unit::default();
+    let mut unit = Unit { again: true, ..Unit::default() };
+    // What the command changes may be in the client's own cache.
+    waiter.client.begin_answer();
     let mut out = Vec::new();
     let env = Env { client: Some(&waiter.client), ..env };
     perform(access, &mut session, &mut unit, env, waiter.command, &argv, &mut out);
@@ -226,6 +228,8 @@ fn serve_one(access: &mut Access<'_>, waiter: &Waiter, env: Env<'_>) -> Vec<(u32
     if served {
         leave(env.shared, waiter.client.id);
         waiter.client.unblock(&out);
+    } else {
+        waiter.client.still_waits(env.shared);
     }
     let ready = std::mem::take(&mut unit.ready);
     end_unit(access, &mut unit, env);

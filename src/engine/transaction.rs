@@ -15,15 +15,17 @@ use super::spec::{Argv, Outcome};
 use super::state::{Shared, State};
 use crate::resp::reply::Reply;
 
-/// Queues a command between MULTI and EXEC. The queue's bytes count against
+/// Queues a command, whose flags for these arguments are given, between MULTI and EXEC. The queue's bytes count against
 /// `client-query-buffer-limit`.
 pub fn queue(
     session: &mut Session,
     env: Env<'_>,
     command: &'static Command,
+    flags: u32,
     argv: Argv<'_>,
     out: &mut Vec<u8>,
 ) {
+    session.multi.flags |= flags;
     let bytes: usize = argv.iter().map(|arg| arg.len() + size_of::<Box<[u8]>>()).sum();
     session.multi.bytes += bytes;
     if session.multi.bytes > env.shared.limits.query_bytes.load(Ordering::Relaxed) {

@@ -8,6 +8,7 @@ mod harness;
 mod connections;
 mod contention;
 mod expiry;
+mod messages;
 mod modules;
 mod packages;
 mod protocol;
