@@ -69,6 +69,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         flags: RUN_FLAGS,
         keys: RUN_KEYS,
         args: EVAL_ARGS,
+        flags_of: Some(eval_flags),
         run: Run::Exclusive(eval),
         ..SCRIPTING
     },
@@ -78,6 +79,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         flags: RUN_FLAGS,
         keys: RUN_KEYS,
         args: EVALSHA_ARGS,
+        flags_of: Some(eval_sha_flags),
         run: Run::Exclusive(eval_sha),
         ..SCRIPTING
     },
@@ -194,6 +196,36 @@ fn split(argv: Argv<'_>) -> Result<(Argv<'_>, Argv<'_>), CommandError> {
     let count = usize::try_from(count)
         .map_err(|_| CommandError::text("ERR Number of keys can't be negative"))?;
     Ok(rest.split_at(count))
+}
+
+/// The flags of a call whose script says what it may do.
+fn declared_flags(flags: ScriptFlags, command: u32) -> u32 {
+    if flags.contains(ScriptFlags::UNDECLARED) {
+        return command;
+    }
+    let mut bits = command & !(Flag::Write.bit() | Flag::MayReplicate.bit() | Flag::DenyOom.bit());
+    if !flags.contains(ScriptFlags::NO_WRITES) {
+        bits |= Flag::Write.bit();
+    }
+    if !flags.intersects(ScriptFlags::NO_WRITES | ScriptFlags::ALLOW_OOM) {
+        bits |= Flag::DenyOom.bit();
+    }
+    bits
+}
+
+fn eval_flags(_: &State, argv: Argv<'_>, command: u32) -> u32 {
+    match argv.get(1).map(|text| flags::parse(text)) {
+        Some(Ok((flags, _))) => declared_flags(flags, command),
+        _ => command,
+    }
+}
+
+fn eval_sha_flags(state: &State, argv: Argv<'_>, command: u32) -> u32 {
+    let sha = argv.get(1).and_then(|name| digest(name).ok());
+    match sha.and_then(|sha| state.scripts.get(&sha)) {
+        Some(source) => declared_flags(script_flags(source), command),
+        None => command,
+    }
 }
 
 /// The digest that EVALSHA names, in lower case; anything else names no script.

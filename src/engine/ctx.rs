@@ -14,6 +14,7 @@ use super::block::{self, Wanted};
 use super::client::{Client, Mode, Session, Watched};
 use super::effects::{EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
+use super::events;
 use super::spec::Argv;
 use super::state::{KeyEvent, Shared, State};
 use super::stats::WorkerStats;
@@ -112,7 +113,12 @@ impl<'a> ReadCtx<'a> {
         let slot = self.peek(key);
         match slot {
             Some(_) => self.env.stats.hits.add(1),
-            None => self.env.stats.misses.add(1),
+            None => {
+                self.env.stats.misses.add(1);
+                if self.env.shared.is_heard(EventClass::KEY_MISS) {
+                    self.unit.missed.push((self.session.db, key.into()));
+                }
+            }
         }
         slot
     }
@@ -265,7 +271,10 @@ impl WriteCtx<'_> {
         let slot = self.find(key);
         match slot {
             Some(_) => self.env.stats.hits.add(1),
-            None => self.env.stats.misses.add(1),
+            None => {
+                self.env.stats.misses.add(1);
+                self.notify(EventClass::KEY_MISS, "keymiss", key);
+            }
         }
         slot
     }
@@ -417,17 +426,19 @@ impl WriteCtx<'_> {
         }
     }
 
-    /// Notes that a key was changed: counts it for persistence and marks its watchers.
+    /// Notes that a key was changed: counts it for persistence, marks its watchers, tells those who have it
+    /// in a cache.
     #[inline]
     pub fn changed(&mut self, key: &[u8]) {
         self.unit.call.dirty += 1;
         self.touch_watchers(key);
     }
 
-    /// Marks the watchers of a key without counting a change.
+    /// Marks the watchers of a key, and tells those who have it in a cache, without counting a change.
     #[inline]
     pub fn touch_watchers(&mut self, key: &[u8]) {
-        touch_watchers(self.state, self.env.shared, self.session.db, key);
+        let by = self.env.client.map(|client| client.id);
+        touch(self.state, self.env.shared, self.session.db, key, by);
     }
 
     /// Adds to the count of changes (commands that count elements).
@@ -542,9 +553,18 @@ fn note_access(state: &State, env: Env<'_>, db: u32, slot: Slot) {
     db.touch(slot, clock);
 }
 
-/// Marks the watchers of a key.
+/// Marks the watchers of a key that changed by itself, and tells those who have it in a cache.
 #[inline]
 pub fn touch_watchers(state: &State, shared: &Shared, db: u32, key: &[u8]) {
+    touch(state, shared, db, key, None);
+}
+
+/// The same for one that a client changed, perhaps.
+#[inline]
+fn touch(state: &State, shared: &Shared, db: u32, key: &[u8], by: Option<u64>) {
+    if !shared.tracking.is_idle() {
+        shared.tracking.invalidate(shared, key, by);
+    }
     if shared.watching.load(Ordering::Relaxed) != 0 {
         let exists = state.keyspace.db(db as usize).find(key).is_some();
         shared.watch.lock().touch(&Watched { db, key: key.into() }, exists);
@@ -560,14 +580,17 @@ pub fn also_propagate(unit: &mut Unit, active: bool, db: u32, argv: Argv<'_>) {
     }
 }
 
-/// Tells foreign listeners of a key's event.
+/// Tells those who listen of a key's event: modules first, as Redis does.
 #[cold]
 pub fn notify(state: &mut State, unit: &mut Unit, env: Env<'_>, event: &KeyEvent<'_>) {
-    if let Some(hooks) = state.hooks.clone() {
+    if env.shared.heard.by_modules().intersects(event.class)
+        && let Some(hooks) = state.hooks.clone()
+    {
         let mut session = Session::internal(Mode::MODULE, event.db);
         let mut ctx = ExclusiveCtx { state, session: &mut session, unit, env };
         hooks.key_event(&mut ctx, event);
     }
+    events::publish(env.shared, event);
 }
 
 /// Drops a value that is in no db any more.

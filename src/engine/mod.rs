@@ -25,9 +25,21 @@ pub mod lock;
 
 pub mod effects;
 
+pub mod events;
+
 pub mod log;
 
 pub mod client;
+
+pub mod outbox;
+
+pub mod pubsub;
+
+pub mod tracking;
+
+pub mod monitor;
+
+pub mod pause;
 
 pub mod transaction;
 

@@ -7,21 +7,25 @@
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
-};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
 use super::block::WaitTable;
-use super::client::{ClientTable, WatchTable};
+use super::client::{Client, ClientTable, WatchTable};
 use super::ctx::ExclusiveCtx;
 use super::effects::{EventClass, Request};
 use super::error::CommandError;
+use super::events::Heard;
 use super::log::EffectLog;
+use super::monitor::Monitors;
+use super::outbox::{OutputLimit, Post};
+use super::pause::Pause;
 use super::persistence::{Persistence, Reload};
+use super::pubsub::PubSub;
 use super::registry::Registry;
 use super::stats::WorkerStats;
+use super::tracking::Tracking;
 use crate::config::Config;
 use crate::config::params::Param;
 use crate::keyspace::Keyspace;
@@ -348,13 +352,27 @@ pub struct Limits {
     pub busy_ms: AtomicU64,
     /// `maxmemory` in bytes, 0 is none.
     pub memory_bytes: AtomicU64,
-    /// Hard limit of `client-output-buffer-limit normal`, 0 is none.
-    pub output_bytes: AtomicUsize,
+    /// `client-output-buffer-limit normal`.
+    pub normal_output: OutputLimit,
+    /// `client-output-buffer-limit pubsub`.
+    pub pubsub_output: OutputLimit,
+    /// `tracking-table-max-keys`, 0 is no limit.
+    pub tracked_keys: AtomicUsize,
     /// `protected-mode`.
     pub protected_mode: AtomicBool,
     /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: elements of lists of so many bytes go without a listpack; 0 is
     /// the default.
     pub list_plain_bytes: AtomicUsize,
+}
+
+impl Limits {
+    /// How much may wait for a client.
+    pub fn output_of(&self, client: &Client) -> &OutputLimit {
+        match client.subscribed.load(Ordering::Relaxed) {
+            false => &self.normal_output,
+            true => &self.pubsub_output,
+        }
+    }
 }
 
 /// The scripts that keep the lock too long, seen from other threads.
@@ -412,9 +430,18 @@ pub struct Shared {
     pub databases: u32,
     /// The modules that are loaded.
     pub modules: Mutex<Vec<ModuleInfo>>,
-    /// The event classes that foreign code listens to, as bits: read on every write, changed by modules
-    /// whether or not they hold the engine.
-    pub hook_classes: AtomicU32,
+    /// The event classes that somebody listens to: read on every write.
+    pub heard: Heard,
+    /// Who listens to which channel.
+    pub pubsub: PubSub,
+    /// Who has which key in a cache of its own.
+    pub tracking: Tracking,
+    /// Who watches all commands.
+    pub monitors: Monitors,
+    /// CLIENT PAUSE.
+    pub pause: Pause,
+    /// What is on its way to clients that did not ask for it.
+    pub post: Post,
     /// `requirepass`; empty is none.
     pub password: RwLock<Box<[u8]>>,
     /// Writes are refused, because the last snapshot failed: see [`Persistence::denies_writes`].
@@ -490,10 +517,10 @@ impl Shared {
         (self.clock.unix_us)() / 1000
     }
 
-    /// Whether foreign code listens to one of these classes.
+    /// Whether somebody listens to one of these classes.
     #[inline]
     pub fn is_heard(&self, classes: EventClass) -> bool {
-        self.hook_classes.load(Ordering::Relaxed) & classes.bits() != 0
+        self.heard.any(classes)
     }
 
     /// A figure summed over all workers.
@@ -536,8 +563,7 @@ impl Shared {
         let config = &state.config;
         let (wanted, lag) =
             (config.size(Param::MinReplicasToWrite), config.int(Param::MinReplicasMaxLag));
-        let missing =
-            wanted > 0 && lag > 0 && state.log.close_replicas(lag, now_ms) < wanted;
+        let missing = wanted > 0 && lag > 0 && state.log.close_replicas(lag, now_ms) < wanted;
         self.replicas_missing.store(missing, Ordering::Relaxed);
     }
 

@@ -41,6 +41,7 @@ pub async fn run(engine: Arc<Engine>) {
             close_idle(&engine);
             look_after_replicas(&engine);
             engine.shared.host.each_second();
+            cut_off_deaf(&engine);
             last = sample_rates(&engine, last);
         }
         let rates = &engine.shared.rates;
@@ -104,6 +105,17 @@ fn close_idle(engine: &Engine) {
     }
 }
 
+/// Closes clients that have left more unread than the soft limit for too long, though nothing was sent meanwhile.
+fn cut_off_deaf(engine: &Engine) {
+    for client in engine.shared.clients.lock().iter() {
+        let outside = client.output_bytes.load(Ordering::Relaxed);
+        if (outside != 0 || client.has_messages()) && client.is_over_limit(&engine.shared, outside)
+        {
+            client.cut_off();
+        }
+    }
+}
+
 /// Notes how long a visit of the expiry took.
 fn note_expiry(engine: &Engine, began_ns: u64) {
     let clock = engine.shared.clock;
@@ -122,7 +134,9 @@ fn expire(engine: &Engine) {
         let now_us = (shared.clock.unix_us)();
         let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };
         call::drain_expired(&mut state, shared, env);
-        if !state.active_expire {
+        shared.tracking.shrink(shared);
+        shared.pause.forget_if_over(env.now_ms());
+        if !state.active_expire || shared.pause.is_active(env.now_ms()) {
             return;
         }
         let (db, mut position) = state.expire_walk;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
@@ -26,6 +26,7 @@ use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::{Request, Unit};
 use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
+use crate::engine::outbox::Post;
 use crate::engine::registry::{Command, Registry};
 use crate::engine::state::{Limits, Shared, State};
 use crate::engine::stats::WorkerStats;
@@ -237,7 +238,12 @@ fn build_engine(
         limits: Limits::default(),
         databases: databases as u32,
         modules: Mutex::default(),
-        hook_classes: AtomicU32::new(0),
+        heard: Default::default(),
+        pubsub: Default::default(),
+        tracking: Default::default(),
+        monitors: Default::default(),
+        pause: Default::default(),
+        post: Post::new(workers + 1),
         password: RwLock::default(),
         writes_denied: Default::default(),
         replicas_missing: Default::default(),

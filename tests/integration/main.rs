@@ -10,6 +10,7 @@ mod connections;
 mod contention;
 mod expiry;
 mod hostile;
+mod messages;
 mod modules;
 mod packages;
 mod protocol;

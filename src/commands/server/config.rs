@@ -3,6 +3,7 @@
 use crate::config::params::{self, Flags, Param};
 use crate::config::{Config, ConfigError, SetContext};
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
 use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
 use crate::engine::state::{Shared, State};
@@ -165,6 +166,7 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
                 let listening = shared.host.listen(&state.config);
                 listening.map_err(|_| ConfigError::not_applied(*param, why))?;
             }
+            Param::TrackingTableMaxKeys => shared.tracking.shrink(shared),
             Param::LogFormat => shared.host.set_log_format(state.config.choice(*param) == 1),
             Param::Maxclients => {
                 let wanted = state.config.size(*param);
@@ -202,8 +204,14 @@ pub fn mirror(config: &Config, shared: &Shared) {
     limits.keepalive_seconds.store(config.uint(Param::TcpKeepalive), Relaxed);
     limits.busy_ms.store(config.uint(Param::BusyReplyThreshold), Relaxed);
     limits.memory_bytes.store(config.uint(Param::Maxmemory), Relaxed);
-    let [normal, _, _] = config.output_limits();
-    limits.output_bytes.store(normal.hard as usize, Relaxed);
+    let [normal, _, pubsub] = config.output_limits();
+    for (limit, to) in [(normal, &limits.normal_output), (pubsub, &limits.pubsub_output)] {
+        to.hard.store(limit.hard as usize, Relaxed);
+        to.soft.store(limit.soft as usize, Relaxed);
+        to.soft_seconds.store(limit.soft_seconds, Relaxed);
+    }
+    limits.tracked_keys.store(config.size(Param::TrackingTableMaxKeys), Relaxed);
+    shared.heard.set_published(EventClass::from_bits_retain(config.notify_events()));
     limits.protected_mode.store(config.flag(Param::ProtectedMode), Relaxed);
     let slow = &shared.slow;
     slow.log_micros.store(config.int(Param::SlowlogLogSlowerThan), Relaxed);

@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{MORTISE_VERSION, REDIS_VERSION, latency};
 use crate::config::params::Param;
 use crate::engine::args;
+use crate::engine::client::Mode;
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::pubsub::Kind;
 use crate::engine::registry::Command;
 use crate::engine::spec::{Argv, Outcome};
 use crate::engine::stats::WorkerStats;
@@ -139,7 +141,7 @@ fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     for client in shared.clients.lock().iter() {
         input = input.max(client.query_bytes.load(Relaxed));
         output = output.max(client.output_bytes.load(Relaxed));
-        if Some(client.id) != own && client.session.lock().blocked_reply.is_some() {
+        if Some(client.id) != own && client.session.lock().mode.contains(Mode::BLOCKED) {
             blocked += 1;
         }
     }
@@ -151,8 +153,8 @@ fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "client_recent_max_input_buffer": input,
         "client_recent_max_output_buffer": output,
         "blocked_clients": blocked,
-        "tracking_clients": 0,
-        "pubsub_clients": 0,
+        "tracking_clients": shared.tracking.figures().clients,
+        "pubsub_clients": shared.pubsub.clients(),
         "watching_clients": shared.watching.load(Relaxed),
         "clients_in_timeout_table": blocked,
         "total_watched_keys": shared.watch.lock().len(),
@@ -282,6 +284,7 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
 
 fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let shared = ctx.env.shared;
+    let tracked = shared.tracking.figures();
     let kbps = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     lines!(text,
         "total_connections_received": shared.sum(|w| w.connections.get()),
@@ -311,18 +314,18 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "current_eviction_exceeded_time": 0,
         "keyspace_hits": shared.sum(|w| w.hits.get()),
         "keyspace_misses": shared.sum(|w| w.misses.get()),
-        "pubsub_channels": 0,
-        "pubsub_patterns": 0,
-        "pubsubshard_channels": 0,
+        "pubsub_channels": shared.pubsub.len(Kind::Channel),
+        "pubsub_patterns": shared.pubsub.len(Kind::Pattern),
+        "pubsubshard_channels": shared.pubsub.len(Kind::Shard),
         "latest_fork_usec": 0,
         "total_forks": 0,
         "migrate_cached_sockets": shared.host.kept_connections(),
         "slave_expires_tracked_keys": 0,
         "active_defrag_hits": 0,
         "active_defrag_misses": 0,
-        "tracking_total_keys": 0,
-        "tracking_total_items": 0,
-        "tracking_total_prefixes": 0,
+        "tracking_total_keys": tracked.keys,
+        "tracking_total_items": tracked.items,
+        "tracking_total_prefixes": tracked.prefixes,
         "unexpected_error_replies": 0,
         "total_error_replies": shared.sum(|w| w.errors.get()),
         "dump_payload_sanitizations": 0,

@@ -99,7 +99,8 @@ fn replconf(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
             // Not answered, since the stream goes the other way.
             return Ok(());
         } else if args::is(pair[0], "listening-port") {
-            let port = u16::try_from(args::int(pair[1])?).map_err(|_| CommandError::NotAnInteger)?;
+            let port =
+                u16::try_from(args::int(pair[1])?).map_err(|_| CommandError::NotAnInteger)?;
             if let Some(client) = ctx.env.client {
                 client.following.port.store(port, Ordering::Relaxed);
             }
