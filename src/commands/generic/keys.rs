@@ -184,8 +184,11 @@ fn kind(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome
 }
 
 fn randomkey(ctx: &mut ReadCtx<'_>, _argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    match ctx.db().random(ctx.env.random_seed(), ctx.now_ms()) {
-        Some(slot) => reply.bulk(ctx.db().key(slot)),
+    let (db, index, now_ms) = (ctx.db(), ctx.session.db, ctx.now_ms());
+    let unit = &mut *ctx.unit;
+    let found = db.random(ctx.env.random_seed(), now_ms, |key| unit.note_expired(index, key));
+    match found {
+        Some(slot) => reply.bulk(db.key(slot)),
         None => reply.null(),
     }
     Ok(())
