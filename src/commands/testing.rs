@@ -258,6 +258,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         host: Box::new(NoHost),
         rates: Default::default(),
         slow: Default::default(),
+        debug: Default::default(),
     }
 }
 

@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::config::params::Param;
 use crate::keyspace::Keyspace;
 use crate::object::module::TypeVtable;
-use crate::resp::reply::Reply;
+use crate::resp::reply::{Protocol, Reply};
 
 /// What foreign code wants to hear of; implemented by the module host.
 pub trait Hooks: Send + Sync {
@@ -358,6 +358,8 @@ pub struct Limits {
     pub pubsub_output: OutputLimit,
     /// `tracking-table-max-keys`, 0 is no limit.
     pub tracked_keys: AtomicUsize,
+    /// `client-default-resp` is 3.
+    pub resp3_first: AtomicBool,
     /// `protected-mode`.
     pub protected_mode: AtomicBool,
     /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: elements of lists of so many bytes go without a listpack; 0 is
@@ -398,6 +400,15 @@ impl Busy {
             Err(settled) => settled == fate,
         }
     }
+}
+
+/// What DEBUG switches for tests.
+#[derive(Debug, Default)]
+pub struct DebugSwitches {
+    /// PAUSE-CRON.
+    pub cron_paused: AtomicBool,
+    /// SET-DISABLE-DENY-SCRIPTS.
+    pub scripts_call_all: AtomicBool,
 }
 
 /// A script's SHA1 and text.
@@ -484,6 +495,8 @@ pub struct Shared {
     pub rates: Rates,
     /// What took long.
     pub slow: super::slow::Slow,
+    /// What DEBUG has switched.
+    pub debug: DebugSwitches,
 }
 
 /// Rates over the last second or so, for INFO.
@@ -544,6 +557,14 @@ impl Shared {
     pub fn is_out_of_memory(&self) -> bool {
         let limit = self.limits.memory_bytes.load(Ordering::Relaxed);
         limit != 0 && (self.used_memory)() as u64 > limit
+    }
+
+    /// The protocol that clients speak before they ask for one.
+    pub fn first_protocol(&self) -> Protocol {
+        match self.limits.resp3_first.load(Ordering::Relaxed) {
+            true => Protocol::Resp3,
+            false => Protocol::Resp2,
+        }
     }
 
     /// Why writes are refused at the moment, if they are.

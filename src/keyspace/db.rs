@@ -17,7 +17,7 @@ use super::entry::{Content, Entry};
 use super::fields::EndingFields;
 use super::hash::{KeyHash, SeededHash};
 use super::hook::WriteHook;
-use super::scan::{POSITION_BITS, Walked};
+use super::scan::{POSITION_BITS, Shape, Walked};
 pub use super::table::Slot;
 use super::table::Table;
 use super::value::{
@@ -320,6 +320,11 @@ impl<H: KeyHash> Db<H> {
             }
         }
         found
+    }
+
+    /// How large the table of keys is.
+    pub fn shape(&self) -> Shape {
+        self.table.shape()
     }
 
     /// Draws a key, expired or not: for eviction.

@@ -30,6 +30,9 @@ pub async fn run(engine: Arc<Engine>) {
     let mut last = [0; 5];
     loop {
         interval.tick().await;
+        if engine.shared.debug.cron_paused.load(Ordering::Relaxed) {
+            continue;
+        }
         visits += 1;
         let began_ns = (engine.shared.clock.mono_ns)();
         sample_memory(&engine);

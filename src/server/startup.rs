@@ -265,6 +265,7 @@ fn build_engine(
         host: Box::new(host),
         rates: Default::default(),
         slow: Default::default(),
+        debug: Default::default(),
     };
     commands::server::config::mirror(config, &shared);
     let state = State {
@@ -286,6 +287,7 @@ fn build_engine(
         active_expire: true,
         expire_walk: (0, 0),
     };
+    shared.note_replicas(&state, shared.started_ms);
     Ok(Engine::new(state, shared))
 }
 

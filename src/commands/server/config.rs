@@ -212,6 +212,7 @@ pub fn mirror(config: &Config, shared: &Shared) {
     }
     limits.tracked_keys.store(config.size(Param::TrackingTableMaxKeys), Relaxed);
     shared.heard.set_published(EventClass::from_bits_retain(config.notify_events()));
+    limits.resp3_first.store(config.int(Param::ClientDefaultResp) == 3, Relaxed);
     limits.protected_mode.store(config.flag(Param::ProtectedMode), Relaxed);
     let slow = &shared.slow;
     slow.log_micros.store(config.int(Param::SlowlogLogSlowerThan), Relaxed);
