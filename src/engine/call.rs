@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::block;
 use super::client::{Client, Mode as Mark, Session};
-use super::ctx::{Env, ExclusiveCtx, ReadCtx, SessionCtx, WriteCtx, expire_key};
+use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expire_key, free};
 use super::effects::{Block, CallEffects, EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
 use super::events;
@@ -552,7 +552,7 @@ pub fn perform(
         show(Moment::After, session, env, command, argv);
     }
     if unit.call.dirty != 0 || unit.call.propagate != Propagate::Verbatim {
-        end_call(access, session, unit, argv);
+        end_call(access, session, unit, env, argv);
     }
     if command.has(Flag::ReadOnly) {
         tracking::end_read(env, command, argv);
@@ -597,11 +597,19 @@ fn run(
 }
 
 /// The effects of a call: what it changed is counted and, if anyone listens, recorded.
-fn end_call(access: &mut Access<'_>, session: &Session, unit: &mut Unit, argv: Argv<'_>) {
+fn end_call(
+    access: &mut Access<'_>,
+    session: &Session,
+    unit: &mut Unit,
+    env: Env<'_>,
+    argv: Argv<'_>,
+) {
     let call = std::mem::take(&mut unit.call);
     let Access::Exclusive(state) = access else { return };
     // Values that were written over are freed here, with no borrow of the keyspace alive.
-    drop(state.keyspace.db_mut(session.db as usize).take_displaced());
+    for value in state.keyspace.db_mut(session.db as usize).take_displaced() {
+        free(env.shared, value, Freeing::Prompt);
+    }
     state.dirty += call.dirty;
     unit.wrote |= call.dirty > 0;
     if !state.log.is_active() {
