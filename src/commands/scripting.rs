@@ -322,6 +322,12 @@ fn new_vm() -> Result<Vm, CommandError> {
         .map_err(|_| CommandError::text("ERR not enough memory for a Lua state"))
 }
 
+/// After a snapshot failed: for scripts that say about themselves that they may write.
+const WRITABLE_REFUSED: CommandError = CommandError::text(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+     Writable scripts are blocked. Use 'no-writes' flag for read only scripts.",
+);
+
 /// Runs a script that may write.
 fn run(
     ctx: &mut ExclusiveCtx<'_>,
@@ -332,6 +338,14 @@ fn run(
     reply: &mut Reply<'_>,
 ) -> Outcome {
     let flags = script_flags(source);
+    if !flags.intersects(ScriptFlags::UNDECLARED | ScriptFlags::NO_WRITES)
+        && let Some(refusal) = ctx.env.shared.write_refusal()
+    {
+        return Err(match refusal {
+            CommandError::SaveFailed => WRITABLE_REFUSED,
+            refusal => refusal,
+        });
+    }
     if !flags.contains(ScriptFlags::UNDECLARED)
         && !flags.intersects(ScriptFlags::ALLOW_OOM | ScriptFlags::NO_WRITES)
         && ctx.env.shared.is_out_of_memory()
@@ -493,15 +507,20 @@ impl<'a> Running<'a> {
             CommandError::UnknownSubcommand(..) => UNKNOWN,
             _ => CommandError::text("ERR Wrong number of args calling Redis command from script"),
         })?;
-        if command.has(Flag::NoScript) {
+        let calls_all = || self.env.shared.debug.scripts_call_all.load(Ordering::Relaxed);
+        if command.has(Flag::NoScript) && !calls_all() {
             return Err(CommandError::NotInScript);
         }
         let writes = command.has(Flag::Write) || command.has(Flag::MayReplicate);
         if writes && self.flags.contains(ScriptFlags::NO_WRITES) {
             return Err(CommandError::WriteInReadOnlyScript);
         }
-        if command.has(Flag::Write) && self.env.shared.writes_denied.load(Ordering::Relaxed) {
-            return Err(CommandError::SaveFailed);
+        // What has begun to write goes on.
+        if command.has(Flag::Write)
+            && !self.wrote
+            && let Some(refusal) = self.env.shared.write_refusal()
+        {
+            return Err(refusal);
         }
         if command.has(Flag::DenyOom)
             && !self.unit.wrote

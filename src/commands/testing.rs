@@ -81,7 +81,7 @@ impl Host for NoHost {
     fn rewrite_config(&self, _: &str, _: &Config) -> Result<(), String> {
         Ok(())
     }
-    fn free_later(&self, _: Box<dyn Any + Send>) {}
+    fn free_later(&self, _: Box<dyn Any + Send>, _: u64) {}
     fn serve_while_busy(&self) {}
 }
 
@@ -241,6 +241,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         modules: Mutex::default(),
         password: RwLock::default(),
         writes_denied: Default::default(),
+        replicas_missing: Default::default(),
         busy: Default::default(),
         clients: Mutex::default(),
         watch: Mutex::default(),
@@ -259,6 +260,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         host: Box::new(NoHost),
         rates: Default::default(),
         slow: Default::default(),
+        debug: Default::default(),
     }
 }
 
@@ -283,6 +285,7 @@ fn client(id: u64) -> Client {
         dirty: AtomicBool::new(false),
         session: Mutex::new(Session::internal(Mode::empty(), 0)),
         outbox: Mutex::default(),
+        following: Default::default(),
     }
 }
 

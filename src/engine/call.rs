@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::block;
 use super::client::{Client, Mode as Mark, Session};
-use super::ctx::{Env, ExclusiveCtx, ReadCtx, SessionCtx, WriteCtx, expire_key};
+use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expire_key, free};
 use super::effects::{Block, CallEffects, EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
 use super::events;
@@ -416,16 +416,24 @@ fn admit(
     if room == Room::None && needs_memory(session, command) {
         return Err(CommandError::OutOfMemory);
     }
-    // PING as well, so that whoever looks after the server notices.
-    if env.shared.writes_denied.load(Ordering::Relaxed)
-        && (command.has(Flag::Write) || command.spec.name == "PING")
-    {
-        return Err(CommandError::SaveFailed);
+    if let Some(refusal) = env.shared.write_refusal() {
+        // PING as well, so that whoever looks after the server notices.
+        let is_ping = refusal == CommandError::SaveFailed && command.spec.name == "PING";
+        if is_ping || may_write(session, command) {
+            return Err(refusal);
+        }
     }
     if session.mode.intersects(Mark::SUBSCRIBED | Mark::MONITOR) {
         pubsub::check_listener(session, command)?;
     }
     Ok(())
+}
+
+/// Whether the command writes, or runs a queue with one that does.
+fn may_write(session: &Session, command: &Command) -> bool {
+    command.has(Flag::Write)
+        || (command.has(Flag::RunsQueue)
+            && session.multi.queue.iter().any(|queued| queued.command.has(Flag::Write)))
 }
 
 /// Whether the command is one to refuse while memory is used up. Queueing takes memory too, so between
@@ -558,7 +566,7 @@ pub fn perform(
         show(Moment::After, session, env, command, argv);
     }
     if unit.call.dirty != 0 || unit.call.propagate != Propagate::Verbatim {
-        end_call(access, session, unit, argv);
+        end_call(access, session, unit, env, argv);
     }
     if command.has(Flag::ReadOnly) {
         tracking::end_read(env, command, argv);
@@ -603,11 +611,19 @@ fn run(
 }
 
 /// The effects of a call: what it changed is counted and, if anyone listens, recorded.
-fn end_call(access: &mut Access<'_>, session: &Session, unit: &mut Unit, argv: Argv<'_>) {
+fn end_call(
+    access: &mut Access<'_>,
+    session: &Session,
+    unit: &mut Unit,
+    env: Env<'_>,
+    argv: Argv<'_>,
+) {
     let call = std::mem::take(&mut unit.call);
     let Access::Exclusive(state) = access else { return };
     // Values that were written over are freed here, with no borrow of the keyspace alive.
-    drop(state.keyspace.db_mut(session.db as usize).take_displaced());
+    for value in state.keyspace.db_mut(session.db as usize).take_displaced() {
+        free(env.shared, value, Freeing::Prompt);
+    }
     state.dirty += call.dirty;
     unit.wrote |= call.dirty > 0;
     if !state.log.is_active() {

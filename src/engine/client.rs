@@ -7,7 +7,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 
 use bitflags::bitflags;
 use parking_lot::Mutex;
@@ -135,6 +137,17 @@ impl Session {
     }
 }
 
+/// What a client that follows the effect log has said about itself (REPLCONF).
+#[derive(Debug, Default)]
+pub struct Following {
+    /// Where it takes clients itself.
+    pub port: AtomicU16,
+    /// How far it has followed.
+    pub offset: AtomicU64,
+    /// When it said so, or began: unix milliseconds.
+    pub heard_ms: AtomicI64,
+}
+
 /// A client.
 #[derive(Debug)]
 pub struct Client {
@@ -176,12 +189,19 @@ pub struct Client {
     pub session: Mutex<Session>,
     /// What others send it.
     pub outbox: Mutex<Outbox>,
+    /// If it is a replica: how far it is.
+    pub following: Following,
 }
 
 impl Client {
     /// Whether the client is on this machine.
     pub fn is_local(&self) -> bool {
         self.unix_socket || self.addr.starts_with("127.") || self.addr.starts_with("[::1]")
+    }
+
+    /// The peer's address without the port.
+    pub fn host(&self) -> &str {
+        self.addr.rsplit_once(':').map_or("", |(host, _)| host)
     }
 
     /// Marks the connection to be closed and wakes its owner.

@@ -174,6 +174,18 @@ impl<'a> ReadCtx<'a> {
 /// A collection with more elements is freed where it holds up nobody.
 const FREED_AT_ONCE_MAX: usize = 1024;
 
+/// What takes more effort is freed there if the client asked for it (UNLINK), as in Redis.
+const UNLINKED_AT_ONCE_MAX: usize = 64;
+
+/// How a value is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freeing {
+    /// At once, unless that takes long.
+    Prompt,
+    /// Elsewhere, unless that is more work than to free it at once.
+    Lazy,
+}
+
 /// Access to keys for writing.
 #[derive(Debug)]
 pub struct WriteCtx<'a> {
@@ -402,15 +414,15 @@ impl WriteCtx<'_> {
 
     /// Deletes a key that was found, whatever it holds; the value is dropped, a large one elsewhere.
     pub fn remove(&mut self, slot: Slot) {
+        self.remove_as(slot, Freeing::Prompt);
+    }
+
+    /// As [`WriteCtx::remove`], with a say in how the value is freed.
+    pub fn remove_as(&mut self, slot: Slot, freeing: Freeing) {
         let db = self.state.keyspace.db(self.session.db as usize);
         block::signal(self.env.shared, self.unit, self.session.db, db.key(slot));
-        match self.db_mut().delete(slot) {
-            // Values of modules are freed here: that runs their code, which believes to hold the lock.
-            Some(Value::Module(value)) => drop(value),
-            Some(value) if value.as_ref().elements() > FREED_AT_ONCE_MAX => {
-                self.env.shared.host.free_later(Box::new(value));
-            }
-            value => drop(value),
+        if let Some(value) = self.db_mut().delete(slot) {
+            free(self.env.shared, value, freeing);
         }
     }
 
@@ -581,6 +593,20 @@ pub fn notify(state: &mut State, unit: &mut Unit, env: Env<'_>, event: &KeyEvent
     events::publish(env.shared, event);
 }
 
+/// Drops a value that is in no db any more.
+pub fn free(shared: &Shared, value: Value, freeing: Freeing) {
+    let is_long = match (freeing, value.as_ref()) {
+        // Values of modules are freed here: that runs their code, which believes to hold the lock.
+        (_, ValueRef::Module(_)) => false,
+        (Freeing::Prompt, value) => value.elements() > FREED_AT_ONCE_MAX,
+        (Freeing::Lazy, value) => value.effort_to_free() > UNLINKED_AT_ONCE_MAX,
+    };
+    match is_long {
+        true => shared.host.free_later(Box::new(value), 1),
+        false => drop(value),
+    }
+}
+
 /// Deletes a key whose time is over, with its event and its DEL, or such fields of a hash.
 #[cold]
 pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key: &[u8]) {
@@ -590,7 +616,7 @@ pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key
         expire_fields(state, unit, env, db, key);
         return;
     }
-    drop(table.remove(slot));
+    free(env.shared, table.remove(slot).value, Freeing::Prompt);
     block::signal(env.shared, unit, db, key);
     state.expired_keys += 1;
     touch_watchers(state, env.shared, db, key);

@@ -110,6 +110,8 @@ pub enum CommandError {
          Please check the Redis logs for details about the RDB error."
     )]
     SaveFailed,
+    #[error("NOREPLICAS Not enough good replicas to write.")]
+    NoReplicas,
     #[error("ERR This Redis command is not allowed from script")]
     NotInScript,
     #[error("ERR Write commands are not allowed from read-only scripts.")]

@@ -13,13 +13,12 @@ use std::sync::atomic::Ordering;
 use super::access::{Lfu, idle_seconds};
 use super::block;
 use super::call::{Access, end_unit};
-use super::ctx::{Env, notify, touch_watchers};
+use super::ctx::{Env, Freeing, free, notify, touch_watchers};
 use super::effects::{EventClass, Record, Targets, Unit};
 use super::state::{KeyEvent, Shared, State};
 use crate::base::random::Random;
 use crate::config::params::Param;
 use crate::keyspace::db::{Db, Slot};
-use crate::keyspace::value::Value;
 
 /// Candidates that are kept between draws.
 const POOL_MAX: usize = 16;
@@ -163,7 +162,6 @@ fn evict(state: &mut State, env: Env<'_>, policy: Policy, began_ns: u64) -> Room
         state.evictor.pool.clear();
         state.evictor.policy = Some(policy);
     }
-    let lazily = state.config.flag(Param::LazyfreeLazyEviction);
     let limit_ns = time_limit_ns(state.config.int(Param::MaxmemoryEvictionTenacity));
     let mut draws = Random::new(env.random_seed());
     // What is freed is counted by itself: telling those who have the keys in a cache takes memory until they have
@@ -176,9 +174,6 @@ fn evict(state: &mut State, env: Env<'_>, policy: Policy, began_ns: u64) -> Room
         };
         let Some((db, key)) = victim else { return Room::None };
         left = left.saturating_sub(remove(state, env, db, &key));
-        if lazily {
-            left = left.min(env.shared.memory_over_limit());
-        }
         if left > 0 && (env.shared.clock.mono_ns)() - began_ns > limit_ns {
             return Room::Pending;
         }
@@ -274,17 +269,19 @@ fn rank(db: &Db, slot: Slot, order: Order, lfu: Option<Lfu>, now_us: i64) -> u64
 
 /// Deletes a key, with its event and its DEL; how many bytes that has freed.
 fn remove(state: &mut State, env: Env<'_>, db: u32, key: &[u8]) -> usize {
-    let lazily = state.config.flag(Param::LazyfreeLazyEviction);
+    let freeing = match state.config.flag(Param::LazyfreeLazyEviction) {
+        true => Freeing::Lazy,
+        false => Freeing::Prompt,
+    };
     let before = (env.shared.used_memory)();
     let table = state.keyspace.db_mut(db as usize);
     let Some(slot) = table.find(key) else { return 0 };
-    match table.delete(slot) {
-        Some(value) if lazily && !matches!(value, Value::Module(_)) => {
-            env.shared.host.free_later(Box::new(value));
-        }
-        value => drop(value),
+    let held = table.memory_bytes(slot) + table.value(slot).collection_bytes();
+    if let Some(value) = table.delete(slot) {
+        free(env.shared, value, freeing);
     }
-    let freed = before.saturating_sub((env.shared.used_memory)());
+    // A value that is freed elsewhere counts as freed; what a module's value held is seen afterwards only.
+    let freed = before.saturating_sub((env.shared.used_memory)()).max(held);
     let mut unit = Unit { scattered: true, ..Unit::default() };
     block::signal(env.shared, &mut unit, db, key);
     state.evictor.evicted_keys += 1;

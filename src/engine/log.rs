@@ -89,9 +89,20 @@ impl EffectLog {
         &self.replicas.clients
     }
 
+    /// How many of them were heard of in the last so many seconds.
+    pub fn close_replicas(&self, seconds: i64, now_ms: i64) -> usize {
+        let is_close = |client: &&Arc<Client>| {
+            let heard_ms = client.following.heard_ms.load(Ordering::Relaxed);
+            !client.killed.load(Ordering::Relaxed) && (now_ms - heard_ms) / 1000 <= seconds
+        };
+        self.replicas.clients.iter().filter(is_close).count()
+    }
+
     /// Sends a client all that is logged from now on.
-    pub fn follow(&mut self, client: &Arc<Client>) {
+    pub fn follow(&mut self, client: &Arc<Client>, now_ms: i64) {
         self.forget_gone();
+        client.following.offset.store(self.position, Ordering::Relaxed);
+        client.following.heard_ms.store(now_ms, Ordering::Relaxed);
         if !self.replicas.clients.iter().any(|known| known.id == client.id) {
             self.replicas.clients.push(Arc::clone(client));
         }

@@ -15,6 +15,7 @@ use super::block::WaitTable;
 use super::client::{Client, ClientTable, WatchTable};
 use super::ctx::ExclusiveCtx;
 use super::effects::{EventClass, Request};
+use super::error::CommandError;
 use super::events::Heard;
 use super::evict::Evictor;
 use super::log::EffectLog;
@@ -27,9 +28,10 @@ use super::registry::Registry;
 use super::stats::WorkerStats;
 use super::tracking::Tracking;
 use crate::config::Config;
+use crate::config::params::Param;
 use crate::keyspace::Keyspace;
 use crate::object::module::TypeVtable;
-use crate::resp::reply::Reply;
+use crate::resp::reply::{Protocol, Reply};
 
 /// What foreign code wants to hear of; implemented by the module host.
 pub trait Hooks: Send + Sync {
@@ -150,8 +152,14 @@ pub trait Host: Send + Sync {
     fn rewrite_config(&self, path: &str, config: &Config) -> Result<(), String>;
     /// From now on, configurations are written back whole, defaults included (`DEBUG`).
     fn rewrite_everything(&self) {}
-    /// Drops a large value elsewhere, later.
-    fn free_later(&self, value: Box<dyn Any + Send>);
+    /// Drops something large elsewhere, later: so many objects.
+    fn free_later(&self, value: Box<dyn Any + Send>, objects: u64);
+    /// What has become of that so far.
+    fn lazy_free(&self) -> LazyFree {
+        LazyFree::default()
+    }
+    /// Begins to count anew what was freed (`CONFIG RESETSTAT`).
+    fn reset_freed(&self) {}
     /// Serves the other connections of this thread for a moment, while a script of this thread
     /// keeps the lock longer than `busy-reply-threshold`.
     fn serve_while_busy(&self);
@@ -183,6 +191,15 @@ pub trait Host: Send + Sync {
         let _ = ctx;
         Err(SaveFailed)
     }
+}
+
+/// What was handed to [`Host::free_later`], in objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LazyFree {
+    /// Still to be freed.
+    pub pending: u64,
+    /// Freed.
+    pub freed: u64,
 }
 
 /// Commands for another server.
@@ -346,6 +363,8 @@ pub struct Limits {
     pub pubsub_output: OutputLimit,
     /// `tracking-table-max-keys`, 0 is no limit.
     pub tracked_keys: AtomicUsize,
+    /// `client-default-resp` is 3.
+    pub resp3_first: AtomicBool,
     /// `protected-mode`.
     pub protected_mode: AtomicBool,
     /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: elements of lists of so many bytes go without a listpack; 0 is
@@ -386,6 +405,15 @@ impl Busy {
             Err(settled) => settled == fate,
         }
     }
+}
+
+/// What DEBUG switches for tests.
+#[derive(Debug, Default)]
+pub struct DebugSwitches {
+    /// PAUSE-CRON.
+    pub cron_paused: AtomicBool,
+    /// SET-DISABLE-DENY-SCRIPTS.
+    pub scripts_call_all: AtomicBool,
 }
 
 /// A script's SHA1 and text.
@@ -434,6 +462,8 @@ pub struct Shared {
     pub password: RwLock<Box<[u8]>>,
     /// Writes are refused, because the last snapshot failed: see [`Persistence::denies_writes`].
     pub writes_denied: AtomicBool,
+    /// Writes are refused, because too few replicas are close: `min-replicas-to-write`.
+    pub replicas_missing: AtomicBool,
     /// The script that is running.
     pub busy: Busy,
     /// The clients. A lock of its own, so that connections come and go while a script runs.
@@ -470,6 +500,8 @@ pub struct Shared {
     pub rates: Rates,
     /// What took long.
     pub slow: super::slow::Slow,
+    /// What DEBUG has switched.
+    pub debug: DebugSwitches,
 }
 
 /// Rates over the last second or so, for INFO.
@@ -540,6 +572,35 @@ impl Shared {
                 (self.used_memory)().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))
             }
         }
+    }
+
+    /// The protocol that clients speak before they ask for one.
+    pub fn first_protocol(&self) -> Protocol {
+        match self.limits.resp3_first.load(Ordering::Relaxed) {
+            true => Protocol::Resp3,
+            false => Protocol::Resp2,
+        }
+    }
+
+    /// Why writes are refused at the moment, if they are.
+    #[inline]
+    pub fn write_refusal(&self) -> Option<CommandError> {
+        if self.writes_denied.load(Ordering::Relaxed) {
+            Some(CommandError::SaveFailed)
+        } else if self.replicas_missing.load(Ordering::Relaxed) {
+            Some(CommandError::NoReplicas)
+        } else {
+            None
+        }
+    }
+
+    /// Notes whether enough replicas are close; to be called now and then, since they fall behind by silence.
+    pub fn note_replicas(&self, state: &State, now_ms: i64) {
+        let config = &state.config;
+        let (wanted, lag) =
+            (config.size(Param::MinReplicasToWrite), config.int(Param::MinReplicasMaxLag));
+        let missing = wanted > 0 && lag > 0 && state.log.close_replicas(lag, now_ms) < wanted;
+        self.replicas_missing.store(missing, Ordering::Relaxed);
     }
 
     /// Leaves keys that a reader found expired to the next writer.

@@ -626,7 +626,7 @@ fn random_draws_reach_every_key_about_equally() {
         let draws = keys * 100;
         for seed in 0..draws {
             let slot = db
-                .random((seed as u64).wrapping_mul(0x1234_5678_9abc_def1), 0)
+                .random((seed as u64).wrapping_mul(0x1234_5678_9abc_def1), 0, |_| {})
                 .expect("there are keys");
             *drawn.entry(db.key(slot).to_vec()).or_default() += 1;
         }
@@ -654,18 +654,33 @@ fn random_finds_the_last_key_after_a_flood_left() {
     }
     db.table().check();
     assert_eq!(db.table().directory_len(), 1);
-    let slot = db.random(99, 0).expect("one key is left");
+    let slot = db.random(99, 0, |_| {}).expect("one key is left");
     assert_eq!(db.key(slot), b"0");
-    assert!(db.clear().len() == 1 && db.is_empty() && db.random(99, 0).is_none());
+    assert!(db.clear().len() == 1 && db.is_empty() && db.random(99, 0, |_| {}).is_none());
     db.table().check();
+}
+
+#[test]
+fn random_finds_the_one_key_alive_among_the_expired() {
+    let mut db = Db::<SeededHash>::with_hasher();
+    db.set_string(b"alive", None, b"v", ExpireChange::Clear);
+    for number in 0..20_000 {
+        db.set_int(number.to_string().as_bytes(), None, 1, ExpireChange::At(1000));
+    }
+    for seed in 0..20 {
+        let mut expired = 0;
+        let slot = db.random(seed, 1001, |key| expired += usize::from(key != b"alive"));
+        assert_eq!(db.key(slot.expect("one key is alive")), b"alive");
+        assert!(expired > 0);
+    }
 }
 
 #[test]
 fn expired_keys_are_invisible_from_the_next_millisecond_on() {
     let mut db = Db::<SeededHash>::with_hasher();
     db.set_string(b"k", None, b"v", ExpireChange::At(1000));
-    assert!(db.read(b"k", 1000).is_some() && db.random(1, 1000).is_some());
-    assert!(db.read(b"k", 1001).is_none() && db.random(1, 1001).is_none());
+    assert!(db.read(b"k", 1000).is_some() && db.random(1, 1000, |_| {}).is_some());
+    assert!(db.read(b"k", 1001).is_none() && db.random(1, 1001, |_| {}).is_none());
     assert!(db.find(b"k").is_some());
     assert_eq!(db.avg_ttl_ms(7, 400, 10), Some(600));
     assert_eq!(db.avg_ttl_ms(7, 1400, 10), None);

@@ -48,6 +48,15 @@ pub struct Walked {
     pub wrapped: bool,
 }
 
+/// How large a table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Its segments.
+    pub segments: usize,
+    /// Their places for entries.
+    pub slots: usize,
+}
+
 impl<H: KeyHash> Table<H> {
     /// Hands out the entries of the home bucket at `cursor` that do not lie before it, and returns
     /// the position behind the bucket; zero at the end.
@@ -166,6 +175,17 @@ impl<H: KeyHash> Table<H> {
             hash = hash.and_then(|hash| end_of(hash, segment.depth()));
         }
         largest
+    }
+
+    /// How many segments there are, and slots in them.
+    pub fn shape(&self) -> Shape {
+        let (mut shape, mut hash) = (Shape::default(), Some(0));
+        while let Some(segment) = hash.and_then(|hash| self.segment(hash)) {
+            shape.segments += 1;
+            shape.slots += segment.slot_count();
+            hash = hash.and_then(|hash| end_of(hash, segment.depth()));
+        }
+        shape
     }
 
     /// The first entry in memory order from a random place on.

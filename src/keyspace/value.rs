@@ -142,6 +142,24 @@ impl ValueRef<'_> {
         }
     }
 
+    /// How much work it is to free the value, in about the allocations that come back, as Redis counts them
+    /// for UNLINK: a compact form is one.
+    pub fn effort_to_free(&self) -> usize {
+        let is_large = |encoding: &str| matches!(encoding, "hashtable" | "skiplist");
+        match self {
+            ValueRef::Str(_) | ValueRef::Module(_) => 1,
+            ValueRef::Hash(value) if is_large(value.encoding()) => value.len(),
+            ValueRef::Set(value) if is_large(value.encoding()) => value.len(),
+            ValueRef::Zset(value) if is_large(value.encoding()) => value.len(),
+            ValueRef::Hash(_) | ValueRef::Set(_) | ValueRef::Zset(_) => 1,
+            ValueRef::List(value) => value.nodes(),
+            ValueRef::Stream(value) => {
+                let pending = value.groups.iter().map(|(_, group)| 1 + group.pending_len());
+                value.log.node_count() + pending.sum::<usize>()
+            }
+        }
+    }
+
     /// Bytes behind the entry of a collection; 0 for what is none.
     pub fn collection_bytes(&self) -> usize {
         match self {

@@ -59,6 +59,9 @@ const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
 /// The same for the output buffer that a worker's connections share.
 const SHARED_OUTPUT_KEPT_BYTES: usize = 4 << 20;
 
+/// The list of arguments that they share is given back once it was longer than this.
+const SHARED_ARGUMENTS_KEPT: usize = 16 * 1024;
+
 /// Bytes that were sent are dropped from the front of the output once they are so many, and half of it.
 const SENT_KEPT_BYTES: usize = 64 * 1024;
 
@@ -659,6 +662,9 @@ impl Connection {
         end.done = done;
         scratch.requests = recycle(requests);
         scratch.argv = recycle(argv);
+        if scratch.argv.capacity() > SHARED_ARGUMENTS_KEPT {
+            scratch.argv = Vec::new();
+        }
         scratch.return_registry(registry);
         (end, step)
     }

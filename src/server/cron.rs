@@ -31,6 +31,9 @@ pub async fn run(engine: Arc<Engine>) {
     let mut last = [0; 5];
     loop {
         interval.tick().await;
+        if engine.shared.debug.cron_paused.load(Ordering::Relaxed) {
+            continue;
+        }
         visits += 1;
         let began_ns = (engine.shared.clock.mono_ns)();
         sample_memory(&engine);
@@ -40,6 +43,7 @@ pub async fn run(engine: Arc<Engine>) {
         super::saving::visit(&engine);
         if visits.is_multiple_of(HZ) {
             close_idle(&engine);
+            look_after_replicas(&engine);
             engine.shared.host.each_second();
             cut_off_deaf(&engine);
             last = sample_rates(&engine, last);
@@ -74,6 +78,14 @@ fn sample_rates(engine: &Engine, last: [u64; 5]) -> [u64; 5] {
     rates.cycles.store(grown(3), Ordering::Relaxed);
     rates.cycle_micros.store(grown(4).checked_div(grown(3)).unwrap_or(0), Ordering::Relaxed);
     now
+}
+
+/// Forgets replicas that are gone, and notes whether those that are left suffice.
+fn look_after_replicas(engine: &Engine) {
+    if let Some(mut state) = engine.try_write() {
+        state.log.forget_gone();
+        engine.shared.note_replicas(&state, engine.shared.now_ms());
+    }
 }
 
 /// `timeout`: closes clients that have been silent for too long.

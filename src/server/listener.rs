@@ -98,7 +98,8 @@ impl Acceptor {
         }
         stats.connections.add(1);
         let now_ms = shared.now_ms();
-        let mut session = Session { user: "default".into(), ..Session::default() };
+        let protocol = shared.first_protocol();
+        let mut session = Session { user: "default".into(), protocol, ..Session::default() };
         session.mode.set(Mode::UNAUTHENTICATED, password);
         // The main thread, number 0, has no connections.
         let worker = 1 + self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
@@ -122,6 +123,7 @@ impl Acceptor {
             dirty: AtomicBool::new(false),
             session: Mutex::new(session),
             outbox: Mutex::default(),
+            following: Default::default(),
         });
         shared.clients.lock().insert(Arc::clone(&client));
         let id = client.id;

@@ -247,6 +247,7 @@ fn build_engine(
         post: Post::new(workers + 1),
         password: RwLock::default(),
         writes_denied: Default::default(),
+        replicas_missing: Default::default(),
         busy: Default::default(),
         clients: Mutex::default(),
         watch: Mutex::default(),
@@ -265,6 +266,7 @@ fn build_engine(
         host: Box::new(host),
         rates: Default::default(),
         slow: Default::default(),
+        debug: Default::default(),
     };
     commands::server::config::mirror(config, &shared);
     let state = State {
@@ -287,6 +289,7 @@ fn build_engine(
         active_expire: true,
         expire_walk: (0, 0),
     };
+    shared.note_replicas(&state, shared.started_ms);
     Ok(Engine::new(state, shared))
 }
 

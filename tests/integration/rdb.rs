@@ -429,6 +429,31 @@ fn a_replica_gets_a_snapshot_and_then_every_write() {
     wait_until("the replica is forgotten", || server.info("connected_slaves") == Some("0".into()));
 }
 
+#[test]
+fn a_replica_that_keeps_up_lets_writes_through() {
+    let server = Server::start(&["--min-replicas-to-write", "1"]);
+    let mut client = server.client();
+    let refused = Value::Error(b"NOREPLICAS Not enough good replicas to write.".to_vec());
+    assert_eq!(client.call(&["SET", "k", "v"]), refused);
+    let mut replica = server.tcp();
+    assert_eq!(replica.call(&["REPLCONF", "listening-port", "7777"]).text(), "OK");
+    read_snapshot(&mut replica);
+    assert_eq!(client.call(&["SET", "k", "v"]).text(), "OK");
+    assert_eq!(server.info("min_slaves_good_slaves"), Some("1".into()));
+    let role = client.call(&["ROLE"]).items();
+    let follower: Vec<String> = role[2].items()[0].items().iter().map(Value::text).collect();
+    assert_eq!(follower, ["127.0.0.1", "7777", "0"]);
+    // What it has got, in its own words; REPLCONF ACK is not answered.
+    let offset = role[1].int().to_string();
+    replica.send_raw(format!("REPLCONF ACK {offset}\r\n").as_bytes()).unwrap();
+    wait_until("the offset is known", || {
+        let line = server.info("slave0").unwrap_or_default();
+        line.contains("port=7777") && line.contains(&format!("offset={offset},lag=0"))
+    });
+    drop(replica);
+    wait_until("the replica is missed", || client.call(&["SET", "k", "v"]) == refused);
+}
+
 /// SYNC's answer has no line end behind its bytes.
 fn read_snapshot(replica: &mut Client) -> Value {
     replica.send_raw(b"SYNC\r\n").unwrap();

@@ -338,7 +338,7 @@ fn reset(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
     (ctx.session.lib_name, ctx.session.lib_version) = library;
     let password = !ctx.env.shared.password.read().is_empty();
     ctx.session.mode.set(Mode::UNAUTHENTICATED, password);
-    speak(ctx, Protocol::Resp2, reply);
+    speak(ctx, ctx.env.shared.first_protocol(), reply);
     reply.simple("RESET");
     Ok(())
 }

@@ -161,6 +161,7 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
     mirror(&state.config, shared);
     let denied = state.persistence.denies_writes(&state.config);
     shared.writes_denied.store(denied, std::sync::atomic::Ordering::Relaxed);
+    shared.note_replicas(state, shared.now_ms());
     for param in changed {
         match param {
             Param::Port | Param::Bind => {
@@ -218,6 +219,7 @@ pub fn mirror(config: &Config, shared: &Shared) {
     }
     limits.tracked_keys.store(config.size(Param::TrackingTableMaxKeys), Relaxed);
     shared.heard.set_published(EventClass::from_bits_retain(config.notify_events()));
+    limits.resp3_first.store(config.int(Param::ClientDefaultResp) == 3, Relaxed);
     limits.protected_mode.store(config.flag(Param::ProtectedMode), Relaxed);
     let slow = &shared.slow;
     slow.log_micros.store(config.int(Param::SlowlogLogSlowerThan), Relaxed);
@@ -241,6 +243,7 @@ fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) ->
     ctx.state.evictor.reset_stat();
     ctx.state.expired_keys = 0;
     ctx.state.expired_fields = 0;
+    ctx.env.shared.host.reset_freed();
     ctx.env
         .shared
         .peak_memory

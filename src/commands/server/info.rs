@@ -189,6 +189,7 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let rss = resident_bytes();
     let limit = shared.limits.memory_bytes.load(Relaxed) as usize;
     let scripts = ctx.state.script_bytes;
+    let lazy = shared.host.lazy_free();
     lines!(text,
         "used_memory": used,
         "used_memory_human": human(used),
@@ -221,8 +222,8 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "mem_aof_buffer": 0,
         "mem_allocator": "jemalloc-5.3.0",
         "active_defrag_running": 0,
-        "lazyfree_pending_objects": 0,
-        "lazyfreed_objects": 0,
+        "lazyfree_pending_objects": lazy.pending,
+        "lazyfreed_objects": lazy.freed,
     );
 }
 
@@ -366,13 +367,22 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
 
 fn replication(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     ctx.state.log.forget_gone();
-    let offset = ctx.state.log.position();
+    let now_ms = ctx.now_ms();
+    let lag_max = ctx.state.config.int(Param::MinReplicasMaxLag);
     let replicas = ctx.state.log.replicas();
     lines!(text, "role": "master", "connected_slaves": replicas.len());
+    if ctx.state.config.int(Param::MinReplicasToWrite) > 0 && lag_max > 0 {
+        lines!(text, "min_slaves_good_slaves": ctx.state.log.close_replicas(lag_max, now_ms));
+    }
     for (index, replica) in replicas.iter().enumerate() {
-        let host = replica.addr.rsplit_once(':').map_or("", |(host, _)| host);
-        let _ =
-            write!(text, "slave{index}:ip={host},port=0,state=online,offset={offset},lag=0\r\n");
+        let (host, following) = (replica.host(), &replica.following);
+        let port = following.port.load(Relaxed);
+        let offset = following.offset.load(Relaxed);
+        let lag = (now_ms - following.heard_ms.load(Relaxed)) / 1000;
+        let _ = write!(
+            text,
+            "slave{index}:ip={host},port={port},state=online,offset={offset},lag={lag}\r\n"
+        );
     }
     lines!(text,
         "master_failover_state": "no-failover",

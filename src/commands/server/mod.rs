@@ -36,6 +36,8 @@ pub mod save;
 
 pub mod sync;
 
+pub mod role;
+
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.4.0";
 
@@ -126,6 +128,9 @@ pub const COMMANDS: &[CommandSpec] = &[
     sync::SYNC,
     sync::PSYNC,
     sync::REPLCONF,
+    role::ROLE,
+    role::REPLICAOF,
+    role::SLAVEOF,
     CommandSpec {
         name: "MONITOR",
         summary: "Listens for all requests received by the server in real-time.",
@@ -192,12 +197,13 @@ fn flush(ctx: &mut ExclusiveCtx<'_>, db: Option<u32>) {
     let mut keys = 0;
     for index in dbs {
         let table = ctx.state.keyspace.db_mut(index as usize);
-        keys += table.len() as u64;
+        let own_keys = table.len() as u64;
+        keys += own_keys;
         // Values of modules may be freed under the exclusive lock only.
         let detached = table.clear();
         block::signal_db(ctx.env.shared, ctx.unit, index);
         if ModuleValue::live() == 0 {
-            ctx.env.shared.host.free_later(Box::new(detached));
+            ctx.env.shared.host.free_later(Box::new(detached), own_keys);
         }
     }
     ctx.env.shared.tracking.invalidate_all(ctx.env.shared);

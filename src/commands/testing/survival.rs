@@ -59,7 +59,7 @@ impl Host for Killer {
     fn rewrite_config(&self, _: &str, _: &Config) -> Result<(), String> {
         Ok(())
     }
-    fn free_later(&self, _: Box<dyn Any + Send>) {}
+    fn free_later(&self, _: Box<dyn Any + Send>, _: u64) {}
     fn serve_while_busy(&self) {
         let engine = RUNNING.with_borrow(Weak::upgrade).expect("a script runs in an engine");
         engine.shared.busy.fate.store(Busy::KILL, Ordering::Release);
