@@ -16,6 +16,7 @@ use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::{EventClass, Request, Targets};
 use crate::engine::events::Heard;
+use crate::engine::evict::Evictor;
 use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
 use crate::engine::outbox::Post;
@@ -116,6 +117,7 @@ impl TestEngine {
             dirty: 0,
             saved_at: 0,
             persistence: Default::default(),
+            evictor: Evictor::default(),
             expired_keys: 0,
             expired_fields: 0,
             active_expire: true,

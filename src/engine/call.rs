@@ -13,6 +13,7 @@ use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expi
 use super::effects::{Block, CallEffects, EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
 use super::events;
+use super::evict::{self, Room};
 use super::lock::{Busy, Engine, Mode};
 use super::log::Bond;
 use super::monitor::{Moment, show};
@@ -117,8 +118,10 @@ pub fn run_batch(
         let rest = &requests[end.done..];
         let hold = &rest[..rest.len().min(HOLD_COMMANDS_MAX)];
         let mut mode = hold.iter().map(|r| mode_of(r.command)).max().unwrap_or(Mode::Session);
-        if mode == Mode::Shared && engine.shared.is_heard(EventClass::KEY_MISS) {
-            // Reads cause events, which modules may answer with writes.
+        if mode == Mode::Shared
+            && (engine.shared.is_heard(EventClass::KEY_MISS) || engine.shared.wants_eviction())
+        {
+            // Reads cause events, which modules may answer with writes; and they, too, make room first.
             mode = Mode::Exclusive;
         }
         let ran = match mode {
@@ -328,9 +331,19 @@ pub(super) fn client_call(
     request: Request<'_>,
     out: &mut Vec<u8>,
 ) -> Option<&'static Command> {
+    let room = if env.shared.is_out_of_memory() && !unit.again {
+        let room = evict::make_room(access, env);
+        // What is known of keys that went comes before the reply.
+        if let Some(client) = env.client.filter(|client| client.has_messages()) {
+            client.take_messages(out);
+        }
+        room
+    } else {
+        Room::Made
+    };
     let before = out.len();
     let mut ran = None;
-    if let Err(error) = admit(session, unit, env, request) {
+    if let Err(error) = admit(session, unit, env, request, room) {
         refuse(session, env, request, error, out);
     } else if let Some(command) = request.command {
         let argv = request.argv;
@@ -380,6 +393,7 @@ fn admit(
     unit: &mut Unit,
     env: Env<'_>,
     request: Request<'_>,
+    room: Room,
 ) -> Result<(), CommandError> {
     let argv = request.argv;
     let Some(command) = request.command else {
@@ -399,7 +413,7 @@ fn admit(
             return Err(CommandError::NotInMulti);
         }
     }
-    if needs_memory(session, command) && env.shared.is_out_of_memory() {
+    if room == Room::None && needs_memory(session, command) {
         return Err(CommandError::OutOfMemory);
     }
     if let Some(refusal) = env.shared.write_refusal() {

@@ -27,6 +27,8 @@ pub mod effects;
 
 pub mod events;
 
+pub mod evict;
+
 pub mod log;
 
 pub mod client;

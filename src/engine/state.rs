@@ -17,6 +17,7 @@ use super::ctx::ExclusiveCtx;
 use super::effects::{EventClass, Request};
 use super::error::CommandError;
 use super::events::Heard;
+use super::evict::Evictor;
 use super::log::EffectLog;
 use super::monitor::Monitors;
 use super::outbox::{OutputLimit, Post};
@@ -288,6 +289,8 @@ pub struct State {
     pub saved_at: i64,
     /// What is known of files.
     pub persistence: Persistence,
+    /// What eviction remembers.
+    pub evictor: Evictor,
     /// Keys that expired.
     pub expired_keys: u64,
     /// Fields of hashes that expired.
@@ -352,6 +355,8 @@ pub struct Limits {
     pub busy_ms: AtomicU64,
     /// `maxmemory` in bytes, 0 is none.
     pub memory_bytes: AtomicU64,
+    /// `maxmemory-policy` lets keys be evicted.
+    pub evicts: AtomicBool,
     /// `client-output-buffer-limit normal`.
     pub normal_output: OutputLimit,
     /// `client-output-buffer-limit pubsub`.
@@ -555,8 +560,18 @@ impl Shared {
     /// Whether memory is used up, so that commands which need more are refused.
     #[inline]
     pub fn is_out_of_memory(&self) -> bool {
-        let limit = self.limits.memory_bytes.load(Ordering::Relaxed);
-        limit != 0 && (self.used_memory)() as u64 > limit
+        self.memory_over_limit() > 0
+    }
+
+    /// Bytes in use beyond `maxmemory`, if there is one.
+    #[inline]
+    pub fn memory_over_limit(&self) -> usize {
+        match self.limits.memory_bytes.load(Ordering::Relaxed) {
+            0 => 0,
+            limit => {
+                (self.used_memory)().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))
+            }
+        }
     }
 
     /// The protocol that clients speak before they ask for one.

@@ -332,6 +332,11 @@ impl<H: KeyHash> Db<H> {
         self.table.random(random)
     }
 
+    /// Draws a key that has an expiry, past or not: for eviction.
+    pub fn sample_volatile(&self, random: u64) -> Option<Slot> {
+        self.table.random_volatile(random)
+    }
+
     /// Appends copies of the keys that have expired in up to `segments_max` segments from
     /// `position` on, and moves the position; the active expiry cycle removes them and comes back.
     pub fn collect_expired(

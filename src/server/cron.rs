@@ -11,6 +11,7 @@ use crate::engine::call::{self, Access};
 use crate::engine::client::Mode;
 use crate::engine::ctx::{Env, expire_fields, expire_key};
 use crate::engine::effects::Unit;
+use crate::engine::evict;
 use crate::engine::lock::Engine;
 
 /// Visits per second.
@@ -138,6 +139,9 @@ fn expire(engine: &Engine) {
         let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };
         call::drain_expired(&mut state, shared, env);
         shared.tracking.shrink(shared);
+        if shared.wants_eviction() {
+            evict::make_room(&mut Access::Exclusive(&mut state), env);
+        }
         shared.pause.forget_if_over(env.now_ms());
         if !state.active_expire || shared.pause.is_active(env.now_ms()) {
             return;

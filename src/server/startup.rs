@@ -24,6 +24,7 @@ use crate::config::value::Value;
 use crate::engine::client::Session;
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::{Request, Unit};
+use crate::engine::evict::Evictor;
 use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
 use crate::engine::outbox::Post;
@@ -282,6 +283,7 @@ fn build_engine(
         dirty: 0,
         saved_at: shared.started_ms / 1000,
         persistence: Default::default(),
+        evictor: Evictor::default(),
         expired_keys: 0,
         expired_fields: 0,
         active_expire: true,

@@ -8,6 +8,7 @@ mod harness;
 mod blocking;
 mod connections;
 mod contention;
+mod eviction;
 mod expiry;
 mod hostile;
 mod messages;

@@ -2,9 +2,11 @@
 
 use crate::config::params::{self, Flags, Param};
 use crate::config::{Config, ConfigError, SetContext};
+use crate::engine::call::Access;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
+use crate::engine::evict;
 use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
 use crate::engine::state::{Shared, State};
 use crate::engine::stats::CommandStat;
@@ -134,6 +136,10 @@ fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         }
         return Err(raw(error));
     }
+    if ctx.env.shared.wants_eviction() && !ctx.unit.deny_blocking {
+        // What does not fit any more goes now; the cron goes on with it.
+        evict::make_room(&mut Access::Exclusive(ctx.state), ctx.env);
+    }
     reply.ok();
     Ok(())
 }
@@ -204,6 +210,7 @@ pub fn mirror(config: &Config, shared: &Shared) {
     limits.keepalive_seconds.store(config.uint(Param::TcpKeepalive), Relaxed);
     limits.busy_ms.store(config.uint(Param::BusyReplyThreshold), Relaxed);
     limits.memory_bytes.store(config.uint(Param::Maxmemory), Relaxed);
+    limits.evicts.store(evict::evicts(config.choice(Param::MaxmemoryPolicy)), Relaxed);
     let [normal, _, pubsub] = config.output_limits();
     for (limit, to) in [(normal, &limits.normal_output), (pubsub, &limits.pubsub_output)] {
         to.hard.store(limit.hard as usize, Relaxed);
@@ -233,6 +240,7 @@ fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) ->
             command.stats.iter().for_each(CommandStat::reset);
         }
     }
+    ctx.state.evictor.reset_stat();
     ctx.state.expired_keys = 0;
     ctx.state.expired_fields = 0;
     ctx.env.shared.host.reset_freed();

@@ -283,6 +283,7 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
 }
 
 fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let exceeded_ms = ctx.state.evictor.exceeded_ms((ctx.env.shared.clock.mono_ns)());
     let shared = ctx.env.shared;
     let tracked = shared.tracking.figures();
     let kbps = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
@@ -307,11 +308,11 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "expired_stale_perc": "0.00",
         "expired_time_cap_reached_count": 0,
         "expire_cycle_cpu_milliseconds": 0,
-        "evicted_keys": 0,
+        "evicted_keys": ctx.state.evictor.evicted_keys,
         "evicted_clients": 0,
         "evicted_scripts": 0,
-        "total_eviction_exceeded_time": 0,
-        "current_eviction_exceeded_time": 0,
+        "total_eviction_exceeded_time": exceeded_ms.1,
+        "current_eviction_exceeded_time": exceeded_ms.0,
         "keyspace_hits": shared.sum(|w| w.hits.get()),
         "keyspace_misses": shared.sum(|w| w.misses.get()),
         "pubsub_channels": shared.pubsub.len(Kind::Channel),

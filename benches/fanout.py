@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What does a published message cost? Server CPU per delivered message with many subscribers, and per PUBLISH
-without any, for several servers in turn.
+"""What do many listeners cost? Server CPU per delivered message with 5,000 subscribers, per PUBLISH without any, and per
+answer with 5,000 clients that wait in BLPOP, for several servers in turn.
 
-    tests/outside/fanout.py target/release/mortise redis-server
+    benches/fanout.py target/release/mortise redis-server
 
 Every server runs at the same time, and each round visits them in another order, so that noise from elsewhere falls on
 all alike. CPU is what the kernel says the server's threads have run (/proc/PID/task/*/schedstat), so the client's own
@@ -14,8 +14,10 @@ import resource
 import selectors
 import socket
 import statistics
+import sys
 
-import common
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "outside"))
+import common  # noqa: E402
 
 
 def encode(*words):
@@ -89,6 +91,66 @@ def fan_out(server, opts, pipeline, payload):
     return spent / (rounds * pipeline * opts.subscribers)
 
 
+class Waiters:
+    """Connections that wait for an element, all of one list or each of its own."""
+
+    def __init__(self, port, count, keys):
+        self.selector = selectors.EpollSelector()
+        self.requests = {}
+        for number in range(count):
+            s = socket.create_connection(("127.0.0.1", port))
+            s.setblocking(False)
+            self.selector.register(s, selectors.EVENT_READ)
+            self.requests[s] = encode(b"BLPOP", keys[number % len(keys)], b"0")
+
+    def wait(self, control):
+        """Has all of them wait, and the server know it."""
+        for s, request in self.requests.items():
+            s.send(request)
+        while True:
+            control.sendall(encode(b"INFO", b"clients"))
+            if b"blocked_clients:%d\r\n" % len(self.requests) in control.recv(1 << 16):
+                return
+
+    def take(self, count):
+        """Reads the answers of so many, which are shorter than a segment."""
+        while count > 0:
+            for key, _ in self.selector.select(10):
+                answer = key.fileobj.recv(1 << 16)
+                assert answer.startswith(b"*2\r\n"), answer
+                count -= 1
+
+    def close(self):
+        for s in self.requests:
+            s.close()
+
+
+def blocked(keys):
+    """A case: elements are pushed to lists for which 5,000 clients wait; CPU per client, its waiting included."""
+
+    def run(server, opts, pipeline, payload):
+        names = [b"jobs:%d" % number for number in range(keys)]
+        control = socket.create_connection(("127.0.0.1", server.port))
+        waiters = Waiters(server.port, opts.subscribers, names)
+        rounds = max(1, opts.messages // 8)
+        before = cpu_ns(server.proc.pid)
+        for _ in range(rounds):
+            waiters.wait(control)
+            done = 0
+            while done < opts.subscribers:
+                batch = [encode(b"RPUSH", names[(done + n) % keys], payload) for n in range(pipeline)]
+                control.sendall(b"".join(batch))
+                answers(control, pipeline, b":1\r\n")
+                done += pipeline
+            waiters.take(opts.subscribers)
+        spent = cpu_ns(server.proc.pid) - before
+        waiters.close()
+        control.close()
+        return spent / (rounds * opts.subscribers)
+
+    return run
+
+
 def unheard(server, opts, pipeline, payload):
     publisher = socket.create_connection(("127.0.0.1", server.port))
     count = opts.unheard // pipeline
@@ -105,6 +167,8 @@ CASES = [
     ("fan-out, pipeline 1, 64 bytes", fan_out, 1, 64),
     ("fan-out, pipeline 16, 64 bytes", fan_out, 16, 64),
     ("fan-out, pipeline 1, 16 KiB", fan_out, 1, 16 * 1024),
+    ("BLPOP of one list, pipeline 10", blocked(1), 10, 64),
+    ("BLPOP of 5,000 lists, pipeline 10", blocked(5000), 10, 64),
     ("no subscribers, pipeline 1", unheard, 1, 64),
     ("no subscribers, pipeline 16", unheard, 16, 64),
 ]
