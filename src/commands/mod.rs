@@ -25,6 +25,8 @@ pub mod bitmap;
 
 pub mod hyperloglog;
 
+pub mod cluster;
+
 pub mod hash;
 
 pub mod list;
@@ -57,6 +59,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     connection::COMMANDS,
     transactions::COMMANDS,
     server::COMMANDS,
+    cluster::COMMANDS,
     pubsub::COMMANDS,
     scripting::COMMANDS,
     module::COMMANDS,

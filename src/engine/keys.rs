@@ -34,7 +34,10 @@ pub fn find(command: &Command, argv: Argv<'_>) -> Option<Vec<KeyAt>> {
     let mut keys = Vec::new();
     for spec in command.spec.keys.iter().filter(|spec| !spec.extra.contains(&"not_key")) {
         let positions = run_of_keys(spec, argv)?;
-        let flags = all_flags(spec);
+        let flags = match command.spec.key_access {
+            Some(access) => access(argv).flags().to_vec(),
+            None => all_flags(spec),
+        };
         keys.extend(positions.map(|position| KeyAt { position, flags: flags.clone() }));
     }
     Some(keys)

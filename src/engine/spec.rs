@@ -674,6 +674,8 @@ pub struct CommandSpec {
     pub find_keys: Option<FindKeysFn>,
     /// The flags of one call, for commands whose arguments (a script) have flags of their own.
     pub flags_of: Option<FlagsFn>,
+    /// What happens to the keys, if it depends on the arguments (`variable_flags`).
+    pub key_access: Option<fn(Argv<'_>) -> Access>,
     /// The arguments that no log may show, for commands that take secrets.
     pub secrets: Option<fn(Argv<'_>) -> Vec<usize>>,
 }
@@ -697,6 +699,7 @@ impl CommandSpec {
         tips: &[],
         deprecated: None,
         find_keys: None,
+        key_access: None,
         flags_of: None,
         secrets: None,
     };

@@ -44,6 +44,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             .multiple(),
         ],
         run: Run::Write(bitfield),
+        key_access: Some(field_access),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -186,6 +187,19 @@ fn bitfield_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
     let bytes = bytes_of(ctx.string(argv[1])?, &mut digits);
     reply_fields(&operations, bytes, reply);
     Ok(())
+}
+
+/// The key is written unless every operation is a GET. What is no operation counts as one that writes.
+fn field_access(argv: Argv<'_>) -> Access {
+    let mut rest = argv.get(2..).unwrap_or_default();
+    loop {
+        rest = match rest {
+            [] => return Access::Read,
+            [word, _, _, rest @ ..] if args::is(word, "GET") => rest,
+            [word, _, rest @ ..] if args::is(word, "OVERFLOW") => rest,
+            _ => return Access::ReadUpdate,
+        };
+    }
 }
 
 fn bitfield(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {

@@ -44,6 +44,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             .optional(),
         ],
         run: Run::Write(set),
+        key_access: Some(set_access),
         history: &[
             ("2.6.12", "Added the `EX`, `PX`, `NX` and `XX` options."),
             ("6.0.0", "Added the `KEEPTTL` option."),
@@ -160,6 +161,14 @@ fn parse_set(argv: Argv<'_>) -> Result<SetOptions<'_>, CommandError> {
         }
     }
     Ok(options)
+}
+
+/// The key is read only if GET stands somewhere behind the value.
+fn set_access(argv: Argv<'_>) -> Access {
+    match argv.iter().skip(3).any(|arg| args::is(arg, "GET")) {
+        true => Access::ReadUpdate,
+        false => Access::Overwrite,
+    }
 }
 
 fn set(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {

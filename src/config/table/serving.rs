@@ -174,9 +174,11 @@ pub const SERVING: [Spec; 85] = [
         .doc("Milliseconds after which others get BUSY while a script runs."),
     Spec::flag(P::DefaultModules, "default-modules", true)
         .immutable()
+        .hidden()
         .doc("Loads the modules that are shipped with the server."),
     Spec::text(P::ModuleThreads, "module-threads", "any")
         .immutable()
+        .hidden()
         .check_text(check::module_threads)
         .doc("`any`, or `main` and the modules whose commands keep to the main thread."),
     Spec::int(P::TlsPort, "tls-port", 0, 65535, 0).doc("TCP port for TLS; 0 for none."),
