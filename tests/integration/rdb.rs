@@ -333,6 +333,9 @@ fn what_cannot_be_saved_does_not_end_the_server_and_stops_writes() {
     let mut server = Server::start(&["--save", "900 1", "--enable-protected-configs", "yes"]);
     let mut client = server.client();
     client.call(&["SET", "k", "v"]);
+    let mut other = server.client();
+    other.call(&["MULTI"]);
+    other.call(&["SET", "k", "queued"]);
     // The file's name is taken by a folder with something in it.
     let folder = server.folder.path().join("dump.rdb");
     fs::create_dir(&folder).unwrap();
@@ -348,6 +351,17 @@ fn what_cannot_be_saved_does_not_end_the_server_and_stops_writes() {
     let refused = |value: &Value| matches!(value, Value::Error(text) if text.starts_with(b"MISCONF Redis is configured"));
     assert!(refused(&client.call(&["SET", "k", "w"])));
     assert!(refused(&client.call(&["PING"])));
+    let started = |value: &Value, start: &str| matches!(value, Value::Error(text) if text.starts_with(start.as_bytes()));
+    let aborted = "EXECABORT Transaction discarded because of: MISCONF Redis is configured";
+    assert!(started(&other.call(&["EXEC"]), aborted));
+    let script = |client: &mut Client, text: &str| client.call(&["EVAL", text, "1", "k"]);
+    let write = "return redis.call('SET', KEYS[1], 'x')";
+    assert!(refused(&script(&mut client, write)));
+    let declared = script(&mut client, &format!("#!lua\n{write}"));
+    assert!(matches!(declared, Value::Error(text) if text.ends_with(b"for read only scripts.")));
+    let read = "return redis.call('GET', KEYS[1])";
+    assert_eq!(script(&mut client, read).text(), "v");
+    assert_eq!(script(&mut client, &format!("#!lua flags=no-writes\n{read}")).text(), "v");
     assert_eq!(client.call(&["GET", "k"]).text(), "v");
     client.call(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]);
     assert_eq!(client.call(&["SET", "k", "w"]).text(), "OK");

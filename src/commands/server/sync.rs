@@ -93,7 +93,9 @@ fn replconf(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
     for pair in argv[1..].chunks_exact(2) {
         let known = ["listening-port", "ip-address", "capa", "rdb-only", "rdb-filter-only"];
         if args::is(pair[0], "ack") {
-            note_progress(ctx, args::int(pair[1])?);
+            if let Ok(offset) = args::int(pair[1]) {
+                note_progress(ctx, offset);
+            }
             return Ok(());
         } else if args::is(pair[0], "getack") {
             // Not answered, since the stream goes the other way.
