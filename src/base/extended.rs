@@ -111,6 +111,20 @@ impl Extended {
         Some(Self { negative, kind })
     }
 
+    /// The nearest double: infinite if none is so large, and zero for zero alone.
+    pub fn to_f64(self) -> f64 {
+        let magnitude = match self.kind {
+            Kind::Infinite => f64::INFINITY,
+            Kind::Finite { significand: 0, .. } => 0.0,
+            Kind::Finite { significand, exponent } => {
+                let exact = Unrounded { bits: u128::from(significand), exponent, sticky: false };
+                let too_far = if exponent > 0 { f64::INFINITY } else { f64::from_bits(1) };
+                exact.to_f64().unwrap_or(too_far)
+            }
+        };
+        if self.negative { -magnitude } else { magnitude }
+    }
+
     /// Whether this is not an infinity.
     pub fn is_finite(self) -> bool {
         self.kind != Kind::Infinite
@@ -401,6 +415,23 @@ mod tests {
     fn sum(a: &str, b: &str) -> String {
         let parse = |t: &str| Extended::parse(t.as_bytes()).unwrap();
         String::from_utf8(parse(a).checked_add(parse(b)).unwrap().to_text()).unwrap()
+    }
+
+    #[test]
+    fn doubles_are_the_nearest() {
+        for (text, double) in [
+            ("0", 0.0),
+            ("-1.5", -1.5),
+            ("0.1", 0.1),
+            ("1e400", f64::INFINITY),
+            ("-1e400", f64::NEG_INFINITY),
+            ("inf", f64::INFINITY),
+            ("1e-400", f64::from_bits(1)),
+            ("1e308", 1e308),
+        ] {
+            let extended = Extended::parse(text.as_bytes()).expect("a number");
+            assert_eq!(extended.to_f64(), double, "{text}");
+        }
     }
 
     #[test]

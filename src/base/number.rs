@@ -55,6 +55,17 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
     Some(value)
 }
 
+/// Reads an unsigned integer as C's `strtoull` does, if it would read all of the text: blanks and a sign
+/// may stand in front, and a negative number is taken from 2^64.
+pub fn parse_strtoull(text: &[u8]) -> Option<u64> {
+    let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
+    match &text[blanks..] {
+        [b'+', digits @ ..] => parse_u64(digits),
+        [b'-', digits @ ..] => parse_u64(digits).map(u64::wrapping_neg),
+        digits => parse_u64(digits),
+    }
+}
+
 /// Room on the stack for one integer as text.
 #[derive(Clone, Default)]
 pub struct IntBuf(itoa::Buffer);
@@ -258,6 +269,23 @@ pub fn format_memory(bytes: u64) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn unsigned_integers_are_read_as_c_does() {
+        for (text, number) in [
+            ("0", 0),
+            ("007", 7),
+            ("+5", 5),
+            (" 1", 1),
+            ("\t\r\n-1", u64::MAX),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(parse_strtoull(text.as_bytes()), Some(number), "{text:?}");
+        }
+        for bad in ["", " ", "+", "x", "1 ", "+ 1", "--1", "1x", "18446744073709551616"] {
+            assert_eq!(parse_strtoull(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
 
     #[test]
     fn integers_are_read_strictly() {

@@ -120,9 +120,8 @@ pub fn kind_name<'a>(value: &ValueRef<'a>) -> &'a str {
 pub fn parse_cursor(arg: &[u8]) -> Result<u64, CommandError> {
     match arg {
         b"" => Some(0),
-        [b'+', digits @ ..] => number::parse_u64(digits),
-        [b'-', digits @ ..] => number::parse_u64(digits).map(u64::wrapping_neg),
-        digits => number::parse_u64(digits),
+        [b' ' | b'\t'..=b'\r', ..] => None,
+        number => number::parse_strtoull(number),
     }
     .ok_or(CommandError::InvalidCursor)
 }

@@ -17,7 +17,7 @@ use crate::engine::spec::{
     Access, Arg, Argv, Arity, Begin, Category, CommandSpec, Find, Flag, Group, KeySpec, Outcome,
     Run,
 };
-use crate::keyspace::value::{Value, ValueRef};
+use crate::keyspace::value::{Value, ValueMut, ValueRef};
 use crate::object::list::{End, List};
 use crate::object::listpack::Element;
 use crate::resp::reply::Reply;
@@ -265,6 +265,14 @@ fn list_of(ctx: &WriteCtx<'_>, texts: &[Vec<u8>]) -> Value {
 
 fn sort(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let options = Options::parse(argv, true)?;
+    if let Some(slot) = ctx.peek(argv[1])
+        && let ValueRef::Zset(zset) = ctx.db().value(slot)
+        && zset.as_listpack().is_some()
+        && let ValueMut::Zset(zset) = ctx.db_mut().value_mut(slot)
+    {
+        // Redis holds what it sorts so from then on, and OBJECT ENCODING shows it.
+        zset.make_large();
+    }
     let sorted = sorted(ctx, argv[1], &options)?;
     match options.store {
         Some(target) => store(ctx, target, &sorted, &options, reply),
@@ -371,14 +379,16 @@ fn directed(order: Ordering, descending: bool) -> Ordering {
 }
 
 /// The number that a text spells, as C reads it: up to a zero byte, with blanks in front, and nothing
-/// is nought.
+/// is nought. A decimal number so small that a double keeps only a part of its digits is out of range.
 fn parse_score(text: &[u8]) -> Option<f64> {
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     if text.is_empty() {
         return Some(0.0);
     }
     let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
-    number::parse_f64(&text[blanks..])
+    let number = number::parse_f64(&text[blanks..])?;
+    let is_hex = || text.iter().any(|byte| matches!(byte, b'x' | b'X'));
+    (!number.is_subnormal() || is_hex()).then_some(number)
 }
 
 /// The value that a pattern names for an element: the element itself for `#`; else its first star
@@ -504,6 +514,7 @@ mod tests {
             (b" -1.5e3", -1500.0),
             (b"\t\n7", 7.0),
             (b"0x10", 16.0),
+            (b"0x1p-1074", 5e-324),
             (b"5\0x", 5.0),
             (b"\0", 0.0),
             (b"inf", f64::INFINITY),
@@ -511,7 +522,9 @@ mod tests {
         ] {
             assert_eq!(parse_score(text), Some(number), "{text:?}");
         }
-        for bad in [&b"x"[..], b"1x", b"1 ", b" ", b"nan", b"1e999", b"--1", b"a1"] {
+        for bad in
+            [&b"x"[..], b"1x", b"1 ", b" ", b"nan", b"1e999", b"5e-324", b"1e-310", b"--1", b"a1"]
+        {
             assert_eq!(parse_score(bad), None, "{bad:?}");
         }
     }

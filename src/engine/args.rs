@@ -4,6 +4,7 @@
 
 use super::error::CommandError;
 use super::spec::Argv;
+use crate::base::extended::Extended;
 use crate::base::number;
 
 /// An integer argument.
@@ -19,6 +20,12 @@ pub fn int_in(arg: &[u8], min: i64, max: i64) -> Result<i64, CommandError> {
     }
 }
 
+/// An integer argument of 32 bits; others have an error of their own.
+pub fn int32(arg: &[u8]) -> Result<i32, CommandError> {
+    let (min, max) = (i64::from(i32::MIN), i64::from(i32::MAX));
+    i32::try_from(int(arg)?).map_err(|_| CommandError::NotBetween(min, max))
+}
+
 /// A floating point argument.
 pub fn float(arg: &[u8]) -> Result<f64, CommandError> {
     number::parse_f64(arg).ok_or(CommandError::NotAFloat)
@@ -27,7 +34,7 @@ pub fn float(arg: &[u8]) -> Result<f64, CommandError> {
 /// The timeout of a blocking command, in seconds, as a deadline in unix milliseconds; None waits for
 /// ever.
 pub fn timeout(arg: &[u8], now_ms: i64) -> Result<Option<i64>, CommandError> {
-    let seconds = number::parse_f64(arg).ok_or(CommandError::TimeoutNotAFloat)?;
+    let seconds = Extended::parse(arg).ok_or(CommandError::TimeoutNotAFloat)?.to_f64();
     // Rounded up, so that a wait that is short does not become one without an end.
     let ms = (seconds * 1000.0).ceil();
     if ms < 0.0 {
@@ -125,11 +132,13 @@ mod tests {
         {
             assert_eq!(timeout(arg.as_bytes(), 5), Ok(deadline), "{arg}");
         }
-        assert_eq!(timeout(b"-0.1", 5), Err(CommandError::TimeoutNegative));
-        for arg in ["", "x", "1 ", "nan"] {
+        for arg in ["-0.1", "-inf", "-1e400"] {
+            assert_eq!(timeout(arg.as_bytes(), 5), Err(CommandError::TimeoutNegative), "{arg}");
+        }
+        for arg in ["", "x", "1 ", "nan", "1e5000"] {
             assert_eq!(timeout(arg.as_bytes(), 5), Err(CommandError::TimeoutNotAFloat), "{arg}");
         }
-        for arg in ["9223372036854776", "1e300", "inf", "0x7FFFFFFFFFFFFF"] {
+        for arg in ["9223372036854776", "1e300", "1e400", "inf", "0x7FFFFFFFFFFFFF"] {
             assert_eq!(timeout(arg.as_bytes(), 5), Err(CommandError::TimeoutOutOfRange), "{arg}");
         }
     }

@@ -21,16 +21,29 @@ pub fn find(command: &Command, argv: Argv<'_>) -> Option<Vec<KeyAt>> {
     {
         return foreign.keys(argv);
     }
-    if let Some(find) = command.spec.find_keys {
-        // The first key is what the first of the declarations says, the others what the last says.
-        let flags = |spec: Option<&KeySpec>| spec.map(all_flags).unwrap_or_default();
-        let (first, last) = (command.spec.keys.first(), command.spec.keys.last());
-        let keys = find(argv)?.into_iter().enumerate().map(|(number, position)| KeyAt {
-            position,
-            flags: flags(if number == 0 { first } else { last }),
-        });
-        return Some(keys.collect());
+    let Some(find) = command.spec.find_keys else { return declared(command, argv) };
+    let tells = |spec: &KeySpec| {
+        let is_unknown = spec.begin == Begin::Unknown || spec.find == Find::Unknown;
+        !is_unknown && !spec.extra.contains(&"incomplete")
+    };
+    // The command's own way to find them is for what the declarations do not tell, as in Redis.
+    if command.spec.keys.iter().all(tells)
+        && let Some(keys) = declared(command, argv)
+    {
+        return Some(keys);
     }
+    // The first key is what the first of the declarations says, the others what the last says.
+    let flags = |spec: Option<&KeySpec>| spec.map(all_flags).unwrap_or_default();
+    let (first, last) = (command.spec.keys.first(), command.spec.keys.last());
+    let keys = find(argv)?.into_iter().enumerate().map(|(number, position)| KeyAt {
+        position,
+        flags: flags(if number == 0 { first } else { last }),
+    });
+    Some(keys.collect())
+}
+
+/// The keys where the declarations say that they stand.
+fn declared(command: &Command, argv: Argv<'_>) -> Option<Vec<KeyAt>> {
     let mut keys = Vec::new();
     for spec in command.spec.keys.iter().filter(|spec| !spec.extra.contains(&"not_key")) {
         let positions = run_of_keys(spec, argv)?;
@@ -76,11 +89,9 @@ fn run_of_keys(
         }
         Find::Unknown => return Some(none()),
     };
-    if end >= len {
+    // No key at all, as with a number of zero, is no sense either.
+    if end >= len || end < start {
         return None;
-    }
-    if end < start {
-        return Some(none());
     }
     let step = usize::try_from(step).ok().filter(|step| *step > 0)?;
     Some((start as usize..end as usize + 1).step_by(step))
@@ -126,7 +137,7 @@ mod tests {
         assert_eq!(positions(ONE, &["x"]), None);
         assert_eq!(positions(PAIRS, &["x", "a", "1", "b", "2"]), Some(vec![1, 3]));
         assert_eq!(positions(COUNTED, &["x", "s", "2", "a", "b", "c"]), Some(vec![3, 4]));
-        assert_eq!(positions(COUNTED, &["x", "s", "0", "a"]), Some(vec![]));
+        assert_eq!(positions(COUNTED, &["x", "s", "0", "a"]), None);
         assert_eq!(positions(COUNTED, &["x", "s", "3", "a"]), None);
         assert_eq!(positions(COUNTED, &["x", "s", "9223372036854775807", "a"]), None);
     }

@@ -28,6 +28,8 @@ const LATITUDE_MAX_STANDARD: f64 = 90.0;
 
 /// Steps of each coordinate, as a power of two.
 const STEP_MAX: u32 = 26;
+/// The first score that is too large for 64 bits.
+const BITS_END: f64 = 18_446_744_073_709_551_616.0;
 const EARTH_RADIUS_M: f64 = 6_372_797.560856;
 /// Half of the circumference on the map.
 const MERCATOR_MAX_M: f64 = 20_037_726.37;
@@ -48,7 +50,14 @@ impl Point {
     /// The middle of the cell that a score stands for, any score.
     pub fn from_score(score: f64) -> Self {
         // Negative scores mean nothing, but must point somewhere.
-        let bits = if score < 0.0 { score as i64 as u64 } else { score as u64 };
+        // What is no 64-bit number is what x86-64 makes of it, and Redis with it: nothing of a large one.
+        let bits = if score < 0.0 {
+            score as i64 as u64
+        } else if score < BITS_END {
+            score as u64
+        } else {
+            0
+        };
         let area = Cell { bits, step: STEP_MAX }.area();
         let middle =
             |range: Range<f64>, max: f64| ((range.start + range.end) / 2.0).clamp(-max, max);

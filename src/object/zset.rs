@@ -60,6 +60,10 @@ impl Zset {
         members.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
         let mut zset = Self::new();
         zset.reserve(members.len(), limits);
+        // At once, since a listpack on the way to it would lose the sign of zeros.
+        if members.iter().any(|(_, member)| member.len() > limits.value_max) {
+            zset.make_large();
+        }
         for (score, member) in &members {
             zset.insert(*score, member, limits);
         }
@@ -296,7 +300,8 @@ impl Zset {
         }
     }
 
-    fn make_large(&mut self) {
+    /// Leaves the listpack for good, however few the members are.
+    pub fn make_large(&mut self) {
         if let Form::Small(small) = self.repr.form() {
             let mut large = Large::default();
             let mut digits = IntBuf::new();

@@ -12,6 +12,8 @@ pub struct Generator<'a> {
     pub prefix: &'a str,
     /// The same for all groups.
     pub prefixes: &'a [String],
+    /// The command before, if this one belongs to it.
+    pub before: &'a [Vec<u8>],
 }
 
 /// Draws one argument.
@@ -49,7 +51,50 @@ const SOURCES: &[(&str, Source)] = &[
     ("dbnumber", |g| pick(g, DBS)),
     ("type", |g| pick(g, TYPES)),
     ("hll", hll),
+    ("many", |g| format!("m{}", g.random.below(2000)).into_bytes()),
+    ("manyscore", many_score),
+    ("small", |g| (g.random.below(40) as i64 - 10).to_string().into_bytes()),
+    ("sortvalue", sort_value),
+    ("sortpattern", |g| pick(g, SORT_PATTERNS)),
+    ("timeout", |g| pick(g, TIMEOUTS)),
+    ("streamcount", |g| g.random.below(12).to_string().into_bytes()),
+    ("distance", |g| pick(g, DISTANCES)),
+    ("group", |g| format!("g{}", g.random.below(3)).into_bytes()),
+    ("consumer", |g| format!("c{}", g.random.below(3)).into_bytes()),
+    ("rangeid", range_id),
+    ("none", |_| b"none".to_vec()),
+    ("keyword", |g| pick(g, KEYWORDS)),
+    ("scanloop", |_| SCAN_LOOP.as_bytes().to_vec()),
+    ("restored", |_| RESTORED.as_bytes().to_vec()),
 ];
+
+/// Follows the cursor of SCAN and its like to the end; answers with what it has seen, each once.
+const SCAN_LOOP: &str = "\
+local command, seen, all = {unpack(ARGV)}, {}, {} \
+command[1] = string.upper(command[1]) \
+local cursor = command[1] == 'SCAN' and 2 or 3 \
+local width = (command[1] == 'HSCAN' or command[1] == 'ZSCAN') and 2 or 1 \
+repeat \
+  local page = redis.pcall(unpack(command)) \
+  if page.err then return page end \
+  command[cursor] = page[1] \
+  for at = 1, #page[2], width do \
+    local item = page[2][at] \
+    if not seen[item] then \
+      seen[item] = true \
+      for part = at, at + width - 1 do all[#all + 1] = page[2][part] end \
+    end \
+  end \
+until page[1] == '0' \
+return all";
+
+/// Puts a copy of a value at another key by DUMP and RESTORE. A short HyperLogLog would be held as another kind of string
+/// as soon as Redis looks at it, so there are no copies of them.
+const RESTORED: &str = "\
+local payload = redis.call('DUMP', KEYS[1]) \
+if not payload then return false end \
+if redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GETRANGE', KEYS[1], 0, 3) == 'HYLL' then return false end \
+return redis.pcall('RESTORE', KEYS[2], ARGV[1], payload, unpack(ARGV, 2))";
 
 /// The source of this name.
 pub fn source(name: &str) -> Option<Source> {
@@ -107,6 +152,35 @@ fn member(g: &mut Generator<'_>) -> Vec<u8> {
     }
 }
 
+/// Scores of which many are the same, and some are not whole.
+fn many_score(g: &mut Generator<'_>) -> Vec<u8> {
+    match g.random.below(4) {
+        0 => g.random.below(10).to_string().into_bytes(),
+        1 => format!("{}.5", g.random.below(100)).into_bytes(),
+        _ => g.random.below(1000).to_string().into_bytes(),
+    }
+}
+
+/// What SORT sorts: small numbers, which name the keys that it sorts by, and now and then what is none.
+fn sort_value(g: &mut Generator<'_>) -> Vec<u8> {
+    match g.random.below(24) {
+        0 => value(g),
+        1 => pick(g, FLOATS),
+        2..6 => vec![b'a' + g.random.below(4) as u8],
+        _ => g.random.below(4).to_string().into_bytes(),
+    }
+}
+
+/// Ends of a range of stream ids.
+fn range_id(g: &mut Generator<'_>) -> Vec<u8> {
+    match g.random.below(6) {
+        0 => b"-".to_vec(),
+        1 => b"+".to_vec(),
+        2 => [&b"("[..], &id(g)].concat(),
+        _ => id(g),
+    }
+}
+
 /// Stream ids, mostly growing ones; none that the server makes of the time.
 fn id(g: &mut Generator<'_>) -> Vec<u8> {
     match g.random.below(12) {
@@ -157,6 +231,25 @@ fn hll(g: &mut Generator<'_>) -> Vec<u8> {
     text
 }
 
+const SORT_PATTERNS: &[&str] = &[
+    "sort*",
+    "str*",
+    "hash*->f1",
+    "hash*->f2",
+    "sort*->f1",
+    "#",
+    "*",
+    "nosort",
+    "",
+    "*->f1",
+    "hash*->",
+    "->",
+    "x*y*",
+];
+const DISTANCES: &[&str] =
+    &["0", "1", "100", "500", "5000", "5000", "1000000", "-1", "x", "1e400", "nan", "inf", ""];
+const TIMEOUTS: &[&str] = &["0", "0", "0", "1", "1", "0.01", "-1", "x", "inf", "1e400", ""];
+const KEYWORDS: &[&str] = &["ALPHA", "DESC", "ASC", "LIMIT", "GET", "STORE"];
 const TEXTS: &[&str] =
     &["", "a", "b", "abc", "hello world", "\r\n", "\"'\\", "\u{fc}", "foobar", "mynewtext"];
 const INTEGERS: &[&str] = &[

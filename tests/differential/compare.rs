@@ -19,6 +19,10 @@ pub enum Compare {
     Shape,
     /// Numbers, at any depth, may differ as the time does that passes between two servers.
     Near,
+    /// The same but for idle times, which stand third in each of a list's entries.
+    Pending,
+    /// The same but for times and for what is each server's own or newer in XINFO.
+    Info,
     /// Not at all: the command is there for what it does to the keyspace.
     Ignored,
 }
@@ -37,6 +41,8 @@ impl Compare {
             "scan-pairs" => Compare::ScanPairs,
             "shape" => Compare::Shape,
             "near" => Compare::Near,
+            "pending" => Compare::Pending,
+            "info" => Compare::Info,
             "ignored" => Compare::Ignored,
             _ => panic!("{word} is no way to compare replies"),
         }
@@ -57,6 +63,8 @@ impl Compare {
             Compare::ScanPairs => same_page(ours, theirs, 2),
             Compare::Shape => shape(ours) == shape(theirs),
             Compare::Near => near(ours, theirs),
+            Compare::Pending => without_idle(ours) == without_idle(theirs),
+            Compare::Info => without_times(ours) == without_times(theirs),
             Compare::Ignored => true,
         }
     }
@@ -90,6 +98,46 @@ fn same_page(ours: &Value, theirs: &Value, group: usize) -> bool {
         return matches!((items_a, items_b), (Value::Array(_), Value::Array(_)));
     }
     ordered(items_a.clone(), group) == ordered(items_b.clone(), group)
+}
+
+/// Entries of XPENDING without the time since they were delivered.
+fn without_idle(value: &Value) -> Value {
+    let of_entry = |entry: &Value| match entry {
+        Value::Array(parts) if parts.len() == 4 => {
+            Value::Array(vec![parts[0].clone(), parts[1].clone(), parts[3].clone()])
+        }
+        other => other.clone(),
+    };
+    match value {
+        Value::Array(entries) => Value::Array(entries.iter().map(of_entry).collect()),
+        other => other.clone(),
+    }
+}
+
+/// What XINFO says without times, without what comes of how a server keeps a stream, and without what 7.2 added, as lists.
+fn without_times(value: &Value) -> Value {
+    const LEFT_OUT: &[&str] =
+        &["radix-tree-keys", "radix-tree-nodes", "idle", "inactive", "seen-time", "active-time"];
+    /// Milliseconds since 1970 are more, and nothing else here is.
+    const TIME_MIN: i64 = 1_000_000_000_000;
+    match value {
+        Value::Map(_) => without_times(&Value::Array(value.items())),
+        Value::Array(items) => {
+            let mut kept = Vec::new();
+            let mut rest = items.iter();
+            while let Some(item) = rest.next() {
+                if matches!(item, Value::Bulk(name) if LEFT_OUT.iter().any(|out| out.as_bytes() == name))
+                {
+                    rest.next();
+                } else {
+                    kept.push(without_times(item));
+                }
+            }
+            Value::Array(kept)
+        }
+        Value::Int(number) if *number > TIME_MIN => Value::Nil,
+        other => other.clone(),
+    }
 }
 
 /// The kind of a reply and its length.
@@ -141,6 +189,17 @@ fn each_way_to_compare_can_fail() {
     assert!(Compare::Scan.same(&page("5", &ab), &page("0", &list(&["a"]))));
     assert!(Compare::Shape.same(&ab, &list(&["x", "y"])));
     assert!(!Compare::Shape.same(&ab, &list(&["x"])));
+    let entry = |idle: i64, count: i64| {
+        let parts = vec![bulk("1-0"), bulk("c"), Value::Int(idle), Value::Int(count)];
+        Value::Array(vec![Value::Array(parts)])
+    };
+    assert!(Compare::Pending.same(&entry(5, 1), &entry(6, 1)));
+    assert!(!Compare::Pending.same(&entry(5, 1), &entry(5, 2)));
+    let info = |idle: i64, length: i64| {
+        Value::Map(vec![(bulk("idle"), Value::Int(idle)), (bulk("length"), Value::Int(length))])
+    };
+    assert!(Compare::Info.same(&info(5, 1), &info(6, 1)));
+    assert!(!Compare::Info.same(&info(5, 1), &info(5, 2)));
     assert!(Compare::Near.same(&Value::Int(100), &Value::Int(101)));
     assert!(!Compare::Near.same(&Value::Int(-1), &Value::Int(1)));
     assert!(!Compare::Near.same(&Value::Int(0), &Value::Int(1_000_000)));

@@ -7,13 +7,19 @@
 //! | `[a|b]` | nothing, or one of them |
 //! | `(a|b)` | one of them |
 //! | `...+`, `...*` | behind `>`, `]`, `)`: one to four times; none to three times |
+//! | `...~` | the same: so often that values grow large |
+//! | `$2` | the argument that stands there in the command before, its name being 0 |
 //! | `{a}` | how often, then `a` so often, one to three times |
 
 use crate::alphabet::{self, Generator, Source};
 
+/// The most that `~` repeats: enough for a table or a tree of several nodes.
+const MANY: usize = 400;
+
 /// One piece of a line.
 pub enum Node {
     Word(String),
+    Again(usize),
     Source(Source),
     Sequence(Vec<Node>),
     Optional(Box<Node>),
@@ -38,6 +44,7 @@ impl Node {
             Node::Word(word) if generator.random.one_in(12) => {
                 out.push(word.to_lowercase().into_bytes());
             }
+            Node::Again(at) => out.push(generator.before[*at].clone()),
             Node::Word(word) => out.push(word.clone().into_bytes()),
             Node::Source(source) => out.push(source(generator)),
             Node::Sequence(nodes) => nodes.iter().for_each(|node| node.generate(generator, out)),
@@ -75,7 +82,7 @@ fn tokens(line: &str) -> Vec<String> {
             let length = match first {
                 '<' => rest.find('>').unwrap_or_else(|| panic!("{line}: < without >")) + 1,
                 '[' | ']' | '(' | ')' | '{' | '}' | '|' => 1,
-                '+' | '*' if rest.len() < word.len() => 1,
+                '+' | '*' | '~' if rest.len() < word.len() => 1,
                 _ => rest.find(['[', ']', '(', ')', '{', '}', '|', '<']).unwrap_or(rest.len()),
             };
             tokens.push(rest[..length].to_string());
@@ -122,6 +129,7 @@ impl Reader<'_> {
             let node = match self.peek() {
                 "+" => Node::Repeat(Box::new(node), 1, 4),
                 "*" => Node::Repeat(Box::new(node), 0, 3),
+                "~" => Node::Repeat(Box::new(node), 20, MANY),
                 _ => {
                     nodes.push(node);
                     continue;
@@ -156,7 +164,10 @@ impl Reader<'_> {
                 let source = alphabet::source(name);
                 Node::Source(source.unwrap_or_else(|| panic!("{}: what is {name}?", self.line)))
             }
-            word => Node::Word(word.to_string()),
+            word => match word.strip_prefix('$').and_then(|at| at.parse().ok()) {
+                Some(at) => Node::Again(at),
+                None => Node::Word(word.to_string()),
+            },
         }
     }
 }

@@ -1,32 +1,43 @@
 //! What does a reference do differently for a good reason? Everything that is not listed here is a mismatch.
+//!
+//! Each reason was checked in the sources of the version that it names.
 
+use crate::command::{Pair, Via};
+use crate::compare::Compare;
 use crate::harness::value::Value;
-use crate::play::Command;
 
 /// A difference.
 struct Known {
     /// References from this version on do as we do; [`NEVER`] where we chose to differ.
     fixed_in: [u32; 3],
     commands: &'static [&'static str],
-    explains: fn(&Command, &Value, &Value) -> bool,
+    explains: fn(&Difference<'_>) -> bool,
     /// From here on the servers hold different things.
     diverges: bool,
-    #[expect(dead_code, reason = "the reason is for who reads the table")]
     reason: &'static str,
 }
 
 const NEVER: [u32; 3] = [u32::MAX; 3];
 
+/// Two replies that are not the same.
+struct Difference<'a> {
+    argv: &'a [Vec<u8>],
+    compare: Compare,
+    via: Via,
+    /// What came before it, where that is compared too.
+    before: Option<&'a Value>,
+    ours: &'a Value,
+    theirs: &'a Value,
+}
+
 /// Commands whose replies may hold scores.
 const SHOW_SCORES: &[&str] = &[
-    "exec",
-    "eval",
     "sort",
     "sort_ro",
+    "bzmpop",
     "bzpopmax",
     "bzpopmin",
-    "geopos",
-    "geodist",
+    "eval",
     "zadd",
     "zdiff",
     "zincrby",
@@ -38,116 +49,280 @@ const SHOW_SCORES: &[&str] = &[
     "zrandmember",
     "zrange",
     "zrangebyscore",
-    "zrank",
     "zrevrange",
     "zrevrangebyscore",
-    "zrevrank",
     "zscan",
     "zscore",
     "zunion",
+];
+
+/// All commands.
+const ANY: &[&str] = &[];
+
+/// Commands that have a timeout.
+const BLOCK: &[&str] = &[
+    "blmove",
+    "blmpop",
+    "blpop",
+    "brpop",
+    "brpoplpush",
+    "bzmpop",
+    "bzpopmax",
+    "bzpopmin",
+    "xread",
+    "xreadgroup",
 ];
 
 const KNOWN: &[Known] = &[
     Known {
         fixed_in: [7, 2, 0],
         commands: &["object"],
-        explains: |_, ours, theirs| {
-            is_text(ours, "listpack")
-                && (is_text(theirs, "quicklist") || is_text(theirs, "hashtable"))
+        explains: |it| {
+            it.is_a("list") && is_text(it.ours, "listpack") && is_text(it.theirs, "quicklist")
         },
         diverges: false,
-        reason: "7.2 keeps small lists and small sets of any members in one listpack",
+        reason: "7.2 keeps small lists in one listpack",
     },
     Known {
         fixed_in: [7, 2, 0],
         commands: &["object"],
-        explains: |_, ours, theirs| is_text(ours, "hashtable") && is_text(theirs, "listpack"),
+        explains: |it| {
+            it.is_a("set") && is_text(it.ours, "listpack") && is_text(it.theirs, "hashtable")
+        },
+        diverges: false,
+        reason: "7.2 keeps small sets of any members in one listpack",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["object"],
+        explains: |it| {
+            it.is_a("hash") && is_text(it.ours, "hashtable") && is_text(it.theirs, "listpack")
+        },
         diverges: false,
         reason: "7.2 counts the pairs of an HSET before it looks which fields are the same",
     },
     Known {
         fixed_in: [7, 2, 0],
         commands: &["object"],
-        explains: |_, ours, theirs| is_text(ours, "skiplist") && is_text(theirs, "listpack"),
+        explains: |it| {
+            it.is_a("zset") && is_text(it.ours, "skiplist") && is_text(it.theirs, "listpack")
+        },
         diverges: false,
         reason: "7.2 counts the pairs of a ZADD before it looks which members are the same",
     },
     Known {
         fixed_in: [7, 2, 0],
         commands: SHOW_SCORES,
-        explains: |_, ours, theirs| same_but_for_digits(ours, theirs),
+        explains: |it| it.compare.same(&without_digits(it.ours), &without_digits(it.theirs)),
         diverges: false,
         reason: "7.2 shows scores with the fewest digits that mean them, older ones with seventeen",
     },
     Known {
         fixed_in: [7, 2, 0],
-        commands: &["lpos", "exec", "eval"],
-        explains: |_, ours, _| {
-            is_error(ours, "ERR value is out of range, value must between -9223")
-        },
+        commands: &["zrank", "zrevrank"],
+        explains: |it| it.argv.len() > 3 && is_arity_error(it.theirs),
         diverges: false,
-        reason: "7.2 refuses the smallest RANK, which has no absolute value",
+        reason: "WITHSCORE came with 7.2",
     },
     Known {
         fixed_in: [7, 2, 0],
-        commands: &["xread", "xreadgroup", "exec", "eval"],
-        explains: |_, ours, theirs| {
-            is_error(ours, "ERR Unbalanced 'xread") && is_error(theirs, "ERR Unbalanced XREAD")
+        commands: &["xread", "xreadgroup"],
+        explains: |it| {
+            is_error(it.ours, "ERR Unbalanced 'xread")
+                && is_error(it.theirs, "ERR Unbalanced XREAD list of streams: ")
         },
         diverges: false,
         reason: "7.2 names the command in this error",
     },
     Known {
         fixed_in: [7, 2, 0],
-        commands: &["zrank", "zrevrank", "exec", "eval"],
-        explains: |command, ours, theirs| {
-            let names_rank = |word: &Vec<u8>| {
-                word.eq_ignore_ascii_case(b"zrank") || word.eq_ignore_ascii_case(b"zrevrank")
-            };
-            let is_refused = |value: &Value| is_error(value, "ERR wrong number of arguments");
-            command.argv.iter().any(names_rank) && is_refused(theirs)
-                || command.name() == "exec"
-                    && is_error(ours, "ERR syntax error")
-                    && matches!(theirs, Value::Array(all) if all.iter().any(is_refused))
+        commands: BLOCK,
+        explains: |it| {
+            is_error(it.ours, "ERR timeout is out of range")
+                && is_error(it.theirs, "ERR timeout is negative")
         },
         diverges: false,
-        reason: "WITHSCORE came with 7.2",
+        reason: "7.2 tells a timeout that is too long for a deadline from one below zero",
     },
     Known {
-        fixed_in: [7, 4, 0],
-        commands: &["xread", "exec", "eval"],
-        explains: |_, _, theirs| is_error(theirs, "ERR Invalid stream ID"),
+        fixed_in: [7, 2, 0],
+        commands: BLOCK,
+        explains: |it| is_error(it.ours, "ERR timeout is out of range"),
+        diverges: true,
+        reason: "7.2 refuses a timeout whose deadline is too far away",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["xinfo"],
+        explains: |it| {
+            let of = |reply| in_order_of_keys(&without_idle_consumers(reply));
+            Compare::Info.same(&of(it.ours), &of(it.theirs))
+        },
         diverges: false,
-        reason: "the ID + came with 7.4",
+        reason: "7.2 makes a consumer for XREADGROUP, XCLAIM and XAUTOCLAIM that find nothing for it",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["xgroup"],
+        explains: |it| {
+            it.argv[1].eq_ignore_ascii_case(b"createconsumer")
+                && (it.ours, it.theirs) == (&Value::Int(0), &Value::Int(1))
+        },
+        diverges: false,
+        reason: "the same",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["xsetid"],
+        explains: |it| {
+            is_error(it.ours, "ERR The ID specified in XSETID is smaller than current max_deleted")
+        },
+        diverges: true,
+        reason: "7.2 does not go back behind an entry that was deleted",
+    },
+    Known {
+        fixed_in: NEVER,
+        commands: &["sort"],
+        explains: |it| it.is_a("set") && !it.has(b"store") && it.sorts_by_nothing(),
+        diverges: false,
+        reason: "the order of a set is nobody's business; SORT BY a text without a star shows it",
     },
     Known {
         fixed_in: [7, 2, 0],
         commands: &["object"],
-        explains: |_, ours, theirs| is_text(ours, "listpack") && is_text(theirs, "skiplist"),
+        explains: |it| {
+            it.is_a("set")
+                && is_text(it.theirs, "intset")
+                && (is_text(it.ours, "listpack") || is_text(it.ours, "hashtable"))
+        },
         diverges: false,
-        reason: "7.2 makes what a STORE command leaves compact when it is small",
+        reason: "7.2 counts the members of a SADD before it looks which are the same",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &["lpos"],
+        explains: |it| {
+            is_error(
+                it.ours,
+                "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+            )
+        },
+        diverges: false,
+        reason: "7.2 refuses the smallest RANK, which has no absolute value",
+    },
+    Known {
+        fixed_in: NEVER,
+        commands: &["zlexcount", "zrange", "zrangebylex", "zrevrangebylex"],
+        explains: |it| it.before.is_some_and(has_several_scores),
+        diverges: false,
+        reason: "what a lexicographic range means among different scores is said to be unspecified",
+    },
+    Known {
+        fixed_in: NEVER,
+        commands: &["zrangestore", "zremrangebylex"],
+        explains: |it| it.before.is_some_and(has_several_scores),
+        diverges: true,
+        reason: "what a lexicographic range means among different scores is said to be unspecified",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: ANY,
+        explains: |it| {
+            it.via == Via::Keys
+                && it.argv.len() == 1
+                && is_error(
+                    it.theirs,
+                    "ERR wrong number of arguments for 'command|getkeys' command",
+                )
+        },
+        diverges: false,
+        reason: "7.2 takes commands of one word, too",
+    },
+    Known {
+        fixed_in: [7, 4, 0],
+        commands: &["xread", "xreadgroup"],
+        explains: |it| it.has(b"+") && is_error(it.theirs, "ERR Invalid stream ID"),
+        diverges: false,
+        reason: "the ID + came with 7.4",
+    },
+    Known {
+        fixed_in: NEVER,
+        commands: ANY,
+        explains: |it| {
+            it.via == Via::Script(3)
+                && it.compare.same(&in_order_of_keys(it.ours), &in_order_of_keys(it.theirs))
+        },
+        diverges: false,
+        reason: "a map that was a table of Lua is in any order",
+    },
+    Known {
+        fixed_in: NEVER,
+        commands: &["xadd"],
+        explains: |it| {
+            let are_ids = [it.ours, it.theirs].map(|id| matches!(id, Value::Bulk(_)));
+            it.has(b"*") && are_ids == [true, true]
+        },
+        diverges: true,
+        reason: "an ID of * is the time",
     },
     Known {
         fixed_in: NEVER,
         commands: &["hscan", "sscan", "zscan", "scan"],
-        explains: |command, ours, theirs| {
-            let at = if command.name() == "scan" { 1 } else { 2 };
-            let is_start = command.argv.get(at).is_some_and(|cursor| cursor == b"0");
+        explains: |it| {
+            let at = if it.argv[0].len() == 4 { 1 } else { 2 };
+            let is_start = it.argv.get(at).is_some_and(|cursor| cursor == b"0");
             let is_page = |value: &Value| matches!(value, Value::Array(parts) if parts.len() == 2);
-            !is_start && is_page(ours) && is_page(theirs)
+            !is_start && is_page(it.ours) && is_page(it.theirs)
         },
         diverges: false,
         reason: "a cursor means something to the server alone that gave it",
     },
     Known {
         fixed_in: NEVER,
-        commands: &["pfadd"],
-        explains: |_, ours, theirs| {
-            matches!(ours, Value::Error(text) if text.starts_with(b"INVALIDOBJ"))
-                && matches!(theirs, Value::Int(_))
+        commands: &["sort", "sort_ro"],
+        explains: |it| {
+            let has_zero = |text: &Value| matches!(text, Value::Bulk(text) if text.contains(&0));
+            it.has(b"alpha")
+                && Compare::Sorted.same(it.ours, it.theirs)
+                && it.ours.items().iter().any(has_zero)
         },
+        diverges: false,
+        reason: "C's strcoll, by which Redis sorts, takes a text for ended at a zero byte",
+    },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &[
+            "geopos",
+            "geosearch",
+            "georadius",
+            "georadius_ro",
+            "georadiusbymember",
+            "georadiusbymember_ro",
+        ],
+        explains: |it| {
+            it.via == Via::Script(3)
+                && it.compare.same(&without_digits(it.ours), &without_digits(it.theirs))
+        },
+        diverges: false,
+        reason: "7.2 does so with coordinates that were numbers of Lua, too",
+    },
+    Known {
+        fixed_in: NEVER,
+        commands: ANY,
+        explains: |it| {
+            it.via == Via::Keys
+                && is_error(it.ours, "ERR Invalid arguments specified for command")
+                && matches!(it.theirs, Value::Array(_))
+        },
+        diverges: false,
+        reason: "for a number of keys that is none Redis takes the digits that it begins with",
+    },
+    Known {
+        fixed_in: NEVER,
+        commands: &["pfadd"],
+        explains: |it| is_error(it.ours, "INVALIDOBJ") && matches!(it.theirs, Value::Int(_)),
         diverges: true,
-        reason: "where the last run of a HyperLogLog is cut off, Redis goes on behind the string's end",
+        reason: "where the last run of a HyperLogLog is cut off, Redis goes on behind the text's end",
     },
 ];
 
@@ -156,47 +331,152 @@ const KNOWN: &[Known] = &[
 pub enum Verdict {
     /// One of them is wrong.
     Mismatch,
-    /// Both are right.
-    Explained,
+    /// Both are right, for this reason.
+    Explained(&'static str),
     /// Both are right, and there is nothing to compare any more.
-    Diverged,
+    Diverged(&'static str),
 }
 
 /// Judges two different replies.
-pub fn judge(command: &Command, ours: &Value, theirs: &Value, version: [u32; 3]) -> Verdict {
-    let name = command.name();
+pub fn judge(pair: &Pair<'_>, via: Via, version: [u32; 3]) -> Verdict {
+    let it = Difference {
+        argv: &pair.step.argv,
+        compare: pair.step.compare,
+        via,
+        before: pair.before.as_ref(),
+        ours: &pair.ours,
+        theirs: &pair.theirs,
+    };
+    let name = pair.step.name();
     let fits = |known: &&Known| {
         version < known.fixed_in
-            && known.commands.contains(&name.as_str())
-            && (known.explains)(command, ours, theirs)
+            && (known.commands.is_empty() || known.commands.contains(&name.as_str()))
+            && (known.explains)(&it)
     };
     match KNOWN.iter().find(fits) {
         None => Verdict::Mismatch,
-        Some(known) if known.diverges => Verdict::Diverged,
-        Some(_) => Verdict::Explained,
+        Some(known) if known.diverges => Verdict::Diverged(known.reason),
+        Some(known) => Verdict::Explained(known.reason),
     }
 }
 
-/// Whether two replies are the same when numbers are compared by what they mean.
-fn same_but_for_digits(ours: &Value, theirs: &Value) -> bool {
-    let all = |one: &[Value], two: &[Value]| {
-        one.len() == two.len() && one.iter().zip(two).all(|(a, b)| same_but_for_digits(a, b))
-    };
-    let number = |value: &Value| -> Option<f64> {
-        match value {
-            Value::Bulk(text) => std::str::from_utf8(text).ok()?.parse().ok(),
-            Value::Double(text) => text.parse().ok(),
-            _ => None,
-        }
-    };
-    match (ours, theirs) {
-        (Value::Array(one), Value::Array(two)) => all(one, two),
-        _ => ours == theirs || number(ours).is_some_and(|one| number(theirs) == Some(one)),
+impl Difference<'_> {
+    /// Whether a TYPE before it has said so.
+    fn is_a(&self, kind: &str) -> bool {
+        matches!(self.before, Some(Value::Simple(text)) if text == kind.as_bytes())
     }
+
+    /// Whether this word, given in small letters, is among the arguments.
+    fn has(&self, word: &[u8]) -> bool {
+        self.argv.iter().any(|argument| argument.eq_ignore_ascii_case(word))
+    }
+
+    /// Whether there is a BY whose pattern has no star.
+    fn sorts_by_nothing(&self) -> bool {
+        let is_such =
+            |pair: &[Vec<u8>]| pair[0].eq_ignore_ascii_case(b"by") && !pair[1].contains(&b'*');
+        self.argv.windows(2).any(is_such)
+    }
+}
+
+/// Whether a reply to ZRANGE WITHSCORES has scores of which one is not the first.
+fn has_several_scores(reply: &Value) -> bool {
+    let Value::Array(items) = reply else { return false };
+    let pairs: Vec<Value> = match items.first() {
+        Some(Value::Array(_)) => items.iter().flat_map(Value::items).collect(),
+        _ => items.clone(),
+    };
+    let mut scores = pairs.chunks(2).filter_map(|pair| pair.get(1));
+    let first = scores.next();
+    scores.any(|score| Some(score) != first)
+}
+
+/// A reply in which the same numbers are the same texts.
+fn without_digits(value: &Value) -> Value {
+    let all = |items: &[Value]| items.iter().map(without_digits).collect();
+    // 7.2 keeps the sign of a zero, too, in a set that is large from the first.
+    let number = |text: &str| text.parse::<f64>().ok().map(|number| format!("{:?}", number + 0.0));
+    match value {
+        Value::Bulk(bytes) => std::str::from_utf8(bytes)
+            .ok()
+            .and_then(number)
+            .map_or_else(|| value.clone(), |text| Value::Bulk(text.into_bytes())),
+        Value::Double(text) => number(text).map_or_else(|| value.clone(), Value::Double),
+        Value::Array(items) => Value::Array(all(items)),
+        other => other.clone(),
+    }
+}
+
+/// Whether a list may be a map in RESP2.
+fn are_pairs(items: &[Value]) -> bool {
+    items.len().is_multiple_of(2) && items.chunks(2).all(|pair| matches!(pair[0], Value::Bulk(_)))
+}
+
+/// A reply whose maps are sorted.
+fn in_order_of_keys(value: &Value) -> Value {
+    match value {
+        Value::Array(items) if are_pairs(items) => {
+            let mut pairs: Vec<[Value; 2]> =
+                items.chunks(2).map(|pair| [pair[0].clone(), in_order_of_keys(&pair[1])]).collect();
+            pairs.sort_by_key(|pair| format!("{:?}", pair[0]));
+            Value::Array(pairs.concat())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(in_order_of_keys).collect()),
+        Value::Map(pairs) => {
+            let ordered = |(key, value): &(Value, Value)| (key.clone(), in_order_of_keys(value));
+            let mut pairs: Vec<(Value, Value)> = pairs.iter().map(ordered).collect();
+            pairs.sort_by_key(|(key, _)| format!("{key:?}"));
+            Value::Map(pairs)
+        }
+        other => other.clone(),
+    }
+}
+
+/// A reply of XINFO, as lists, without the consumers that have nothing. XINFO GROUPS only counts them.
+fn without_idle_consumers(value: &Value) -> Value {
+    let items = match value {
+        Value::Map(_) => value.items(),
+        Value::Array(items) => items.clone(),
+        other => return other.clone(),
+    };
+    let mut kept = Vec::new();
+    let mut rest = items.iter().peekable();
+    while let Some(item) = rest.next() {
+        let is_count = is_text(item, "consumers") && matches!(rest.peek(), Some(Value::Int(_)));
+        if is_count {
+            rest.next();
+        } else if !is_idle_consumer(item) {
+            kept.push(without_idle_consumers(item));
+        }
+    }
+    Value::Array(kept)
+}
+
+/// Whether these are the fields of a consumer without entries.
+fn is_idle_consumer(value: &Value) -> bool {
+    let items = match value {
+        Value::Map(_) => value.items(),
+        Value::Array(items) => items.clone(),
+        _ => return false,
+    };
+    let field = |name: &str| {
+        let found = items.chunks(2).find(|pair| is_text(&pair[0], name));
+        found.and_then(|pair| pair.get(1))
+    };
+    let none = Some(&Value::Int(0));
+    field("idle").is_some() && field("pending") == none
+        || field("seen-time").is_some() && field("pel-count") == none
 }
 
 fn is_error(value: &Value, start: &str) -> bool {
     matches!(value, Value::Error(text) if text.starts_with(start.as_bytes()))
+}
+
+/// In the words of a command by itself, and of one in a script.
+fn is_arity_error(value: &Value) -> bool {
+    is_error(value, "ERR wrong number of arguments for 'z")
+        || is_error(value, "ERR Invalid number of arguments specified for command")
+        || is_error(value, "ERR Wrong number of args calling Redis command from script")
 }
 
 fn is_text(value: &Value, text: &str) -> bool {

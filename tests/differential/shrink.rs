@@ -1,14 +1,24 @@
 //! What is the shortest way to a mismatch? Commands are taken out as long as the last one is still answered differently.
 
+use crate::command::{Command, Step};
 use crate::harness::value::Value;
-use crate::play::{Both, Command, Mismatch, Sequence};
+use crate::play::{Both, Mismatch, Sequence};
 
 /// Replays that one mismatch may cost.
 const REPLAYS_MAX: usize = 600;
 
+/// Mismatches about the same are reported once.
+pub fn about(mismatch: &Mismatch) -> String {
+    let names: Vec<String> = mismatch.command.steps.iter().map(Step::name).collect();
+    names.last().cloned().unwrap_or_default()
+}
+
 /// The mismatch with as few commands before it as was found, in words.
 pub fn report(both: &mut Both, sequence: Sequence, mismatch: Mismatch) -> String {
     let mut shortest = sequence;
+    if mismatch.at == shortest.commands.len() {
+        shortest.commands.push(mismatch.command.clone());
+    }
     shortest.commands.truncate(mismatch.at + 1);
     let mut last = mismatch;
     let mut replays = 0;
@@ -30,20 +40,40 @@ pub fn report(both: &mut Both, sequence: Sequence, mismatch: Mismatch) -> String
         }
         step /= 2;
     }
+    without_defaults(both, &mut shortest);
     written_report(&shortest, &last)
+}
+
+/// Leaves out parameters that have nothing to do with it.
+fn without_defaults(both: &mut Both, sequence: &mut Sequence) {
+    let mut at = 0;
+    while at < sequence.config.len() {
+        let mut plainer = sequence.clone();
+        let default = Sequence::default_of(plainer.config[at].0);
+        if plainer.config[at].1 == default {
+            at += 1;
+            continue;
+        }
+        plainer.config[at].1 = default;
+        match both.play(&plainer) {
+            Some(found) if found.at + 1 == plainer.commands.len() => *sequence = plainer,
+            _ => at += 1,
+        }
+    }
 }
 
 fn written_report(sequence: &Sequence, mismatch: &Mismatch) -> String {
     let mut text = format!("RESP{}", sequence.protocol);
     for (name, value) in &sequence.config {
-        text += &format!("\n%config {name} {value}");
+        if *value != Sequence::default_of(name) {
+            text += &format!("\n%config {name} {value}");
+        }
     }
     for command in &sequence.commands {
         text += &format!("\n{}", written(command));
     }
-    let Command { compare, .. } = sequence.commands[mismatch.at];
     let (ours, theirs) = (shown(&mismatch.ours), shown(&mismatch.theirs));
-    format!("{text}\n  compared {compare:?}\n  ours:   {ours}\n  theirs: {theirs}\n")
+    format!("{text}\n  compared {:?}\n  ours:   {ours}\n  theirs: {theirs}\n", mismatch.compare)
 }
 
 /// A command as tests/data writes it.

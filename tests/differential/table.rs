@@ -3,19 +3,31 @@
 use std::collections::BTreeSet;
 
 use crate::alphabet::{self, Generator};
+use crate::command::{Command, Step, Via};
 use crate::compare::Compare;
 use crate::grammar::Node;
 use crate::harness::random::Random;
-use crate::play::{Both, Command, Via};
+use crate::play::Both;
 
 const TEXT: &str = include_str!("commands.txt");
 
+/// The most commands in a transaction.
+const TRANSACTION_MAX: usize = 4;
+
 struct Line {
-    /// In small letters.
-    name: String,
+    /// Names of the steps' commands, in small letters.
+    names: Vec<String>,
     /// Its lifetimes must stay as the table has them.
     has_lifetime: bool,
-    node: Node,
+    /// All its arguments must stay so.
+    is_fixed: bool,
+    /// It is run where nothing blocks: in transactions.
+    is_inside: bool,
+    /// It is never run in transactions and scripts.
+    is_alone: bool,
+    /// Steps that lead to the last one.
+    before: Vec<Node>,
+    last: Node,
     compare: Compare,
     weight: usize,
 }
@@ -43,11 +55,10 @@ impl Table {
         let mut unknown = BTreeSet::new();
         for group in &mut table.groups {
             group.lines.retain(|line| {
-                let is_known = ours.contains(&line.name) && theirs.contains(&line.name);
-                if !is_known {
-                    unknown.insert(line.name.clone());
-                }
-                is_known
+                let is_unknown = |name: &&String| !ours.contains(*name) || !theirs.contains(*name);
+                let before = unknown.len();
+                unknown.extend(line.names.iter().filter(is_unknown).cloned());
+                unknown.len() == before
             });
         }
         table.known = ours.intersection(&theirs).cloned().collect();
@@ -62,7 +73,8 @@ impl Table {
     /// Every command that both servers know is either generated or left out for a reason.
     pub fn assert_complete(&self) {
         let lines = self.groups.iter().flat_map(|group| &group.lines);
-        let generated: BTreeSet<&str> = lines.map(|line| line.name.as_str()).collect();
+        let generated: BTreeSet<&str> =
+            lines.flat_map(|line| line.names.last()).map(String::as_str).collect();
         let missing: Vec<_> = self
             .known
             .iter()
@@ -104,30 +116,47 @@ impl Table {
 
     /// A random command.
     pub fn generate(&self, random: &mut Random) -> Command {
-        let group = weighted(&self.groups, |group| group.weight, random);
-        let line = weighted(&group.lines, |line| line.weight, random);
-        let mut generator = Generator { random, prefix: &group.prefix, prefixes: &self.prefixes };
-        let mut argv = Vec::new();
-        line.node.generate(&mut generator, &mut argv);
-        if generator.random.one_in(14) {
-            spoil(&mut argv, line.has_lifetime, &mut generator);
-        }
-        let via = match generator.random.below(24) {
-            0 if self.knows("exec") => Via::Transaction,
-            1 if self.knows("eval") => Via::Script,
+        let (line, mut steps) = self.steps(random);
+        let via = match random.below(24) {
+            _ if line.is_alone => Via::Plain,
+            0 if line.names.len() == 1 && !line.is_inside => Via::Script(2 + random.below(2) as u8),
+            1 if line.names.len() == 1 => Via::Keys,
+            2 | 3 => Via::Transaction,
+            _ if line.is_inside => Via::Transaction,
             _ => Via::Plain,
         };
-        Command { argv, compare: line.compare, via }
+        if via == Via::Transaction {
+            for _ in 0..random.below(TRANSACTION_MAX) {
+                let (more, its_steps) = self.steps(random);
+                if !more.is_alone {
+                    steps.extend(its_steps);
+                }
+            }
+        }
+        if via == Via::Keys {
+            steps.iter_mut().for_each(|step| step.compare = Compare::Exact);
+        }
+        Command { steps, via }
     }
 
-    /// Whether both servers know a command.
-    pub fn knows(&self, name: &str) -> bool {
-        self.known.contains(name)
-    }
-
-    /// How the keys that commands use begin.
-    pub fn prefixes(&self) -> &[String] {
-        &self.prefixes
+    /// A random line and steps that it generates.
+    fn steps(&self, random: &mut Random) -> (&Line, Vec<Step>) {
+        let group = weighted(&self.groups, |group| group.weight, random);
+        let line = weighted(&group.lines, |line| line.weight, random);
+        let mut steps: Vec<Step> = Vec::new();
+        let nodes = line.before.iter().map(|node| (node, Compare::Exact));
+        for (node, compare) in nodes.chain([(&line.last, line.compare)]) {
+            let before = steps.last().map_or(&[][..], |step| &step.argv[..]);
+            let prefixes = &self.prefixes;
+            let mut generator = Generator { random, prefix: &group.prefix, prefixes, before };
+            let mut argv = Vec::new();
+            node.generate(&mut generator, &mut argv);
+            if !line.is_fixed && generator.random.one_in(14) {
+                spoil(&mut argv, line.has_lifetime, &mut generator);
+            }
+            steps.push(Step { argv, compare });
+        }
+        (line, steps)
     }
 }
 
@@ -164,20 +193,37 @@ fn spoil(argv: &mut Vec<Vec<u8>>, has_lifetime: bool, generator: &mut Generator<
 }
 
 impl Line {
-    /// `3x NAME arguments -> how replies are compared`
+    /// `3x @ ^ ! NAME arguments ; NAME arguments -> how replies are compared`
     fn parse(line: &str) -> Line {
-        let (command, compare) = line.split_once("->").unwrap_or((line, "exact"));
-        let (weight, command) = match command.split_once("x ") {
-            Some((weight, rest)) if weight.parse::<usize>().is_ok() => {
-                (weight.parse().expect("it just was a number"), rest)
+        let (mut commands, compare) = line.split_once(" -> ").unwrap_or((line, "exact"));
+        let mut weight = 1;
+        if let Some((number, rest)) = commands.split_once("x ")
+            && let Ok(number) = number.parse()
+        {
+            (weight, commands) = (number, rest);
+        }
+        let mut take = |mark: &str| match commands.strip_prefix(mark) {
+            Some(rest) => {
+                commands = rest;
+                true
             }
-            _ => (1, command),
+            None => false,
         };
-        let name = command.split_whitespace().next().expect("a line has a command");
+        let (is_inside, is_alone, is_marked) = (take("@ "), take("^ "), take("! "));
+        let name = |command: &str| {
+            command.split_whitespace().next().expect("a line has commands").to_lowercase()
+        };
+        let names: Vec<String> = commands.split(" ; ").map(name).collect();
+        let mut before: Vec<Node> = commands.split(" ; ").map(Node::parse).collect();
+        let last = before.pop().expect("a line has a command");
         Line {
-            name: name.to_lowercase(),
-            has_lifetime: command.contains("<ttl"),
-            node: Node::parse(command),
+            is_fixed: is_marked || names.len() > 1,
+            names,
+            has_lifetime: commands.contains("<ttl"),
+            is_inside,
+            is_alone,
+            before,
+            last,
             compare: Compare::parse(compare.trim()),
             weight,
         }

@@ -8,13 +8,17 @@ pub struct Random {
 impl Random {
     /// Seeds from `SEED` or the clock, and prints the seed so that a failure can be run again.
     pub fn new(what: &str) -> Random {
-        let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(|| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            now.map_or(1, |since| since.as_nanos() as u64)
-        });
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Random::seeded(what, now.map_or(1, |since| since.as_nanos() as u64))
+    }
+
+    /// The same for tests that take the same inputs each time unless `SEED` says otherwise.
+    pub fn seeded(what: &str, seed: u64) -> Random {
+        let given = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or(seed);
         println!("{what}: SEED={seed}");
-        Random { state: seed | 1 }
+        // Two seeds that follow each other shall have nothing in common.
+        Random { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
     }
 
     /// The next 64 random bits.

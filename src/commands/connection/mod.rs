@@ -308,12 +308,9 @@ fn echo(_: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
 }
 
 fn select(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let index = args::int(argv[1])?;
-    let dbs = i64::from(ctx.env.shared.databases);
-    if !(0..dbs).contains(&index) {
-        return Err(CommandError::DbOutOfRange);
-    }
-    ctx.session.db = index as u32;
+    let index = u32::try_from(args::int32(argv[1])?).ok();
+    let index = index.filter(|index| *index < ctx.env.shared.databases);
+    ctx.session.db = index.ok_or(CommandError::DbOutOfRange)?;
     reply.ok();
     Ok(())
 }

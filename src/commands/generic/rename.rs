@@ -125,12 +125,7 @@ fn rename_key(
 
 /// The number of a db that exists.
 fn parse_db(ctx: &WriteCtx<'_>, arg: &[u8]) -> Result<u32, CommandError> {
-    let number = args::int(arg)?;
-    let (min, max) = (i64::from(i32::MIN), i64::from(i32::MAX));
-    if !(min..=max).contains(&number) {
-        return Err(CommandError::NotBetween(min, max));
-    }
-    let db = u32::try_from(number).ok().filter(|db| *db < ctx.dbs());
+    let db = u32::try_from(args::int32(arg)?).ok().filter(|db| *db < ctx.dbs());
     db.ok_or(CommandError::DbOutOfRange)
 }
 

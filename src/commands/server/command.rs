@@ -412,12 +412,16 @@ fn document_args(args: &[Arg], reply: &mut Reply<'_>) {
 
 /// The command named by the arguments behind COMMAND GETKEYS, checked.
 fn target(ctx: &ReadCtx<'_>, argv: Argv<'_>) -> Result<&'static Command, CommandError> {
-    let command = ctx
-        .state
-        .registry
-        .resolve(argv)
-        .ok_or(CommandError::text("ERR Invalid command specified"))?;
-    if !command.spec.arity.fits(argv.len()) {
+    let command = ctx.state.registry.resolve(argv);
+    // A word behind a container is a subcommand, or there is no such command.
+    let is_known = |command: &&Command| command.subcommands.is_empty() || argv.len() == 1;
+    let command =
+        command.filter(is_known).ok_or(CommandError::text("ERR Invalid command specified"))?;
+    let spec = command.spec;
+    if spec.keys.is_empty() && spec.find_keys.is_none() && !command.has(Flag::GetKeysApi) {
+        return Err(CommandError::text("ERR The command has no key arguments"));
+    }
+    if !spec.arity.fits(argv.len()) {
         return Err(CommandError::text("ERR Invalid number of arguments specified for command"));
     }
     Ok(command)
@@ -425,10 +429,9 @@ fn target(ctx: &ReadCtx<'_>, argv: Argv<'_>) -> Result<&'static Command, Command
 
 fn key_positions(ctx: &ReadCtx<'_>, argv: Argv<'_>) -> Result<Vec<keys::KeyAt>, CommandError> {
     let command = target(ctx, argv)?;
-    let found = keys::find(command, argv)
-        .ok_or(CommandError::text("ERR Invalid arguments specified for command"))?;
+    let found = keys::find(command, argv).unwrap_or_default();
     if found.is_empty() && !command.has(Flag::NoMandatoryKeys) {
-        return Err(CommandError::text("ERR The command has no key arguments"));
+        return Err(CommandError::text("ERR Invalid arguments specified for command"));
     }
     Ok(found)
 }

@@ -248,7 +248,7 @@ fn flush_db(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -
 fn swap_db(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let dbs = i64::from(ctx.env.shared.databases);
     let index = |arg: &[u8], error: &'static str| {
-        crate::base::number::parse_i64(arg).ok_or(CommandError::text(error))
+        args::int32(arg).map(i64::from).map_err(|_| CommandError::text(error))
     };
     let first = index(argv[1], "ERR invalid first DB index")?;
     let second = index(argv[2], "ERR invalid second DB index")?;
@@ -256,6 +256,19 @@ fn swap_db(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
         return Err(CommandError::DbOutOfRange);
     }
     let (first, second) = (first as u32, second as u32);
+    if first != second {
+        swap(ctx, first, second);
+    }
+    ctx.unit.call.dirty += 1;
+    if let Some(hooks) = ctx.state.hooks.clone() {
+        hooks.server_event(&mut ctx.reborrow(), ServerEvent::SwapDb(first, second));
+    }
+    reply.ok();
+    Ok(())
+}
+
+/// Swaps two dbs, and tells those who wait for keys or watch some.
+fn swap(ctx: &mut ExclusiveCtx<'_>, first: u32, second: u32) {
     let keyspace = &mut ctx.state.keyspace;
     let now_ms = ctx.env.now_ms();
     ctx.env.shared.watch.lock().touch_all(|watched, stale| {
@@ -269,12 +282,6 @@ fn swap_db(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
     keyspace.swap(first as usize, second as usize);
     block::signal_db(ctx.env.shared, ctx.unit, first);
     block::signal_db(ctx.env.shared, ctx.unit, second);
-    ctx.unit.call.dirty += 1;
-    if let Some(hooks) = ctx.state.hooks.clone() {
-        hooks.server_event(&mut ctx.reborrow(), ServerEvent::SwapDb(first, second));
-    }
-    reply.ok();
-    Ok(())
 }
 
 /// What it means for a watcher that its key's db is swapped with `other`: nothing as long as the key

@@ -106,6 +106,9 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec {
     ..SUB
 }];
 
+/// The most words of XGROUP CREATE, each of its options once.
+const CREATE_WORDS_MAX: usize = 8;
+
 /// A group with more pending entries is freed where it holds up nobody.
 const FREED_AT_ONCE_MAX: usize = 1024;
 
@@ -190,6 +193,9 @@ fn create(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
     if found.is_none() && !options.make_stream {
         return Err(NO_KEY);
     }
+    if argv.len() > CREATE_WORDS_MAX {
+        return Err(wrong_arguments(argv));
+    }
     let last_id = match argv[4] {
         b"$" => found.map_or(StreamId::MIN, |slot| stream_at(ctx, slot).log.last_id),
         id => parse_id(id, 0)?,
@@ -216,6 +222,9 @@ fn setid(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outco
     let (key, name) = (argv[2], argv[3]);
     let options = parse(argv, false)?;
     let slot = find_group(ctx, argv)?;
+    if !matches!(argv.len(), 5 | 7) {
+        return Err(wrong_arguments(argv));
+    }
     let last_id = match argv[4] {
         b"$" => stream_at(ctx, slot).log.last_id,
         id => parse_bound(id, 0)?,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::base::number::parse_u64;
+use crate::base::number::parse_strtoull;
 
 /// The ID of an entry; the order of IDs is that of the entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,15 +46,21 @@ impl StreamId {
         }
     }
 
-    /// Reads `<ms>-<seq>`, or `<ms>` alone, to which `missing_seq` is added.
+    /// Reads `<ms>-<seq>`, or `<ms>` alone, to which `missing_seq` is added. As in Redis, blanks and a sign may
+    /// stand in front of either number, and a zero byte ends the text.
     pub fn parse(text: &[u8], missing_seq: u64) -> Option<Self> {
         if text.len() > TEXT_LEN_MAX {
             return None;
         }
+        let text = match memchr::memchr(0, text) {
+            None => text,
+            Some(end) => &text[..end],
+        };
         match memchr::memchr(b'-', text) {
-            None => Some(Self { ms: parse_u64(text)?, seq: missing_seq }),
+            None => Some(Self { ms: parse_strtoull(text)?, seq: missing_seq }),
             Some(at) => {
-                Some(Self { ms: parse_u64(&text[..at])?, seq: parse_u64(&text[at + 1..])? })
+                let (ms, seq) = (&text[..at], &text[at + 1..]);
+                Some(Self { ms: parse_strtoull(ms)?, seq: parse_strtoull(seq)? })
             }
         }
     }
@@ -128,7 +134,12 @@ mod tests {
             ("5", Some(StreamId::new(5, 9))),
             ("007-01", Some(StreamId::new(7, 1))),
             ("18446744073709551615-18446744073709551615", Some(StreamId::MAX)),
+            (" 1", Some(StreamId::new(1, 9))),
+            ("+5-+6", Some(StreamId::new(5, 6))),
+            ("5- -1", Some(StreamId::new(5, u64::MAX))),
+            ("5\0-x", Some(StreamId::new(5, 9))),
             ("18446744073709551616-0", None),
+            ("1 ", None),
             ("", None),
             ("-", None),
             ("1-", None),
