@@ -172,6 +172,25 @@ impl Hash {
         self.put(field, value, Expiry::Set(NEVER), now, limits)
     }
 
+    /// Does so for many fields, one after the other, whose number decides the encoding at once; how many
+    /// are new.
+    pub fn set_all(&mut self, pairs: &[[&[u8]; 2]], now: u64, limits: HashLimits) -> usize {
+        self.reserve(pairs.len(), limits);
+        if let FormMut::Small(small) = self.repr.form_mut()
+            && small.is_empty()
+            && !small.expires()
+            && fit_at_once(pairs, limits)
+        {
+            small.append_all(|out| pairs.as_flattened().iter().for_each(|text| out.text(text)));
+            return pairs.len();
+        }
+        let mut added = 0;
+        for [field, value] in pairs {
+            added += usize::from(self.set(field, value, now, limits));
+        }
+        added
+    }
+
     /// Gives `field` a value and leaves its expiry alone; whether the field is new.
     pub fn update(&mut self, field: &[u8], value: &[u8], now: u64, limits: HashLimits) -> bool {
         self.put(field, value, Expiry::Keep, now, limits)
@@ -444,6 +463,21 @@ impl Hash {
             self.repr = Compact::large(Box::new(table));
         }
     }
+}
+
+/// Most fields that are compared with each other before they become a listpack.
+const AT_ONCE_MAX: usize = 32;
+
+/// Whether these may be all fields of a listpack as they are: none is there twice or too long.
+fn fit_at_once(pairs: &[[&[u8]; 2]], limits: HashLimits) -> bool {
+    // So that what all have in common stays far below what a listpack may be.
+    let longest = limits.value_max.min(1 << 20);
+    (2..=AT_ONCE_MAX.min(limits.entries_max)).contains(&pairs.len())
+        && pairs.as_flattened().iter().all(|text| text.len() <= longest)
+        && pairs
+            .iter()
+            .enumerate()
+            .all(|(at, [field, _])| pairs[..at].iter().all(|[other, _]| other != field))
 }
 
 /// Puts into a table as if an expired field were not there; whether the field is new.
