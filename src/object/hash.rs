@@ -162,6 +162,18 @@ impl Hash {
         }
     }
 
+    /// Whether it has left its compact forms.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.repr.is_large()
+    }
+
+    /// Does the reads of a step of looking a field up by its position (`base/hasher.rs`), if it is large.
+    #[inline]
+    pub fn touch(&self, position: u32, step: usize) -> u32 {
+        if let Form::Large(table) = self.repr.form() { table.touch(position, step) } else { 0 }
+    }
+
     /// Whether there is a `field`.
     pub fn contains(&self, field: &[u8], now: u64) -> bool {
         self.get(field, now).is_some()
