@@ -27,11 +27,14 @@ const CLASS_BYTES_MAX: usize = 4096;
 
 /// jemalloc's settings, which it finds under this name. Pages that nothing uses go back to the system after a
 /// second, by a thread of jemalloc's own: growing tables leave behind segments that entries, in other size
-/// classes, cannot use. `_RJEM_MALLOC_CONF` in the environment goes before.
+/// classes, cannot use. Slabs of small classes have more pages than jemalloc would give them: each slab has a
+/// record of 128 bytes, which for a slab of a single page is up to four bytes a key. `_RJEM_MALLOC_CONF` in
+/// the environment goes before.
 // SAFETY: the name is the one that jemalloc declares, for a pointer to a text that ends in NUL.
 #[unsafe(export_name = "_rjem_malloc_conf")]
 #[used]
-static SETTINGS: &[u8; 43] = b"background_thread:true,dirty_decay_ms:1000\0";
+static SETTINGS: &[u8; 72] =
+    b"background_thread:true,dirty_decay_ms:1000,slab_sizes:24-64:4|65-256:12\0";
 
 static TOTAL: AtomicIsize = AtomicIsize::new(0);
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::ahead;
 use super::block;
 use super::client::{Client, Mode as Mark, Session};
 use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expire_key, free};
@@ -24,7 +25,6 @@ use super::spec::{Argv, Flag, Outcome, Run};
 use super::state::{Shared, State};
 use super::tracking;
 use super::transaction;
-use crate::keyspace::db::Db;
 use crate::resp::reply::Reply;
 
 /// Commands that one hold of the lock runs at most.
@@ -34,8 +34,6 @@ const HOLD_NANOS_MAX: u64 = 500_000;
 /// Bytes of replies after which a batch makes a pause, so that its caller can send them before more are made:
 /// a few bytes ask for a large value.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
-/// Keys whose memory is fetched ahead in one hold.
-const PREFETCH_KEYS_MAX: usize = 64;
 
 /// A request, looked up.
 #[derive(Clone, Copy, Debug)]
@@ -218,7 +216,7 @@ fn run_hold(
     let shared = &caller.engine.shared;
     let mut session = caller.client.session.lock();
     if hold.len() > 1 {
-        prefetch(&access, session.db, hold);
+        ahead::fetch(&access, session.db, hold);
     }
     let began_us = (shared.clock.unix_us)();
     let began_ns = (shared.clock.mono_ns)();
@@ -292,32 +290,6 @@ fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, reques
             None => request.argv.to_vec(),
         };
         block::enter(shared, caller.client, command, &argv, session.db, wanted);
-    }
-}
-
-/// Fetches the memory of the keys that the requests name, so that cache misses overlap.
-fn prefetch(access: &Access<'_>, db: u32, hold: &[Request<'_>]) {
-    let keyspace = match access {
-        Access::Session => return,
-        Access::Shared(state) => &state.keyspace,
-        Access::Exclusive(state) => &state.keyspace,
-    };
-    let db = keyspace.db(db as usize);
-    let mut hashes = [0u64; PREFETCH_KEYS_MAX];
-    let mut count = 0;
-    for request in hold {
-        let Some(command) = request.command else { continue };
-        if command.likely_key == 0 || count == PREFETCH_KEYS_MAX {
-            continue;
-        }
-        if let Some(key) = request.argv.get(command.likely_key) {
-            hashes[count] = Db::hash(key);
-            db.prefetch_bucket(hashes[count]);
-            count += 1;
-        }
-    }
-    for hash in &hashes[..count] {
-        db.prefetch_entry(*hash);
     }
 }
 

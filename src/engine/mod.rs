@@ -17,6 +17,8 @@ pub mod ctx;
 
 pub mod access;
 
+mod ahead;
+
 pub mod call;
 
 pub mod state;

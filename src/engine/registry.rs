@@ -4,7 +4,7 @@
 //! checked under the lock by whoever looked a command up before. Commands live for ever (their count
 //! is bounded by what administrators load), so that a queue or a worker may hold on to one.
 
-use super::spec::{Begin, Category, CommandSpec, Find, Flag, Group, KeySpec};
+use super::spec::{ArgKind, Begin, Category, CommandSpec, Find, Flag, Group, KeySpec};
 use super::stats::CommandStat;
 
 /// A command as it runs: its declaration and what follows from it.
@@ -27,6 +27,8 @@ pub struct Command {
     /// The argument that is, if anything, the first key: its memory is worth fetching ahead. 0 if there is
     /// no such argument.
     pub likely_key: usize,
+    /// The arguments that are, if anything, members of the first key.
+    pub likely_members: LikelyMembers,
     /// Its subcommands.
     pub subcommands: Vec<&'static Command>,
     /// The module that brought it.
@@ -68,6 +70,7 @@ impl Command {
             last_key,
             key_step,
             likely_key: likely_key(spec.keys),
+            likely_members: LikelyMembers::new(spec),
             subcommands,
             module: module.map(Into::into),
             stats: (0..workers).map(|_| CommandStat::default()).collect(),
@@ -120,6 +123,47 @@ fn likely_key(specs: &[KeySpec]) -> usize {
         _ => 0,
     };
     usize::try_from(position).unwrap_or(0)
+}
+
+/// Where a command's members or fields are among its arguments, if no optional ones stand before them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LikelyMembers {
+    /// The first one's position, 0 if there is none.
+    first: usize,
+    /// The distance between them, 0 if there is but one.
+    step: usize,
+}
+
+impl LikelyMembers {
+    fn new(spec: &CommandSpec) -> Self {
+        let is_collection = matches!(spec.group, Group::Hash | Group::Set | Group::SortedSet);
+        let mut first = 1;
+        for arg in spec.args.iter().filter(|arg| is_collection && !arg.optional) {
+            let parts = if arg.args.is_empty() { std::slice::from_ref(arg) } else { arg.args };
+            if arg.token.is_some() || arg.kind == ArgKind::OneOf {
+                break;
+            }
+            if let Some(at) = parts.iter().position(|part| matches!(part.name, "member" | "field"))
+            {
+                return Self {
+                    first: first + at,
+                    step: if arg.multiple { parts.len() } else { 0 },
+                };
+            }
+            first += parts.len();
+        }
+        Self::default()
+    }
+
+    /// Those of these arguments.
+    #[inline]
+    pub fn of<'a>(self, argv: &'a [&'a [u8]]) -> Option<impl Iterator<Item = &'a [u8]>> {
+        if self.first == 0 {
+            return None;
+        }
+        let count = if self.step == 0 { 1 } else { usize::MAX };
+        Some(argv.get(self.first..)?.iter().copied().step_by(self.step.max(1)).take(count))
+    }
 }
 
 /// The categories that Redis derives from flags and group, beside those declared.
@@ -324,6 +368,7 @@ fn lower(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::spec::Arg;
     use crate::engine::spec::{Access, Arity};
 
     const GET: CommandSpec = CommandSpec {
@@ -389,5 +434,28 @@ mod tests {
         assert_eq!(names, ["read", "string", "fast"]);
         assert_eq!((get.first_key, get.last_key, get.key_step), (1, 1, 1));
         assert_eq!(get.likely_key, 1);
+    }
+
+    #[test]
+    fn members_are_found_by_the_names_of_arguments() {
+        const MEMBER: Arg = Arg::string("member");
+        const SCORED: &[Arg] = &[Arg::double("score"), MEMBER];
+        let of = |group, args: &'static [Arg], argv: &[&[u8]]| {
+            let spec = CommandSpec { group, args, ..CommandSpec::BASE };
+            let members = LikelyMembers::new(&spec);
+            members.of(argv).map(|found| found.map(<[u8]>::to_vec).collect::<Vec<_>>().concat())
+        };
+        let argv: &[&[u8]] = &[b"command", b"key", b"a", b"b", b"c", b"d"];
+        const ONE: &[Arg] = &[Arg::key("key"), MEMBER];
+        const MANY: &[Arg] = &[Arg::key("key"), MEMBER.multiple()];
+        const PAIRS: &[Arg] = &[Arg::key("key"), Arg::block("data", SCORED).multiple()];
+        const BEHIND: &[Arg] = &[Arg::key("key"), Arg::block("data", SCORED).token("WITH")];
+        assert_eq!(of(Group::Set, ONE, argv), Some(b"a".to_vec()));
+        assert_eq!(of(Group::Set, MANY, argv), Some(b"abcd".to_vec()));
+        assert_eq!(of(Group::SortedSet, PAIRS, argv), Some(b"bd".to_vec()));
+        assert_eq!(of(Group::SortedSet, BEHIND, argv), None);
+        assert_eq!(of(Group::String, MANY, argv), None);
+        assert_eq!(of(Group::Set, MANY, &argv[..2]), Some(Vec::new()));
+        assert_eq!(of(Group::Set, MANY, &argv[..1]), None);
     }
 }

@@ -23,6 +23,9 @@ pub const EMBSTR_LEN_MAX: usize = 44;
 /// second block.
 pub const RAW_MAX_INLINE: usize = 512;
 
+/// Steps of [`ValueRef::touch`].
+pub const TOUCH_STEPS: usize = 3;
+
 /// Longest text that may be an integer: the sign and 19 digits.
 const INT_TEXT_MAX: usize = 20;
 
@@ -182,6 +185,30 @@ impl ValueRef<'_> {
             ValueRef::Zset(value) => Value::Zset((*value).clone()),
             ValueRef::Stream(value) => Value::Stream(Box::new((*value).clone())),
         })
+    }
+
+    /// Whether it is a collection in which a look-up leads through nodes: what [`ValueRef::touch`] is for.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        match self {
+            ValueRef::Hash(value) => value.is_large(),
+            ValueRef::Set(value) => value.is_large(),
+            ValueRef::Zset(value) => value.is_large(),
+            _ => false,
+        }
+    }
+
+    /// Reads what a look-up of the member at this position of a large collection reads, as far as the
+    /// steps before lead; there are [`TOUCH_STEPS`]. The result means nothing; who wants the memory read must
+    /// make sure that it is used.
+    #[inline]
+    pub fn touch(&self, position: u32, step: usize) -> u32 {
+        match self {
+            ValueRef::Hash(value) => value.touch(position, step),
+            ValueRef::Set(value) => value.touch(position, step),
+            ValueRef::Zset(value) => value.touch(position, step),
+            _ => 0,
+        }
     }
 
     /// The type, as `TYPE` reports it.

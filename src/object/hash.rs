@@ -162,6 +162,18 @@ impl Hash {
         }
     }
 
+    /// Whether it has left its compact forms.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.repr.is_large()
+    }
+
+    /// Does the reads of a step of looking a field up by its position (`base/hasher.rs`), if it is large.
+    #[inline]
+    pub fn touch(&self, position: u32, step: usize) -> u32 {
+        if let Form::Large(table) = self.repr.form() { table.touch(position, step) } else { 0 }
+    }
+
     /// Whether there is a `field`.
     pub fn contains(&self, field: &[u8], now: u64) -> bool {
         self.get(field, now).is_some()
@@ -170,6 +182,25 @@ impl Hash {
     /// Gives `field` a value and takes its expiry away; whether the field is new.
     pub fn set(&mut self, field: &[u8], value: &[u8], now: u64, limits: HashLimits) -> bool {
         self.put(field, value, Expiry::Set(NEVER), now, limits)
+    }
+
+    /// Does so for many fields, one after the other, whose number decides the encoding at once; how many
+    /// are new.
+    pub fn set_all(&mut self, pairs: &[[&[u8]; 2]], now: u64, limits: HashLimits) -> usize {
+        self.reserve(pairs.len(), limits);
+        if let FormMut::Small(small) = self.repr.form_mut()
+            && small.is_empty()
+            && !small.expires()
+            && fit_at_once(pairs, limits)
+        {
+            small.append_all(|out| pairs.as_flattened().iter().for_each(|text| out.text(text)));
+            return pairs.len();
+        }
+        let mut added = 0;
+        for [field, value] in pairs {
+            added += usize::from(self.set(field, value, now, limits));
+        }
+        added
     }
 
     /// Gives `field` a value and leaves its expiry alone; whether the field is new.
@@ -444,6 +475,21 @@ impl Hash {
             self.repr = Compact::large(Box::new(table));
         }
     }
+}
+
+/// Most fields that are compared with each other before they become a listpack.
+const AT_ONCE_MAX: usize = 32;
+
+/// Whether these may be all fields of a listpack as they are: none is there twice or too long.
+fn fit_at_once(pairs: &[[&[u8]; 2]], limits: HashLimits) -> bool {
+    // So that what all have in common stays far below what a listpack may be.
+    let longest = limits.value_max.min(1 << 20);
+    (2..=AT_ONCE_MAX.min(limits.entries_max)).contains(&pairs.len())
+        && pairs.as_flattened().iter().all(|text| text.len() <= longest)
+        && pairs
+            .iter()
+            .enumerate()
+            .all(|(at, [field, _])| pairs[..at].iter().all(|[other, _]| other != field))
 }
 
 /// Puts into a table as if an expired field were not there; whether the field is new.

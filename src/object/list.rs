@@ -253,6 +253,12 @@ impl List {
     #[inline]
     pub fn push(&mut self, end: End, texts: &[&[u8]], limits: ListLimits) {
         self.grow(texts, limits);
+        if let FormMut::Small(listpack) = self.repr.form_mut()
+            && end == End::Tail
+            && texts.len() > 1
+        {
+            return listpack.append_all(|out| texts.iter().for_each(|text| out.text(text)));
+        }
         for text in texts {
             match self.repr.form_mut() {
                 FormMut::Small(listpack) => nodes::push(listpack, end, text),

@@ -307,14 +307,15 @@ impl Listpack {
         self.splice(self.bytes.len() - 1, 0, Encoded::of_i64(value), 1);
     }
 
-    /// Adds many elements at the end, for the price of one count.
+    /// Adds many elements at the end, for the price of one count and, if they are short, one growth.
     #[inline]
     pub fn append_all(&mut self, write: impl FnOnce(&mut Appender<'_>)) {
         let end = self.bytes.len() - 1;
-        let mut appender = Appender { bytes: &mut self.bytes, end, added: 0 };
+        let mut appender =
+            Appender { bytes: &mut self.bytes, end, chunk: [0; CHUNK_BYTES], filled: 0, added: 0 };
         write(&mut appender);
+        appender.flush();
         let Appender { end, added, .. } = appender;
-        self.bytes.resize(end + 1);
         self.bytes.tail_mut(end)[0] = END;
         self.count(added);
     }
@@ -428,9 +429,7 @@ impl Listpack {
         if span < removed {
             self.bytes.resize(old_len - (removed - span));
         }
-        let place = &mut self.bytes.tail_mut(offset)[..span];
-        new.write(&mut place[..len]);
-        write_back_len(len, &mut place[len..]);
+        put(&new, &mut self.bytes.tail_mut(offset)[..span], len);
         self.count(added);
     }
 
@@ -450,11 +449,16 @@ impl Listpack {
     }
 }
 
+/// Bytes that an [`Appender`] collects before the listpack grows.
+const CHUNK_BYTES: usize = 512;
+
 /// Writes elements behind the last one; see [`Listpack::append_all`].
 pub struct Appender<'a> {
     bytes: &'a mut ThinBytes,
-    /// Where the next element goes.
+    /// Where what is collected goes.
     end: usize,
+    chunk: [u8; CHUNK_BYTES],
+    filled: usize,
     added: i64,
 }
 
@@ -475,14 +479,38 @@ impl Appender<'_> {
     fn element(&mut self, element: &Encoded<'_>) {
         let len = element.len();
         let span = len + back_len(len);
-        assert!(self.end + span < BYTES_MAX, "callers ask has_room_for before they add");
-        self.bytes.resize(self.end + span + 1);
-        let place = &mut self.bytes.tail_mut(self.end)[..span];
-        element.write(&mut place[..len]);
-        write_back_len(len, &mut place[len..]);
-        self.end += span;
+        assert!(
+            self.end + self.filled + span < BYTES_MAX,
+            "callers ask has_room_for before they add"
+        );
         self.added += 1;
+        if self.filled + span > CHUNK_BYTES {
+            self.flush();
+        }
+        if span > CHUNK_BYTES {
+            self.bytes.resize(self.end + span + 1);
+            put(element, &mut self.bytes.tail_mut(self.end)[..span], len);
+            self.end += span;
+        } else {
+            put(element, &mut self.chunk[self.filled..self.filled + span], len);
+            self.filled += span;
+        }
     }
+
+    /// Appends what is collected, and leaves a byte behind it for the end marker.
+    fn flush(&mut self) {
+        self.bytes.resize(self.end + self.filled + 1);
+        self.bytes.tail_mut(self.end)[..self.filled].copy_from_slice(&self.chunk[..self.filled]);
+        self.end += self.filled;
+        self.filled = 0;
+    }
+}
+
+/// Writes an element into a place of exactly its size; `len` is that without the length behind it.
+#[inline]
+fn put(element: &Encoded<'_>, place: &mut [u8], len: usize) {
+    element.write(&mut place[..len]);
+    write_back_len(len, &mut place[len..]);
 }
 
 impl<'a> IntoIterator for &'a Listpack {

@@ -197,6 +197,18 @@ impl Set {
         }
     }
 
+    /// Whether it has left its compact forms.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.repr.is_large()
+    }
+
+    /// Does the reads of a step of looking a member up by its position (`base/hasher.rs`), if it is large.
+    #[inline]
+    pub fn touch(&self, position: u32, step: usize) -> u32 {
+        if let Form::Large(table) = self.repr.form() { table.touch(position, step) } else { 0 }
+    }
+
     /// Whether a member of another set is in this one.
     #[inline]
     pub fn contains_element(&self, member: Element<'_>) -> bool {

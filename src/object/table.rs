@@ -117,6 +117,13 @@ impl<const VALUED: bool> Table<VALUED> {
         leaf.find(hash, width, field).ok().map(|at| leaf.entry(at))
     }
 
+    /// Does the reads of a step of looking up a field at this position. The result means nothing.
+    #[inline]
+    pub fn touch(&self, hash: u32, step: usize) -> u32 {
+        let (leaf, width) = self.leaf_of(hash);
+        leaf.touch(hash, width, step)
+    }
+
     /// Removes `field`; the expiry that it had if it was there.
     pub fn remove(&mut self, field: &[u8]) -> Option<u64> {
         self.remove_at(position(field), field)

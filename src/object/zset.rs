@@ -122,6 +122,18 @@ impl Zset {
         }
     }
 
+    /// Whether it has left its compact forms.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.repr.is_large()
+    }
+
+    /// Does the reads of a step of looking a member up by its position (`base/hasher.rs`), if it is large.
+    #[inline]
+    pub fn touch(&self, position: u32, step: usize) -> u32 {
+        if let Form::Large(large) = self.repr.form() { large.touch(position, step) } else { 0 }
+    }
+
     /// How many members are before `member`, and its score.
     pub fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
         match self.repr.form() {

@@ -98,12 +98,7 @@ fn put(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, command: &str) -> Result<usize, C
     };
     let (now, limits) = (hash_time(ctx.now_ms()), limits(ctx));
     let opened = open(ctx, key)?;
-    let hash = hash_mut(ctx, opened.slot);
-    hash.reserve(pairs.len(), limits);
-    let mut added = 0;
-    for [field, value] in pairs {
-        added += usize::from(hash.set(field, value, now, limits));
-    }
+    let added = hash_mut(ctx, opened.slot).set_all(pairs, now, limits);
     ctx.count_changes(pairs.len() as u64 - 1);
     announce(ctx, key, &opened, "hset");
     Ok(added)

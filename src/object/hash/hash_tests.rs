@@ -11,6 +11,7 @@ const LIMITS: HashLimits = HashLimits { entries_max: 8, value_max: 20 };
 #[derive(Clone, Debug)]
 enum Change {
     Set(u8, Vec<u8>),
+    SetAll(Vec<(u8, Vec<u8>)>),
     Update(u8, Vec<u8>),
     Delete(u8),
     Incr(u8, i64),
@@ -34,7 +35,9 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 
 fn change(fields: u8) -> impl Strategy<Value = Change> {
     let field = 0..fields;
+    let pairs = prop::collection::vec((field.clone(), value()), 1..6);
     prop_oneof![
+        1 => pairs.prop_map(Change::SetAll),
         4 => (field.clone(), value()).prop_map(|(f, v)| Change::Set(f, v)),
         2 => (field.clone(), value()).prop_map(|(f, v)| Change::Update(f, v)),
         2 => field.clone().prop_map(Change::Delete),
@@ -58,6 +61,20 @@ fn apply(change: Change, hash: &mut Hash, model: &mut Model, now: &mut u64) {
             let is_new = visible(model, &field, *now).is_none();
             assert_eq!(hash.set(&field, &value, *now, LIMITS), is_new);
             model.insert(field, (value, NEVER));
+        }
+        Change::SetAll(pairs) => {
+            let pairs: Vec<_> = pairs.into_iter().map(|(f, v)| (field_name(f), v)).collect();
+            let texts: Vec<[&[u8]; 2]> = pairs.iter().map(|(f, v)| [&f[..], &v[..]]).collect();
+            let mut one_by_one = hash.clone();
+            one_by_one.reserve(texts.len(), LIMITS);
+            let mut added = 0;
+            for [field, value] in &texts {
+                added += usize::from(one_by_one.set(field, value, *now, LIMITS));
+            }
+            assert_eq!(hash.set_all(&texts, *now, LIMITS), added);
+            assert_eq!(hash.encoding(), one_by_one.encoding());
+            assert_eq!(hash.as_listpack(), one_by_one.as_listpack());
+            model.extend(pairs.into_iter().map(|(field, value)| (field, (value, NEVER))));
         }
         Change::Update(field, value) => {
             let field = field_name(field);

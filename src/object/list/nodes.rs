@@ -49,12 +49,19 @@ impl Nodes {
             return false;
         }
         let number = self.last_number(end);
-        let node = self.tree.node(number).as_ref();
-        let mut elements = node.iter_from(0);
-        let element = if end == End::Head { elements.next() } else { elements.next_back() };
-        show(element.expect("no node is empty"));
-        let offset = if end == End::Head { 0 } else { self.tree.node(number).elements() - 1 };
-        self.delete_at(Place { node: number, offset }, 1);
+        let node = self.tree.node(number);
+        if node.elements() == 1 {
+            show(node.as_ref().get(0));
+            self.tree.remove(number);
+            return true;
+        }
+        self.tree.edit(number, |node| {
+            let listpack = node.listpack_mut();
+            let last = if end == End::Head { listpack.first() } else { listpack.last() };
+            let position = last.expect("no node is empty");
+            show(listpack.get(position));
+            listpack.delete(position, 1);
+        });
         true
     }
 

@@ -134,13 +134,35 @@ impl<const VALUED: bool> Leaf<VALUED> {
         self.slots.partition_point(|slot| slot.hash < hash)
     }
 
+    /// Reads of [`Leaf::find`], whose results mean nothing here: the leaf itself, the slot that is expected,
+    /// the text that it leads to.
+    #[inline]
+    pub fn touch(&self, hash: u32, width: u32, step: usize) -> u32 {
+        match step {
+            0 => self.slots.len() as u32,
+            1 => self.slots.get(self.expected(hash, width)).map_or(0, |slot| slot.hash),
+            _ => {
+                let slot = self.slots.get(self.lower_bound_near(hash, width));
+                let offset = slot.filter(|slot| slot.hash == hash).map(|slot| slot.offset as usize);
+                let byte = offset.and_then(|at| self.data.get(at)).or(self.data.last());
+                byte.map_or(0, |byte| u32::from(*byte))
+            }
+        }
+    }
+
+    /// Where the slot of a hash is to be expected.
+    #[inline]
+    fn expected(&self, hash: u32, width: u32) -> usize {
+        let share = u64::from(hash.checked_shl(32 - width).unwrap_or(0));
+        ((share * self.slots.len() as u64) >> 32) as usize
+    }
+
     /// As [`Leaf::lower_bound`], from where the slot is to be expected: hashes are uniform, so those few
     /// bits tell where among the others it lies, within a cache line or two, whereas bisection starts
     /// with the lines that are nobody's neighbours.
     #[inline]
     fn lower_bound_near(&self, hash: u32, width: u32) -> usize {
-        let share = u64::from(hash.checked_shl(32 - width).unwrap_or(0));
-        let guess = ((share * self.slots.len() as u64) >> 32) as usize;
+        let guess = self.expected(hash, width);
         let first = guess.saturating_sub(NEAR_MAX);
         let last = (guess + NEAR_MAX).min(self.slots.len());
         let mut at = guess;

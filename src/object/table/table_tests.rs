@@ -16,6 +16,10 @@ fn check<const VALUED: bool>(table: &Table<VALUED>) {
     assert_eq!(table.bytes, bytes);
     let hashes: Vec<_> = table.iter().map(|entry| entry.field.to_vec()).collect();
     assert_eq!(hashes.len(), len);
+    // Whatever is there or not, reading ahead finds its way.
+    for hash in (0..64).map(|n| n << 26 | n) {
+        (0..4).for_each(|step| _ = table.touch(hash, step));
+    }
 }
 
 /// Checks all invariants below a branch; its number of fields, earliest expiry and bytes.

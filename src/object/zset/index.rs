@@ -86,6 +86,19 @@ impl Index {
         &leaf[from..from + count]
     }
 
+    /// Reads what leads to a hash's slots.
+    #[inline]
+    pub fn touch_leaf(&self, hash: u32) -> u32 {
+        self.locate(hash).0.len() as u32
+    }
+
+    /// Reads where a hash's slots are to be expected.
+    #[inline]
+    pub fn touch(&self, hash: u32) -> u32 {
+        let (leaf, _, width) = self.locate(hash);
+        leaf.get(expected(leaf, hash, width)).map_or(0, |slot| slot.hash)
+    }
+
     pub fn insert(&mut self, hash: u32, leaf: LeafId) {
         self.edit(hash, |slots, width| {
             reserve(slots, 1);
@@ -318,14 +331,20 @@ fn lower_bound(slots: &[Slot], hash: u32) -> usize {
     slots.partition_point(|slot| slot.hash < hash)
 }
 
+/// Where the slot of a hash is to be expected, in a leaf whose slots differ in `width` bits.
+#[inline]
+fn expected(slots: &[Slot], hash: u32, width: u32) -> usize {
+    let within = u64::from(hash) & ((1 << width) - 1);
+    ((within * slots.len() as u64) >> width) as usize
+}
+
 /// The same for a leaf whose slots differ in `width` bits. Hashes are spread evenly, so the place is
 /// guessed and nearly always found within a few slots: in one cache line or two, not in the five or six
 /// that halving the row would touch.
 #[inline]
 fn near_lower_bound(slots: &[Slot], hash: u32, width: u32) -> usize {
     const REACH: usize = 16;
-    let within = u64::from(hash) & ((1 << width) - 1);
-    let guess = ((within * slots.len() as u64) >> width) as usize;
+    let guess = expected(slots, hash, width);
     let (low, high) = (guess.saturating_sub(REACH), slots.len().min(guess + REACH));
     let is_above = low == 0 || slots[low - 1].hash < hash;
     let is_below = high == slots.len() || slots[high].hash >= hash;
