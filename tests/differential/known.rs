@@ -169,7 +169,7 @@ const KNOWN: &[Known] = &[
                 && (it.ours, it.theirs) == (&Value::Int(0), &Value::Int(1))
         },
         diverges: false,
-        reason: "the same",
+        reason: "7.2 made the consumer before, as above",
     },
     Known {
         fixed_in: [7, 2, 0],
@@ -324,6 +324,13 @@ const KNOWN: &[Known] = &[
         diverges: true,
         reason: "where the last run of a HyperLogLog is cut off, Redis goes on behind the text's end",
     },
+    Known {
+        fixed_in: NEVER,
+        commands: &["geosearch", "georadius", "georadiusbymember", "georadius_ro"],
+        explains: |it| it.has(b"count") && same_but_for_names(it.ours, it.theirs),
+        diverges: false,
+        reason: "of several that are equally far away, COUNT takes those that Redis's partial sort leaves in front",
+    },
 ];
 
 /// What two different replies mean.
@@ -405,6 +412,21 @@ fn without_digits(value: &Value) -> Value {
         Value::Array(items) => Value::Array(all(items)),
         other => other.clone(),
     }
+}
+
+/// Whether two lists of places, each with something beside its name, differ in names alone.
+fn same_but_for_names(ours: &Value, theirs: &Value) -> bool {
+    let beside = |reply: &Value| -> Option<Vec<Value>> {
+        let Value::Array(places) = reply else { return None };
+        places
+            .iter()
+            .map(|place| match place {
+                Value::Array(parts) => Some(Value::Array(parts[1..].to_vec())),
+                _ => None,
+            })
+            .collect()
+    };
+    beside(ours).is_some_and(|parts| Some(parts) == beside(theirs))
 }
 
 /// Whether a list may be a map in RESP2.
