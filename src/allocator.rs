@@ -44,9 +44,10 @@ thread_local! {
 #[derive(Debug)]
 pub struct CountingAllocator;
 
-/// Bytes in use.
+/// Bytes in use: exact for what the calling thread does.
 pub fn used_memory() -> usize {
-    usize::try_from(TOTAL.load(Ordering::Relaxed)).unwrap_or(0)
+    let own = LOCAL.with(Cell::get);
+    usize::try_from(TOTAL.load(Ordering::Relaxed) + own).unwrap_or(0)
 }
 
 #[inline]

@@ -294,3 +294,14 @@ fn expired_fields_are_deleted_before_the_command_goes_on() {
     assert_eq!(engine.propagated(), ["HDEL h f", "HDEL h g", "HINCRBY h f 5"]);
     assert_eq!(engine.run("HTTL h FIELDS 1 f"), "[-1]");
 }
+
+#[test]
+fn randomkey_has_the_expired_keys_that_it_met_deleted_each_for_itself() {
+    let engine = TestEngine::new();
+    engine.prepare(&["SET a v PX 10", "SET b v PX 10"]);
+    engine.advance_ms(11);
+    assert_eq!(engine.run("RANDOMKEY"), "nil");
+    let mut propagated = engine.propagated();
+    propagated.sort();
+    assert_eq!(propagated, ["DEL a", "DEL b"]);
+}

@@ -2,6 +2,7 @@
 //!
 //! A command is added in one place: an entry in its file's `COMMANDS` and the handler below it.
 
+use crate::engine::error::CommandError;
 use crate::engine::spec::CommandSpec;
 use crate::keyspace::db::Db;
 use crate::resp::reply::Reply;
@@ -11,6 +12,8 @@ pub mod connection;
 pub mod transactions;
 
 pub mod server;
+
+pub mod pubsub;
 
 pub mod scripting;
 
@@ -46,11 +49,15 @@ mod effects_tests;
 #[cfg(test)]
 mod list_effects_tests;
 
+#[cfg(test)]
+mod pubsub_tests;
+
 /// All built-in commands, group by group.
 pub const TABLES: &[&[CommandSpec]] = &[
     connection::COMMANDS,
     transactions::COMMANDS,
     server::COMMANDS,
+    pubsub::COMMANDS,
     scripting::COMMANDS,
     module::COMMANDS,
     string::get::COMMANDS,
@@ -126,6 +133,14 @@ pub fn fetch_ahead<'a>(db: &Db, keys: impl Iterator<Item = &'a [u8]>) {
     if count > 1 {
         hashes[..count].iter().for_each(|hash| db.prefetch_entry(*hash));
     }
+}
+
+/// The error for a subcommand with arguments that it does not take.
+pub fn unknown_subcommand(container: &str, subcommand: &[u8]) -> CommandError {
+    CommandError::owned(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try {container} HELP.",
+        String::from_utf8_lossy(subcommand)
+    ))
 }
 
 /// Writes the reply of a HELP subcommand: each entry is a usage and what it does.

@@ -69,6 +69,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         flags: RUN_FLAGS,
         keys: RUN_KEYS,
         args: EVAL_ARGS,
+        flags_of: Some(eval_flags),
         run: Run::Exclusive(eval),
         ..SCRIPTING
     },
@@ -78,6 +79,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         flags: RUN_FLAGS,
         keys: RUN_KEYS,
         args: EVALSHA_ARGS,
+        flags_of: Some(eval_sha_flags),
         run: Run::Exclusive(eval_sha),
         ..SCRIPTING
     },
@@ -196,6 +198,36 @@ fn split(argv: Argv<'_>) -> Result<(Argv<'_>, Argv<'_>), CommandError> {
     Ok(rest.split_at(count))
 }
 
+/// The flags of a call whose script says what it may do.
+fn declared_flags(flags: ScriptFlags, command: u32) -> u32 {
+    if flags.contains(ScriptFlags::UNDECLARED) {
+        return command;
+    }
+    let mut bits = command & !(Flag::Write.bit() | Flag::MayReplicate.bit() | Flag::DenyOom.bit());
+    if !flags.contains(ScriptFlags::NO_WRITES) {
+        bits |= Flag::Write.bit();
+    }
+    if !flags.intersects(ScriptFlags::NO_WRITES | ScriptFlags::ALLOW_OOM) {
+        bits |= Flag::DenyOom.bit();
+    }
+    bits
+}
+
+fn eval_flags(_: &State, argv: Argv<'_>, command: u32) -> u32 {
+    match argv.get(1).map(|text| flags::parse(text)) {
+        Some(Ok((flags, _))) => declared_flags(flags, command),
+        _ => command,
+    }
+}
+
+fn eval_sha_flags(state: &State, argv: Argv<'_>, command: u32) -> u32 {
+    let sha = argv.get(1).and_then(|name| digest(name).ok());
+    match sha.and_then(|sha| state.scripts.get(&sha)) {
+        Some(source) => declared_flags(script_flags(source), command),
+        None => command,
+    }
+}
+
 /// The digest that EVALSHA names, in lower case; anything else names no script.
 fn digest(arg: &[u8]) -> Result<[u8; 40], CommandError> {
     let mut sha: [u8; 40] = arg.try_into().map_err(|_| CommandError::NoScript)?;
@@ -290,6 +322,12 @@ fn new_vm() -> Result<Vm, CommandError> {
         .map_err(|_| CommandError::text("ERR not enough memory for a Lua state"))
 }
 
+/// After a snapshot failed: for scripts that say about themselves that they may write.
+const WRITABLE_REFUSED: CommandError = CommandError::text(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+     Writable scripts are blocked. Use 'no-writes' flag for read only scripts.",
+);
+
 /// Runs a script that may write.
 fn run(
     ctx: &mut ExclusiveCtx<'_>,
@@ -300,6 +338,14 @@ fn run(
     reply: &mut Reply<'_>,
 ) -> Outcome {
     let flags = script_flags(source);
+    if !flags.intersects(ScriptFlags::UNDECLARED | ScriptFlags::NO_WRITES)
+        && let Some(refusal) = ctx.env.shared.write_refusal()
+    {
+        return Err(match refusal {
+            CommandError::SaveFailed => WRITABLE_REFUSED,
+            refusal => refusal,
+        });
+    }
     if !flags.contains(ScriptFlags::UNDECLARED)
         && !flags.intersects(ScriptFlags::ALLOW_OOM | ScriptFlags::NO_WRITES)
         && ctx.env.shared.is_out_of_memory()
@@ -461,15 +507,20 @@ impl<'a> Running<'a> {
             CommandError::UnknownSubcommand(..) => UNKNOWN,
             _ => CommandError::text("ERR Wrong number of args calling Redis command from script"),
         })?;
-        if command.has(Flag::NoScript) {
+        let calls_all = || self.env.shared.debug.scripts_call_all.load(Ordering::Relaxed);
+        if command.has(Flag::NoScript) && !calls_all() {
             return Err(CommandError::NotInScript);
         }
         let writes = command.has(Flag::Write) || command.has(Flag::MayReplicate);
         if writes && self.flags.contains(ScriptFlags::NO_WRITES) {
             return Err(CommandError::WriteInReadOnlyScript);
         }
-        if command.has(Flag::Write) && self.env.shared.writes_denied.load(Ordering::Relaxed) {
-            return Err(CommandError::SaveFailed);
+        // What has begun to write goes on.
+        if command.has(Flag::Write)
+            && !self.wrote
+            && let Some(refusal) = self.env.shared.write_refusal()
+        {
+            return Err(refusal);
         }
         if command.has(Flag::DenyOom)
             && !self.unit.wrote

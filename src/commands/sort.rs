@@ -260,7 +260,7 @@ fn list_of(ctx: &WriteCtx<'_>, texts: &[Vec<u8>]) -> Value {
     let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
     let mut list = List::new();
     list.push(End::Tail, &texts, limits(ctx));
-    Value::List(Box::new(list))
+    Value::List(list)
 }
 
 fn sort(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {

@@ -15,8 +15,11 @@ use crate::engine::call::{Caller, look_up, run_batch};
 use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::{EventClass, Request, Targets};
+use crate::engine::events::Heard;
+use crate::engine::evict::Evictor;
 use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
+use crate::engine::outbox::Post;
 use crate::engine::registry::{Command, Registry};
 use crate::engine::state::{Clock, Hooks, Host, KeyEvent, Limits, ServerEvent, Shared, State};
 use crate::engine::stats::WorkerStats;
@@ -48,7 +51,8 @@ impl Waiting {
     /// What it was answered, if it was.
     pub fn reply(&self) -> Option<String> {
         let mut outbox = self.0.outbox.lock();
-        let bytes = std::mem::take(&mut outbox.bytes);
+        let mut bytes = Vec::new();
+        outbox.drain_into(&mut bytes);
         std::mem::take(&mut outbox.unblocked)
             .then(|| show(&Value::read(&bytes).expect("a reply").0))
     }
@@ -79,7 +83,7 @@ impl Host for NoHost {
     fn rewrite_config(&self, _: &str, _: &Config) -> Result<(), String> {
         Ok(())
     }
-    fn free_later(&self, _: Box<dyn Any + Send>) {}
+    fn free_later(&self, _: Box<dyn Any + Send>, _: u64) {}
     fn serve_while_busy(&self) {}
 }
 
@@ -115,6 +119,7 @@ impl TestEngine {
             dirty: 0,
             saved_at: 0,
             persistence: Default::default(),
+            evictor: Evictor::default(),
             expired_keys: 0,
             expired_fields: 0,
             active_expire: true,
@@ -126,19 +131,24 @@ impl TestEngine {
 
     /// Runs a command whose words stand between blanks, `''` for the empty one; its reply as text.
     pub fn run(&self, line: &str) -> String {
-        self.run_as(&self.client, line).expect("the command does not wait")
+        self.run_as(&self.client, line).0.into_iter().next().expect("the command does not wait")
+    }
+
+    /// The same with all that is written, messages too.
+    pub fn run_all(&self, line: &str) -> Vec<String> {
+        self.run_as(&self.client, line).0
     }
 
     /// Has another client send a command that must wait.
     pub fn wait(&self, line: &str) -> Waiting {
         let id = self.engine.shared.next_client.fetch_add(1, Ordering::Relaxed);
         let client = Arc::new(client(id));
-        assert_eq!(self.run_as(&client, line), None, "{line} waits");
+        assert!(self.run_as(&client, line).1, "{line} waits");
         Waiting(client)
     }
 
-    /// The reply of a command, unless it waits.
-    fn run_as(&self, client: &Arc<Client>, line: &str) -> Option<String> {
+    /// All that a command has written, and whether it waits.
+    fn run_as(&self, client: &Arc<Client>, line: &str) -> (Vec<String>, bool) {
         let argv: Vec<&[u8]> =
             line.split(' ').map(|word| if word == "''" { b"" } else { word.as_bytes() }).collect();
         let registry = Arc::clone(&self.engine.shared.registry.read());
@@ -146,7 +156,23 @@ impl TestEngine {
             Caller { engine: &self.engine, client, worker: 0, generation: registry.generation() };
         let mut out = Vec::new();
         let end = run_batch(caller, &mut [look_up(&registry, &argv)], &mut out);
-        end.block.is_none().then(|| show(&Value::read(&out).expect("a reply").0))
+        let (mut rest, mut shown) = (&out[..], Vec::new());
+        while !rest.is_empty() {
+            let (value, behind) = Value::read(rest).expect("replies are whole");
+            shown.push(show(&value));
+            rest = behind;
+        }
+        (shown, end.block.is_some())
+    }
+
+    /// From now on the log keeps what goes to these.
+    pub fn listen(&self, targets: Targets) {
+        self.engine.write().expect("not busy").log.listen(targets);
+    }
+
+    /// From now on the events are of these classes.
+    pub fn hear(&self, classes: EventClass) {
+        self.engine.shared.heard.set_by_modules(classes);
     }
 
     /// Runs commands, which must not fail, and forgets what they left behind.
@@ -194,8 +220,16 @@ impl TestEngine {
 }
 
 fn shared(registry: &Arc<Registry>) -> Shared {
+    let heard = Heard::default();
+    // Each look-up in vain would be one more event.
+    heard.set_by_modules(EventClass::all() - EventClass::KEY_MISS);
     Shared {
-        hook_classes: AtomicU32::new(EventClass::all().bits()),
+        heard,
+        pubsub: Default::default(),
+        tracking: Default::default(),
+        monitors: Default::default(),
+        pause: Default::default(),
+        post: Post::new(1),
         clock: Clock { unix_us: || NOW_MS.get() * 1000, mono_ns: || 0 },
         started_ms: START_MS,
         run_id: String::new(),
@@ -209,6 +243,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         modules: Mutex::default(),
         password: RwLock::default(),
         writes_denied: Default::default(),
+        replicas_missing: Default::default(),
         busy: Default::default(),
         clients: Mutex::default(),
         watch: Mutex::default(),
@@ -227,6 +262,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         host: Box::new(NoHost),
         rates: Default::default(),
         slow: Default::default(),
+        debug: Default::default(),
     }
 }
 
@@ -241,10 +277,17 @@ fn client(id: u64) -> Client {
         active_ms: AtomicI64::new(START_MS),
         query_bytes: AtomicUsize::new(0),
         output_bytes: AtomicUsize::new(0),
+        worker: 0,
         killed: AtomicBool::new(false),
+        leaving: AtomicBool::new(false),
+        messages: AtomicBool::new(false),
+        subscribed: AtomicBool::new(false),
+        tracking: AtomicU32::new(0),
+        redirect: AtomicU64::new(0),
         dirty: AtomicBool::new(false),
         session: Mutex::new(Session::internal(Mode::empty(), 0)),
         outbox: Mutex::default(),
+        following: Default::default(),
     }
 }
 
@@ -254,6 +297,9 @@ fn show(value: &Value<'_>) -> String {
         Value::Null | Value::NullArray => "nil".to_owned(),
         Value::Array(items) => {
             format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", "))
+        }
+        Value::Push(items) => {
+            format!("push[{}]", items.iter().map(show).collect::<Vec<_>>().join(", "))
         }
         Value::Error(text) | Value::Simple(text) | Value::Bulk(text) => {
             String::from_utf8_lossy(text).into_owned()

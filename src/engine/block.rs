@@ -306,7 +306,9 @@ fn serve_one(access: &mut Access<'_>, waiter: &Waiter, env: Env<'_>, ready: &mut
     let argv: Vec<&[u8]> = waiter.argv.iter().map(|arg| &**arg).collect();
     let request = Request { command: Some(waiter.command), argv: &argv };
     let mut session = waiter.client.session.lock();
-    let mut unit = Unit::default();
+    let mut unit = Unit { again: true, ..Unit::default() };
+    // What the command changes may be in the client's own cache.
+    waiter.client.begin_answer();
     let mut out = Vec::new();
     let env = Env { client: Some(&waiter.client), ..env };
     let mono_ns = env.shared.clock.mono_ns;
@@ -324,6 +326,8 @@ fn serve_one(access: &mut Access<'_>, waiter: &Waiter, env: Env<'_>, ready: &mut
     if is_served {
         leave(env.shared, waiter.client.id);
         waiter.client.unblock(&out);
+    } else {
+        waiter.client.still_waits(env.shared);
     }
     let mut made_ready = std::mem::take(&mut unit.ready);
     while let Some(place) = made_ready.next() {

@@ -9,15 +9,20 @@ use std::sync::atomic::Ordering;
 
 use super::block;
 use super::client::{Client, Mode as Mark, Session};
-use super::ctx::{Env, ExclusiveCtx, ReadCtx, SessionCtx, WriteCtx, expire_key};
-use super::effects::{Block, CallEffects, Propagate, Record, Targets, Unit};
+use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expire_key, free};
+use super::effects::{Block, CallEffects, EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
+use super::events;
+use super::evict::{self, Room};
 use super::lock::{Busy, Engine, Mode};
 use super::log::Bond;
+use super::monitor::{Moment, show};
+use super::pubsub;
 use super::registry::{Command, Registry};
 use super::slow::observe;
 use super::spec::{Argv, Flag, Outcome, Run};
 use super::state::{Shared, State};
+use super::tracking;
 use super::transaction;
 use crate::keyspace::db::Db;
 use crate::resp::reply::Reply;
@@ -50,6 +55,19 @@ pub enum Access<'a> {
     Shared(&'a State),
     /// The exclusive lock.
     Exclusive(&'a mut State),
+}
+
+impl Access<'_> {
+    /// The flags of a command for these arguments. Without the state they are those of the command.
+    #[inline]
+    pub fn flags_of(&self, command: &Command, argv: Argv<'_>) -> u32 {
+        let Some(flags_of) = command.spec.flags_of else { return command.flags };
+        match self {
+            Access::Session => command.flags,
+            Access::Shared(state) => flags_of(state, argv, command.flags),
+            Access::Exclusive(state) => flags_of(state, argv, command.flags),
+        }
+    }
 }
 
 /// What a connection hands to the engine.
@@ -94,12 +112,18 @@ pub fn run_batch(
     out: &mut Vec<u8>,
 ) -> BatchEnd {
     let mut end = BatchEnd::default();
+    let engine = caller.engine;
     let full = out.len() + OUTPUT_BYTES_MAX;
     while end.done < requests.len() && !end.close && end.block.is_none() && out.len() < full {
         let rest = &requests[end.done..];
         let hold = &rest[..rest.len().min(HOLD_COMMANDS_MAX)];
-        let mode = hold.iter().map(|r| mode_of(r.command)).max().unwrap_or(Mode::Session);
-        let engine = caller.engine;
+        let mut mode = hold.iter().map(|r| mode_of(r.command)).max().unwrap_or(Mode::Session);
+        if mode == Mode::Shared
+            && (engine.shared.is_heard(EventClass::KEY_MISS) || engine.shared.wants_eviction())
+        {
+            // Reads cause events, which modules may answer with writes; and they, too, make room first.
+            mode = Mode::Exclusive;
+        }
         let ran = match mode {
             // What needs no lock is refused as well, so that PING tells of the script.
             Mode::Session if engine.shared.busy.slow.load(Ordering::Relaxed) > 0 => Err(Busy),
@@ -121,8 +145,11 @@ pub fn run_batch(
         if ran == Err(Busy) {
             run_while_busy(caller, &hold[..1], out, &mut end);
         }
-        if mode == Mode::Shared {
-            delete_expired(caller);
+        match mode {
+            // Monitors were told, perhaps.
+            Mode::Session => engine.shared.post.deliver(),
+            Mode::Shared => delete_expired(caller),
+            Mode::Exclusive => {}
         }
         let current = engine.shared.registry_generation.load(Ordering::Acquire);
         if current != caller.generation {
@@ -171,7 +198,7 @@ pub fn run_while_busy(
             let env = Env { shared, stats, worker: caller.worker, client, now_us };
             let mut session = caller.client.session.lock();
             let before = out.len();
-            refuse(&mut session, env, request.command, CommandError::Busy, out);
+            refuse(&mut session, env, *request, CommandError::Busy, out);
             if session.mode.intersects(SILENT) {
                 silence(&mut session, before, out);
             }
@@ -202,8 +229,16 @@ fn run_hold(
     let mut last_ns = began_ns;
     let done_before = end.done;
     let full = out.len() + OUTPUT_BYTES_MAX;
+    let client = caller.client;
+    if client.has_messages() {
+        client.take_messages(out);
+    }
     for request in hold {
         let ran = client_call(&mut access, &mut session, &mut unit, env, *request, out);
+        if let Some(Block::Paused { .. }) = unit.block {
+            begin_wait(caller, &mut session, &mut unit, *request);
+            break;
+        }
         end.done += 1;
         if unit.block.is_some() {
             begin_wait(caller, &mut session, &mut unit, *request);
@@ -218,6 +253,9 @@ fn run_hold(
         last_ns = now_ns;
         env.now_us = began_us + ((now_ns - began_ns) / 1000) as i64;
         end_unit(&mut access, &mut unit, env);
+        if client.has_messages() {
+            client.take_messages(out);
+        }
         let is_long = now_ns - began_ns > HOLD_NANOS_MAX || out.len() >= full;
         if unit.close || unit.block.is_some() || is_long {
             break;
@@ -226,7 +264,10 @@ fn run_hold(
     stats.hold_commands_max.note((end.done - done_before) as u64);
     stats.hold_nanos.add(last_ns - began_ns);
     stats.hold_nanos_max.note(last_ns - began_ns);
-    end.close |= unit.close;
+    if unit.close {
+        end.close = true;
+        client.leaving.store(true, Ordering::Relaxed);
+    }
     end.block = unit.block.take();
     if let Some(request) = unit.request.take() {
         shared.host.request(request);
@@ -239,6 +280,9 @@ fn run_hold(
 fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, request: Request<'_>) {
     session.mode.insert(Mark::BLOCKED);
     let Some(block) = &unit.block else { return };
+    if let Block::Paused { .. } = block {
+        caller.engine.shared.pause.enter(caller.client.id);
+    }
     session.blocked_reply = block.on_timeout().map(<[u8]>::to_vec);
     if let (Block::Keys { wanted, .. }, Some(command)) = (block, request.command) {
         let shared = &caller.engine.shared;
@@ -287,24 +331,43 @@ pub(super) fn client_call(
     request: Request<'_>,
     out: &mut Vec<u8>,
 ) -> Option<&'static Command> {
+    let room = if env.shared.is_out_of_memory() && !unit.again {
+        let room = evict::make_room(access, env);
+        // What is known of keys that went comes before the reply.
+        if let Some(client) = env.client.filter(|client| client.has_messages()) {
+            client.take_messages(out);
+        }
+        room
+    } else {
+        Room::Made
+    };
     let before = out.len();
     let mut ran = None;
-    if let Err(error) = admit(session, unit, env, request) {
-        refuse(session, env, request.command, error, out);
+    if let Err(error) = admit(session, unit, env, request, room) {
+        refuse(session, env, request, error, out);
     } else if let Some(command) = request.command {
+        let argv = request.argv;
         session.last_command = Some(command);
+        let pause = &env.shared.pause;
+        if let Some(until_ms) = pause.holds_back(access, session, env, command, argv) {
+            unit.block = Some(Block::Paused { until_ms });
+            return None;
+        }
         if session.mode.contains(Mark::MULTI) && !command.has(Flag::NotQueued) {
-            transaction::queue(session, env, command, request.argv, out);
+            let flags = access.flags_of(command, argv);
+            transaction::queue(session, env, command, flags, argv, out);
         } else {
-            perform(access, session, unit, env, command, request.argv, out);
+            perform(access, session, unit, env, command, argv, out);
             unit.scattered = command.has(Flag::TouchesArbitraryKeys);
             ran = Some(command);
         }
     }
     // The reply of a command that waits is still to come.
     if session.mode.intersects(SILENT) && unit.block.is_none() {
-        silence(session, before, out);
+        let is_message = ran.is_some_and(|command| command.has(Flag::RepliesByPush));
+        silence(session, if is_message { out.len() } else { before }, out);
     }
+    tracking::end_caching(session, env, request.command);
     ran
 }
 
@@ -330,6 +393,7 @@ fn admit(
     unit: &mut Unit,
     env: Env<'_>,
     request: Request<'_>,
+    room: Room,
 ) -> Result<(), CommandError> {
     let argv = request.argv;
     let Some(command) = request.command else {
@@ -349,16 +413,27 @@ fn admit(
             return Err(CommandError::NotInMulti);
         }
     }
-    if needs_memory(session, command) && env.shared.is_out_of_memory() {
+    if room == Room::None && needs_memory(session, command) {
         return Err(CommandError::OutOfMemory);
     }
-    // PING as well, so that whoever looks after the server notices.
-    if env.shared.writes_denied.load(Ordering::Relaxed)
-        && (command.has(Flag::Write) || command.spec.name == "PING")
-    {
-        return Err(CommandError::SaveFailed);
+    if let Some(refusal) = env.shared.write_refusal() {
+        // PING as well, so that whoever looks after the server notices.
+        let is_ping = refusal == CommandError::SaveFailed && command.spec.name == "PING";
+        if is_ping || may_write(session, command) {
+            return Err(refusal);
+        }
+    }
+    if session.mode.intersects(Mark::SUBSCRIBED | Mark::MONITOR) {
+        pubsub::check_listener(session, command)?;
     }
     Ok(())
+}
+
+/// Whether the command writes, or runs a queue with one that does.
+fn may_write(session: &Session, command: &Command) -> bool {
+    command.has(Flag::Write)
+        || (command.has(Flag::RunsQueue)
+            && session.multi.queue.iter().any(|queued| queued.command.has(Flag::Write)))
 }
 
 /// Whether the command is one to refuse while memory is used up. Queueing takes memory too, so between
@@ -435,15 +510,17 @@ pub fn unknown_command(argv: Argv<'_>) -> CommandError {
 fn refuse(
     session: &mut Session,
     env: Env<'_>,
-    command: Option<&'static Command>,
+    request: Request<'_>,
     error: CommandError,
     out: &mut Vec<u8>,
 ) {
     session.multi.aborted |= session.mode.contains(Mark::MULTI);
     let mut error = error;
-    if let Some(command) = command {
+    if let Some(command) = request.command {
         command.stats[env.worker].rejected.add(1);
         if command.has(Flag::RunsQueue) {
+            // Monitors have seen MULTI, so they see its end.
+            show(Moment::After, session, env, command, request.argv);
             transaction::discard(session, env);
             let text = error.to_string();
             // Redis quotes the reason without its code if that is the general one.
@@ -466,6 +543,10 @@ pub fn perform(
     out: &mut Vec<u8>,
 ) {
     let (protocol, before) = (session.protocol, out.len());
+    let is_watched = env.shared.monitors.is_heard() && !unit.again;
+    if is_watched {
+        show(Moment::Before, session, env, command, argv);
+    }
     let mut reply = Reply::new(out, protocol);
     let outcome = run(access, session, unit, env, command, argv, &mut reply);
     let figures = &command.stats[env.worker];
@@ -481,8 +562,17 @@ pub fn perform(
         figures.failed.add(1);
         env.stats.error(&text);
     }
+    if is_watched {
+        show(Moment::After, session, env, command, argv);
+    }
     if unit.call.dirty != 0 || unit.call.propagate != Propagate::Verbatim {
-        end_call(access, session, unit, argv);
+        end_call(access, session, unit, env, argv);
+    }
+    if command.has(Flag::ReadOnly) {
+        tracking::end_read(env, command, argv);
+    }
+    if !unit.missed.is_empty() {
+        events::announce_misses(access, unit, env);
     }
 }
 
@@ -521,11 +611,19 @@ fn run(
 }
 
 /// The effects of a call: what it changed is counted and, if anyone listens, recorded.
-fn end_call(access: &mut Access<'_>, session: &Session, unit: &mut Unit, argv: Argv<'_>) {
+fn end_call(
+    access: &mut Access<'_>,
+    session: &Session,
+    unit: &mut Unit,
+    env: Env<'_>,
+    argv: Argv<'_>,
+) {
     let call = std::mem::take(&mut unit.call);
     let Access::Exclusive(state) = access else { return };
     // Values that were written over are freed here, with no borrow of the keyspace alive.
-    drop(state.keyspace.db_mut(session.db as usize).take_displaced());
+    for value in state.keyspace.db_mut(session.db as usize).take_displaced() {
+        free(env.shared, value, Freeing::Prompt);
+    }
     state.dirty += call.dirty;
     unit.wrote |= call.dirty > 0;
     if !state.log.is_active() {
@@ -556,7 +654,11 @@ pub fn end_unit(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
 
 #[cold]
 fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
-    let expired = std::mem::take(&mut unit.expired);
+    let mut expired = std::mem::take(&mut unit.expired);
+    if env.shared.pause.is_active(env.now_ms()) {
+        // They stay, invisible.
+        expired.clear();
+    }
     match access {
         Access::Exclusive(state) => {
             for (db, key) in expired {
@@ -572,6 +674,7 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
             }
             let bond = if unit.scattered { Bond::Apart } else { Bond::Together };
             state.log.append(&unit.records, bond);
+            state.log.send(env.shared);
             unit.records.clear();
             if !unit.ready.is_empty() {
                 block::serve(access, unit, env);
@@ -607,6 +710,9 @@ pub fn look_up<'a>(registry: &Registry, argv: Argv<'a>) -> Request<'a> {
 
 /// Deletes the keys that readers found expired and left behind.
 pub fn drain_expired(state: &mut State, shared: &Shared, env: Env<'_>) {
+    if shared.pause.is_active(env.now_ms()) {
+        return;
+    }
     let queued = {
         let mut queue = shared.expired.lock();
         shared.has_expired.store(false, Ordering::Relaxed);

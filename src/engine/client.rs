@@ -7,13 +7,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::task::Waker;
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 
 use bitflags::bitflags;
 use parking_lot::Mutex;
 
+use super::outbox::Outbox;
+use super::pubsub::Subscriptions;
 use super::registry::Command;
+use super::tracking::TrackingMode;
 use crate::resp::reply::Protocol;
 
 bitflags! {
@@ -40,6 +44,10 @@ bitflags! {
         const MODULE = 1 << 8;
         /// Waits for something; no further command runs.
         const BLOCKED = 1 << 9;
+        /// Listens to a channel: in RESP2 most commands are refused.
+        const SUBSCRIBED = 1 << 10;
+        /// MONITOR.
+        const MONITOR = 1 << 11;
     }
 }
 
@@ -52,7 +60,9 @@ impl Mode {
         .union(Mode::REPLY_SKIP)
         .union(Mode::SCRIPT)
         .union(Mode::MODULE)
-        .union(Mode::BLOCKED);
+        .union(Mode::BLOCKED)
+        .union(Mode::SUBSCRIBED)
+        .union(Mode::MONITOR);
 }
 
 /// A command queued by MULTI.
@@ -73,6 +83,8 @@ pub struct Multi {
     pub bytes: usize,
     /// A command was refused, so EXEC will be.
     pub aborted: bool,
+    /// The flags of all commands together.
+    pub flags: u32,
 }
 
 /// A watched key.
@@ -107,6 +119,8 @@ pub struct Session {
     pub watched: Vec<Watched>,
     /// While blocked by something that CLIENT UNBLOCK may end: the reply of a timeout.
     pub blocked_reply: Option<Vec<u8>>,
+    /// What it listens to.
+    pub subscriptions: Subscriptions,
     /// The last command, for `CLIENT LIST`.
     pub last_command: Option<&'static Command>,
 }
@@ -123,15 +137,15 @@ impl Session {
     }
 }
 
-/// Messages on their way to a connection from outside its own commands.
+/// What a client that follows the effect log has said about itself (REPLCONF).
 #[derive(Debug, Default)]
-pub struct Outbox {
-    /// Encoded messages.
-    pub bytes: Vec<u8>,
-    /// The client's blocked command has its answer in `bytes`.
-    pub unblocked: bool,
-    /// Wakes the connection's task.
-    pub waker: Option<Waker>,
+pub struct Following {
+    /// Where it takes clients itself.
+    pub port: AtomicU16,
+    /// How far it has followed.
+    pub offset: AtomicU64,
+    /// When it said so, or began: unix milliseconds.
+    pub heard_ms: AtomicI64,
 }
 
 /// A client.
@@ -155,14 +169,28 @@ pub struct Client {
     pub query_bytes: AtomicUsize,
     /// Bytes of replies not sent yet.
     pub output_bytes: AtomicUsize,
+    /// The number of the worker that owns the connection.
+    pub worker: usize,
     /// The connection is to be closed.
     pub killed: AtomicBool,
+    /// The connection ends behind the replies that it has got.
+    pub leaving: AtomicBool,
+    /// There may be messages in the outbox.
+    pub messages: AtomicBool,
+    /// It listens to a channel.
+    pub subscribed: AtomicBool,
+    /// How it tracks keys, as bits of [`TrackingMode`].
+    pub tracking: AtomicU32,
+    /// The client that is told in its stead, 0 for none.
+    pub redirect: AtomicU64,
     /// A watched key was touched.
     pub dirty: AtomicBool,
     /// Its state.
     pub session: Mutex<Session>,
     /// What others send it.
     pub outbox: Mutex<Outbox>,
+    /// If it is a replica: how far it is.
+    pub following: Following,
 }
 
 impl Client {
@@ -171,20 +199,26 @@ impl Client {
         self.unix_socket || self.addr.starts_with("127.") || self.addr.starts_with("[::1]")
     }
 
+    /// The peer's address without the port.
+    pub fn host(&self) -> &str {
+        self.addr.rsplit_once(':').map_or("", |(host, _)| host)
+    }
+
     /// Marks the connection to be closed and wakes its owner.
     pub fn kill(&self) {
         self.killed.store(true, Ordering::Release);
         self.wake();
     }
 
-    /// Answers its blocked command with encoded bytes and wakes its owner.
-    pub fn unblock(&self, reply: &[u8]) {
-        {
-            let mut outbox = self.outbox.lock();
-            outbox.bytes.extend_from_slice(reply);
-            outbox.unblocked = true;
-        }
-        self.wake();
+    /// Whether it will take nothing more.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || self.killed.load(Ordering::Relaxed)
+    }
+
+    /// How it tracks keys.
+    #[inline]
+    pub fn tracking_mode(&self) -> TrackingMode {
+        TrackingMode::from_bits_retain(self.tracking.load(Ordering::Relaxed))
     }
 
     /// Wakes the owner.

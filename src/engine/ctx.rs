@@ -14,6 +14,7 @@ use super::block::{self, Wanted};
 use super::client::{Client, Mode, Session, Watched};
 use super::effects::{EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
+use super::events;
 use super::spec::Argv;
 use super::state::{KeyEvent, Shared, State};
 use super::stats::WorkerStats;
@@ -112,7 +113,12 @@ impl<'a> ReadCtx<'a> {
         let slot = self.peek(key);
         match slot {
             Some(_) => self.env.stats.hits.add(1),
-            None => self.env.stats.misses.add(1),
+            None => {
+                self.env.stats.misses.add(1);
+                if self.env.shared.is_heard(EventClass::KEY_MISS) {
+                    self.unit.missed.push((self.session.db, key.into()));
+                }
+            }
         }
         slot
     }
@@ -167,6 +173,18 @@ impl<'a> ReadCtx<'a> {
 
 /// A collection with more elements is freed where it holds up nobody.
 const FREED_AT_ONCE_MAX: usize = 1024;
+
+/// What takes more effort is freed there if the client asked for it (UNLINK), as in Redis.
+const UNLINKED_AT_ONCE_MAX: usize = 64;
+
+/// How a value is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freeing {
+    /// At once, unless that takes long.
+    Prompt,
+    /// Elsewhere, unless that is more work than to free it at once.
+    Lazy,
+}
 
 /// Access to keys for writing.
 #[derive(Debug)]
@@ -253,7 +271,10 @@ impl WriteCtx<'_> {
         let slot = self.find(key);
         match slot {
             Some(_) => self.env.stats.hits.add(1),
-            None => self.env.stats.misses.add(1),
+            None => {
+                self.env.stats.misses.add(1);
+                self.notify(EventClass::KEY_MISS, "keymiss", key);
+            }
         }
         slot
     }
@@ -393,29 +414,31 @@ impl WriteCtx<'_> {
 
     /// Deletes a key that was found, whatever it holds; the value is dropped, a large one elsewhere.
     pub fn remove(&mut self, slot: Slot) {
+        self.remove_as(slot, Freeing::Prompt);
+    }
+
+    /// As [`WriteCtx::remove`], with a say in how the value is freed.
+    pub fn remove_as(&mut self, slot: Slot, freeing: Freeing) {
         let db = self.state.keyspace.db(self.session.db as usize);
         block::signal(self.env.shared, self.unit, self.session.db, db.key(slot));
-        match self.db_mut().delete(slot) {
-            // Values of modules are freed here: that runs their code, which believes to hold the lock.
-            Some(Value::Module(value)) => drop(value),
-            Some(value) if value.as_ref().elements() > FREED_AT_ONCE_MAX => {
-                self.env.shared.host.free_later(Box::new(value));
-            }
-            value => drop(value),
+        if let Some(value) = self.db_mut().delete(slot) {
+            free(self.env.shared, value, freeing);
         }
     }
 
-    /// Notes that a key was changed: counts it for persistence and marks its watchers.
+    /// Notes that a key was changed: counts it for persistence, marks its watchers, tells those who have it
+    /// in a cache.
     #[inline]
     pub fn changed(&mut self, key: &[u8]) {
         self.unit.call.dirty += 1;
         self.touch_watchers(key);
     }
 
-    /// Marks the watchers of a key without counting a change.
+    /// Marks the watchers of a key, and tells those who have it in a cache, without counting a change.
     #[inline]
     pub fn touch_watchers(&mut self, key: &[u8]) {
-        touch_watchers(self.state, self.env.shared, self.session.db, key);
+        let by = self.env.client.map(|client| client.id);
+        touch(self.state, self.env.shared, self.session.db, key, by);
     }
 
     /// Adds to the count of changes (commands that count elements).
@@ -530,9 +553,18 @@ fn note_access(state: &State, env: Env<'_>, db: u32, slot: Slot) {
     db.touch(slot, clock);
 }
 
-/// Marks the watchers of a key.
+/// Marks the watchers of a key that changed by itself, and tells those who have it in a cache.
 #[inline]
 pub fn touch_watchers(state: &State, shared: &Shared, db: u32, key: &[u8]) {
+    touch(state, shared, db, key, None);
+}
+
+/// The same for one that a client changed, perhaps.
+#[inline]
+fn touch(state: &State, shared: &Shared, db: u32, key: &[u8], by: Option<u64>) {
+    if !shared.tracking.is_idle() {
+        shared.tracking.invalidate(shared, key, by);
+    }
     if shared.watching.load(Ordering::Relaxed) != 0 {
         let exists = state.keyspace.db(db as usize).find(key).is_some();
         shared.watch.lock().touch(&Watched { db, key: key.into() }, exists);
@@ -548,13 +580,30 @@ pub fn also_propagate(unit: &mut Unit, active: bool, db: u32, argv: Argv<'_>) {
     }
 }
 
-/// Tells foreign listeners of a key's event.
+/// Tells those who listen of a key's event: modules first, as Redis does.
 #[cold]
 pub fn notify(state: &mut State, unit: &mut Unit, env: Env<'_>, event: &KeyEvent<'_>) {
-    if let Some(hooks) = state.hooks.clone() {
+    if env.shared.heard.by_modules().intersects(event.class)
+        && let Some(hooks) = state.hooks.clone()
+    {
         let mut session = Session::internal(Mode::MODULE, event.db);
         let mut ctx = ExclusiveCtx { state, session: &mut session, unit, env };
         hooks.key_event(&mut ctx, event);
+    }
+    events::publish(env.shared, event);
+}
+
+/// Drops a value that is in no db any more.
+pub fn free(shared: &Shared, value: Value, freeing: Freeing) {
+    let is_long = match (freeing, value.as_ref()) {
+        // Values of modules are freed here: that runs their code, which believes to hold the lock.
+        (_, ValueRef::Module(_)) => false,
+        (Freeing::Prompt, value) => value.elements() > FREED_AT_ONCE_MAX,
+        (Freeing::Lazy, value) => value.effort_to_free() > UNLINKED_AT_ONCE_MAX,
+    };
+    match is_long {
+        true => shared.host.free_later(Box::new(value), 1),
+        false => drop(value),
     }
 }
 
@@ -567,7 +616,7 @@ pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key
         expire_fields(state, unit, env, db, key);
         return;
     }
-    drop(table.remove(slot));
+    free(env.shared, table.remove(slot).value, Freeing::Prompt);
     block::signal(env.shared, unit, db, key);
     state.expired_keys += 1;
     touch_watchers(state, env.shared, db, key);

@@ -133,6 +133,11 @@ pub enum Block {
         /// The encoded reply at the deadline.
         on_timeout: Vec<u8>,
     },
+    /// CLIENT PAUSE holds the command back: it has not run, and will when the pause is over.
+    Paused {
+        /// Unix time in milliseconds.
+        until_ms: i64,
+    },
     /// A module answers through the client's outbox.
     Module {
         /// Unix time in milliseconds; `None` waits for ever.
@@ -167,6 +172,10 @@ pub struct Unit {
     pub records: Vec<Record>,
     /// Keys that a read found expired: (db, key).
     pub expired: Vec<(u32, Vec<u8>)>,
+    /// Keys that the call has looked up in vain, if anybody listens to that: (db, key).
+    pub missed: Vec<(u32, Box<[u8]>)>,
+    /// A blocked command runs again, so monitors have seen it.
+    pub again: bool,
     /// Keys that somebody waits for and that something has happened to.
     pub ready: Ready,
     /// A request to the host.
@@ -196,6 +205,7 @@ impl Block {
             Block::Until { deadline_ms, .. }
             | Block::Keys { deadline_ms, .. }
             | Block::Module { deadline_ms, .. } => *deadline_ms,
+            Block::Paused { until_ms } => Some(*until_ms),
         }
     }
 
@@ -203,7 +213,7 @@ impl Block {
     pub fn on_timeout(&self) -> Option<&[u8]> {
         match self {
             Block::Until { on_timeout, .. } | Block::Keys { on_timeout, .. } => Some(on_timeout),
-            Block::Module { .. } => None,
+            Block::Paused { .. } | Block::Module { .. } => None,
         }
     }
 }

@@ -88,6 +88,17 @@ pub enum CommandError {
          NOSAVE command."
     )]
     Unkillable,
+    #[error(
+        "ERR Can't execute '{0}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+         allowed in this context"
+    )]
+    OnlyWhileSubscribed(String),
+    #[error("ERR {0} isn't allowed for a DENY BLOCKING client")]
+    DenyBlocking(&'static str),
+    #[error("ERR MONITOR isn't allowed for DENY BLOCKING client")]
+    DenyMonitor,
+    #[error("ERR Replica can't interact with the keyspace")]
+    MonitorOnly,
     #[error("NOSCRIPT No matching script. Please use EVAL.")]
     NoScript,
     #[error("OOM command not allowed when used memory > 'maxmemory'.")]
@@ -99,6 +110,8 @@ pub enum CommandError {
          Please check the Redis logs for details about the RDB error."
     )]
     SaveFailed,
+    #[error("NOREPLICAS Not enough good replicas to write.")]
+    NoReplicas,
     #[error("ERR This Redis command is not allowed from script")]
     NotInScript,
     #[error("ERR Write commands are not allowed from read-only scripts.")]

@@ -5,10 +5,11 @@
 //! (docs/decisions/0001-lock.md has the figures). Nobody waits silently behind a script that runs too
 //! long: past `busy-reply-threshold` the wait ends with [`Busy`].
 
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::sync::atomic::Ordering;
 
 use super::state::{Shared, State};
 
@@ -21,6 +22,61 @@ const PARK: Duration = Duration::from_millis(5);
 /// A script has kept the lock too long; the request is answered with -BUSY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
+
+/// Wakes the workers that got messages, when the lock is free again.
+#[derive(Debug)]
+struct Deliver<'a>(&'a Shared);
+
+impl Drop for Deliver<'_> {
+    fn drop(&mut self) {
+        self.0.post.deliver();
+    }
+}
+
+/// The state to read, until it is dropped.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    // The order of the fields is that of their ends.
+    guard: RwLockReadGuard<'a, State>,
+    _deliver: Deliver<'a>,
+}
+
+impl Deref for Reading<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.guard
+    }
+}
+
+/// The state to write, until it is dropped: then what was gathered for caches is told, and the workers concerned
+/// wake up.
+#[derive(Debug)]
+pub struct Writing<'a> {
+    guard: RwLockWriteGuard<'a, State>,
+    deliver: Deliver<'a>,
+}
+
+impl Deref for Writing<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.guard
+    }
+}
+
+impl DerefMut for Writing<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.guard
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let shared = self.deliver.0;
+        shared.tracking.broadcast(shared);
+    }
+}
 
 /// The engine: the state behind its lock, and what is reached without.
 #[derive(Debug)]
@@ -47,41 +103,49 @@ impl Engine {
         Self { state: RwLock::new(state), shared }
     }
 
+    fn reading<'a>(&'a self, guard: RwLockReadGuard<'a, State>) -> Reading<'a> {
+        Reading { guard, _deliver: Deliver(&self.shared) }
+    }
+
+    fn writing<'a>(&'a self, guard: RwLockWriteGuard<'a, State>) -> Writing<'a> {
+        Writing { guard, deliver: Deliver(&self.shared) }
+    }
+
     /// The state to read, unless a script keeps the lock too long.
-    pub fn read(&self) -> Result<RwLockReadGuard<'_, State>, Busy> {
+    pub fn read(&self) -> Result<Reading<'_>, Busy> {
         for _ in 0..SPINS {
             if let Some(guard) = self.state.try_read() {
-                return Ok(guard);
+                return Ok(self.reading(guard));
             }
             std::hint::spin_loop();
         }
         loop {
             self.check_busy()?;
             if let Some(guard) = self.state.try_read_for(PARK) {
-                return Ok(guard);
+                return Ok(self.reading(guard));
             }
         }
     }
 
     /// The state to write, unless a script keeps the lock too long.
-    pub fn write(&self) -> Result<RwLockWriteGuard<'_, State>, Busy> {
+    pub fn write(&self) -> Result<Writing<'_>, Busy> {
         for _ in 0..SPINS {
             if let Some(guard) = self.state.try_write() {
-                return Ok(guard);
+                return Ok(self.writing(guard));
             }
             std::hint::spin_loop();
         }
         loop {
             self.check_busy()?;
             if let Some(guard) = self.state.try_write_for(PARK) {
-                return Ok(guard);
+                return Ok(self.writing(guard));
             }
         }
     }
 
     /// The state to write, however long that takes (start, shutdown, cron).
-    pub fn write_patiently(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write()
+    pub fn write_patiently(&self) -> Writing<'_> {
+        self.writing(self.state.write())
     }
 
     /// The state to read, however long that takes.
@@ -90,8 +154,8 @@ impl Engine {
     }
 
     /// The state to write if nobody holds it now.
-    pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, State>> {
-        self.state.try_write()
+    pub fn try_write(&self) -> Option<Writing<'_>> {
+        self.state.try_write().map(|guard| self.writing(guard))
     }
 
     fn check_busy(&self) -> Result<(), Busy> {

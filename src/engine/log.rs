@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use super::client::Client;
 use super::effects::{Record, Targets};
 use super::spec::Argv;
+use super::state::Shared;
 
 /// Bytes that a listener may leave unread before the log drops it.
 pub const BACKLOG_BYTES_MAX: usize = 64 << 20;
@@ -88,9 +89,20 @@ impl EffectLog {
         &self.replicas.clients
     }
 
+    /// How many of them were heard of in the last so many seconds.
+    pub fn close_replicas(&self, seconds: i64, now_ms: i64) -> usize {
+        let is_close = |client: &&Arc<Client>| {
+            let heard_ms = client.following.heard_ms.load(Ordering::Relaxed);
+            !client.killed.load(Ordering::Relaxed) && (now_ms - heard_ms) / 1000 <= seconds
+        };
+        self.replicas.clients.iter().filter(is_close).count()
+    }
+
     /// Sends a client all that is logged from now on.
-    pub fn follow(&mut self, client: &Arc<Client>) {
+    pub fn follow(&mut self, client: &Arc<Client>, now_ms: i64) {
         self.forget_gone();
+        client.following.offset.store(self.position, Ordering::Relaxed);
+        client.following.heard_ms.store(now_ms, Ordering::Relaxed);
         if !self.replicas.clients.iter().any(|known| known.id == client.id) {
             self.replicas.clients.push(Arc::clone(client));
         }
@@ -114,37 +126,35 @@ impl EffectLog {
             }
         }
         if !self.replicas.clients.is_empty() {
-            written = self.replicas.append(records, bond);
+            written = self.replicas.stream.append(records, bond);
         }
         self.position += written as u64;
+    }
+
+    /// Sends the replicas what was logged.
+    #[inline]
+    pub fn send(&mut self, shared: &Shared) {
+        if !self.replicas.stream.bytes.is_empty() {
+            self.replicas.send(shared);
+        }
     }
 }
 
 impl Replicas {
-    /// Sends the records to all; how many bytes that were.
-    fn append(&mut self, records: &[Record], bond: Bond) -> usize {
-        let written = self.stream.append(records, bond);
-        if written == 0 {
-            return 0;
-        }
+    /// Sends all what the stream has gathered.
+    #[cold]
+    fn send(&mut self, shared: &Shared) {
         self.clients.retain(|client| {
-            let mut outbox = client.outbox.lock();
-            if outbox.bytes.len() > BACKLOG_BYTES_MAX {
-                tracing::warn!(
-                    "Client id={} closed for overcoming of output buffer limits.",
-                    client.id
-                );
-                client.killed.store(true, Ordering::Release);
-            } else {
-                outbox.bytes.extend_from_slice(&self.stream.bytes);
+            let waiting = client.outbox.lock().bytes();
+            if waiting > BACKLOG_BYTES_MAX {
+                client.cut_off();
+                return false;
             }
-            if let Some(waker) = &outbox.waker {
-                waker.wake_by_ref();
-            }
-            !client.killed.load(Ordering::Relaxed)
+            client.post(shared, |outbox| {
+                outbox.add(|out| out.extend_from_slice(&self.stream.bytes));
+            })
         });
         self.stream.bytes.clear();
-        written
     }
 }
 

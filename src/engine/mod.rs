@@ -25,9 +25,23 @@ pub mod lock;
 
 pub mod effects;
 
+pub mod events;
+
+pub mod evict;
+
 pub mod log;
 
 pub mod client;
+
+pub mod outbox;
+
+pub mod pubsub;
+
+pub mod tracking;
+
+pub mod monitor;
+
+pub mod pause;
 
 pub mod transaction;
 

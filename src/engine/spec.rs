@@ -6,6 +6,7 @@
 
 use super::ctx::{ExclusiveCtx, ReadCtx, SessionCtx, WriteCtx};
 use super::error::CommandError;
+use super::state::State;
 use crate::resp::reply::Reply;
 
 /// A command's arguments; the first is its name.
@@ -25,6 +26,9 @@ pub type SessionFn = fn(&mut SessionCtx<'_>, Argv<'_>, &mut Reply<'_>) -> Outcom
 
 /// Finds the positions of a command's keys; None if the arguments make no sense.
 pub type FindKeysFn = fn(Argv<'_>) -> Option<Vec<usize>>;
+
+/// Computes the flags of one call from those of the command.
+pub type FlagsFn = fn(&State, Argv<'_>, u32) -> u32;
 
 /// A command implemented outside the server, by a module.
 pub trait ForeignCommand: Send + Sync {
@@ -130,6 +134,12 @@ pub enum Flag {
     EndsMulti,
     /// For the server's own parts and for tests: `syscmd` of `COMMAND DOCS` (not shown).
     System,
+    /// Its replies are messages: they come even if CLIENT REPLY wants none (not shown).
+    RepliesByPush,
+    /// Runs in RESP2 while the client listens to a channel (not shown).
+    WhileSubscribed,
+    /// CLIENT CACHING goes on behind it (not shown).
+    KeepsCaching,
 }
 
 impl Flag {
@@ -167,7 +177,10 @@ impl Flag {
             | Flag::NotQueued
             | Flag::RunsQueue
             | Flag::EndsMulti
-            | Flag::System => return None,
+            | Flag::System
+            | Flag::RepliesByPush
+            | Flag::WhileSubscribed
+            | Flag::KeepsCaching => return None,
             Flag::AllowBusy => "allow_busy",
         })
     }
@@ -659,6 +672,8 @@ pub struct CommandSpec {
     pub deprecated: Option<Deprecated>,
     /// The key positions, for commands whose keys no [`KeySpec`] can describe.
     pub find_keys: Option<FindKeysFn>,
+    /// The flags of one call, for commands whose arguments (a script) have flags of their own.
+    pub flags_of: Option<FlagsFn>,
     /// The arguments that no log may show, for commands that take secrets.
     pub secrets: Option<fn(Argv<'_>) -> Vec<usize>>,
 }
@@ -682,6 +697,7 @@ impl CommandSpec {
         tips: &[],
         deprecated: None,
         find_keys: None,
+        flags_of: None,
         secrets: None,
     };
 }

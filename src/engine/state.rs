@@ -7,24 +7,31 @@
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
-};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
 use super::block::WaitTable;
-use super::client::{ClientTable, WatchTable};
+use super::client::{Client, ClientTable, WatchTable};
 use super::ctx::ExclusiveCtx;
 use super::effects::{EventClass, Request};
+use super::error::CommandError;
+use super::events::Heard;
+use super::evict::Evictor;
 use super::log::EffectLog;
+use super::monitor::Monitors;
+use super::outbox::{OutputLimit, Post};
+use super::pause::Pause;
 use super::persistence::{Persistence, Reload};
+use super::pubsub::PubSub;
 use super::registry::Registry;
 use super::stats::WorkerStats;
+use super::tracking::Tracking;
 use crate::config::Config;
+use crate::config::params::Param;
 use crate::keyspace::Keyspace;
 use crate::object::module::TypeVtable;
-use crate::resp::reply::Reply;
+use crate::resp::reply::{Protocol, Reply};
 
 /// What foreign code wants to hear of; implemented by the module host.
 pub trait Hooks: Send + Sync {
@@ -145,8 +152,14 @@ pub trait Host: Send + Sync {
     fn rewrite_config(&self, path: &str, config: &Config) -> Result<(), String>;
     /// From now on, configurations are written back whole, defaults included (`DEBUG`).
     fn rewrite_everything(&self) {}
-    /// Drops a large value elsewhere, later.
-    fn free_later(&self, value: Box<dyn Any + Send>);
+    /// Drops something large elsewhere, later: so many objects.
+    fn free_later(&self, value: Box<dyn Any + Send>, objects: u64);
+    /// What has become of that so far.
+    fn lazy_free(&self) -> LazyFree {
+        LazyFree::default()
+    }
+    /// Begins to count anew what was freed (`CONFIG RESETSTAT`).
+    fn reset_freed(&self) {}
     /// Serves the other connections of this thread for a moment, while a script of this thread
     /// keeps the lock longer than `busy-reply-threshold`.
     fn serve_while_busy(&self);
@@ -178,6 +191,15 @@ pub trait Host: Send + Sync {
         let _ = ctx;
         Err(SaveFailed)
     }
+}
+
+/// What was handed to [`Host::free_later`], in objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LazyFree {
+    /// Still to be freed.
+    pub pending: u64,
+    /// Freed.
+    pub freed: u64,
 }
 
 /// Commands for another server.
@@ -267,6 +289,8 @@ pub struct State {
     pub saved_at: i64,
     /// What is known of files.
     pub persistence: Persistence,
+    /// What eviction remembers.
+    pub evictor: Evictor,
     /// Keys that expired.
     pub expired_keys: u64,
     /// Fields of hashes that expired.
@@ -331,13 +355,31 @@ pub struct Limits {
     pub busy_ms: AtomicU64,
     /// `maxmemory` in bytes, 0 is none.
     pub memory_bytes: AtomicU64,
-    /// Hard limit of `client-output-buffer-limit normal`, 0 is none.
-    pub output_bytes: AtomicUsize,
+    /// `maxmemory-policy` lets keys be evicted.
+    pub evicts: AtomicBool,
+    /// `client-output-buffer-limit normal`.
+    pub normal_output: OutputLimit,
+    /// `client-output-buffer-limit pubsub`.
+    pub pubsub_output: OutputLimit,
+    /// `tracking-table-max-keys`, 0 is no limit.
+    pub tracked_keys: AtomicUsize,
+    /// `client-default-resp` is 3.
+    pub resp3_first: AtomicBool,
     /// `protected-mode`.
     pub protected_mode: AtomicBool,
     /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: elements of lists of so many bytes go without a listpack; 0 is
     /// the default.
     pub list_plain_bytes: AtomicUsize,
+}
+
+impl Limits {
+    /// How much may wait for a client.
+    pub fn output_of(&self, client: &Client) -> &OutputLimit {
+        match client.subscribed.load(Ordering::Relaxed) {
+            false => &self.normal_output,
+            true => &self.pubsub_output,
+        }
+    }
 }
 
 /// The scripts that keep the lock too long, seen from other threads.
@@ -363,6 +405,15 @@ impl Busy {
             Err(settled) => settled == fate,
         }
     }
+}
+
+/// What DEBUG switches for tests.
+#[derive(Debug, Default)]
+pub struct DebugSwitches {
+    /// PAUSE-CRON.
+    pub cron_paused: AtomicBool,
+    /// SET-DISABLE-DENY-SCRIPTS.
+    pub scripts_call_all: AtomicBool,
 }
 
 /// A script's SHA1 and text.
@@ -395,13 +446,24 @@ pub struct Shared {
     pub databases: u32,
     /// The modules that are loaded.
     pub modules: Mutex<Vec<ModuleInfo>>,
-    /// The event classes that foreign code listens to, as bits: read on every write, changed by modules
-    /// whether or not they hold the engine.
-    pub hook_classes: AtomicU32,
+    /// The event classes that somebody listens to: read on every write.
+    pub heard: Heard,
+    /// Who listens to which channel.
+    pub pubsub: PubSub,
+    /// Who has which key in a cache of its own.
+    pub tracking: Tracking,
+    /// Who watches all commands.
+    pub monitors: Monitors,
+    /// CLIENT PAUSE.
+    pub pause: Pause,
+    /// What is on its way to clients that did not ask for it.
+    pub post: Post,
     /// `requirepass`; empty is none.
     pub password: RwLock<Box<[u8]>>,
     /// Writes are refused, because the last snapshot failed: see [`Persistence::denies_writes`].
     pub writes_denied: AtomicBool,
+    /// Writes are refused, because too few replicas are close: `min-replicas-to-write`.
+    pub replicas_missing: AtomicBool,
     /// The script that is running.
     pub busy: Busy,
     /// The clients. A lock of its own, so that connections come and go while a script runs.
@@ -438,6 +500,8 @@ pub struct Shared {
     pub rates: Rates,
     /// What took long.
     pub slow: super::slow::Slow,
+    /// What DEBUG has switched.
+    pub debug: DebugSwitches,
 }
 
 /// Rates over the last second or so, for INFO.
@@ -471,10 +535,10 @@ impl Shared {
         (self.clock.unix_us)() / 1000
     }
 
-    /// Whether foreign code listens to one of these classes.
+    /// Whether somebody listens to one of these classes.
     #[inline]
     pub fn is_heard(&self, classes: EventClass) -> bool {
-        self.hook_classes.load(Ordering::Relaxed) & classes.bits() != 0
+        self.heard.any(classes)
     }
 
     /// A figure summed over all workers.
@@ -496,8 +560,47 @@ impl Shared {
     /// Whether memory is used up, so that commands which need more are refused.
     #[inline]
     pub fn is_out_of_memory(&self) -> bool {
-        let limit = self.limits.memory_bytes.load(Ordering::Relaxed);
-        limit != 0 && (self.used_memory)() as u64 > limit
+        self.memory_over_limit() > 0
+    }
+
+    /// Bytes in use beyond `maxmemory`, if there is one.
+    #[inline]
+    pub fn memory_over_limit(&self) -> usize {
+        match self.limits.memory_bytes.load(Ordering::Relaxed) {
+            0 => 0,
+            limit => {
+                (self.used_memory)().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))
+            }
+        }
+    }
+
+    /// The protocol that clients speak before they ask for one.
+    pub fn first_protocol(&self) -> Protocol {
+        match self.limits.resp3_first.load(Ordering::Relaxed) {
+            true => Protocol::Resp3,
+            false => Protocol::Resp2,
+        }
+    }
+
+    /// Why writes are refused at the moment, if they are.
+    #[inline]
+    pub fn write_refusal(&self) -> Option<CommandError> {
+        if self.writes_denied.load(Ordering::Relaxed) {
+            Some(CommandError::SaveFailed)
+        } else if self.replicas_missing.load(Ordering::Relaxed) {
+            Some(CommandError::NoReplicas)
+        } else {
+            None
+        }
+    }
+
+    /// Notes whether enough replicas are close; to be called now and then, since they fall behind by silence.
+    pub fn note_replicas(&self, state: &State, now_ms: i64) {
+        let config = &state.config;
+        let (wanted, lag) =
+            (config.size(Param::MinReplicasToWrite), config.int(Param::MinReplicasMaxLag));
+        let missing = wanted > 0 && lag > 0 && state.log.close_replicas(lag, now_ms) < wanted;
+        self.replicas_missing.store(missing, Ordering::Relaxed);
     }
 
     /// Leaves keys that a reader found expired to the next writer.

@@ -15,15 +15,18 @@ use super::spec::{Argv, Outcome};
 use super::state::{Shared, State};
 use crate::resp::reply::Reply;
 
-/// Queues a command between MULTI and EXEC. The queue's bytes count against `client-query-buffer-limit`; whoever
-/// has it grow past that is closed, and what it still sends is not queued.
+/// Queues a command, whose flags for these arguments are given, between MULTI and EXEC. The queue's bytes count
+/// against `client-query-buffer-limit`; whoever has it grow past that is closed, and what it still sends is not
+/// queued.
 pub fn queue(
     session: &mut Session,
     env: Env<'_>,
     command: &'static Command,
+    flags: u32,
     argv: Argv<'_>,
     out: &mut Vec<u8>,
 ) {
+    session.multi.flags |= flags;
     let texts: usize = argv.iter().map(|arg| arg.len() + size_of::<Box<[u8]>>()).sum();
     let bytes = texts + size_of::<Queued>();
     session.multi.bytes += bytes;

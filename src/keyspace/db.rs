@@ -17,7 +17,7 @@ use super::entry::{Content, Entry};
 use super::fields::EndingFields;
 use super::hash::{KeyHash, SeededHash};
 use super::hook::WriteHook;
-use super::scan::Walked;
+use super::scan::{POSITION_BITS, Shape, Walked};
 pub use super::table::Slot;
 use super::table::Table;
 use super::value::{
@@ -292,18 +292,49 @@ impl<H: KeyHash> Db<H> {
     }
 
     /// Draws a key that has not expired; the same `random` draws the same key from the same db.
-    /// None if there is none, or if so many have expired that none was hit.
-    pub fn random(&self, random: u64, now_ms: i64) -> Option<Slot> {
-        (0..RANDOM_DRAWS_MAX)
-            .map_while(|n| {
-                self.table.random(random.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
-            })
-            .find(|slot| !self.is_expired(*slot, now_ms))
+    /// None if there is none. Hands out the expired keys that it came upon.
+    pub fn random(&self, random: u64, now_ms: i64, mut expired: impl FnMut(&[u8])) -> Option<Slot> {
+        for n in 0..RANDOM_DRAWS_MAX {
+            let draw = random.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let slot = self.table.random(draw)?;
+            if !self.is_expired(slot, now_ms) {
+                return Some(slot);
+            }
+            expired(self.key(slot));
+        }
+        self.next_alive(random >> (u64::BITS - POSITION_BITS), now_ms)
+            .or_else(|| self.next_alive(0, now_ms))
+    }
+
+    /// The first key from a position on that has not expired.
+    fn next_alive(&self, from: u64, now_ms: i64) -> Option<Slot> {
+        let (mut position, mut found) = (from, None);
+        while found.is_none() {
+            position = self.table.scan(position, |entry| {
+                if !is_past(entry.expire_at(), now_ms) {
+                    found = self.find(entry.key());
+                }
+            });
+            if position == 0 {
+                break;
+            }
+        }
+        found
+    }
+
+    /// How large the table of keys is.
+    pub fn shape(&self) -> Shape {
+        self.table.shape()
     }
 
     /// Draws a key, expired or not: for eviction.
     pub fn sample(&self, random: u64) -> Option<Slot> {
         self.table.random(random)
+    }
+
+    /// Draws a key that has an expiry, past or not: for eviction.
+    pub fn sample_volatile(&self, random: u64) -> Option<Slot> {
+        self.table.random_volatile(random)
     }
 
     /// Appends copies of the keys that have expired in up to `segments_max` segments from

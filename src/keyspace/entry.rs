@@ -168,6 +168,9 @@ trait Word: Send + Sync + Sized {
 }
 
 impl Word for Hash {}
+impl Word for List {}
+impl Word for Set {}
+impl Word for Zset {}
 
 /// A value on its way into an entry.
 pub(super) enum Content<'a> {
@@ -180,9 +183,9 @@ pub(super) enum Content<'a> {
     },
     Shared(Arc<Vec<u8>>),
     Hash(Hash),
-    List(Box<List>),
-    Set(Box<Set>),
-    Zset(Box<Zset>),
+    List(List),
+    Set(Set),
+    Zset(Zset),
     Stream(Box<Stream>),
     Module(Box<ModuleValue>),
 }
@@ -319,9 +322,9 @@ impl Entry {
                 self.write_pointer(shape, Arc::into_raw(bytes).cast_mut().cast())
             }
             Content::Hash(hash) => self.write_word(shape, hash),
-            Content::List(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
-            Content::Set(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
-            Content::Zset(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
+            Content::List(value) => self.write_word(shape, value),
+            Content::Set(value) => self.write_word(shape, value),
+            Content::Zset(value) => self.write_word(shape, value),
             Content::Stream(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
             Content::Module(module) => self.write_pointer(shape, Box::into_raw(module).cast()),
         }

@@ -1,6 +1,9 @@
 //! Does the keyspace do what a map would? Random operations on a db and on a `BTreeMap`, side by
 //! side, with hash functions from even to hopeless.
 
+#[path = "model_tests/collections.rs"]
+mod collections;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +14,11 @@ use crate::base::number::IntBuf;
 use crate::object::hash::HashLimits;
 use crate::object::module::{KeyName, KeyNames, TypeVtable};
 use crate::object::{Hash, ModuleValue};
+
+use collections::{
+    fill_list, fill_set, fill_zset, list_of, number_of_list, number_of_set, number_of_zset, set_of,
+    zset_of,
+};
 
 use super::db::{Db, ExpireChange};
 use super::hash::{KeyHash, SeededHash};
@@ -65,7 +73,7 @@ enum Op {
     Edit(usize, Vec<u8>),
     Overwrite(u8),
     Insert(ModelValue, Option<i64>),
-    Change,
+    Change(u64),
     Reinsert,
     Copy,
     Remove,
@@ -78,6 +86,9 @@ enum Op {
 enum ModelValue {
     Str { bytes: Vec<u8>, edited: bool },
     Hash(u64),
+    List(u64),
+    Set(u64),
+    Zset(u64),
     Module(u64),
 }
 
@@ -98,6 +109,9 @@ impl ModelValue {
             ModelValue::Str { bytes, edited: false } => Value::Str(StrValue::new(bytes.clone())),
             ModelValue::Str { bytes, edited: true } => Value::Str(StrValue::raw(bytes.clone())),
             ModelValue::Hash(number) => Value::Hash(hash_of(*number)),
+            ModelValue::List(number) => Value::List(list_of(*number)),
+            ModelValue::Set(number) => Value::Set(set_of(*number)),
+            ModelValue::Zset(number) => Value::Zset(zset_of(*number)),
             ModelValue::Module(number) => Value::Module(Box::new(module_of(*number))),
         }
     }
@@ -165,6 +179,9 @@ fn as_model(value: ValueRef<'_>, encoding: Option<StrEncoding>, model: &ModelVal
             ModelValue::Str { bytes: string.to_cow().into_owned(), edited }
         }
         ValueRef::Hash(hash) => ModelValue::Hash(number_of_hash(hash)),
+        ValueRef::List(list) => ModelValue::List(number_of_list(list)),
+        ValueRef::Set(set) => ModelValue::Set(number_of_set(set)),
+        ValueRef::Zset(zset) => ModelValue::Zset(number_of_zset(zset)),
         ValueRef::Module(module) => ModelValue::Module(number_of_module(module)),
         other => unreachable!("no test makes a {:?}", other.kind()),
     }
@@ -197,6 +214,9 @@ fn model_value() -> impl Strategy<Value = ModelValue> {
     prop_oneof![
         (text(), any::<bool>()).prop_map(|(bytes, edited)| ModelValue::Str { bytes, edited }),
         any::<u64>().prop_map(ModelValue::Hash),
+        (0..100u64).prop_map(ModelValue::List),
+        (0..100u64).prop_map(ModelValue::Set),
+        (0..100u64).prop_map(ModelValue::Zset),
         any::<u64>().prop_map(ModelValue::Module),
     ]
 }
@@ -210,7 +230,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..700usize, text()).prop_map(|(keep, bytes)| Op::Edit(keep, bytes)),
         2 => any::<u8>().prop_map(Op::Overwrite),
         3 => (model_value(), any::<Option<i64>>()).prop_map(|(value, at)| Op::Insert(value, at)),
-        1 => Just(Op::Change),
+        2 => (0..100u64).prop_map(Op::Change),
         1 => Just(Op::Reinsert),
         1 => Just(Op::Copy),
         3 => Just(Op::Remove),
@@ -291,15 +311,27 @@ fn apply<H: KeyHash>(db: &mut Db<H>, model: &mut Model, key: &[u8], op: Op) {
             db.touch(slot, clock);
             assert_eq!(db.clock(slot), clock & 0xff_ffff);
         }
-        (Op::Change, Some(slot), Some((value, at))) => {
+        (Op::Change(number), Some(slot), Some((value, at))) => {
             let value = match (db.value_mut(slot), value) {
                 (ValueMut::Hash(hash), _) => {
-                    *hash = hash_of(77);
-                    ModelValue::Hash(77)
+                    *hash = hash_of(number);
+                    ModelValue::Hash(number)
+                }
+                (ValueMut::List(list), _) => {
+                    fill_list(list, number);
+                    ModelValue::List(number)
+                }
+                (ValueMut::Set(set), _) => {
+                    fill_set(set, number);
+                    ModelValue::Set(number)
+                }
+                (ValueMut::Zset(zset), _) => {
+                    fill_zset(zset, number);
+                    ModelValue::Zset(number)
                 }
                 (ValueMut::Module(module), _) => {
-                    *module = module_of(78);
-                    ModelValue::Module(78)
+                    *module = module_of(number);
+                    ModelValue::Module(number)
                 }
                 // Only asking for the bytes makes a string raw.
                 (ValueMut::Str(_), value) => value,
@@ -314,6 +346,12 @@ fn apply<H: KeyHash>(db: &mut Db<H>, model: &mut Model, key: &[u8], op: Op) {
         (Op::Copy, Some(slot), Some((ModelValue::Str { .. }, at))) => {
             let copy = db.to_str_value(slot).expect("a string");
             db.insert(key, Value::Str(copy), at);
+        }
+        (Op::Copy, Some(slot), Some((value, at))) => {
+            if let Some(copy) = db.value(slot).copy_collection() {
+                assert_eq!(as_model(copy.as_ref(), None, &value), value);
+                db.insert(key, copy, at);
+            }
         }
         (op, Some(slot), Some((ModelValue::Str { bytes, edited }, at))) => {
             let value = edit(db, slot, op, bytes, edited);
@@ -626,7 +664,7 @@ fn random_draws_reach_every_key_about_equally() {
         let draws = keys * 100;
         for seed in 0..draws {
             let slot = db
-                .random((seed as u64).wrapping_mul(0x1234_5678_9abc_def1), 0)
+                .random((seed as u64).wrapping_mul(0x1234_5678_9abc_def1), 0, |_| {})
                 .expect("there are keys");
             *drawn.entry(db.key(slot).to_vec()).or_default() += 1;
         }
@@ -654,18 +692,33 @@ fn random_finds_the_last_key_after_a_flood_left() {
     }
     db.table().check();
     assert_eq!(db.table().directory_len(), 1);
-    let slot = db.random(99, 0).expect("one key is left");
+    let slot = db.random(99, 0, |_| {}).expect("one key is left");
     assert_eq!(db.key(slot), b"0");
-    assert!(db.clear().len() == 1 && db.is_empty() && db.random(99, 0).is_none());
+    assert!(db.clear().len() == 1 && db.is_empty() && db.random(99, 0, |_| {}).is_none());
     db.table().check();
+}
+
+#[test]
+fn random_finds_the_one_key_alive_among_the_expired() {
+    let mut db = Db::<SeededHash>::with_hasher();
+    db.set_string(b"alive", None, b"v", ExpireChange::Clear);
+    for number in 0..20_000 {
+        db.set_int(number.to_string().as_bytes(), None, 1, ExpireChange::At(1000));
+    }
+    for seed in 0..20 {
+        let mut expired = 0;
+        let slot = db.random(seed, 1001, |key| expired += usize::from(key != b"alive"));
+        assert_eq!(db.key(slot.expect("one key is alive")), b"alive");
+        assert!(expired > 0);
+    }
 }
 
 #[test]
 fn expired_keys_are_invisible_from_the_next_millisecond_on() {
     let mut db = Db::<SeededHash>::with_hasher();
     db.set_string(b"k", None, b"v", ExpireChange::At(1000));
-    assert!(db.read(b"k", 1000).is_some() && db.random(1, 1000).is_some());
-    assert!(db.read(b"k", 1001).is_none() && db.random(1, 1001).is_none());
+    assert!(db.read(b"k", 1000).is_some() && db.random(1, 1000, |_| {}).is_some());
+    assert!(db.read(b"k", 1001).is_none() && db.random(1, 1001, |_| {}).is_none());
     assert!(db.find(b"k").is_some());
     assert_eq!(db.avg_ttl_ms(7, 400, 10), Some(600));
     assert_eq!(db.avg_ttl_ms(7, 1400, 10), None);

@@ -23,6 +23,7 @@ use super::entry::view::EntryRef;
 use super::hash::KeyHash;
 use super::table::segment::{CLASS_SPLIT_SLOTS, Segment};
 use super::table::{Slot, Table};
+use crate::base::random::Random;
 
 /// Bits of a position; a cursor at or beyond 2^48 is behind the end.
 pub const POSITION_BITS: u32 = 48;
@@ -45,6 +46,15 @@ pub struct Walked {
     pub volatile: usize,
     /// Whether the end of the table was reached; the position is at the start again.
     pub wrapped: bool,
+}
+
+/// How large a table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Its segments.
+    pub segments: usize,
+    /// Their places for entries.
+    pub slots: usize,
 }
 
 impl<H: KeyHash> Table<H> {
@@ -110,10 +120,10 @@ impl<H: KeyHash> Table<H> {
         if self.is_empty() {
             return None;
         }
-        let mut draws = SplitMix(seed);
+        let mut draws = Random::new(seed);
         let frame = self.largest_segment();
         for _ in 0..DRAWS_MAX {
-            let hash = draws.next();
+            let hash = draws.draw();
             let segment = self.segment(hash).expect("a table that has entries has a directory");
             // A segment takes the more of hash space the less deep it is: it is drawn by its first
             // part alone.
@@ -121,12 +131,37 @@ impl<H: KeyHash> Table<H> {
             if part.is_some_and(|end| hash >= end) {
                 continue;
             }
-            let index = draws.below(frame.max(segment.slot_count()));
+            let index = below(draws.draw(), frame.max(segment.slot_count()));
             if let Some(entry) = segment.entry(index) {
                 return Some(Slot::new(H::hash(entry.key()), index));
             }
         }
-        self.next_occupied(draws.next(), draws.next())
+        self.next_occupied(draws.draw(), draws.draw())
+    }
+
+    /// Draws an entry with an expiry: one of the first segment from a random position on that has any. The same
+    /// `seed` draws the same entry from the same table.
+    pub fn random_volatile(&self, seed: u64) -> Option<Slot> {
+        if self.volatile_len() == 0 {
+            return None;
+        }
+        let mut draws = Random::new(seed);
+        let mut hash = draws.draw();
+        loop {
+            let segment = self.segment(hash)?;
+            if segment.volatile() > 0 {
+                let mut left = below(draws.draw(), segment.volatile());
+                let mut found = None;
+                segment.each_volatile(&mut |entry: EntryRef<'_>| {
+                    if left == 0 && found.is_none() {
+                        found = self.find(H::hash(entry.key()), entry.key());
+                    }
+                    left = left.saturating_sub(1);
+                });
+                return found;
+            }
+            hash = end_of(hash, segment.depth()).unwrap_or(0);
+        }
     }
 
     /// The number of slots among which a slot is drawn, if the segment has as many.
@@ -140,6 +175,17 @@ impl<H: KeyHash> Table<H> {
             hash = hash.and_then(|hash| end_of(hash, segment.depth()));
         }
         largest
+    }
+
+    /// How many segments there are, and slots in them.
+    pub fn shape(&self) -> Shape {
+        let (mut shape, mut hash) = (Shape::default(), Some(0));
+        while let Some(segment) = hash.and_then(|hash| self.segment(hash)) {
+            shape.segments += 1;
+            shape.slots += segment.slot_count();
+            hash = hash.and_then(|hash| end_of(hash, segment.depth()));
+        }
+        shape
     }
 
     /// The first entry in memory order from a random place on.
@@ -213,20 +259,4 @@ fn end_of(hash: u64, depth: u32) -> Option<u64> {
 /// A number below `limit`, each as likely as `random` is.
 fn below(random: u64, limit: usize) -> usize {
     ((u128::from(random) * limit as u128) >> 64) as usize
-}
-
-/// Draws from one seed (Steele and others, 2014).
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        below(self.next(), limit)
-    }
 }

@@ -142,14 +142,32 @@ impl ValueRef<'_> {
         }
     }
 
-    /// Bytes behind the entry of a collection; 0 for what is none.
+    /// How much work it is to free the value, in about the allocations that come back, as Redis counts them
+    /// for UNLINK: a compact form is one.
+    pub fn effort_to_free(&self) -> usize {
+        let is_large = |encoding: &str| matches!(encoding, "hashtable" | "skiplist");
+        match self {
+            ValueRef::Str(_) | ValueRef::Module(_) => 1,
+            ValueRef::Hash(value) if is_large(value.encoding()) => value.len(),
+            ValueRef::Set(value) if is_large(value.encoding()) => value.len(),
+            ValueRef::Zset(value) if is_large(value.encoding()) => value.len(),
+            ValueRef::Hash(_) | ValueRef::Set(_) | ValueRef::Zset(_) => 1,
+            ValueRef::List(value) => value.nodes(),
+            ValueRef::Stream(value) => {
+                let pending = value.groups.iter().map(|(_, group)| 1 + group.pending_len());
+                value.log.node_count() + pending.sum::<usize>()
+            }
+        }
+    }
+
+    /// Bytes behind the entry of a collection, which holds those of one word itself; 0 for what is none.
     pub fn collection_bytes(&self) -> usize {
         match self {
             ValueRef::Str(_) | ValueRef::Module(_) => 0,
-            ValueRef::Hash(value) => size_of::<Hash>() + value.memory_bytes(),
-            ValueRef::List(value) => size_of::<List>() + value.memory_bytes(),
-            ValueRef::Set(value) => size_of::<Set>() + value.memory_bytes(),
-            ValueRef::Zset(value) => size_of::<Zset>() + value.memory_bytes(),
+            ValueRef::Hash(value) => value.memory_bytes(),
+            ValueRef::List(value) => value.memory_bytes(),
+            ValueRef::Set(value) => value.memory_bytes(),
+            ValueRef::Zset(value) => value.memory_bytes(),
             ValueRef::Stream(value) => size_of::<Stream>() + value.memory_bytes(),
         }
     }
@@ -159,9 +177,9 @@ impl ValueRef<'_> {
         Some(match self {
             ValueRef::Str(_) | ValueRef::Module(_) => return None,
             ValueRef::Hash(value) => Value::Hash((*value).clone()),
-            ValueRef::List(value) => Value::List(Box::new((*value).clone())),
-            ValueRef::Set(value) => Value::Set(Box::new((*value).clone())),
-            ValueRef::Zset(value) => Value::Zset(Box::new((*value).clone())),
+            ValueRef::List(value) => Value::List((*value).clone()),
+            ValueRef::Set(value) => Value::Set((*value).clone()),
+            ValueRef::Zset(value) => Value::Zset((*value).clone()),
             ValueRef::Stream(value) => Value::Stream(Box::new((*value).clone())),
         })
     }
@@ -305,11 +323,11 @@ pub enum Value {
     /// A hash.
     Hash(Hash),
     /// A list.
-    List(Box<List>),
+    List(List),
     /// A set.
-    Set(Box<Set>),
+    Set(Set),
     /// A sorted set.
-    Zset(Box<Zset>),
+    Zset(Zset),
     /// A stream.
     Stream(Box<Stream>),
     /// A value of a module's type.

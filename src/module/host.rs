@@ -171,7 +171,7 @@ impl ModuleHost {
     pub fn subscribe(&self, subscription: Subscription) {
         Arc::make_mut(&mut self.records.lock().subscriptions).push(subscription);
         if let Some(engine) = self.engine.get() {
-            engine.shared.hook_classes.store(self.classes().bits(), Ordering::Relaxed);
+            engine.shared.heard.set_by_modules(self.classes());
         }
     }
 

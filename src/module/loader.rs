@@ -256,7 +256,7 @@ fn publish(ctx: &mut ExclusiveCtx<'_>) {
     let registry = Arc::new(Registry::new(all, state.registry.generation() + 1));
     state.registry = Arc::clone(&registry);
     let shared = ctx.env.shared;
-    shared.hook_classes.store(host().classes().bits(), Ordering::Relaxed);
+    shared.heard.set_by_modules(host().classes());
     *shared.registry.write() = registry;
     shared.registry_generation.store(state.registry.generation(), Ordering::Release);
 }

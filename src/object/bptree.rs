@@ -14,7 +14,7 @@
 //! the one before.
 //!
 //! What grows at its end (timestamps) or at its start keeps full leaves: there the new member alone
-//! goes into a new leaf, elsewhere a full leaf is halved. Nodes are reference-counted: cloning shares
+//! goes into a new leaf, elsewhere a full leaf is split in two parts. Nodes are reference-counted: cloning shares
 //! everything, and writing then copies one path.
 //!
 //! Invariants: members below a child are not before its separator, all members further left are;
@@ -357,7 +357,8 @@ impl Inner {
                 } else if outermost.first && place == 0 {
                     self.split_leaf_left(slab, at)
                 } else {
-                    self.split_leaf(slab, at, len / 2)
+                    let cut = slab.get(id).uneven_cut();
+                    self.split_leaf(slab, at, cut)
                 };
                 placed.moved = Some(Moved { from: id, to, first: 0 });
             }

@@ -72,7 +72,7 @@ pub enum HashIncrError {
 /// A map from fields to values; see the top of this file. One word.
 #[derive(Clone)]
 pub struct Hash {
-    repr: Compact<Table>,
+    repr: Compact<Listpack, Table>,
 }
 
 impl fmt::Debug for Hash {

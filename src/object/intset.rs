@@ -1,22 +1,27 @@
-//! How are small sets of integers held? As an intset: one sorted array, byte for byte the format
-//! that RDB files contain, so that saving and loading them are a copy.
+//! How are small sets of integers held? As an intset: one sorted array.
 //!
 //! ```text
-//! | bytes per integer: u32 LE (2, 4 or 8) | integers: u32 LE | integer LE, ascending ... |
+//! here:   | bytes in all: u32 LE                  | bytes per integer: u32 LE | integer LE, ascending ... |
+//! in RDB: | bytes per integer: u32 LE (2, 4 or 8) | integers: u32 LE          | integer LE, ascending ... |
 //! ```
 //!
-//! All integers are as wide as the widest needs, and never become narrower again, as in Redis.
+//! All integers are as wide as the widest needs, and never become narrower again, as in Redis. The header
+//! begins with the length so that one word owns it all (`thin.rs`); the rest is what RDB files contain.
 //!
-//! Invariants: the bytes are valid as a whole ([`Intset::from_bytes`] checks foreign ones, all else
-//! keeps them so); the integers ascend strictly. A change moves what lies behind it: keep intsets
-//! small.
+//! Invariants: the integers ascend strictly ([`Intset::from_bytes`] checks foreign ones); the mark of the
+//! thin bytes is set, which tells an intset from a listpack. A change moves what lies behind it: keep
+//! intsets small.
 
 use std::fmt;
 
+use crate::object::thin::{self, LENGTH_BYTES, ThinBytes};
+
 const HEADER_LEN: usize = 8;
 
-/// No intset has more integers than this, far below what its 32-bit count could say.
-pub const LEN_MAX: usize = 1 << 30;
+/// No intset has more integers than this: a change moves up to all of them, and thin bytes have room for
+/// twice as many.
+pub const LEN_MAX: usize = 1 << 26;
+const _: () = assert!(HEADER_LEN + (LEN_MAX + 1) * 8 <= thin::LEN_MAX);
 
 /// Why foreign bytes are no intset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +70,20 @@ impl Width {
     }
 }
 
-/// The collection; see the top of this file.
-#[derive(Clone, PartialEq, Eq)]
+/// The collection; see the top of this file. One word: the bytes know their own length.
+#[derive(Clone)]
+#[repr(transparent)]
 pub struct Intset {
-    bytes: Vec<u8>,
+    bytes: ThinBytes,
 }
+
+impl PartialEq for Intset {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes.as_slice() == other.bytes.as_slice()
+    }
+}
+
+impl Eq for Intset {}
 
 impl Default for Intset {
     fn default() -> Self {
@@ -86,31 +100,47 @@ impl fmt::Debug for Intset {
 impl Intset {
     /// An empty one.
     pub fn new() -> Self {
-        Self { bytes: vec![Width::Two as u8, 0, 0, 0, 0, 0, 0, 0] }
+        Self::of(Width::Two, &[])
+    }
+
+    /// One of integers that ascend, as they lie in memory.
+    fn of(width: Width, integers: &[u8]) -> Self {
+        let mut bytes = ThinBytes::new(&[0, 0, 0, 0, width as u8, 0, 0, 0]);
+        bytes.resize(HEADER_LEN + integers.len());
+        bytes.tail_mut(HEADER_LEN).copy_from_slice(integers);
+        bytes.set_mark(true);
+        Self { bytes }
     }
 
     /// Takes foreign bytes after checking every one of them.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, IntsetError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, IntsetError> {
         let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(IntsetError::Frame)?;
         let [w0, w1, w2, w3, n0, n1, n2, n3] = *header;
-        let width = u32::from_le_bytes([w0, w1, w2, w3]) as usize;
+        let width = match u32::from_le_bytes([w0, w1, w2, w3]) {
+            2 => Width::Two,
+            4 => Width::Four,
+            8 => Width::Eight,
+            _ => return Err(IntsetError::Frame),
+        };
         let len = u32::from_le_bytes([n0, n1, n2, n3]) as usize;
-        if !matches!(width, 2 | 4 | 8) || len > LEN_MAX || len * width != rest.len() {
+        if len > LEN_MAX || len * width.bytes() != rest.len() {
             return Err(IntsetError::Frame);
         }
         if len == 0 {
             return Err(IntsetError::Empty);
         }
-        let intset = Self { bytes };
+        let intset = Self::of(width, rest);
         if !intset.iter().is_sorted_by(|a, b| a < b) {
             return Err(IntsetError::Order);
         }
         Ok(intset)
     }
 
-    /// The bytes, as RDB has them.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The bytes that RDB has.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let width = (self.width() as u32).to_le_bytes();
+        let len = (self.len() as u32).to_le_bytes();
+        [&width, &len, self.integers()].concat()
     }
 
     /// Allocated bytes.
@@ -121,7 +151,7 @@ impl Intset {
     /// Number of integers.
     #[inline]
     pub fn len(&self) -> usize {
-        (self.bytes.len() - HEADER_LEN) / self.width().bytes()
+        (self.bytes.len() - HEADER_LEN) >> self.width().bytes().trailing_zeros()
     }
 
     /// Whether there is none.
@@ -159,17 +189,12 @@ impl Intset {
             return true;
         }
         let Err(rank) = self.find(value) else { return false };
-        let offset = HEADER_LEN + rank * width.bytes();
+        debug_assert!(self.len() <= LEN_MAX, "who adds watches the limit");
+        let (bytes, offset) = (width.bytes(), HEADER_LEN + rank * width.bytes());
         let old_len = self.bytes.len();
-        let len = self.len() + 1;
-        if self.bytes.capacity() - old_len < width.bytes() {
-            // An eighth of slack: doubling would waste as much as most sets take.
-            self.bytes.reserve_exact((old_len / 8).next_multiple_of(8) + 8);
-        }
-        self.bytes.resize(old_len + width.bytes(), 0);
-        self.bytes.copy_within(offset..old_len, offset + width.bytes());
+        self.bytes.resize(old_len + bytes);
+        self.bytes.tail_mut(offset).copy_within(..old_len - offset, bytes);
         self.write(width, rank, value);
-        self.write_len(len);
         true
     }
 
@@ -184,14 +209,9 @@ impl Intset {
     /// Removes the integer of this rank.
     pub fn remove_rank(&mut self, rank: usize) -> Option<i64> {
         let value = self.get(rank)?;
-        let (width, len) = (self.width().bytes(), self.len() - 1);
-        let offset = HEADER_LEN + rank * width;
-        self.bytes.drain(offset..offset + width);
-        // What shrank to less than half gives memory back.
-        if self.bytes.len() < self.bytes.capacity() / 2 {
-            self.bytes.shrink_to_fit();
-        }
-        self.write_len(len);
+        let width = self.width().bytes();
+        self.bytes.tail_mut(HEADER_LEN + rank * width).copy_within(width.., 0);
+        self.bytes.resize(self.bytes.len() - width);
         Some(value)
     }
 
@@ -202,7 +222,7 @@ impl Intset {
 
     #[inline]
     fn width(&self) -> Width {
-        match self.bytes[0] {
+        match self.bytes.as_slice()[LENGTH_BYTES] {
             2 => Width::Two,
             4 => Width::Four,
             8 => Width::Eight,
@@ -210,9 +230,15 @@ impl Intset {
         }
     }
 
+    /// The integers as they lie in memory.
+    #[inline]
+    fn integers(&self) -> &[u8] {
+        &self.bytes.as_slice()[HEADER_LEN..]
+    }
+
     #[inline]
     fn at(&self, width: Width, rank: usize) -> i64 {
-        let integers = &self.bytes[HEADER_LEN..];
+        let integers = self.integers();
         let whole = "there are `len` whole integers";
         match width {
             Width::Two => {
@@ -233,12 +259,7 @@ impl Intset {
     /// Writes an integer that fits the width: the low bytes are its two's complement in that width.
     fn write(&mut self, width: Width, rank: usize, value: i64) {
         let (bytes, offset) = (width.bytes(), HEADER_LEN + rank * width.bytes());
-        self.bytes[offset..offset + bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
-    }
-
-    fn write_len(&mut self, len: usize) {
-        debug_assert!(len <= LEN_MAX, "who adds watches the limit");
-        self.bytes[4..HEADER_LEN].copy_from_slice(&(len as u32).to_le_bytes());
+        self.bytes.tail_mut(offset)[..bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
     }
 
     /// The rank of `value`, or the one that it would have.
@@ -267,16 +288,17 @@ impl Intset {
 
     /// Adds a value that is wider than all others: it is less or greater than all of them.
     fn widen_and_add(&mut self, value: i64) {
-        let (width, len) = (Width::of(value), self.len() + 1);
-        let mut bytes = Vec::with_capacity(HEADER_LEN + len * width.bytes());
-        bytes.extend_from_slice(&(width as u32).to_le_bytes());
-        bytes.extend_from_slice(&(len as u32).to_le_bytes());
-        let before = (value < 0).then_some(value);
-        let behind = (value >= 0).then_some(value);
-        for integer in before.into_iter().chain(self.iter()).chain(behind) {
-            bytes.extend_from_slice(&integer.to_le_bytes()[..width.bytes()]);
+        let (old, width, len) = (self.width(), Width::of(value), self.len());
+        debug_assert!(len <= LEN_MAX, "who adds watches the limit");
+        self.bytes.resize(HEADER_LEN + (len + 1) * width.bytes());
+        let (shift, rank) = if value < 0 { (1, 0) } else { (0, len) };
+        // From the last one on: the new place of an integer lies behind the old ones of those before it.
+        for at in (0..len).rev() {
+            let integer = self.at(old, at);
+            self.write(width, at + shift, integer);
         }
-        self.bytes = bytes;
+        self.write(width, rank, value);
+        self.bytes.tail_mut(LENGTH_BYTES)[0] = width as u8;
     }
 }
 
@@ -335,7 +357,7 @@ mod tests {
                 prop_assert_eq!(intset.contains(value), model.contains(&value));
                 prop_assert_eq!(intset.first(), model.first().copied());
                 prop_assert_eq!(intset.last(), model.last().copied());
-                let loaded = Intset::from_bytes(intset.as_bytes().to_vec());
+                let loaded = Intset::from_bytes(&intset.to_bytes());
                 let expected =
                     if model.is_empty() { Err(IntsetError::Empty) } else { Ok(intset.clone()) };
                 prop_assert_eq!(loaded, expected);
@@ -344,7 +366,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_refused_or_readable(bytes in prop::collection::vec(0u8..10, 0..40)) {
-            if let Ok(intset) = Intset::from_bytes(bytes) {
+            if let Ok(intset) = Intset::from_bytes(&bytes) {
                 prop_assert_eq!(intset.iter().count(), intset.len());
             }
         }
@@ -355,19 +377,19 @@ mod tests {
         let mut intset = Intset::new();
         intset.add(-2);
         intset.add(258);
-        assert_eq!(intset.as_bytes(), [2, 0, 0, 0, 2, 0, 0, 0, 0xfe, 0xff, 2, 1]);
+        assert_eq!(intset.to_bytes(), [2, 0, 0, 0, 2, 0, 0, 0, 0xfe, 0xff, 2, 1]);
         intset.add(70_000);
         intset.remove(-2);
         intset.remove(258);
-        assert_eq!(intset.as_bytes(), [4, 0, 0, 0, 1, 0, 0, 0, 0x70, 0x11, 1, 0]);
+        assert_eq!(intset.to_bytes(), [4, 0, 0, 0, 1, 0, 0, 0, 0x70, 0x11, 1, 0]);
         intset.add(i64::MIN);
         let wide = [&[8, 0, 0, 0, 2, 0, 0, 0][..], &[0, 0, 0, 0, 0, 0, 0, 0x80]].concat();
-        assert_eq!(intset.as_bytes(), [&wide[..], &[0x70, 0x11, 1, 0, 0, 0, 0, 0]].concat());
+        assert_eq!(intset.to_bytes(), [&wide[..], &[0x70, 0x11, 1, 0, 0, 0, 0, 0]].concat());
     }
 
     #[test]
     fn foreign_bytes_are_checked() {
-        let load = |bytes: &[u8]| Intset::from_bytes(bytes.to_vec()).err();
+        let load = |bytes: &[u8]| Intset::from_bytes(bytes).err();
         assert_eq!(load(&[2, 0, 0, 0, 2, 0, 0, 0, 1, 0, 2, 0]), None);
         assert_eq!(load(&[2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 2, 0]), Some(IntsetError::Order));
         assert_eq!(load(&[2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 1, 0]), Some(IntsetError::Order));

@@ -8,6 +8,7 @@
 //! it. `list-compress-depth` has no effect: nodes are never compressed.
 
 use crate::object::listpack::{BYTES_MAX, Element, Listpack};
+use crate::object::thin::{Compact, Form, FormMut};
 
 pub mod node;
 
@@ -113,77 +114,65 @@ pub enum Side {
     After,
 }
 
-/// A list; see the top of this file.
-#[derive(Clone, Debug)]
+/// A list; see the top of this file. One word.
+#[derive(Clone, Debug, Default)]
 pub struct List {
-    repr: Repr,
-}
-
-#[derive(Clone, Debug)]
-enum Repr {
-    Packed(Listpack),
-    Nodes(Box<Nodes>),
-}
-
-impl Default for List {
-    fn default() -> Self {
-        Self::new()
-    }
+    repr: Compact<Listpack, Nodes>,
 }
 
 impl List {
     /// An empty one.
     pub fn new() -> Self {
-        Self { repr: Repr::Packed(Listpack::new()) }
+        Self::default()
     }
 
     /// What OBJECT ENCODING says.
     pub fn encoding(&self) -> &'static str {
-        match &self.repr {
-            Repr::Packed(_) => "listpack",
-            Repr::Nodes(_) => "quicklist",
+        match self.repr.form() {
+            Form::Small(_) => "listpack",
+            Form::Large(_) => "quicklist",
         }
     }
 
     /// Number of elements.
     #[inline]
     pub fn len(&self) -> usize {
-        match &self.repr {
-            Repr::Packed(listpack) => listpack.len(),
-            Repr::Nodes(nodes) => nodes.tree.len(),
+        match self.repr.form() {
+            Form::Small(listpack) => listpack.len(),
+            Form::Large(nodes) => nodes.tree.len(),
         }
     }
 
     /// Whether there is none: the key must then go.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        match &self.repr {
-            Repr::Packed(listpack) => listpack.is_empty(),
-            Repr::Nodes(nodes) => nodes.tree.nodes() == 0,
+        match self.repr.form() {
+            Form::Small(listpack) => listpack.is_empty(),
+            Form::Large(nodes) => nodes.tree.nodes() == 0,
         }
     }
 
     /// Allocated bytes, without this struct itself.
     pub fn memory_bytes(&self) -> usize {
-        match &self.repr {
-            Repr::Packed(listpack) => listpack.memory_bytes(),
-            Repr::Nodes(nodes) => size_of::<Nodes>() + nodes.tree.memory_bytes(),
+        match self.repr.form() {
+            Form::Small(listpack) => listpack.memory_bytes(),
+            Form::Large(nodes) => size_of::<Nodes>() + nodes.tree.memory_bytes(),
         }
     }
 
     /// The number of nodes, for [`List::node`]; 1 if there are none but a listpack.
     pub fn nodes(&self) -> usize {
-        match &self.repr {
-            Repr::Packed(_) => 1,
-            Repr::Nodes(nodes) => nodes.tree.nodes(),
+        match self.repr.form() {
+            Form::Small(_) => 1,
+            Form::Large(nodes) => nodes.tree.nodes(),
         }
     }
 
     /// A node by its number, or the listpack of a list without nodes.
     pub fn node(&self, number: usize) -> NodeRef<'_> {
-        match &self.repr {
-            Repr::Packed(listpack) => NodeRef::Packed(listpack),
-            Repr::Nodes(nodes) => nodes.tree.node(number).as_ref(),
+        match self.repr.form() {
+            Form::Small(listpack) => NodeRef::Packed(listpack),
+            Form::Large(nodes) => nodes.tree.node(number).as_ref(),
         }
     }
 
@@ -207,13 +196,13 @@ impl List {
 
     /// Gives a list that was built node by node the encoding that it should have.
     pub fn settle(&mut self, limits: ListLimits) {
-        match &self.repr {
-            Repr::Packed(listpack) => {
+        match self.repr.form() {
+            Form::Small(listpack) => {
                 if limits.exceeded_by(listpack.as_bytes().len(), listpack.len()) {
                     self.make_nodes();
                 }
             }
-            Repr::Nodes(_) => self.take_only_node(limits.bytes_max, limits.len_max),
+            Form::Large(_) => self.take_only_node(limits.bytes_max, limits.len_max),
         }
     }
 
@@ -224,7 +213,7 @@ impl List {
 
     /// Becomes a listpack again, if there is but one node, and that is small.
     fn take_only_node(&mut self, bytes_max: usize, len_max: usize) {
-        let Repr::Nodes(nodes) = &mut self.repr else { return };
+        let FormMut::Large(nodes) = self.repr.form_mut() else { return };
         if nodes.tree.nodes() != 1 {
             return;
         }
@@ -233,25 +222,25 @@ impl List {
             return;
         }
         if let Some(Node::Packed(listpack)) = std::mem::take(&mut nodes.tree).into_only() {
-            self.repr = Repr::Packed(listpack);
+            self.repr = Compact::small(listpack);
         }
     }
 
     fn make_nodes(&mut self) -> &mut Nodes {
-        if let Repr::Packed(listpack) = &mut self.repr {
+        if let FormMut::Small(listpack) = self.repr.form_mut() {
             let nodes = Nodes::of(std::mem::take(listpack));
-            self.repr = Repr::Nodes(Box::new(nodes));
+            self.repr = Compact::large(Box::new(nodes));
         }
-        match &mut self.repr {
-            Repr::Nodes(nodes) => nodes,
-            Repr::Packed(_) => unreachable!("it was replaced above"),
+        match self.repr.form_mut() {
+            FormMut::Large(nodes) => nodes,
+            FormMut::Small(_) => unreachable!("it was replaced above"),
         }
     }
 
     /// Prepares for elements to be added, whose size decides the encoding at once.
     #[inline]
     pub fn grow(&mut self, texts: &[&[u8]], limits: ListLimits) {
-        if let Repr::Packed(listpack) = &self.repr {
+        if let Form::Small(listpack) = self.repr.form() {
             let bytes: usize = texts.iter().map(|text| text.len()).sum();
             let (bytes, len) = (listpack.as_bytes().len() + bytes, listpack.len() + texts.len());
             if limits.exceeded_by(bytes, len) {
@@ -265,9 +254,9 @@ impl List {
     pub fn push(&mut self, end: End, texts: &[&[u8]], limits: ListLimits) {
         self.grow(texts, limits);
         for text in texts {
-            match &mut self.repr {
-                Repr::Packed(listpack) => nodes::push(listpack, end, text),
-                Repr::Nodes(nodes) => nodes.push(end, text, limits),
+            match self.repr.form_mut() {
+                FormMut::Small(listpack) => nodes::push(listpack, end, text),
+                FormMut::Large(nodes) => nodes.push(end, text, limits),
             }
         }
     }
@@ -276,15 +265,15 @@ impl List {
     /// to follow.
     #[inline]
     pub fn pop(&mut self, end: End, show: impl FnOnce(Element<'_>)) -> bool {
-        match &mut self.repr {
-            Repr::Packed(listpack) => {
+        match self.repr.form_mut() {
+            FormMut::Small(listpack) => {
                 let last = if end == End::Head { listpack.first() } else { listpack.last() };
                 let Some(position) = last else { return false };
                 show(listpack.get(position));
                 listpack.delete(position, 1);
                 true
             }
-            Repr::Nodes(nodes) => nodes.pop(end, show),
+            FormMut::Large(nodes) => nodes.pop(end, show),
         }
     }
 
@@ -301,9 +290,9 @@ impl List {
         if index >= self.len() {
             return None;
         }
-        Some(match &self.repr {
-            Repr::Packed(listpack) => NodeRef::Packed(listpack).get(index),
-            Repr::Nodes(nodes) => {
+        Some(match self.repr.form() {
+            Form::Small(listpack) => NodeRef::Packed(listpack).get(index),
+            Form::Large(nodes) => {
                 let Place { node, offset } = nodes.tree.find(index);
                 nodes.tree.node(node).as_ref().get(offset)
             }
@@ -321,9 +310,9 @@ impl List {
         if count == 0 {
             return;
         }
-        let Place { mut node, mut offset } = match &self.repr {
-            Repr::Packed(_) => Place { node: 0, offset: index },
-            Repr::Nodes(nodes) => nodes.tree.find(index),
+        let Place { mut node, mut offset } = match self.repr.form() {
+            Form::Small(_) => Place { node: 0, offset: index },
+            Form::Large(nodes) => nodes.tree.find(index),
         };
         let mut left = count;
         while left > 0 {
@@ -339,9 +328,9 @@ impl List {
     /// follow.
     pub fn set(&mut self, index: usize, text: &[u8], limits: ListLimits) {
         self.grow(&[text], limits);
-        match &mut self.repr {
-            Repr::Packed(listpack) => listpack.replace(node::seek(listpack, index), text),
-            Repr::Nodes(nodes) => nodes.replace(index, text, limits),
+        match self.repr.form_mut() {
+            FormMut::Small(listpack) => listpack.replace(node::seek(listpack, index), text),
+            FormMut::Large(nodes) => nodes.replace(index, text, limits),
         }
     }
 
@@ -350,27 +339,27 @@ impl List {
         let needle = Needle::new(pivot);
         let Some(index) = self.iter().position(|element| needle.is(element)) else { return false };
         self.grow(&[text], limits);
-        match &mut self.repr {
-            Repr::Packed(listpack) => {
+        match self.repr.form_mut() {
+            FormMut::Small(listpack) => {
                 let position = node::seek(listpack, index);
                 match side {
                     Side::Before => listpack.insert_before(position, text),
                     Side::After => listpack.insert_after(position, text),
                 }
             }
-            Repr::Nodes(nodes) => nodes.insert(index, side, text, limits),
+            FormMut::Large(nodes) => nodes.insert(index, side, text, limits),
         }
         true
     }
 
     /// Removes elements from an index on; they are all there. [`List::shrink`] is to follow.
     pub fn delete(&mut self, index: usize, count: usize) {
-        match &mut self.repr {
-            Repr::Packed(listpack) if count > 0 => {
+        match self.repr.form_mut() {
+            FormMut::Small(listpack) if count > 0 => {
                 listpack.delete(node::seek(listpack, index), count);
             }
-            Repr::Packed(_) => {}
-            Repr::Nodes(nodes) => nodes.delete(index, count),
+            FormMut::Small(_) => {}
+            FormMut::Large(nodes) => nodes.delete(index, count),
         }
     }
 
@@ -378,9 +367,9 @@ impl List {
     /// [`List::shrink`] is to follow.
     pub fn remove(&mut self, text: &[u8], from: End, limit: usize) -> usize {
         let needle = Needle::new(text);
-        match &mut self.repr {
-            Repr::Packed(listpack) => nodes::remove(listpack, needle, from, limit),
-            Repr::Nodes(nodes) => nodes.remove(needle, from, limit),
+        match self.repr.form_mut() {
+            FormMut::Small(listpack) => nodes::remove(listpack, needle, from, limit),
+            FormMut::Large(nodes) => nodes.remove(needle, from, limit),
         }
     }
 }

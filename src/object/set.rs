@@ -12,11 +12,14 @@
 //!
 //! Cloning is for snapshots and COPY: free for a table, a copy of a few KiB for the others.
 
+use std::fmt;
+
 use crate::base::number::{IntBuf, parse_i64};
 use crate::base::random::{self, below};
 use crate::object::intset::{self, Intset};
 use crate::object::listpack::{self, Element, Listpack};
 use crate::object::table::{self, Table};
+use crate::object::thin::{Compact, Form, FormMut, Pack, PackMut, PackRef};
 
 pub mod algebra;
 
@@ -51,17 +54,30 @@ impl SetLimits {
 /// new set.
 const POP_MOST: usize = 5;
 
-/// A set of texts; see the top of this file.
-#[derive(Clone, Debug)]
+/// A set of texts; see the top of this file. One word.
+#[derive(Clone)]
 pub struct Set {
-    repr: Repr,
+    repr: Compact<Pack, Members>,
 }
 
-#[derive(Clone, Debug)]
-enum Repr {
-    Ints(Intset),
-    Small(Listpack),
-    Table(Box<Members>),
+/// What a set is.
+enum Repr<'a> {
+    Ints(&'a Intset),
+    Small(&'a Listpack),
+    Table(&'a Members),
+}
+
+/// What a set is, to be changed.
+enum ReprMut<'a> {
+    Ints(&'a mut Intset),
+    Small(&'a mut Listpack),
+    Table(&'a mut Members),
+}
+
+impl fmt::Debug for Set {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
 }
 
 impl Default for Set {
@@ -73,12 +89,34 @@ impl Default for Set {
 impl Set {
     /// An empty one, which is an intset until something else comes.
     pub fn new() -> Self {
-        Self { repr: Repr::Ints(Intset::new()) }
+        Self::from_intset(Intset::new())
     }
 
     /// An empty listpack.
     fn new_small() -> Self {
-        Self { repr: Repr::Small(Listpack::new()) }
+        Self { repr: Compact::small(Listpack::new().into()) }
+    }
+
+    #[inline]
+    fn form(&self) -> Repr<'_> {
+        match self.repr.form() {
+            Form::Small(pack) => match pack.get() {
+                PackRef::Ints(intset) => Repr::Ints(intset),
+                PackRef::List(listpack) => Repr::Small(listpack),
+            },
+            Form::Large(table) => Repr::Table(table),
+        }
+    }
+
+    #[inline]
+    fn form_mut(&mut self) -> ReprMut<'_> {
+        match self.repr.form_mut() {
+            FormMut::Small(pack) => match pack.get_mut() {
+                PackMut::Ints(intset) => ReprMut::Ints(intset),
+                PackMut::List(listpack) => ReprMut::Small(listpack),
+            },
+            FormMut::Large(table) => ReprMut::Table(table),
+        }
     }
 
     /// An empty one in the form that suits its first member and the number of those to come.
@@ -88,13 +126,13 @@ impl Set {
         } else if count <= limits.listpack_entries_max {
             Self::new_small()
         } else {
-            Self { repr: Repr::Table(Box::default()) }
+            Self { repr: Compact::large(Box::default()) }
         }
     }
 
     /// Takes an intset, as RDB has it; [`Set::reserve`] then sees to the limits.
     pub fn from_intset(intset: Intset) -> Self {
-        Self { repr: Repr::Ints(intset) }
+        Self { repr: Compact::small(intset.into()) }
     }
 
     /// Takes a listpack of members, as RDB has it; [`Set::reserve`] then sees to the limits. `None` if
@@ -103,22 +141,22 @@ impl Set {
         let mut members: Vec<Vec<u8>> = listpack.iter().map(Element::to_vec).collect();
         members.sort_unstable();
         let distinct = members.windows(2).all(|pair| pair[0] != pair[1]);
-        distinct.then_some(Self { repr: Repr::Small(listpack) })
+        distinct.then(|| Self { repr: Compact::small(listpack.into()) })
     }
 
     /// The intset, if that is the encoding.
     pub fn as_intset(&self) -> Option<&Intset> {
-        if let Repr::Ints(intset) = &self.repr { Some(intset) } else { None }
+        if let Repr::Ints(intset) = self.form() { Some(intset) } else { None }
     }
 
     /// The listpack of members, if that is the encoding.
     pub fn as_listpack(&self) -> Option<&Listpack> {
-        if let Repr::Small(listpack) = &self.repr { Some(listpack) } else { None }
+        if let Repr::Small(listpack) = self.form() { Some(listpack) } else { None }
     }
 
     /// What OBJECT ENCODING says.
     pub fn encoding(&self) -> &'static str {
-        match &self.repr {
+        match self.form() {
             Repr::Ints(_) => "intset",
             Repr::Small(_) => "listpack",
             Repr::Table(_) => "hashtable",
@@ -127,7 +165,7 @@ impl Set {
 
     /// Allocated bytes, without this struct itself.
     pub fn memory_bytes(&self) -> usize {
-        match &self.repr {
+        match self.form() {
             Repr::Ints(intset) => intset.memory_bytes(),
             Repr::Small(listpack) => listpack.memory_bytes(),
             Repr::Table(table) => size_of::<Members>() + table.memory_bytes(),
@@ -137,7 +175,7 @@ impl Set {
     /// Number of members.
     #[inline]
     pub fn len(&self) -> usize {
-        match &self.repr {
+        match self.form() {
             Repr::Ints(intset) => intset.len(),
             Repr::Small(listpack) => listpack.len(),
             Repr::Table(table) => table.len(),
@@ -152,7 +190,7 @@ impl Set {
     /// Whether `member` is in the set.
     #[inline]
     pub fn contains(&self, member: &[u8]) -> bool {
-        match &self.repr {
+        match self.form() {
             Repr::Ints(intset) => parse_i64(member).is_some_and(|value| intset.contains(value)),
             Repr::Small(listpack) => find(listpack, member).is_some(),
             Repr::Table(table) => table.get(member).is_some(),
@@ -162,7 +200,7 @@ impl Set {
     /// Whether a member of another set is in this one.
     #[inline]
     pub fn contains_element(&self, member: Element<'_>) -> bool {
-        match (&self.repr, member) {
+        match (self.form(), member) {
             (Repr::Ints(intset), Element::Int(value)) => intset.contains(value),
             _ => self.contains(member.text(&mut IntBuf::new())),
         }
@@ -170,7 +208,7 @@ impl Set {
 
     /// Prepares for `members` more members, whose number decides the encoding at once.
     pub fn reserve(&mut self, members: usize, limits: SetLimits) {
-        let too_many = match &self.repr {
+        let too_many = match self.form() {
             Repr::Ints(_) => members > limits.intset_entries_max,
             Repr::Small(_) => members > limits.listpack_entries_max,
             Repr::Table(_) => false,
@@ -183,7 +221,7 @@ impl Set {
     /// Adds `member`; whether it is new.
     #[inline]
     pub fn add(&mut self, member: &[u8], limits: SetLimits) -> bool {
-        if let Repr::Table(table) = &mut self.repr {
+        if let ReprMut::Table(table) = self.form_mut() {
             return table.add(member);
         }
         match parse_i64(member) {
@@ -198,8 +236,8 @@ impl Set {
         let integer = member.as_i64();
         let mut digits = IntBuf::new();
         let text = member.text(&mut digits);
-        match &mut self.repr {
-            Repr::Ints(intset) => {
+        match self.form_mut() {
+            ReprMut::Ints(intset) => {
                 if let Some(value) = integer {
                     let is_new = intset.add(value);
                     if is_new && intset.len() > limits.intset_max() {
@@ -211,11 +249,11 @@ impl Set {
                     let mut listpack = Listpack::new();
                     intset.iter().for_each(|value| listpack.push_back_i64(value));
                     listpack.push_back(text);
-                    self.repr = Repr::Small(listpack);
+                    self.repr = Compact::small(listpack.into());
                     return true;
                 }
             }
-            Repr::Small(listpack) => {
+            ReprMut::Small(listpack) => {
                 if find(listpack, text).is_some() {
                     return false;
                 }
@@ -230,30 +268,30 @@ impl Set {
                     return true;
                 }
             }
-            Repr::Table(_) => {}
+            ReprMut::Table(_) => {}
         }
         self.make_table().add(text)
     }
 
     /// Removes `member`; whether it was there.
     pub fn remove(&mut self, member: &[u8]) -> bool {
-        match &mut self.repr {
-            Repr::Ints(intset) => parse_i64(member).is_some_and(|value| intset.remove(value)),
-            Repr::Small(listpack) => match find(listpack, member) {
+        match self.form_mut() {
+            ReprMut::Ints(intset) => parse_i64(member).is_some_and(|value| intset.remove(value)),
+            ReprMut::Small(listpack) => match find(listpack, member) {
                 Some(at) => {
                     listpack.delete(at, 1);
                     true
                 }
                 None => false,
             },
-            Repr::Table(table) => table.remove(member).is_some(),
+            ReprMut::Table(table) => table.remove(member).is_some(),
         }
     }
 
     /// All members: ascending in an intset, in order of arrival in a listpack, in hash order in a
     /// table.
     pub fn iter(&self) -> Iter<'_> {
-        Iter(match &self.repr {
+        Iter(match self.form() {
             Repr::Ints(intset) => Inner::Ints(intset.iter()),
             Repr::Small(listpack) => Inner::Small(listpack.iter()),
             Repr::Table(table) => Inner::Table(table.iter()),
@@ -266,7 +304,7 @@ impl Set {
     /// is there throughout is missed or shown twice, whatever comes and goes; a set that becomes a
     /// table during a scan had been shown whole.
     pub fn scan(&self, cursor: u64, count: usize, show: &mut dyn FnMut(Element<'_>)) -> u64 {
-        let Repr::Table(table) = &self.repr else {
+        let Repr::Table(table) = self.form() else {
             self.iter().for_each(show);
             return 0;
         };
@@ -278,7 +316,7 @@ impl Set {
     /// A member at random, each as likely as any other; `None` if there is none. `random` yields
     /// uniform 64-bit numbers.
     pub fn random(&self, random: &mut dyn FnMut() -> u64) -> Option<Element<'_>> {
-        match &self.repr {
+        match self.form() {
             Repr::Ints(intset) => intset.get(below(intset.len(), random)).map(Element::Int),
             Repr::Small(listpack) => {
                 let at = listpack.seek(below(listpack.len(), random) as i64)?;
@@ -297,7 +335,7 @@ impl Set {
         count: usize,
         random: &mut dyn FnMut() -> u64,
     ) -> Vec<Element<'_>> {
-        if let Repr::Table(table) = &self.repr
+        if let Repr::Table(table) = self.form()
             && count < table.len() / 4
         {
             return random::distinct(table.len(), count, random)
@@ -341,7 +379,7 @@ impl Set {
             }
             return;
         }
-        let mut rest = match &self.repr {
+        let mut rest = match self.form() {
             Repr::Ints(_) => Self::new(),
             Repr::Small(_) | Repr::Table(_) => Self::new_small(),
         };
@@ -356,7 +394,7 @@ impl Set {
 
     /// Makes an intset of a set that holds only integers, if it may be one.
     fn make_intset(&mut self, limits: SetLimits) {
-        if matches!(self.repr, Repr::Ints(_)) || self.len() > limits.intset_max() {
+        if matches!(self.form(), Repr::Ints(_)) || self.len() > limits.intset_max() {
             return;
         }
         let mut values: Vec<i64> = Vec::with_capacity(self.len());
@@ -368,22 +406,22 @@ impl Set {
         values.into_iter().for_each(|value| {
             intset.add(value);
         });
-        self.repr = Repr::Ints(intset);
+        self.repr = Compact::small(intset.into());
     }
 
     /// The table, which a set of another form becomes.
     fn make_table(&mut self) -> &mut Members {
-        if !matches!(self.repr, Repr::Table(_)) {
+        if !self.repr.is_large() {
             let mut table = Members::default();
             let mut digits = IntBuf::new();
             for member in self.iter() {
                 table.add(member.text(&mut digits));
             }
-            self.repr = Repr::Table(Box::new(table));
+            self.repr = Compact::large(Box::new(table));
         }
-        match &mut self.repr {
-            Repr::Table(table) => table,
-            Repr::Ints(_) | Repr::Small(_) => unreachable!("it has just become a table"),
+        match self.form_mut() {
+            ReprMut::Table(table) => table,
+            ReprMut::Ints(_) | ReprMut::Small(_) => unreachable!("it has just become a table"),
         }
     }
 }

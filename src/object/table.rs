@@ -1,7 +1,7 @@
 //! How does a large hash or set grow without pauses, answer HSCAN and SSCAN without state, and be
 //! snapshotted at once?
 //!
-//! A trie over the leading bits of the fields' hashes, in hash order. A branch looks at eight bits;
+//! A trie over the leading bits of the fields' hashes (their positions, `base/hasher.rs`), in hash order. A branch looks at eight bits;
 //! its children are leaves (some hundred fields, `table/leaf.rs`) or branches. A leaf covers a whole, a
 //! half, a quarter ... of its branch's 256 places, as extendible hashing has it, but the directory
 //! is local: a full leaf is halved, or becomes a branch when it covers a single place. So
@@ -24,7 +24,7 @@
 
 use std::sync::Arc;
 
-use crate::base::hasher::hash64;
+use crate::base::hasher::position;
 use crate::object::table::leaf::{Entry, FIELDS_MAX, Leaf, NEVER, is_expired};
 
 pub mod leaf;
@@ -81,12 +81,6 @@ pub enum Expiry {
     Keep,
     /// Set it; [`NEVER`] removes it.
     Set(u64),
-}
-
-/// The part of a field's hash that the trie uses.
-#[inline]
-pub fn position(field: &[u8]) -> u32 {
-    (hash64(field) >> 32) as u32
 }
 
 impl<const VALUED: bool> Default for Table<VALUED> {

@@ -5,7 +5,8 @@
 //! costs more than many a value. [`ThinBytes`] is a single pointer: the length stands in front of the
 //! bytes themselves, where the listpack format has it anyway, and the capacity follows from the length
 //! ([`size_class`]). The pointer is 8-aligned, so its low bits are free: one is a mark of the owner's, and
-//! one tells [`Compact`], which is either bytes or a box, what it owns.
+//! one tells [`Compact`], which is either bytes or a box, what it owns. Types that are such bytes and
+//! nothing else are [`Thin`]; [`Pack`] is one of two of them, as its mark says.
 //!
 //! Invariants, on which every SAFETY comment below rests:
 //! 1. The word without its low three bits points to a block from `alloc` with `layout` of the length
@@ -19,6 +20,7 @@
 )]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
+use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::num::NonZero;
@@ -26,6 +28,7 @@ use std::ptr::{self, NonNull};
 use std::slice;
 
 use crate::base::size_class::{QUANTUM, size_class};
+use crate::object::intset::Intset;
 use crate::object::listpack::Listpack;
 
 /// Bytes that the length takes in front.
@@ -163,45 +166,139 @@ impl Drop for ThinBytes {
     }
 }
 
-/// One word that owns a listpack, or a box of what a collection is when it has become large.
+/// A type that is [`ThinBytes`] and nothing else, so that one stands for the other.
+///
+/// # Safety
+/// The type is a transparent wrapper of [`ThinBytes`], and safe code of its own handles whatever bytes
+/// those are.
+pub unsafe trait Thin: Sized {}
+
+// SAFETY: a transparent wrapper; its module is free of unsafe code.
+unsafe impl Thin for Listpack {}
+// SAFETY: as for the listpack.
+unsafe impl Thin for Intset {}
+// SAFETY: a transparent wrapper, whatever its bytes and their mark are.
+unsafe impl Thin for Pack {}
+
+/// Bytes as what they are.
+#[inline]
+fn wrap<T: Thin>(bytes: &ThinBytes) -> &T {
+    // SAFETY: `T` is a transparent wrapper of `ThinBytes`.
+    unsafe { &*ptr::from_ref(bytes).cast::<T>() }
+}
+
+/// Bytes as what they are, to be changed.
+#[inline]
+fn wrap_mut<T: Thin>(bytes: &mut ThinBytes) -> &mut T {
+    // SAFETY: `T` is a transparent wrapper of `ThinBytes`: what is put in its place is thin bytes too.
+    unsafe { &mut *ptr::from_mut(bytes).cast::<T>() }
+}
+
+/// The bytes that something is.
+#[inline]
+fn unwrap<T: Thin>(thin: T) -> ThinBytes {
+    let thin = ManuallyDrop::new(thin);
+    // SAFETY: `T` is a transparent wrapper of `ThinBytes`, and is not dropped: its bytes move.
+    unsafe { ptr::from_ref(&*thin).cast::<ThinBytes>().read() }
+}
+
+/// An intset or a listpack, one word as each of them. Every intset has the mark, and no listpack in here.
+#[derive(Clone)]
 #[repr(transparent)]
-pub struct Compact<L> {
+pub struct Pack {
+    bytes: ThinBytes,
+}
+
+/// What a [`Pack`] is.
+pub enum PackRef<'a> {
+    /// Integers in order.
+    Ints(&'a Intset),
+    /// Elements one after another.
+    List(&'a Listpack),
+}
+
+/// What a [`Pack`] is, to be changed.
+pub enum PackMut<'a> {
+    /// Integers in order.
+    Ints(&'a mut Intset),
+    /// Elements one after another.
+    List(&'a mut Listpack),
+}
+
+impl Pack {
+    /// What it is.
+    #[inline]
+    pub fn get(&self) -> PackRef<'_> {
+        if self.bytes.mark() {
+            PackRef::Ints(wrap(&self.bytes))
+        } else {
+            PackRef::List(wrap(&self.bytes))
+        }
+    }
+
+    /// What it is, to be changed.
+    #[inline]
+    pub fn get_mut(&mut self) -> PackMut<'_> {
+        if self.bytes.mark() {
+            PackMut::Ints(wrap_mut(&mut self.bytes))
+        } else {
+            PackMut::List(wrap_mut(&mut self.bytes))
+        }
+    }
+}
+
+impl From<Intset> for Pack {
+    fn from(intset: Intset) -> Self {
+        let bytes = unwrap(intset);
+        debug_assert!(bytes.mark(), "every intset has the mark");
+        Self { bytes }
+    }
+}
+
+impl From<Listpack> for Pack {
+    fn from(listpack: Listpack) -> Self {
+        let mut bytes = unwrap(listpack);
+        bytes.set_mark(false);
+        Self { bytes }
+    }
+}
+
+/// One word that owns something small, or a box of what a collection is when it has become large.
+#[repr(transparent)]
+pub struct Compact<S: Thin, L> {
     word: NonNull<u8>,
-    owns: PhantomData<(Listpack, Box<L>)>,
+    owns: PhantomData<(S, Box<L>)>,
 }
 
 /// What a [`Compact`] owns.
-pub enum Form<'a, L> {
-    /// A listpack.
-    Small(&'a Listpack),
+pub enum Form<'a, S, L> {
+    /// A listpack or the like.
+    Small(&'a S),
     /// Something larger.
     Large(&'a L),
 }
 
 /// What a [`Compact`] owns, to be changed.
-pub enum FormMut<'a, L> {
-    /// A listpack.
-    Small(&'a mut Listpack),
+pub enum FormMut<'a, S, L> {
+    /// A listpack or the like.
+    Small(&'a mut S),
     /// Something larger.
     Large(&'a mut L),
 }
 
-// SAFETY: it owns a listpack, which is Send, or a box, which is if its content is.
-unsafe impl<L: Send> Send for Compact<L> {}
+// SAFETY: it owns thin bytes, which are Send, or a box, which is if its content is.
+unsafe impl<S: Thin, L: Send> Send for Compact<S, L> {}
 // SAFETY: likewise.
-unsafe impl<L: Sync> Sync for Compact<L> {}
+unsafe impl<S: Thin, L: Sync> Sync for Compact<S, L> {}
 
-impl<L> Compact<L> {
+impl<S: Thin, L> Compact<S, L> {
     const ALIGNED: () = assert!(align_of::<L>() >= QUANTUM, "the low bits of a box are taken");
 
-    /// Owns a listpack.
-    pub fn small(listpack: Listpack) -> Self {
-        const { assert!(size_of::<Listpack>() == size_of::<NonNull<u8>>()) };
-        let listpack = ManuallyDrop::new(listpack);
-        // SAFETY: a listpack is one word, the transparent wrapper of `ThinBytes`; it is not dropped here,
-        // so that the word owns its block from now on.
-        let word = unsafe { ptr::from_ref(&*listpack).cast::<NonNull<u8>>().read() };
-        Self { word, owns: PhantomData }
+    /// Owns something small.
+    pub fn small(small: S) -> Self {
+        // Not dropped here, so that the word owns the block from now on.
+        let bytes = ManuallyDrop::new(unwrap(small));
+        Self { word: bytes.word, owns: PhantomData }
     }
 
     /// Owns something larger.
@@ -223,40 +320,57 @@ impl<L> Compact<L> {
 
     /// What it owns.
     #[inline]
-    pub fn form(&self) -> Form<'_, L> {
+    pub fn form(&self) -> Form<'_, S, L> {
         if self.is_large() {
             // SAFETY: the word comes from a box (invariant 1), which we borrow.
             Form::Large(unsafe { &*self.block() })
         } else {
-            // SAFETY: the word is a listpack's own, of which `Listpack` is the transparent wrapper.
-            Form::Small(unsafe { &*ptr::from_ref(&self.word).cast::<Listpack>() })
+            // SAFETY: the word is that of thin bytes, of which `ThinBytes` is the transparent wrapper.
+            Form::Small(wrap(unsafe { &*ptr::from_ref(&self.word).cast::<ThinBytes>() }))
         }
     }
 
     /// What it owns, to be changed.
     #[inline]
-    pub fn form_mut(&mut self) -> FormMut<'_, L> {
+    pub fn form_mut(&mut self) -> FormMut<'_, S, L> {
         if self.is_large() {
             // SAFETY: the word comes from a box (invariant 1), which we borrow alone.
             FormMut::Large(unsafe { &mut *self.block() })
         } else {
-            // SAFETY: the word is a listpack's own, of which `Listpack` is the transparent wrapper. No
-            // listpack has the bit `LARGE`, so that another one in its place is one here too.
-            FormMut::Small(unsafe { &mut *ptr::from_mut(&mut self.word).cast::<Listpack>() })
+            // SAFETY: the word is that of thin bytes, of which `ThinBytes` is the transparent wrapper. None
+            // have the bit `LARGE`, so that others in their place are such here too.
+            FormMut::Small(wrap_mut(unsafe {
+                &mut *ptr::from_mut(&mut self.word).cast::<ThinBytes>()
+            }))
         }
     }
 }
 
-impl<L: Clone> Clone for Compact<L> {
+impl<S: Thin + Default, L> Default for Compact<S, L> {
+    fn default() -> Self {
+        Self::small(S::default())
+    }
+}
+
+impl<S: Thin + fmt::Debug, L: fmt::Debug> fmt::Debug for Compact<S, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.form() {
+            Form::Small(small) => small.fmt(f),
+            Form::Large(large) => large.fmt(f),
+        }
+    }
+}
+
+impl<S: Thin + Clone, L: Clone> Clone for Compact<S, L> {
     fn clone(&self) -> Self {
         match self.form() {
-            Form::Small(listpack) => Self::small(listpack.clone()),
+            Form::Small(small) => Self::small(small.clone()),
             Form::Large(large) => Self::large(Box::new(large.clone())),
         }
     }
 }
 
-impl<L> Drop for Compact<L> {
+impl<S: Thin, L> Drop for Compact<S, L> {
     fn drop(&mut self) {
         if self.is_large() {
             // SAFETY: the word comes from a box (invariant 1) and is not used again.
@@ -268,52 +382,5 @@ impl<L> Drop for Compact<L> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn bytes_are_a_vector_that_begins_with_its_length(
-            steps in proptest::collection::vec((4..700usize, any::<u8>(), any::<bool>()), 1..30)
-        ) {
-            let mut model = vec![0u8; LENGTH_BYTES];
-            let mut bytes = ThinBytes::new(&model);
-            for (len, fill, mark) in steps {
-                model.resize(len, 0);
-                bytes.resize(len);
-                if let Some(last) = model[LENGTH_BYTES..].last_mut() {
-                    *last = fill;
-                    *bytes.tail_mut(LENGTH_BYTES).last_mut().expect("as long as the model") = fill;
-                }
-                bytes.set_mark(mark);
-                let copy = bytes.clone();
-                prop_assert_eq!((copy.mark(), bytes.mark()), (mark, mark));
-                prop_assert_eq!(&bytes.as_slice()[LENGTH_BYTES..], &model[LENGTH_BYTES..]);
-                prop_assert_eq!(copy.as_slice(), bytes.as_slice());
-                prop_assert_eq!(&bytes.as_slice()[..LENGTH_BYTES], &(len as u32).to_le_bytes());
-                prop_assert!(bytes.capacity() >= len);
-            }
-        }
-    }
-
-    #[test]
-    fn a_word_owns_one_thing_or_the_other() {
-        let mut small = Listpack::new();
-        small.push_back(b"text");
-        small.set_mark(true);
-        let mut one: Compact<Vec<u64>> = Compact::small(small);
-        assert_eq!(size_of_val(&one), 8);
-        if let FormMut::Small(listpack) = one.form_mut() {
-            (0..100).for_each(|n| listpack.push_back_i64(n));
-        }
-        let copy = one.clone();
-        assert!(matches!(copy.form(), Form::Small(l) if l.len() == 101 && l.mark()));
-        one = Compact::large(Box::new(vec![1, 2, 3]));
-        if let FormMut::Large(vector) = one.form_mut() {
-            vector.push(4);
-        }
-        let copy = one.clone();
-        assert!(copy.is_large() && matches!(copy.form(), Form::Large(v) if v.len() == 4));
-    }
-}
+#[path = "thin/thin_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ use std::ops::Range;
 use crate::base::number::IntBuf;
 use crate::object::bptree;
 use crate::object::listpack::{Element, Listpack};
+use crate::object::thin::{Compact, Form, FormMut};
 use large::Large;
 use small::{Pairs, Small};
 
@@ -42,28 +43,16 @@ impl Default for ZsetLimits {
 /// A member with its score.
 pub type Scored<'a> = (Element<'a>, f64);
 
-/// Members in order of their scores; see the top of this file.
-#[derive(Clone, Debug)]
+/// Members in order of their scores; see the top of this file. One word.
+#[derive(Clone, Debug, Default)]
 pub struct Zset {
-    repr: Repr,
-}
-
-#[derive(Clone, Debug)]
-enum Repr {
-    Small(Small),
-    Large(Box<Large>),
-}
-
-impl Default for Zset {
-    fn default() -> Self {
-        Self::new()
-    }
+    repr: Compact<Listpack, Large>,
 }
 
 impl Zset {
     /// An empty one.
     pub fn new() -> Self {
-        Self { repr: Repr::Small(Small::default()) }
+        Self::default()
     }
 
     /// One with these members, none of which may come twice.
@@ -83,39 +72,39 @@ impl Zset {
 
     /// Takes a listpack of members and scores, as RDB has it. `None` if it is none.
     pub fn from_listpack(listpack: Listpack) -> Option<Self> {
-        Small::from_listpack(listpack).map(|small| Self { repr: Repr::Small(small) })
+        small::from_listpack(listpack).map(|small| Self { repr: Compact::small(small) })
     }
 
     /// The listpack of members and scores, if that is the encoding.
     pub fn as_listpack(&self) -> Option<&Listpack> {
-        match &self.repr {
-            Repr::Small(small) => Some(&small.listpack),
-            Repr::Large(_) => None,
+        match self.repr.form() {
+            Form::Small(small) => Some(small),
+            Form::Large(_) => None,
         }
     }
 
     /// What OBJECT ENCODING says.
     pub fn encoding(&self) -> &'static str {
-        match &self.repr {
-            Repr::Small(_) => "listpack",
-            Repr::Large(_) => "skiplist",
+        match self.repr.form() {
+            Form::Small(_) => "listpack",
+            Form::Large(_) => "skiplist",
         }
     }
 
     /// Allocated bytes, without this struct itself.
     pub fn memory_bytes(&self) -> usize {
-        match &self.repr {
-            Repr::Small(small) => small.listpack.memory_bytes(),
-            Repr::Large(large) => size_of::<Large>() + large.memory_bytes(),
+        match self.repr.form() {
+            Form::Small(small) => small.memory_bytes(),
+            Form::Large(large) => size_of::<Large>() + large.memory_bytes(),
         }
     }
 
     /// Number of members.
     #[inline]
     pub fn len(&self) -> usize {
-        match &self.repr {
-            Repr::Small(small) => small.len(),
-            Repr::Large(large) => large.len(),
+        match self.repr.form() {
+            Form::Small(small) => small.members(),
+            Form::Large(large) => large.len(),
         }
     }
 
@@ -127,20 +116,20 @@ impl Zset {
     /// The score of `member`.
     #[inline]
     pub fn score(&self, member: &[u8]) -> Option<f64> {
-        match &self.repr {
-            Repr::Small(small) => small.find(member).map(|(_, score)| score),
-            Repr::Large(large) => large.find(member).map(|found| found.score),
+        match self.repr.form() {
+            Form::Small(small) => small.find_member(member).map(|(_, score)| score),
+            Form::Large(large) => large.find(member).map(|found| found.score),
         }
     }
 
     /// How many members are before `member`, and its score.
     pub fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
-        match &self.repr {
-            Repr::Small(small) => {
-                let (at, score) = small.find(member)?;
+        match self.repr.form() {
+            Form::Small(small) => {
+                let (at, score) = small.find_member(member)?;
                 Some((small.rank_of(at), score))
             }
-            Repr::Large(large) => {
+            Form::Large(large) => {
                 let score = large.find(member)?.score;
                 Some((large.count_before(Edge::Entry(score, member)), score))
             }
@@ -163,21 +152,21 @@ impl Zset {
         limits: ZsetLimits,
         decide: impl FnOnce(Option<f64>) -> Option<f64>,
     ) -> Option<f64> {
-        match &mut self.repr {
-            Repr::Small(small) => {
-                let found = small.find(member);
+        match self.repr.form_mut() {
+            FormMut::Small(small) => {
+                let found = small.find_member(member);
                 let old = found.map(|(_, score)| score);
                 match (decide(old), found) {
                     (Some(new), Some((at, old))) if new != old => {
-                        small.remove(at);
-                        small.insert(new, member);
+                        small.remove_member(at);
+                        small.insert_member(new, member);
                     }
                     (Some(new), None) => self.insert(new, member, limits),
                     _ => {}
                 }
                 old
             }
-            Repr::Large(large) => {
+            FormMut::Large(large) => {
                 let found = large.find(member);
                 let old = found.map(|found| found.score);
                 match (decide(old), found) {
@@ -200,28 +189,28 @@ impl Zset {
     /// Puts a member in that is not there.
     fn insert(&mut self, score: f64, member: &[u8], limits: ZsetLimits) {
         debug_assert!(!score.is_nan(), "callers refuse nan");
-        if let Repr::Small(small) = &mut self.repr {
+        if let FormMut::Small(small) = self.repr.form_mut() {
             // Besides its text an element takes up to ten bytes; a score up to 25.
-            let room = small.listpack.has_room_for(member.len() + 64);
-            if small.len() < limits.entries_max && member.len() <= limits.value_max && room {
-                return small.insert(score, member);
+            let room = small.has_room_for(member.len() + 64);
+            if small.members() < limits.entries_max && member.len() <= limits.value_max && room {
+                return small.insert_member(score, member);
             }
             self.make_large();
         }
-        if let Repr::Large(large) = &mut self.repr {
+        if let FormMut::Large(large) = self.repr.form_mut() {
             large.insert(score, member);
         }
     }
 
     /// Removes `member`; the score that it had.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
-        match &mut self.repr {
-            Repr::Small(small) => {
-                let (at, score) = small.find(member)?;
-                small.remove(at);
+        match self.repr.form_mut() {
+            FormMut::Small(small) => {
+                let (at, score) = small.find_member(member)?;
+                small.remove_member(at);
                 Some(score)
             }
-            Repr::Large(large) => {
+            FormMut::Large(large) => {
                 let found = large.find(member)?;
                 large.remove(found, member);
                 Some(found.score)
@@ -232,9 +221,9 @@ impl Zset {
     /// How many members lie before an edge.
     #[inline]
     pub fn count_before(&self, edge: Edge<'_>) -> usize {
-        match &self.repr {
-            Repr::Small(small) => small.count_before(edge),
-            Repr::Large(large) => large.count_before(edge),
+        match self.repr.form() {
+            Form::Small(small) => small.count_before(edge),
+            Form::Large(large) => large.count_before(edge),
         }
     }
 
@@ -246,15 +235,15 @@ impl Zset {
 
     /// The members with these ranks, from either end.
     pub fn range(&self, ranks: Range<usize>) -> Iter<'_> {
-        match &self.repr {
-            Repr::Large(large) => Iter(Inner::Large(large.range(ranks))),
-            Repr::Small(small) => {
+        match self.repr.form() {
+            Form::Large(large) => Iter(Inner::Large(large.range(ranks))),
+            Form::Small(small) => {
                 let mut pairs = small.pairs();
                 if ranks.start > 0 {
                     pairs.nth(ranks.start - 1);
                 }
-                let left = ranks.end.min(small.len()).saturating_sub(ranks.start);
-                let behind = small.len().saturating_sub(ranks.start + left);
+                let left = ranks.end.min(small.members()).saturating_sub(ranks.start);
+                let behind = small.members().saturating_sub(ranks.start + left);
                 if behind > 0 {
                     pairs.nth_back(behind - 1);
                 }
@@ -270,13 +259,13 @@ impl Zset {
 
     /// The member with this rank.
     pub fn nth(&self, rank: usize) -> Option<Scored<'_>> {
-        match &self.repr {
-            Repr::Small(small) => small.pairs().nth(rank),
-            Repr::Large(large) if rank < large.len() => {
+        match self.repr.form() {
+            Form::Small(small) => small.pairs().nth(rank),
+            Form::Large(large) if rank < large.len() => {
                 let (member, score) = large.nth(rank);
                 Some((Element::Str(member), score))
             }
-            Repr::Large(_) => None,
+            Form::Large(_) => None,
         }
     }
 
@@ -284,9 +273,9 @@ impl Zset {
     pub fn remove_ranks(&mut self, ranks: Range<usize>) {
         let end = ranks.end.min(self.len());
         let ranks = ranks.start.min(end)..end;
-        match &mut self.repr {
-            Repr::Small(small) => small.remove_ranks(ranks.start, ranks.len()),
-            Repr::Large(large) => large.remove_ranks(ranks),
+        match self.repr.form_mut() {
+            FormMut::Small(small) => small.remove_ranks(ranks.start, ranks.len()),
+            FormMut::Large(large) => large.remove_ranks(ranks),
         }
     }
 
@@ -297,12 +286,12 @@ impl Zset {
     /// does not depend on scores: nothing that is there throughout is missed, whatever comes, goes
     /// and changes its score meanwhile.
     pub fn scan(&self, cursor: u64, count: usize, show: &mut dyn FnMut(Element<'_>, f64)) -> u64 {
-        match &self.repr {
-            Repr::Small(small) => {
+        match self.repr.form() {
+            Form::Small(small) => {
                 small.pairs().for_each(|(member, score)| show(member, score));
                 0
             }
-            Repr::Large(large) => {
+            Form::Large(large) => {
                 // No cursor of ours is larger: there is nothing behind it.
                 let Ok(cursor) = u32::try_from(cursor) else { return 0 };
                 let show = |member: &[u8], score| show(Element::Str(member), score);
@@ -313,19 +302,19 @@ impl Zset {
 
     /// Leaves the listpack for good, however few the members are.
     pub fn make_large(&mut self) {
-        if let Repr::Small(small) = &self.repr {
+        if let Form::Small(small) = self.repr.form() {
             let mut large = Large::default();
             let mut digits = IntBuf::new();
             for (member, score) in small.pairs() {
                 large.insert(score, member.text(&mut digits));
             }
-            self.repr = Repr::Large(Box::new(large));
+            self.repr = Compact::large(Box::new(large));
         }
     }
 
     #[cfg(test)]
     fn check(&self) {
-        if let Repr::Large(large) = &self.repr {
+        if let Form::Large(large) = self.repr.form() {
             large.check();
         }
     }

@@ -6,7 +6,7 @@
 //! awaited only when the socket is full; nothing is awaited while the engine lock is held.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,6 +22,8 @@ use crate::engine::block::{self, GivenUp};
 use crate::engine::call::{self, Caller, Request};
 use crate::engine::client::{Client, Mode};
 use crate::engine::effects::Block;
+use crate::engine::outbox::{Piece, SharedBytes};
+use crate::engine::pubsub;
 use crate::engine::transaction;
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::{Limits, Parser, Stop};
@@ -40,6 +42,10 @@ const DIRECT_READ_BYTES: usize = 32 * 1024;
 /// A string's buffer grows at most this far ahead of what has arrived, whatever its length claims.
 const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
 
+/// Messages that are copied together for one write; a longer one is sent from where it is, and stays shared while it
+/// waits for the socket.
+const MESSAGES_COPIED_BYTES: usize = 16 * 1024;
+
 /// When a wait that could not be ended because a script keeps the engine is looked at again.
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -53,11 +59,22 @@ const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
 /// The same for the output buffer that a worker's connections share.
 const SHARED_OUTPUT_KEPT_BYTES: usize = 4 << 20;
 
+/// The list of arguments that they share is given back once it was longer than this.
+const SHARED_ARGUMENTS_KEPT: usize = 16 * 1024;
+
 /// Bytes that were sent are dropped from the front of the output once they are so many, and half of it.
 const SENT_KEPT_BYTES: usize = 64 * 1024;
 
 /// An input buffer that is mostly empty is given back from this size on.
 const INPUT_KEPT_BYTES: usize = 64 * 1024;
+
+/// How the socket is written to.
+enum Way<'a, 'b> {
+    /// Through the runtime, which wakes the connection's task when there is room again.
+    Polled(&'a mut Context<'b>),
+    /// Once, without the runtime.
+    Now,
+}
 
 /// A connected socket.
 #[derive(Debug)]
@@ -92,6 +109,36 @@ impl Stream {
         read.map_err(io::Error::from)
     }
 
+    /// Writes from `at` on until all is out or the socket is full; how far that was.
+    fn write(
+        &mut self,
+        worker: &Worker,
+        way: &mut Way<'_, '_>,
+        bytes: &[u8],
+        mut at: usize,
+    ) -> io::Result<usize> {
+        while at < bytes.len() {
+            let written = match way {
+                Way::Polled(cx) => self.poll_write(cx, &bytes[at..]),
+                Way::Now => match self.write_now(&bytes[at..]) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                    written => Poll::Ready(written),
+                },
+            };
+            match written {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(n)) => {
+                    at += n;
+                    worker.stats().net_output.add(n as u64);
+                    worker.stats().writes_processed.add(1);
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        Ok(at)
+    }
+
     /// Writes without the runtime.
     fn write_now(&self, buf: &[u8]) -> io::Result<usize> {
         let written = match self {
@@ -114,6 +161,8 @@ pub struct Connection {
     parser: Parser,
     /// What the last read of a long string brought: the next one makes room for twice as much.
     last_read: usize,
+    /// A message that the socket has taken a part of; goes before `output`.
+    message: Option<(SharedBytes, usize)>,
     /// Replies that the socket had no room for.
     output: Vec<u8>,
     /// How much of `output` has been sent.
@@ -141,6 +190,7 @@ impl Connection {
             input: Vec::new(),
             parser: Parser::default(),
             last_read: 0,
+            message: None,
             output: Vec::new(),
             sent: 0,
             blocked: None,
@@ -169,14 +219,12 @@ impl Connection {
             if self.client.killed.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
-            self.take_messages(worker, scratch);
             self.check_deadline(worker, scratch, cx);
-            match self.flush(worker, scratch, cx) {
-                Step::End => return Poll::Ready(()),
-                Step::Wait | Step::Go => {}
+            if self.flush_all(worker, scratch, &mut Way::Polled(cx)) == Step::End {
+                return Poll::Ready(());
             }
             if self.closing {
-                return if self.output.is_empty() { Poll::Ready(()) } else { Poll::Pending };
+                return if self.has_output() { Poll::Pending } else { Poll::Ready(()) };
             }
             match self.receive(worker, scratch, cx) {
                 Step::End => return Poll::Ready(()),
@@ -187,13 +235,13 @@ impl Connection {
                 break;
             }
         }
-        if self.flush(worker, scratch, cx) == Step::End {
+        if self.flush_all(worker, scratch, &mut Way::Polled(cx)) == Step::End {
             return Poll::Ready(());
         }
         // Others first, also those whose bytes have arrived meanwhile: woken like this, the task comes
         // back only after the runtime has looked at its sockets. A plain wake would have a busy
         // connection run up to 61 times before that.
-        std::pin::pin!(tokio::task::yield_now()).poll(cx).map(|()| unreachable!("it yields first"))
+        pin!(tokio::task::yield_now()).poll(cx).map(|()| unreachable!("it yields first"))
     }
 
     /// Lets others wake this task.
@@ -204,24 +252,79 @@ impl Connection {
         }
     }
 
-    /// Moves what others sent into the output.
+    /// Moves some of what others sent into the output, if the socket has taken all that came before; what it does
+    /// not take stays in the outbox, where it is shared and counted.
     fn take_messages(&mut self, worker: &Worker, scratch: &mut Scratch) {
-        let unblocked = {
-            let mut outbox = self.client.outbox.lock();
-            if !outbox.bytes.is_empty() {
-                scratch.out.append(&mut outbox.bytes);
+        if !self.client.has_messages() || self.has_output() || self.closing {
+            return;
+        }
+        let mut outbox = self.client.outbox.lock();
+        while let Some(len) = outbox.next_len() {
+            let alone = len > MESSAGES_COPIED_BYTES && scratch.out.is_empty();
+            if !alone && !scratch.out.is_empty() && scratch.out.len() + len > MESSAGES_COPIED_BYTES
+            {
+                return;
             }
-            std::mem::take(&mut outbox.unblocked)
-        };
+            match outbox.take_piece() {
+                Some(Piece::Shared(bytes)) if alone => {
+                    self.message = Some((bytes, 0));
+                    return;
+                }
+                Some(piece) => scratch.out.extend_from_slice(piece.bytes()),
+                None => {}
+            }
+        }
+        // Frees what the queue keeps too much of.
+        outbox.take_piece();
+        self.client.settle(&mut outbox);
+        let unblocked = std::mem::take(&mut outbox.unblocked);
+        drop(outbox);
         if unblocked && self.blocked.take().is_some() {
             self.resume(worker, scratch);
+        }
+    }
+
+    /// Whether the socket has not taken everything yet.
+    fn has_output(&self) -> bool {
+        self.message.is_some() || !self.output.is_empty()
+    }
+
+    /// Sends what is there, replies and messages, until nothing is left or the socket is full.
+    fn flush_all(&mut self, worker: &Worker, scratch: &mut Scratch, way: &mut Way<'_, '_>) -> Step {
+        loop {
+            self.take_messages(worker, scratch);
+            let step = self.flush(worker, scratch, way);
+            if step != Step::Go || !self.client.has_messages() || self.closing {
+                return step;
+            }
+        }
+    }
+
+    /// Sends the messages that its mailbox told of, at once and without the connection's task, which is woken only
+    /// if there is more to do.
+    pub fn deliver(&mut self, worker: &Worker, scratch: &mut Scratch) {
+        let has_answer = self.client.outbox.lock().unblocked;
+        if has_answer || self.client.killed.load(Ordering::Relaxed) {
+            self.client.wake();
+        } else if !self.has_output() && !self.closing {
+            match self.flush_all(worker, scratch, &mut Way::Now) {
+                Step::Go => {}
+                Step::Wait => self.client.wake(),
+                Step::End => self.client.kill(),
+            }
         }
     }
 
     /// Ends the wait of a blocked command whose time is over.
     fn check_deadline(&mut self, worker: &Worker, scratch: &mut Scratch, cx: &mut Context<'_>) {
         let Some((block, Some(timer))) = &mut self.blocked else { return };
-        if timer.as_mut().poll(cx).is_pending() {
+        if timer.as_mut().poll(cx).is_pending() || self.client.outbox.lock().unblocked {
+            return;
+        }
+        if let Block::Paused { .. } = block
+            && !worker.engine.shared.pause.leave(self.client.id)
+        {
+            // CLIENT UNPAUSE has it go on.
             return;
         }
         if let Block::Keys { .. } = block {
@@ -259,38 +362,39 @@ impl Connection {
     }
 
     /// Sends what is in the worker's and the connection's output buffers.
-    fn flush(&mut self, worker: &Worker, scratch: &mut Scratch, cx: &mut Context<'_>) -> Step {
-        if self.output.is_empty() {
-            let mut at = 0;
-            while at < scratch.out.len() {
-                match self.stream.poll_write(cx, &scratch.out[at..]) {
-                    Poll::Ready(Ok(n)) if n > 0 => {
-                        at += n;
-                        worker.stats().net_output.add(n as u64);
-                        worker.stats().writes_processed.add(1);
-                    }
-                    Poll::Ready(_) => {
-                        scratch.out.clear();
-                        return Step::End;
-                    }
-                    Poll::Pending => break,
-                }
+    fn flush(&mut self, worker: &Worker, scratch: &mut Scratch, way: &mut Way<'_, '_>) -> Step {
+        match self.send_parts(worker, scratch, way) {
+            Ok(()) => self.settle_output(worker),
+            Err(_) => {
+                scratch.out.clear();
+                Step::End
             }
+        }
+    }
+
+    /// Sends the parts in their order; what the socket does not take is kept.
+    fn send_parts(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        way: &mut Way<'_, '_>,
+    ) -> io::Result<()> {
+        if let Some((bytes, at)) = self.message.take() {
+            let at = self.stream.write(worker, way, &bytes, at)?;
+            if at < bytes.len() {
+                self.message = Some((bytes, at));
+                self.keep_output(scratch, 0);
+                return Ok(());
+            }
+        }
+        if self.output.is_empty() {
+            let at = self.stream.write(worker, way, &scratch.out, 0)?;
             self.keep_output(scratch, at);
         } else {
             self.keep_output(scratch, 0);
-            while self.sent < self.output.len() {
-                match self.stream.poll_write(cx, &self.output[self.sent..]) {
-                    Poll::Ready(Ok(n)) if n > 0 => {
-                        self.sent += n;
-                        worker.stats().net_output.add(n as u64);
-                    }
-                    Poll::Ready(_) => return Step::End,
-                    Poll::Pending => break,
-                }
-            }
+            self.sent = self.stream.write(worker, way, &self.output, self.sent)?;
         }
-        self.settle_output(worker)
+        Ok(())
     }
 
     /// Takes over what the socket had no room for, from byte `at` on.
@@ -310,18 +414,7 @@ impl Connection {
     /// Sends what it can in the middle of a batch, without waiting for more room; ends the connection if too
     /// much is left.
     fn spill(&mut self, worker: &Worker, scratch: &mut Scratch) -> Step {
-        self.keep_output(scratch, 0);
-        while self.sent < self.output.len() {
-            // An error shows again when the connection's task writes.
-            match self.stream.write_now(&self.output[self.sent..]) {
-                Ok(n) if n > 0 => {
-                    self.sent += n;
-                    worker.stats().net_output.add(n as u64);
-                }
-                _ => break,
-            }
-        }
-        self.settle_output(worker)
+        self.flush(worker, scratch, &mut Way::Now)
     }
 
     /// Forgets what was sent; ends the connection if too much is waiting.
@@ -332,24 +425,23 @@ impl Connection {
                 self.output = Vec::new();
             }
             self.output.clear();
-            if self.client.output_bytes.load(Ordering::Relaxed) != 0 {
-                self.client.output_bytes.store(0, Ordering::Relaxed);
+            if self.message.is_none() {
+                if self.client.output_bytes.load(Ordering::Relaxed) != 0 {
+                    self.client.output_bytes.store(0, Ordering::Relaxed);
+                }
+                return Step::Go;
             }
-            return Step::Go;
         }
         if self.sent > SENT_KEPT_BYTES.max(self.output.len() / 2) {
             // A client that is always a little behind must not make the buffer grow for ever.
             self.output = self.output.split_off(self.sent);
             self.sent = 0;
         }
-        let waiting = self.output.len() - self.sent;
+        let message = self.message.as_ref().map_or(0, |(bytes, at)| bytes.len() - at);
+        let waiting = message + self.output.len() - self.sent;
         self.client.output_bytes.store(waiting, Ordering::Relaxed);
-        let limit = worker.engine.shared.limits.output_bytes.load(Ordering::Relaxed);
-        if limit != 0 && waiting > limit {
-            tracing::warn!(
-                "Client id={} closed for overcoming of output buffer limits.",
-                self.client.id
-            );
+        if self.client.is_over_limit(&worker.engine.shared, waiting) {
+            self.client.cut_off();
             return Step::End;
         }
         Step::Wait
@@ -486,7 +578,11 @@ impl Connection {
                     return (data.len(), step);
                 }
                 if let Some(block) = end.block {
-                    let next = parser.requests()[end.done - 1].end;
+                    // A command that CLIENT PAUSE holds back is not done.
+                    let next = match end.done {
+                        0 => 0,
+                        done => parser.requests()[done - 1].end,
+                    };
                     parser.reset();
                     self.block(block);
                     return (used + next, Step::Go);
@@ -566,6 +662,9 @@ impl Connection {
         end.done = done;
         scratch.requests = recycle(requests);
         scratch.argv = recycle(argv);
+        if scratch.argv.capacity() > SHARED_ARGUMENTS_KEPT {
+            scratch.argv = Vec::new();
+        }
         scratch.return_registry(registry);
         (end, step)
     }
@@ -577,7 +676,7 @@ impl Connection {
             let wait = Duration::from_millis(u64::try_from(at - now).unwrap_or(0));
             let wait = match block {
                 Block::Keys { .. } => wait.max(WAIT_MIN),
-                Block::Until { .. } | Block::Module { .. } => wait,
+                Block::Until { .. } | Block::Module { .. } | Block::Paused { .. } => wait,
             };
             Box::pin(sleep_until(Instant::now() + wait))
         });
@@ -634,12 +733,16 @@ impl Connection {
         let shared = &worker.engine.shared;
         let mut session = self.client.session.lock();
         transaction::forget_watches(shared, &mut session, self.client.id);
+        pubsub::forget_all(&mut session, shared, &self.client);
         drop(session);
+        shared.tracking.disable(&self.client);
+        shared.monitors.remove(self.client.id);
         match &self.blocked {
             Some((Block::Module { handle, .. }, _)) => {
                 crate::module::blocked::connection_ended(*handle);
             }
             Some((Block::Keys { .. }, _)) => _ = block::leave(shared, self.client.id),
+            Some((Block::Paused { .. }, _)) => _ = shared.pause.leave(self.client.id),
             Some((Block::Until { .. }, _)) | None => {}
         }
         // Whoever sends it something is told that nobody reads it any more.

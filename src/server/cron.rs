@@ -11,6 +11,7 @@ use crate::engine::call::{self, Access};
 use crate::engine::client::Mode;
 use crate::engine::ctx::{Env, expire_fields, expire_key};
 use crate::engine::effects::Unit;
+use crate::engine::evict;
 use crate::engine::lock::Engine;
 
 /// Visits per second.
@@ -30,6 +31,9 @@ pub async fn run(engine: Arc<Engine>) {
     let mut last = [0; 5];
     loop {
         interval.tick().await;
+        if engine.shared.debug.cron_paused.load(Ordering::Relaxed) {
+            continue;
+        }
         visits += 1;
         let began_ns = (engine.shared.clock.mono_ns)();
         sample_memory(&engine);
@@ -39,7 +43,9 @@ pub async fn run(engine: Arc<Engine>) {
         super::saving::visit(&engine);
         if visits.is_multiple_of(HZ) {
             close_idle(&engine);
+            look_after_replicas(&engine);
             engine.shared.host.each_second();
+            cut_off_deaf(&engine);
             last = sample_rates(&engine, last);
         }
         let rates = &engine.shared.rates;
@@ -74,6 +80,14 @@ fn sample_rates(engine: &Engine, last: [u64; 5]) -> [u64; 5] {
     now
 }
 
+/// Forgets replicas that are gone, and notes whether those that are left suffice.
+fn look_after_replicas(engine: &Engine) {
+    if let Some(mut state) = engine.try_write() {
+        state.log.forget_gone();
+        engine.shared.note_replicas(&state, engine.shared.now_ms());
+    }
+}
+
 /// `timeout`: closes clients that have been silent for too long.
 fn close_idle(engine: &Engine) {
     let shared = &engine.shared;
@@ -91,6 +105,17 @@ fn close_idle(engine: &Engine) {
         if !waits {
             tracing::debug!("Closing idle client");
             client.kill();
+        }
+    }
+}
+
+/// Closes clients that have left more unread than the soft limit for too long, though nothing was sent meanwhile.
+fn cut_off_deaf(engine: &Engine) {
+    for client in engine.shared.clients.lock().iter() {
+        let outside = client.output_bytes.load(Ordering::Relaxed);
+        if (outside != 0 || client.has_messages()) && client.is_over_limit(&engine.shared, outside)
+        {
+            client.cut_off();
         }
     }
 }
@@ -113,7 +138,12 @@ fn expire(engine: &Engine) {
         let now_us = (shared.clock.unix_us)();
         let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };
         call::drain_expired(&mut state, shared, env);
-        if !state.active_expire {
+        shared.tracking.shrink(shared);
+        if shared.wants_eviction() {
+            evict::make_room(&mut Access::Exclusive(&mut state), env);
+        }
+        shared.pause.forget_if_over(env.now_ms());
+        if !state.active_expire || shared.pause.is_active(env.now_ms()) {
             return;
         }
         let (db, mut position) = state.expire_walk;

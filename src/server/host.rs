@@ -2,7 +2,8 @@
 //! connections while a script runs.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc as std_mpsc;
 
 use tokio::sync::mpsc;
@@ -15,29 +16,49 @@ use crate::config::rewrite::{Scope, rewrite};
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::Request;
 use crate::engine::persistence::Reload;
-use crate::engine::state::{Exchange, Exchanged, Host, SaveFailed, ServerEvent, Shared, State};
+use crate::engine::state::{
+    Exchange, Exchanged, Host, LazyFree, SaveFailed, ServerEvent, Shared, State,
+};
 
 /// The process around an engine.
 #[derive(Debug)]
 pub struct ProcessHost {
     requests: mpsc::UnboundedSender<Request>,
-    garbage: std_mpsc::Sender<Box<dyn Any + Send>>,
+    garbage: std_mpsc::Sender<Garbage>,
+    freeing: Arc<FreeingCount>,
     rewrites_everything: AtomicBool,
     sockets: Sockets,
     connections: Connections,
+}
+
+/// Something to be dropped, and how many objects it is.
+type Garbage = (Box<dyn Any + Send>, u64);
+
+/// Objects that are to be dropped, and that have been.
+#[derive(Debug, Default)]
+struct FreeingCount {
+    pending: AtomicU64,
+    freed: AtomicU64,
 }
 
 impl ProcessHost {
     /// A host, and where its requests arrive. Starts the thread that drops large values.
     pub fn start(sockets: Sockets) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Request>)> {
         let (requests, receiver) = mpsc::unbounded_channel();
-        let (garbage, dropped) = std_mpsc::channel::<Box<dyn Any + Send>>();
-        std::thread::Builder::new()
-            .name("lazy-free".into())
-            .spawn(move || dropped.iter().for_each(drop))?;
+        let (garbage, dropped) = std_mpsc::channel::<Garbage>();
+        let freeing = Arc::new(FreeingCount::default());
+        let count = Arc::clone(&freeing);
+        std::thread::Builder::new().name("lazy-free".into()).spawn(move || {
+            for (value, objects) in dropped {
+                drop(value);
+                count.freed.fetch_add(objects, Ordering::Relaxed);
+                count.pending.fetch_sub(objects, Ordering::Relaxed);
+            }
+        })?;
         let rewrites_everything = AtomicBool::new(false);
         let connections = Connections::default();
-        Ok((Self { requests, garbage, rewrites_everything, sockets, connections }, receiver))
+        let host = Self { requests, garbage, freeing, rewrites_everything, sockets, connections };
+        Ok((host, receiver))
     }
 }
 
@@ -92,9 +113,21 @@ impl Host for ProcessHost {
             .map_err(|error| error.to_string())
     }
 
-    fn free_later(&self, value: Box<dyn Any + Send>) {
-        // Without its thread the value comes back in the error and is dropped here.
-        let _ = self.garbage.send(value);
+    fn free_later(&self, value: Box<dyn Any + Send>, objects: u64) {
+        self.freeing.pending.fetch_add(objects, Ordering::Relaxed);
+        // The thread ends only with this host.
+        let _ = self.garbage.send((value, objects));
+    }
+
+    fn lazy_free(&self) -> LazyFree {
+        LazyFree {
+            pending: self.freeing.pending.load(Ordering::Relaxed),
+            freed: self.freeing.freed.load(Ordering::Relaxed),
+        }
+    }
+
+    fn reset_freed(&self) {
+        self.freeing.freed.store(0, Ordering::Relaxed);
     }
 
     fn wake_modules(&self) {

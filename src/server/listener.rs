@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -98,8 +98,11 @@ impl Acceptor {
         }
         stats.connections.add(1);
         let now_ms = shared.now_ms();
-        let mut session = Session { user: "default".into(), ..Session::default() };
+        let protocol = shared.first_protocol();
+        let mut session = Session { user: "default".into(), protocol, ..Session::default() };
         session.mode.set(Mode::UNAUTHENTICATED, password);
+        // The main thread, number 0, has no connections.
+        let worker = 1 + self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
         let client = Arc::new(Client {
             id: shared.next_client.fetch_add(1, Ordering::Relaxed),
             addr,
@@ -110,15 +113,21 @@ impl Acceptor {
             active_ms: AtomicI64::new(now_ms),
             query_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
+            worker,
             killed: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            messages: AtomicBool::new(false),
+            subscribed: AtomicBool::new(false),
+            tracking: AtomicU32::new(0),
+            redirect: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
             session: Mutex::new(session),
             outbox: Mutex::default(),
+            following: Default::default(),
         });
         shared.clients.lock().insert(Arc::clone(&client));
-        let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
         let id = client.id;
-        if self.workers[worker].send(Accepted { socket, client }).is_err() {
+        if self.workers[worker - 1].send(Accepted { socket, client }).is_err() {
             shared.clients.lock().remove(id);
             shared.connections.fetch_sub(1, Ordering::Relaxed);
         }

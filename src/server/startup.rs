@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
@@ -24,8 +24,10 @@ use crate::config::value::Value;
 use crate::engine::client::Session;
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::{Request, Unit};
+use crate::engine::evict::Evictor;
 use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
+use crate::engine::outbox::Post;
 use crate::engine::registry::{Command, Registry};
 use crate::engine::state::{Limits, Shared, State};
 use crate::engine::stats::WorkerStats;
@@ -237,9 +239,15 @@ fn build_engine(
         limits: Limits::default(),
         databases: databases as u32,
         modules: Mutex::default(),
-        hook_classes: AtomicU32::new(0),
+        heard: Default::default(),
+        pubsub: Default::default(),
+        tracking: Default::default(),
+        monitors: Default::default(),
+        pause: Default::default(),
+        post: Post::new(workers + 1),
         password: RwLock::default(),
         writes_denied: Default::default(),
+        replicas_missing: Default::default(),
         busy: Default::default(),
         clients: Mutex::default(),
         watch: Mutex::default(),
@@ -258,6 +266,7 @@ fn build_engine(
         host: Box::new(host),
         rates: Default::default(),
         slow: Default::default(),
+        debug: Default::default(),
     };
     commands::server::config::mirror(config, &shared);
     let state = State {
@@ -274,11 +283,13 @@ fn build_engine(
         dirty: 0,
         saved_at: shared.started_ms / 1000,
         persistence: Default::default(),
+        evictor: Evictor::default(),
         expired_keys: 0,
         expired_fields: 0,
         active_expire: true,
         expire_walk: (0, 0),
     };
+    shared.note_replicas(&state, shared.started_ms);
     Ok(Engine::new(state, shared))
 }
 

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
+use foldhash::fast::RandomState;
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -22,6 +24,10 @@ use crate::resp::request::Parser;
 
 /// Bytes of the read buffer that all connections of a worker share.
 pub const READ_BUFFER_BYTES: usize = 32 * 1024;
+
+/// Clients that are sent their messages before the connections of the worker have their turn: as many system calls,
+/// a fraction of a millisecond.
+const DELIVERIES_PER_TURN: usize = 64;
 
 /// A socket on its way from the acceptor to a worker.
 #[derive(Debug)]
@@ -91,7 +97,7 @@ pub struct Worker {
     /// Its number; 0 is the main thread.
     pub number: usize,
     /// Its connections by client id.
-    pub connections: RefCell<HashMap<u64, Rc<RefCell<Connection>>>>,
+    pub connections: RefCell<HashMap<u64, Rc<RefCell<Connection>>, RandomState>>,
     /// Its buffers.
     pub scratch: RefCell<Scratch>,
     /// The buffers used while a script runs inside a connection's turn.
@@ -131,6 +137,20 @@ impl Worker {
         }
     }
 
+    /// Sends the messages of some clients.
+    fn deliver(&self, clients: &[u64]) {
+        let mut scratch = self.scratch.borrow_mut();
+        for id in clients {
+            let connection = self.connections.borrow().get(id).cloned();
+            // No connection has its turn now, so none is borrowed.
+            if let Some(connection) = connection
+                && let Ok(mut connection) = connection.try_borrow_mut()
+            {
+                connection.deliver(self, &mut scratch);
+            }
+        }
+    }
+
     /// Serves the other connections for a moment while a script keeps this thread.
     fn serve_while_busy(self: &Rc<Self>) {
         let Ok(mut scratch) = self.busy_scratch.try_borrow_mut() else { return };
@@ -147,6 +167,25 @@ impl Worker {
                 connection.serve_while_busy(self, &mut scratch);
             }
         }
+    }
+}
+
+/// Empties the worker's mailbox for ever.
+async fn deliver_messages(worker: Rc<Worker>) {
+    let mut clients = Vec::new();
+    loop {
+        std::future::poll_fn(|cx| {
+            worker.engine.shared.post.collect(worker.number, cx.waker(), &mut clients);
+            if clients.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        for some in clients.chunks(DELIVERIES_PER_TURN) {
+            worker.deliver(some);
+            if clients.len() > DELIVERIES_PER_TURN {
+                tokio::task::yield_now().await;
+            }
+        }
+        clients.clear();
     }
 }
 
@@ -175,6 +214,7 @@ pub fn run(
     });
     WORKER.with(|own| *own.borrow_mut() = Some(Rc::clone(&worker)));
     let tasks = LocalSet::new();
+    tasks.spawn_local(deliver_messages(Rc::clone(&worker)));
     tasks.block_on(&runtime, async move {
         while let Some(accepted) =
             std::future::poll_fn(|cx| worker.incoming.borrow_mut().poll_recv(cx)).await

@@ -51,6 +51,20 @@ fn broken_requests_get_their_error_and_the_door() {
 }
 
 #[test]
+fn the_first_protocol_is_configured() {
+    let server = Server::start(&["--client-default-resp", "3"]);
+    let mut client = server.tcp();
+    let mut line = |request: &str| {
+        client.send_raw(request.as_bytes()).unwrap();
+        client.read_line().unwrap()
+    };
+    assert_eq!(line("GET missing\r\n"), "_");
+    assert_eq!(line("RESET\r\n"), "+RESET");
+    assert_eq!(line("GET missing\r\n"), "_");
+    assert!(line("HELLO 2\r\n").starts_with('*'));
+}
+
+#[test]
 fn what_came_before_the_mistake_is_answered() {
     let server = Server::start(&[]);
     let mut bytes = encode(&["SET", "k", "v"]);

@@ -440,6 +440,9 @@ fn what_cannot_be_saved_does_not_end_the_server_and_stops_writes() {
     let mut server = Server::start(&["--save", "900 1", "--enable-protected-configs", "yes"]);
     let mut client = server.client();
     client.call(&["SET", "k", "v"]);
+    let mut other = server.client();
+    other.call(&["MULTI"]);
+    other.call(&["SET", "k", "queued"]);
     // The file's name is taken by a folder with something in it.
     let folder = server.folder.path().join("dump.rdb");
     fs::create_dir(&folder).unwrap();
@@ -455,6 +458,17 @@ fn what_cannot_be_saved_does_not_end_the_server_and_stops_writes() {
     let refused = |value: &Value| matches!(value, Value::Error(text) if text.starts_with(b"MISCONF Redis is configured"));
     assert!(refused(&client.call(&["SET", "k", "w"])));
     assert!(refused(&client.call(&["PING"])));
+    let started = |value: &Value, start: &str| matches!(value, Value::Error(text) if text.starts_with(start.as_bytes()));
+    let aborted = "EXECABORT Transaction discarded because of: MISCONF Redis is configured";
+    assert!(started(&other.call(&["EXEC"]), aborted));
+    let script = |client: &mut Client, text: &str| client.call(&["EVAL", text, "1", "k"]);
+    let write = "return redis.call('SET', KEYS[1], 'x')";
+    assert!(refused(&script(&mut client, write)));
+    let declared = script(&mut client, &format!("#!lua\n{write}"));
+    assert!(matches!(declared, Value::Error(text) if text.ends_with(b"for read only scripts.")));
+    let read = "return redis.call('GET', KEYS[1])";
+    assert_eq!(script(&mut client, read).text(), "v");
+    assert_eq!(script(&mut client, &format!("#!lua flags=no-writes\n{read}")).text(), "v");
     assert_eq!(client.call(&["GET", "k"]).text(), "v");
     client.call(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]);
     assert_eq!(client.call(&["SET", "k", "w"]).text(), "OK");
@@ -534,6 +548,31 @@ fn a_replica_gets_a_snapshot_and_then_every_write() {
     assert_eq!(rest, ["MULTI", "SELECT 2", "INCR n", "INCR n", "EXEC"]);
     drop(replica);
     wait_until("the replica is forgotten", || server.info("connected_slaves") == Some("0".into()));
+}
+
+#[test]
+fn a_replica_that_keeps_up_lets_writes_through() {
+    let server = Server::start(&["--min-replicas-to-write", "1"]);
+    let mut client = server.client();
+    let refused = Value::Error(b"NOREPLICAS Not enough good replicas to write.".to_vec());
+    assert_eq!(client.call(&["SET", "k", "v"]), refused);
+    let mut replica = server.tcp();
+    assert_eq!(replica.call(&["REPLCONF", "listening-port", "7777"]).text(), "OK");
+    read_snapshot(&mut replica);
+    assert_eq!(client.call(&["SET", "k", "v"]).text(), "OK");
+    assert_eq!(server.info("min_slaves_good_slaves"), Some("1".into()));
+    let role = client.call(&["ROLE"]).items();
+    let follower: Vec<String> = role[2].items()[0].items().iter().map(Value::text).collect();
+    assert_eq!(follower, ["127.0.0.1", "7777", "0"]);
+    // What it has got, in its own words; REPLCONF ACK is not answered.
+    let offset = role[1].int().to_string();
+    replica.send_raw(format!("REPLCONF ACK {offset}\r\n").as_bytes()).unwrap();
+    wait_until("the offset is known", || {
+        let line = server.info("slave0").unwrap_or_default();
+        line.contains("port=7777") && line.contains(&format!("offset={offset},lag=0"))
+    });
+    drop(replica);
+    wait_until("the replica is missed", || client.call(&["SET", "k", "v"]) == refused);
 }
 
 /// SYNC's answer has no line end behind its bytes.

@@ -10,18 +10,23 @@ use crate::engine::block::{self, GivenUp};
 use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
+use crate::engine::pubsub::Kind;
 use crate::engine::spec::{Arg, Argv, Arity, Category, CommandSpec, Flag, Group, Outcome, Run};
+use crate::engine::tracking::TrackingMode;
 use crate::resp::reply::{Protocol, Reply};
 
+use super::{pause, tracking};
+
 /// What most subcommands have in common.
-const SUB: CommandSpec = CommandSpec {
+pub(super) const SUB: CommandSpec = CommandSpec {
     group: Group::Connection,
     categories: &[Category::Connection],
     ..CommandSpec::BASE
 };
 
-const QUIET: &[Flag] = &[Flag::NoScript, Flag::Loading, Flag::Stale];
-const ADMIN: &[Flag] = &[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale];
+pub(super) const QUIET: &[Flag] = &[Flag::NoScript, Flag::Loading, Flag::Stale, Flag::KeepsCaching];
+pub(super) const ADMIN: &[Flag] =
+    &[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale, Flag::KeepsCaching];
 
 const KILL_ARGS: &[Arg] = &[Arg::one_of(
     "filter",
@@ -208,24 +213,18 @@ pub const CLIENT: CommandSpec = CommandSpec {
             run: Run::Exclusive(unblock),
             ..SUB
         },
-        CommandSpec {
-            name: "GETREDIR",
-            summary: "Returns the client ID to which the connection's tracking notifications are redirected.",
-            since: "6.0.0",
-            arity: Arity::Exactly(2),
-            flags: QUIET,
-            run: Run::Session(|_, _, reply| {
-                reply.int(-1);
-                Ok(())
-            }),
-            ..SUB
-        },
+        tracking::TRACKING,
+        tracking::TRACKINGINFO,
+        tracking::CACHING,
+        tracking::GETREDIR,
+        pause::PAUSE,
+        pause::UNPAUSE,
         CommandSpec {
             name: "HELP",
             summary: "Returns helpful text about the different subcommands.",
             since: "5.0.0",
             arity: Arity::Exactly(2),
-            flags: &[Flag::Loading, Flag::Stale],
+            flags: &[Flag::Loading, Flag::Stale, Flag::KeepsCaching],
             run: Run::Session(help),
             ..SUB
         },
@@ -255,8 +254,14 @@ fn describe(out: &mut String, client: &Client, session: &Session, now_ms: i64) {
             flags.push(letter);
         }
     };
+    let tracking = client.tracking_mode();
+    mark(session.mode.contains(Mode::MONITOR), 'O');
+    mark(session.mode.contains(Mode::SUBSCRIBED), 'P');
     mark(session.mode.contains(Mode::MULTI), 'x');
     mark(session.mode.contains(Mode::BLOCKED), 'b');
+    mark(tracking.contains(TrackingMode::ON), 't');
+    mark(tracking.contains(TrackingMode::BROKEN), 'R');
+    mark(tracking.contains(TrackingMode::BCAST), 'B');
     mark(client.dirty.load(Ordering::Relaxed), 'd');
     mark(client.unix_socket, 'U');
     mark(session.mode.contains(Mode::NO_EVICT), 'e');
@@ -265,14 +270,20 @@ fn describe(out: &mut String, client: &Client, session: &Session, now_ms: i64) {
         flags.push('N');
     }
     let in_multi = session.mode.contains(Mode::MULTI);
-    let output = client.output_bytes.load(Ordering::Relaxed);
+    let waiting = client.outbox.lock().bytes();
+    let output = client.output_bytes.load(Ordering::Relaxed) + waiting;
+    let redirect = match tracking.contains(TrackingMode::ON) {
+        true => client.redirect.load(Ordering::Relaxed) as i64,
+        false => -1,
+    };
+    let listens = |kind| session.subscriptions.len(kind);
     let query = client.query_bytes.load(Ordering::Relaxed);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let _ = writeln!(
         out,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 \
-         ssub=0 multi={} qbuf={query} qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll=0 \
-         omem={output} tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} \
+         ssub={} multi={} qbuf={query} qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll=0 \
+         omem={output} tot-mem={} events=r cmd={} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
         client.id,
         client.addr,
         client.laddr,
@@ -281,6 +292,9 @@ fn describe(out: &mut String, client: &Client, session: &Session, now_ms: i64) {
         (now_ms - client.created_ms) / 1000,
         (now_ms - client.active_ms.load(Ordering::Relaxed)).max(0) / 1000,
         session.db,
+        listens(Kind::Channel),
+        listens(Kind::Pattern),
+        listens(Kind::Shard),
         if in_multi { session.multi.queue.len() as i64 } else { -1 },
         session.multi.bytes,
         query + output + session.multi.bytes + size_of::<Client>(),
@@ -292,11 +306,11 @@ fn describe(out: &mut String, client: &Client, session: &Session, now_ms: i64) {
     );
 }
 
-/// Visits every client with its session; the caller's own session is the one already borrowed.
+/// Visits every client with its session, but not those that are being closed; the caller's own session is the one already borrowed.
 fn each_client(ctx: &ExclusiveCtx<'_>, mut visit: impl FnMut(&Arc<Client>, &Session)) {
     let own = ctx.env.client.map(|client| client.id);
     let clients: Vec<Arc<Client>> = ctx.env.shared.clients.lock().iter().cloned().collect();
-    for client in &clients {
+    for client in clients.iter().filter(|client| !client.killed.load(Ordering::Relaxed)) {
         if Some(client.id) == own {
             visit(client, ctx.session);
         } else {
@@ -307,11 +321,11 @@ fn each_client(ctx: &ExclusiveCtx<'_>, mut visit: impl FnMut(&Arc<Client>, &Sess
 
 fn list(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let mut ids: Option<Vec<i64>> = None;
-    let mut normal = true;
+    let mut kind = None;
     let id = |arg: &&[u8]| parse_i64(arg).ok_or(CommandError::text("ERR Invalid client ID"));
     match argv {
         [_, _] => {}
-        [_, _, word, kind] if args::is(word, "TYPE") => normal = is_normal(kind)?,
+        [_, _, word, name] if args::is(word, "TYPE") => kind = Some(parse_type(name)?),
         [_, _, word, list @ ..] if args::is(word, "ID") && !list.is_empty() => {
             ids = Some(list.iter().map(id).collect::<Result<_, _>>()?);
         }
@@ -321,7 +335,7 @@ fn list(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
     let now_ms = ctx.now_ms();
     each_client(ctx, |client, session| {
         let wanted = ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)));
-        if normal && wanted {
+        if wanted && kind.is_none_or(|kind| kind == ClientType::of(session)) {
             let mut line = String::new();
             describe(&mut line, client, session, now_ms);
             lines.push((client.id, line));
@@ -340,15 +354,36 @@ fn list(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
     Ok(())
 }
 
-/// Whether the type is that of the clients we have; replicas and subscribers come later.
-fn is_normal(kind: &[u8]) -> Result<bool, CommandError> {
-    if args::is(kind, "NORMAL") {
-        return Ok(true);
+/// What a client is to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientType {
+    Normal,
+    PubSub,
+    Replica,
+    Primary,
+}
+
+impl ClientType {
+    fn of(session: &Session) -> Self {
+        match session.mode.contains(Mode::SUBSCRIBED) {
+            true => ClientType::PubSub,
+            false => ClientType::Normal,
+        }
     }
-    if ["MASTER", "REPLICA", "SLAVE", "PUBSUB"].iter().any(|known| args::is(kind, known)) {
-        return Ok(false);
-    }
-    Err(CommandError::owned(format!("ERR Unknown client type '{}'", args::lossy(kind))))
+}
+
+fn parse_type(name: &[u8]) -> Result<ClientType, CommandError> {
+    const NAMES: [(&str, ClientType); 5] = [
+        ("NORMAL", ClientType::Normal),
+        ("PUBSUB", ClientType::PubSub),
+        ("REPLICA", ClientType::Replica),
+        ("SLAVE", ClientType::Replica),
+        ("MASTER", ClientType::Primary),
+    ];
+    let found = NAMES.iter().find(|(known, _)| args::is(name, known));
+    found.map(|(_, kind)| *kind).ok_or_else(|| {
+        CommandError::owned(format!("ERR Unknown client type '{}'", args::lossy(name)))
+    })
 }
 
 /// Which clients CLIENT KILL means.
@@ -358,7 +393,7 @@ struct Filter<'a> {
     addr: Option<&'a [u8]>,
     laddr: Option<&'a [u8]>,
     user: Option<&'a [u8]>,
-    normal: Option<bool>,
+    kind: Option<ClientType>,
     max_age: Option<i64>,
     take_me: bool,
 }
@@ -369,7 +404,7 @@ impl Filter<'_> {
             && self.addr.is_none_or(|addr| addr == client.addr.as_bytes())
             && self.laddr.is_none_or(|addr| addr == client.laddr.as_bytes())
             && self.user.is_none_or(|user| user == session.user.as_bytes())
-            && self.normal.unwrap_or(true)
+            && self.kind.is_none_or(|kind| kind == ClientType::of(session))
             && self.max_age.is_none_or(|age| (now_ms - client.created_ms) / 1000 >= age)
     }
 }
@@ -396,7 +431,7 @@ fn parse_filter<'a>(argv: Argv<'a>) -> Result<Filter<'a>, CommandError> {
             }
             filter.user = Some(value);
         } else if args::is(word, "TYPE") {
-            filter.normal = Some(is_normal(value)?);
+            filter.kind = Some(parse_type(value)?);
         } else if args::is(word, "MAXAGE") {
             filter.max_age = Some(
                 parse_i64(value)
@@ -580,6 +615,7 @@ fn help(_: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
         reply,
         "CLIENT",
         &[
+            ("CACHING (YES|NO)", "Say whether to track the keys of the next command."),
             ("GETNAME", "Return the name of the current connection."),
             ("GETREDIR", "Return the client ID that tracking messages are redirected to."),
             ("ID", "Return the ID of the current connection."),
@@ -592,10 +628,17 @@ fn help(_: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
             ("LIST [TYPE <type>|ID <id> [...]]", "Return information about connections."),
             ("NO-EVICT (ON|OFF)", "Keep this connection when memory for clients runs out."),
             ("NO-TOUCH (ON|OFF)", "Leave the access times of keys alone."),
+            ("PAUSE <timeout> [WRITE|ALL]", "Hold commands back for some milliseconds."),
             ("REPLY (ON|OFF|SKIP)", "Control the replies to this connection."),
             ("SETINFO <option> <value>", "Set LIB-NAME or LIB-VER of this connection."),
             ("SETNAME <name>", "Name this connection."),
+            (
+                "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+                "Have this connection told of keys that change.",
+            ),
+            ("TRACKINGINFO", "Return how this connection tracks keys."),
             ("UNBLOCK <id> [TIMEOUT|ERROR]", "End the wait of a blocked client."),
+            ("UNPAUSE", "End the pause."),
         ],
     );
     Ok(())

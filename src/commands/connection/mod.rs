@@ -4,6 +4,7 @@ use crate::engine::args::{self, Cursor};
 use crate::engine::client::{Mode, Session};
 use crate::engine::ctx::SessionCtx;
 use crate::engine::error::CommandError;
+use crate::engine::pubsub;
 use crate::engine::spec::{
     Arg, Argv, Arity, Category, CommandSpec, Deprecated, Flag, Group, Outcome, Run,
 };
@@ -11,6 +12,10 @@ use crate::engine::transaction;
 use crate::resp::reply::{Protocol, Reply};
 
 pub mod client;
+
+pub mod tracking;
+
+pub mod pause;
 
 /// The commands of this folder.
 pub const COMMANDS: &[CommandSpec] = &[
@@ -81,7 +86,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         complexity: "O(1)",
         group: Group::Connection,
         arity: Arity::AtLeast(1),
-        flags: &[Flag::Fast],
+        flags: &[Flag::Fast, Flag::WhileSubscribed],
         categories: &[Category::Connection],
         args: &[Arg::string("message").optional()],
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
@@ -130,6 +135,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             Flag::NoAuth,
             Flag::NotQueued,
             Flag::EndsMulti,
+            Flag::WhileSubscribed,
         ],
         categories: &[Category::Connection],
         deprecated: Some(Deprecated { since: "7.2.0", replaced_by: "just closing the connection" }),
@@ -152,6 +158,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             Flag::AllowBusy,
             Flag::NotQueued,
             Flag::EndsMulti,
+            Flag::WhileSubscribed,
         ],
         categories: &[Category::Connection],
         run: Run::Session(reset),
@@ -239,10 +246,22 @@ fn hello(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
     if let Some(name) = name {
         ctx.session.name = name.into();
     }
-    ctx.session.protocol = protocol;
-    reply.set_protocol(protocol);
+    speak(ctx, protocol, reply);
     describe_server(ctx, reply);
     Ok(())
+}
+
+/// Changes the protocol of replies and messages. Within EXEC nothing may come between the replies; who published to
+/// itself there before gets that in the protocol of the moment.
+fn speak(ctx: &mut SessionCtx<'_>, protocol: Protocol, reply: &mut Reply<'_>) {
+    ctx.session.protocol = protocol;
+    if let Some(client) = ctx.env.client {
+        match ctx.unit.in_exec {
+            false => client.set_protocol(protocol, reply.buffer()),
+            true => client.outbox.lock().protocol = protocol,
+        }
+    }
+    reply.set_protocol(protocol);
 }
 
 /// What HELLO answers.
@@ -268,8 +287,14 @@ fn describe_server(ctx: &SessionCtx<'_>, reply: &mut Reply<'_>) {
     }
 }
 
-fn ping(_: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+fn ping(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let among_messages = ctx.session.mode.contains(Mode::SUBSCRIBED) && !reply.is_resp3();
     match argv {
+        [_] | [_, _] if among_messages => {
+            reply.array(2);
+            reply.bulk(b"pong");
+            reply.bulk(argv.get(1).copied().unwrap_or_default());
+        }
         [_] => reply.simple("PONG"),
         [_, message] => reply.bulk(message),
         _ => return Err(CommandError::Arity("ping".into())),
@@ -298,13 +323,19 @@ fn quit(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome
 
 fn reset(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     transaction::discard(ctx.session, ctx.env);
+    if let Some(client) = ctx.env.client {
+        let shared = ctx.env.shared;
+        pubsub::forget_all(ctx.session, shared, client);
+        shared.tracking.disable(client);
+        shared.monitors.remove(client.id);
+    }
     let library =
         (std::mem::take(&mut ctx.session.lib_name), std::mem::take(&mut ctx.session.lib_version));
     *ctx.session = Session { user: "default".into(), ..Session::default() };
     (ctx.session.lib_name, ctx.session.lib_version) = library;
     let password = !ctx.env.shared.password.read().is_empty();
     ctx.session.mode.set(Mode::UNAUTHENTICATED, password);
-    reply.set_protocol(Protocol::Resp2);
+    speak(ctx, ctx.env.shared.first_protocol(), reply);
     reply.simple("RESET");
     Ok(())
 }

@@ -3,7 +3,8 @@
 use crate::base::glob::{self, Case, glob_match};
 use crate::commands::scan::kind_name;
 use crate::commands::{AHEAD_MAX, fetch_ahead};
-use crate::engine::ctx::{ReadCtx, WriteCtx};
+use crate::config::params::Param;
+use crate::engine::ctx::{Freeing, ReadCtx, WriteCtx};
 use crate::engine::effects::EventClass;
 use crate::engine::spec::{
     Access, Arg, Argv, Arity, Category, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
@@ -38,7 +39,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         categories: &[Category::Keyspace],
         keys: &[KeySpec::range(1, -1, 1, Access::Remove)],
         args: &[Arg::key("key").multiple()],
-        run: Run::Write(del),
+        run: Run::Write(unlink),
         tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         ..CommandSpec::BASE
     },
@@ -119,21 +120,34 @@ pub const COMMANDS: &[CommandSpec] = &[
 /// Keys that one step of KEYS looks at.
 const KEYS_STEP: usize = 1024;
 
-/// DEL and UNLINK: a value is always taken out at once, whoever frees it.
 fn del(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let freeing = match ctx.config().flag(Param::LazyfreeLazyUserDel) {
+        true => Freeing::Lazy,
+        false => Freeing::Prompt,
+    };
+    delete(ctx, argv, freeing, reply);
+    Ok(())
+}
+
+fn unlink(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    delete(ctx, argv, Freeing::Lazy, reply);
+    Ok(())
+}
+
+/// A value is always taken out at once, whoever frees it.
+fn delete(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, freeing: Freeing, reply: &mut Reply<'_>) {
     let mut deleted = 0;
     for slice in argv[1..].chunks(AHEAD_MAX) {
         fetch_ahead(ctx.db(), slice.iter().copied());
         for key in slice {
             let Some(slot) = ctx.peek(key) else { continue };
-            ctx.remove(slot);
+            ctx.remove_as(slot, freeing);
             ctx.changed(key);
             ctx.notify(EventClass::GENERIC, "del", key);
             deleted += 1;
         }
     }
     reply.int(deleted);
-    Ok(())
 }
 
 fn exists(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
@@ -170,8 +184,11 @@ fn kind(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome
 }
 
 fn randomkey(ctx: &mut ReadCtx<'_>, _argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    match ctx.db().random(ctx.env.random_seed(), ctx.now_ms()) {
-        Some(slot) => reply.bulk(ctx.db().key(slot)),
+    let (db, index, now_ms) = (ctx.db(), ctx.session.db, ctx.now_ms());
+    let unit = &mut *ctx.unit;
+    let found = db.random(ctx.env.random_seed(), now_ms, |key| unit.note_expired(index, key));
+    match found {
+        Some(slot) => reply.bulk(db.key(slot)),
         None => reply.null(),
     }
     Ok(())

@@ -122,10 +122,17 @@ fn encoding(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
 fn refcount(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     match ctx.peek_counted(argv[2]).map(|slot| ctx.db().value(slot)) {
         None => reply.null(),
-        Some(ValueRef::Str(StrRef::Int(0..SHARED_INTEGERS))) => reply.int(SHARED_REFERENCES),
-        Some(_) => reply.int(1),
+        Some(value) => reply.int(references(&value)),
     }
     Ok(())
+}
+
+/// What counts as the number of references to a value.
+pub(crate) fn references(value: &ValueRef<'_>) -> i64 {
+    match value {
+        ValueRef::Str(StrRef::Int(0..SHARED_INTEGERS)) => SHARED_REFERENCES,
+        _ => 1,
+    }
 }
 
 fn idletime(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {

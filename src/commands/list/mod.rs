@@ -67,7 +67,7 @@ fn find(ctx: &mut WriteCtx<'_>, key: &[u8]) -> Result<Option<Slot>, CommandError
 /// Makes a list, in which the caller is certain to put an element.
 #[inline]
 fn create(ctx: &mut WriteCtx<'_>, key: &[u8]) -> Slot {
-    ctx.insert(key, Value::List(Box::default()), None)
+    ctx.insert(key, Value::List(List::new()), None)
 }
 
 /// The list at a slot where one was found.

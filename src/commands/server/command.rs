@@ -484,9 +484,7 @@ fn list(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome
     let mut found = 0;
     for command in ctx.state.registry.commands() {
         for command in std::iter::once(command).chain(&command.subcommands) {
-            // Without a filter only whole commands are listed, as Redis does.
-            let listed = argv.len() > 2 || !command.name.contains('|');
-            if listed && accept(command) {
+            if accept(command) {
                 reply.bulk(command.name.as_bytes());
                 found += 1;
             }

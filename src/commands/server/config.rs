@@ -2,8 +2,11 @@
 
 use crate::config::params::{self, Flags, Param};
 use crate::config::{Config, ConfigError, SetContext};
+use crate::engine::call::Access;
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
+use crate::engine::evict;
 use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
 use crate::engine::state::{Shared, State};
 use crate::engine::stats::CommandStat;
@@ -133,6 +136,10 @@ fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         }
         return Err(raw(error));
     }
+    if ctx.env.shared.wants_eviction() && !ctx.unit.deny_blocking {
+        // What does not fit any more goes now; the cron goes on with it.
+        evict::make_room(&mut Access::Exclusive(ctx.state), ctx.env);
+    }
     reply.ok();
     Ok(())
 }
@@ -154,6 +161,7 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
     mirror(&state.config, shared);
     let denied = state.persistence.denies_writes(&state.config);
     shared.writes_denied.store(denied, std::sync::atomic::Ordering::Relaxed);
+    shared.note_replicas(state, shared.now_ms());
     for param in changed {
         match param {
             Param::Port | Param::Bind => {
@@ -164,6 +172,7 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
                 let listening = shared.host.listen(&state.config);
                 listening.map_err(|_| ConfigError::not_applied(*param, why))?;
             }
+            Param::TrackingTableMaxKeys => shared.tracking.shrink(shared),
             Param::LogFormat => shared.host.set_log_format(state.config.choice(*param) == 1),
             Param::Maxclients => {
                 let wanted = state.config.size(*param);
@@ -201,8 +210,16 @@ pub fn mirror(config: &Config, shared: &Shared) {
     limits.keepalive_seconds.store(config.uint(Param::TcpKeepalive), Relaxed);
     limits.busy_ms.store(config.uint(Param::BusyReplyThreshold), Relaxed);
     limits.memory_bytes.store(config.uint(Param::Maxmemory), Relaxed);
-    let [normal, _, _] = config.output_limits();
-    limits.output_bytes.store(normal.hard as usize, Relaxed);
+    limits.evicts.store(evict::evicts(config.choice(Param::MaxmemoryPolicy)), Relaxed);
+    let [normal, _, pubsub] = config.output_limits();
+    for (limit, to) in [(normal, &limits.normal_output), (pubsub, &limits.pubsub_output)] {
+        to.hard.store(limit.hard as usize, Relaxed);
+        to.soft.store(limit.soft as usize, Relaxed);
+        to.soft_seconds.store(limit.soft_seconds, Relaxed);
+    }
+    limits.tracked_keys.store(config.size(Param::TrackingTableMaxKeys), Relaxed);
+    shared.heard.set_published(EventClass::from_bits_retain(config.notify_events()));
+    limits.resp3_first.store(config.int(Param::ClientDefaultResp) == 3, Relaxed);
     limits.protected_mode.store(config.flag(Param::ProtectedMode), Relaxed);
     let slow = &shared.slow;
     slow.log_micros.store(config.int(Param::SlowlogLogSlowerThan), Relaxed);
@@ -223,8 +240,10 @@ fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) ->
             command.stats.iter().for_each(CommandStat::reset);
         }
     }
+    ctx.state.evictor.reset_stat();
     ctx.state.expired_keys = 0;
     ctx.state.expired_fields = 0;
+    ctx.env.shared.host.reset_freed();
     ctx.env
         .shared
         .peak_memory

@@ -11,9 +11,9 @@ use crate::engine::error::CommandError;
 use crate::engine::persistence::Reload;
 use crate::engine::spec::{Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
 use crate::keyspace::db::ExpireChange;
-use crate::keyspace::value::ValueRef;
-use crate::object::list::node::NodeRef;
 use crate::resp::reply::{Protocol, Reply};
+
+mod inspect;
 
 /// The longest DEBUG SLEEP, in seconds.
 const SLEEP_SECONDS_MAX: f64 = 3600.0;
@@ -58,24 +58,39 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
             reply.ok();
         }
         (b"SET-ACTIVE-EXPIRE", [on]) => {
-            ctx.state.active_expire = args::int(on)? != 0;
+            ctx.state.active_expire = number(on) != 0;
             reply.ok();
         }
-        (b"OBJECT", [key, ..]) => object(ctx, key, reply)?,
+        (b"OBJECT", [key]) => inspect::object(ctx, key, reply)?,
         (b"POPULATE", [count, rest @ ..]) => populate(ctx, count, rest, reply)?,
         (b"QUICKLIST-PACKED-THRESHOLD", [bytes]) => {
             packed_threshold(ctx, bytes)?;
             reply.ok();
         }
-        (b"LISTPACK" | b"QUICKLIST", [key, ..]) => list_structure(ctx, &word, key, reply)?,
-        (b"LOG" | b"DICT-RESIZING", _)
-        | (b"SET-DISABLE-DENY-SCRIPTS" | b"PAUSE-CRON" | b"REPLYBUFFER", _) => {
-            if word == b"LOG" {
-                let text = argv.get(2).map(|text| args::lossy(text)).unwrap_or_default();
-                tracing::warn!("DEBUG LOG: {text}");
-            }
+        (b"LISTPACK", [key]) => inspect::listpack(ctx, key, reply)?,
+        (b"QUICKLIST", [key] | [key, _]) => inspect::quicklist(ctx, key, reply)?,
+        (b"LOG", [text]) => {
+            tracing::warn!("DEBUG LOG: {}", args::lossy(text));
             reply.ok();
         }
+        (b"ERROR", [text]) => {
+            // A line end would end the error too early.
+            let line = text.iter().map(|byte| match byte {
+                b'\r' | b'\n' => b' ',
+                byte => *byte,
+            });
+            return Err(CommandError::Raw(line.collect()));
+        }
+        (b"PAUSE-CRON", [on]) => {
+            ctx.env.shared.debug.cron_paused.store(number(on) != 0, Ordering::Relaxed);
+            reply.ok();
+        }
+        (b"SET-DISABLE-DENY-SCRIPTS", [on]) => {
+            ctx.env.shared.debug.scripts_call_all.store(number(on) != 0, Ordering::Relaxed);
+            reply.ok();
+        }
+        // Reply buffers here are given back once they are empty, and have no peak to forget.
+        (b"REPLYBUFFER", [_, _]) => reply.ok(),
         (b"PROTOCOL", [kind]) => protocol(kind, reply)?,
         (b"DIGEST", []) => reply.simple(&digest::of_all(&ctx.state.keyspace)),
         (b"DIGEST-VALUE", keys) => {
@@ -94,7 +109,7 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
             reply.ok();
         }
         (b"SET-SKIP-CHECKSUM-VALIDATION", [on]) => {
-            ctx.state.persistence.skip_checksum = args::int(on)? != 0;
+            ctx.state.persistence.skip_checksum = number(on) != 0;
             reply.ok();
         }
         (b"CONFIG-REWRITE-FORCE-ALL", []) => {
@@ -105,9 +120,8 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
             use crate::base::glob::{Case, glob_match};
             reply.int(i64::from(glob_match(pattern, text, Case::Sensitive)));
         }
-        (b"HTSTATS" | b"HTSTATS-KEY", _) => {
-            reply.verbatim(b"txt", b"[Dictionary HT]\nsegments in hash order; no rehashing\n");
-        }
+        (b"HTSTATS", [db, ..]) => inspect::table(ctx, db, reply)?,
+        (b"HTSTATS-KEY", [key, ..]) => inspect::value_table(ctx, key, reply)?,
         (b"HELP", []) => super::super::reply_help(
             reply,
             "DEBUG",
@@ -115,9 +129,13 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
                 ("CONFIG-REWRITE-FORCE-ALL", "Make CONFIG REWRITE write defaults too."),
                 ("DIGEST", "Return a hash of the whole data set."),
                 ("DIGEST-VALUE <key> [<key> ...]", "Return a hash of what each key holds."),
+                ("ERROR <string>", "Reply with an error."),
+                ("HTSTATS <dbid>", "Show how large the key table of a db is."),
+                ("HTSTATS-KEY <key>", "Show how large the table of a value is."),
                 ("LISTPACK <key>", "Write the listpack of a key to the server's log."),
                 ("LOG <message>", "Write to the server's log."),
                 ("OBJECT <key>", "Show how a key is stored."),
+                ("PAUSE-CRON <0|1>", "Stop what is done periodically."),
                 ("POPULATE <count> [<prefix>] [<size>]", "Create string keys."),
                 ("PROTOCOL <type>", "Reply with a value of this type."),
                 ("QUICKLIST <key>", "Write the nodes of a list to the server's log."),
@@ -130,6 +148,7 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
                     "Save the data set and load it again; without forgetting it, without saving it, \
                      replacing keys.",
                 ),
+                ("SET-DISABLE-DENY-SCRIPTS <0|1>", "Let scripts call all commands."),
                 ("SET-SKIP-CHECKSUM-VALIDATION <0|1>", "Accept wrong checksums in RDB."),
                 ("SET-ACTIVE-EXPIRE <0|1>", "Switch active expiry off or on."),
                 ("SLEEP <seconds>", "Keep the server busy."),
@@ -143,6 +162,11 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
         }
     }
     Ok(())
+}
+
+/// A switch as C's `atoi` reads it: 0 is what is no number.
+fn number(arg: &[u8]) -> i64 {
+    crate::base::number::parse_i64(arg).unwrap_or(0)
 }
 
 fn reload_options(options: Argv<'_>) -> Result<Reload, CommandError> {
@@ -163,19 +187,6 @@ fn reload_options(options: Argv<'_>) -> Result<Reload, CommandError> {
     Ok(how)
 }
 
-fn object(ctx: &mut ExclusiveCtx<'_>, key: &[u8], reply: &mut Reply<'_>) -> Outcome {
-    let mut read = ctx.read();
-    let slot = read.peek(key).ok_or(CommandError::NoSuchKey)?;
-    let db = read.db();
-    let encoding = db.encoding(slot);
-    reply.simple(&format!(
-        "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{} lru:{} lru_seconds_idle:0",
-        db.memory_bytes(slot),
-        db.clock(slot),
-    ));
-    Ok(())
-}
-
 /// Sets from which size on the elements of lists have nodes of their own.
 fn packed_threshold(ctx: &ExclusiveCtx<'_>, bytes: &[u8]) -> Outcome {
     // Redis keeps the sizes of nodes in 32 bits.
@@ -185,49 +196,6 @@ fn packed_threshold(ctx: &ExclusiveCtx<'_>, bytes: &[u8]) -> Outcome {
         "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
     ))?;
     ctx.env.shared.limits.list_plain_bytes.store(bytes, Ordering::Relaxed);
-    Ok(())
-}
-
-/// Writes to the log how a key of one of the two encodings of lists is made.
-fn list_structure(
-    ctx: &mut ExclusiveCtx<'_>,
-    word: &[u8],
-    key: &[u8],
-    reply: &mut Reply<'_>,
-) -> Outcome {
-    let mut read = ctx.read();
-    let slot = read.peek(key).ok_or(CommandError::NoSuchKey)?;
-    let db = read.db();
-    let (wanted, refusal, answer) = match word {
-        b"LISTPACK" => (
-            "listpack",
-            "ERR Not a listpack encoded object.",
-            "Listpack structure printed on stdout",
-        ),
-        _ => (
-            "quicklist",
-            "ERR Not a quicklist encoded object.",
-            "Quicklist structure printed on stdout",
-        ),
-    };
-    if db.encoding(slot) != wanted {
-        return Err(CommandError::text(refusal));
-    }
-    if let ValueRef::List(list) = db.value(slot) {
-        for number in 0..list.nodes() {
-            match list.node(number) {
-                NodeRef::Packed(listpack) => tracing::info!(
-                    "node {number}: {} elements, {} bytes",
-                    listpack.len(),
-                    listpack.as_bytes().len()
-                ),
-                NodeRef::Plain(text) => {
-                    tracing::info!("node {number}: plain, {} bytes", text.len())
-                }
-            }
-        }
-    }
-    reply.simple(answer);
     Ok(())
 }
 

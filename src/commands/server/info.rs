@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{MORTISE_VERSION, REDIS_VERSION, latency};
 use crate::config::params::Param;
 use crate::engine::args;
+use crate::engine::client::Mode;
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::pubsub::Kind;
 use crate::engine::registry::Command;
 use crate::engine::spec::{Argv, Outcome};
 use crate::engine::stats::WorkerStats;
@@ -139,7 +141,7 @@ fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     for client in shared.clients.lock().iter() {
         input = input.max(client.query_bytes.load(Relaxed));
         output = output.max(client.output_bytes.load(Relaxed));
-        if Some(client.id) != own && client.session.lock().blocked_reply.is_some() {
+        if Some(client.id) != own && client.session.lock().mode.contains(Mode::BLOCKED) {
             blocked += 1;
         }
     }
@@ -151,8 +153,8 @@ fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "client_recent_max_input_buffer": input,
         "client_recent_max_output_buffer": output,
         "blocked_clients": blocked,
-        "tracking_clients": 0,
-        "pubsub_clients": 0,
+        "tracking_clients": shared.tracking.figures().clients,
+        "pubsub_clients": shared.pubsub.clients(),
         "watching_clients": shared.watching.load(Relaxed),
         "clients_in_timeout_table": blocked,
         "total_watched_keys": shared.watch.lock().len(),
@@ -187,6 +189,7 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let rss = resident_bytes();
     let limit = shared.limits.memory_bytes.load(Relaxed) as usize;
     let scripts = ctx.state.script_bytes;
+    let lazy = shared.host.lazy_free();
     lines!(text,
         "used_memory": used,
         "used_memory_human": human(used),
@@ -219,8 +222,8 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "mem_aof_buffer": 0,
         "mem_allocator": "jemalloc-5.3.0",
         "active_defrag_running": 0,
-        "lazyfree_pending_objects": 0,
-        "lazyfreed_objects": 0,
+        "lazyfree_pending_objects": lazy.pending,
+        "lazyfreed_objects": lazy.freed,
     );
 }
 
@@ -280,7 +283,9 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
 }
 
 fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let exceeded_ms = ctx.state.evictor.exceeded_ms((ctx.env.shared.clock.mono_ns)());
     let shared = ctx.env.shared;
+    let tracked = shared.tracking.figures();
     let kbps = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     lines!(text,
         "total_connections_received": shared.sum(|w| w.connections.get()),
@@ -303,25 +308,25 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "expired_stale_perc": "0.00",
         "expired_time_cap_reached_count": 0,
         "expire_cycle_cpu_milliseconds": 0,
-        "evicted_keys": 0,
+        "evicted_keys": ctx.state.evictor.evicted_keys,
         "evicted_clients": 0,
         "evicted_scripts": 0,
-        "total_eviction_exceeded_time": 0,
-        "current_eviction_exceeded_time": 0,
+        "total_eviction_exceeded_time": exceeded_ms.1,
+        "current_eviction_exceeded_time": exceeded_ms.0,
         "keyspace_hits": shared.sum(|w| w.hits.get()),
         "keyspace_misses": shared.sum(|w| w.misses.get()),
-        "pubsub_channels": 0,
-        "pubsub_patterns": 0,
-        "pubsubshard_channels": 0,
+        "pubsub_channels": shared.pubsub.len(Kind::Channel),
+        "pubsub_patterns": shared.pubsub.len(Kind::Pattern),
+        "pubsubshard_channels": shared.pubsub.len(Kind::Shard),
         "latest_fork_usec": 0,
         "total_forks": 0,
         "migrate_cached_sockets": shared.host.kept_connections(),
         "slave_expires_tracked_keys": 0,
         "active_defrag_hits": 0,
         "active_defrag_misses": 0,
-        "tracking_total_keys": 0,
-        "tracking_total_items": 0,
-        "tracking_total_prefixes": 0,
+        "tracking_total_keys": tracked.keys,
+        "tracking_total_items": tracked.items,
+        "tracking_total_prefixes": tracked.prefixes,
         "unexpected_error_replies": 0,
         "total_error_replies": shared.sum(|w| w.errors.get()),
         "dump_payload_sanitizations": 0,
@@ -362,13 +367,22 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
 
 fn replication(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     ctx.state.log.forget_gone();
-    let offset = ctx.state.log.position();
+    let now_ms = ctx.now_ms();
+    let lag_max = ctx.state.config.int(Param::MinReplicasMaxLag);
     let replicas = ctx.state.log.replicas();
     lines!(text, "role": "master", "connected_slaves": replicas.len());
+    if ctx.state.config.int(Param::MinReplicasToWrite) > 0 && lag_max > 0 {
+        lines!(text, "min_slaves_good_slaves": ctx.state.log.close_replicas(lag_max, now_ms));
+    }
     for (index, replica) in replicas.iter().enumerate() {
-        let host = replica.addr.rsplit_once(':').map_or("", |(host, _)| host);
-        let _ =
-            write!(text, "slave{index}:ip={host},port=0,state=online,offset={offset},lag=0\r\n");
+        let (host, following) = (replica.host(), &replica.following);
+        let port = following.port.load(Relaxed);
+        let offset = following.offset.load(Relaxed);
+        let lag = (now_ms - following.heard_ms.load(Relaxed)) / 1000;
+        let _ = write!(
+            text,
+            "slave{index}:ip={host},port={port},state=online,offset={offset},lag={lag}\r\n"
+        );
     }
     lines!(text,
         "master_failover_state": "no-failover",

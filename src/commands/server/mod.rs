@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::engine::args;
 use crate::engine::block;
-use crate::engine::client::{Touch, Watched};
+use crate::engine::client::{Mode, Touch, Watched};
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx, SessionCtx};
 use crate::engine::effects::Propagate;
 use crate::engine::error::CommandError;
@@ -35,6 +35,8 @@ pub mod doctor;
 pub mod save;
 
 pub mod sync;
+
+pub mod role;
 
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.4.0";
@@ -126,6 +128,18 @@ pub const COMMANDS: &[CommandSpec] = &[
     sync::SYNC,
     sync::PSYNC,
     sync::REPLCONF,
+    role::ROLE,
+    role::REPLICAOF,
+    role::SLAVEOF,
+    CommandSpec {
+        name: "MONITOR",
+        summary: "Listens for all requests received by the server in real-time.",
+        complexity: "",
+        arity: Arity::Exactly(1),
+        flags: &[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale],
+        run: Run::Read(monitor),
+        ..SERVER
+    },
     memory::MEMORY,
     slowlog::SLOWLOG,
     latency::LATENCY,
@@ -183,14 +197,16 @@ fn flush(ctx: &mut ExclusiveCtx<'_>, db: Option<u32>) {
     let mut keys = 0;
     for index in dbs {
         let table = ctx.state.keyspace.db_mut(index as usize);
-        keys += table.len() as u64;
+        let own_keys = table.len() as u64;
+        keys += own_keys;
         // Values of modules may be freed under the exclusive lock only.
         let detached = table.clear();
         block::signal_db(ctx.env.shared, ctx.unit, index);
         if ModuleValue::live() == 0 {
-            ctx.env.shared.host.free_later(Box::new(detached));
+            ctx.env.shared.host.free_later(Box::new(detached), own_keys);
         }
     }
+    ctx.env.shared.tracking.invalidate_all(ctx.env.shared);
     // A flush of nothing is propagated all the same, as in Redis.
     ctx.unit.call.dirty += keys.max(1);
     if let Some(hooks) = ctx.state.hooks.clone() {
@@ -282,4 +298,16 @@ fn swapped(keyspace: &Keyspace, watched: &Watched, other: u32, stale: bool, now_
         (false, false, true) if dead_after => Touch::Stale(true),
         _ => Touch::Dirty,
     }
+}
+
+fn monitor(ctx: &mut ReadCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let client = ctx.env.client.filter(|_| !ctx.unit.deny_blocking);
+    let client = client.ok_or(CommandError::DenyMonitor)?;
+    // Who monitors already gets no second answer, as in Redis.
+    if !ctx.session.mode.contains(Mode::MONITOR) {
+        ctx.session.mode.insert(Mode::MONITOR);
+        ctx.env.shared.monitors.add(client);
+        reply.ok();
+    }
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! SYNC, PSYNC and REPLCONF: a client becomes a follower of the effect log. It gets a snapshot, and from the
 //! same moment on every write; nothing more is known of it.
 
+use std::sync::atomic::Ordering;
+
 use super::SERVER;
 use crate::engine::args;
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
@@ -76,21 +78,34 @@ fn follow(ctx: &mut ExclusiveCtx<'_>, header: &str, reply: &mut Reply<'_>) -> Ou
     reply.raw(header.as_bytes());
     reply.raw(format!("${}\r\n", snapshot.len()).as_bytes());
     reply.raw(&snapshot);
-    ctx.state.log.follow(client);
+    let now_ms = ctx.now_ms();
+    ctx.state.log.follow(client, now_ms);
+    ctx.env.shared.note_replicas(ctx.state, now_ms);
     tracing::info!("Synchronization with replica {} succeeded", client.addr);
     Ok(())
 }
 
 /// Accepts what a replica says about itself.
-fn replconf(_: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+fn replconf(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     if argv.len().is_multiple_of(2) {
         return Err(CommandError::Syntax);
     }
     for pair in argv[1..].chunks_exact(2) {
         let known = ["listening-port", "ip-address", "capa", "rdb-only", "rdb-filter-only"];
-        if args::is(pair[0], "ack") || args::is(pair[0], "getack") {
+        if args::is(pair[0], "ack") {
+            if let Ok(offset) = args::int(pair[1]) {
+                note_progress(ctx, offset);
+            }
+            return Ok(());
+        } else if args::is(pair[0], "getack") {
             // Not answered, since the stream goes the other way.
             return Ok(());
+        } else if args::is(pair[0], "listening-port") {
+            let port =
+                u16::try_from(args::int(pair[1])?).map_err(|_| CommandError::NotAnInteger)?;
+            if let Some(client) = ctx.env.client {
+                client.following.port.store(port, Ordering::Relaxed);
+            }
         }
         if !known.iter().any(|name| args::is(pair[0], name)) {
             return Err(CommandError::owned(format!(
@@ -101,4 +116,12 @@ fn replconf(_: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
     }
     reply.ok();
     Ok(())
+}
+
+/// Notes how far a replica is. It is not answered, since the stream goes the other way.
+fn note_progress(ctx: &SessionCtx<'_>, offset: i64) {
+    let Some(client) = ctx.env.client else { return };
+    let following = &client.following;
+    following.offset.fetch_max(u64::try_from(offset).unwrap_or(0), Ordering::Relaxed);
+    following.heard_ms.store(ctx.env.now_ms(), Ordering::Relaxed);
 }

@@ -203,7 +203,7 @@ fn combine_and_store(
     let result = combine(&sets(&mut ctx.read(), keys)?, limits);
     let len = result.len();
     if len > 0 {
-        let is_new = ctx.replace(target, Value::Set(Box::new(result)));
+        let is_new = ctx.replace(target, Value::Set(result));
         ctx.changed(target);
         if is_new {
             ctx.created(target);

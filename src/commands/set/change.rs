@@ -70,7 +70,7 @@ fn open(
     }
     let first = members.first().copied().unwrap_or_default();
     let set = Set::for_members(first, members.len(), limits);
-    Ok((ctx.insert(key, Value::Set(Box::new(set)), None), true))
+    Ok((ctx.insert(key, Value::Set(set), None), true))
 }
 
 fn sadd(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {

@@ -249,7 +249,7 @@ fn destroy(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
     if let Some(group) = stream_mut(ctx, slot).groups.remove(name)
         && group.pending_len() > FREED_AT_ONCE_MAX
     {
-        ctx.env.shared.host.free_later(Box::new(group));
+        ctx.env.shared.host.free_later(Box::new(group), 1);
     }
     ctx.count_changes(1);
     ctx.notify(EventClass::STREAM, "xgroup-destroy", key);

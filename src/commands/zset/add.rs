@@ -9,6 +9,7 @@ use crate::engine::spec::{
     Access, Arg, Argv, Arity, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
 use crate::keyspace::value::Value;
+use crate::object::Zset;
 use crate::resp::reply::Reply;
 
 /// The commands of this file.
@@ -179,7 +180,7 @@ pub(in crate::commands) fn add<'a>(
     let (slot, is_new) = match find(ctx, key)? {
         Some(slot) => (slot, false),
         None if options.xx => return Ok(done),
-        None => (ctx.insert(key, Value::Zset(Box::default()), None), true),
+        None => (ctx.insert(key, Value::Zset(Zset::new()), None), true),
     };
     let zset = zset_mut(ctx, slot);
     zset.reserve(members.size_hint().0, limits);

@@ -108,7 +108,7 @@ pub(super) fn store(ctx: &mut WriteCtx<'_>, key: &[u8], result: Zset, event: &st
         ctx.remove(slot);
     }
     if !result.is_empty() {
-        ctx.insert(key, Value::Zset(Box::new(result)), None);
+        ctx.insert(key, Value::Zset(result), None);
         ctx.changed(key);
         if old.is_none() {
             ctx.created(key);

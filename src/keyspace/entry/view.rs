@@ -146,24 +146,24 @@ impl<'a> EntryRef<'a> {
                         ValueRef::Hash(unsafe { &*word.cast::<Hash>() })
                     }
                     ValueKind::List => {
-                        // SAFETY: the pointer is the block's own box (invariant 2), shared during
-                        // `'a`.
-                        ValueRef::List(unsafe { &*pointer.cast::<List>() })
+                        // SAFETY: as for the hash.
+                        ValueRef::List(unsafe { &*word.cast::<List>() })
                     }
                     ValueKind::Set => {
-                        // SAFETY: as for the list.
-                        ValueRef::Set(unsafe { &*pointer.cast::<Set>() })
+                        // SAFETY: as for the hash.
+                        ValueRef::Set(unsafe { &*word.cast::<Set>() })
                     }
                     ValueKind::Zset => {
-                        // SAFETY: as for the list.
-                        ValueRef::Zset(unsafe { &*pointer.cast::<Zset>() })
+                        // SAFETY: as for the hash.
+                        ValueRef::Zset(unsafe { &*word.cast::<Zset>() })
                     }
                     ValueKind::Stream => {
-                        // SAFETY: as for the list.
+                        // SAFETY: the pointer is the block's own box (invariant 2), shared during
+                        // `'a`.
                         ValueRef::Stream(unsafe { &*pointer.cast::<Stream>() })
                     }
                     ValueKind::Module => {
-                        // SAFETY: as for the list.
+                        // SAFETY: as for the stream.
                         ValueRef::Module(unsafe { &*pointer.cast::<ModuleValue>() })
                     }
                 }
@@ -188,6 +188,7 @@ impl<'a> EntryRef<'a> {
             return None;
         }
         let pointer = self.pointer(shape);
+        let word = self.at(shape.heap_at());
         Some(match shape.kind {
             ValueKind::String => {
                 // SAFETY: the pointer is the block's own Arc (invariant 2), and the caller gives it
@@ -197,27 +198,27 @@ impl<'a> EntryRef<'a> {
             }
             ValueKind::Hash => {
                 // SAFETY: the hash is this word of the block (invariant 2), and the caller gives it up.
-                Value::Hash(unsafe { self.at(shape.heap_at()).cast::<Hash>().read() })
+                Value::Hash(unsafe { word.cast::<Hash>().read() })
             }
             ValueKind::List => {
-                // SAFETY: the pointer is the block's own box (invariant 2), and the caller gives it
-                // up.
-                Value::List(unsafe { Box::from_raw(pointer.cast::<List>()) })
+                // SAFETY: as for the hash.
+                Value::List(unsafe { word.cast::<List>().read() })
             }
             ValueKind::Set => {
-                // SAFETY: as for the list.
-                Value::Set(unsafe { Box::from_raw(pointer.cast::<Set>()) })
+                // SAFETY: as for the hash.
+                Value::Set(unsafe { word.cast::<Set>().read() })
             }
             ValueKind::Zset => {
-                // SAFETY: as for the list.
-                Value::Zset(unsafe { Box::from_raw(pointer.cast::<Zset>()) })
+                // SAFETY: as for the hash.
+                Value::Zset(unsafe { word.cast::<Zset>().read() })
             }
             ValueKind::Stream => {
-                // SAFETY: as for the list.
+                // SAFETY: the pointer is the block's own box (invariant 2), and the caller gives it
+                // up.
                 Value::Stream(unsafe { Box::from_raw(pointer.cast::<Stream>()) })
             }
             ValueKind::Module => {
-                // SAFETY: as for the list.
+                // SAFETY: as for the stream.
                 Value::Module(unsafe { Box::from_raw(pointer.cast::<ModuleValue>()) })
             }
         })
@@ -347,32 +348,32 @@ impl<'a> EntryMut<'a> {
             return ValueMut::Str(StrMut { entry: self });
         }
         let pointer = self.as_ref().pointer(&shape);
+        let word = self.as_ref().at(shape.heap_at());
         match shape.kind {
             ValueKind::Hash => {
-                let word = self.as_ref().at(shape.heap_at());
                 // SAFETY: the hash is this word of the block (invariant 2), which we borrow alone during
                 // `'a`; what is put in its place is a hash again.
                 ValueMut::Hash(unsafe { &mut *word.cast::<Hash>() })
             }
             ValueKind::List => {
-                // SAFETY: the pointer is the block's own box (invariant 2), which we borrow alone
-                // during `'a`.
-                ValueMut::List(unsafe { &mut *pointer.cast::<List>() })
+                // SAFETY: as for the hash.
+                ValueMut::List(unsafe { &mut *word.cast::<List>() })
             }
             ValueKind::Set => {
-                // SAFETY: as for the list.
-                ValueMut::Set(unsafe { &mut *pointer.cast::<Set>() })
+                // SAFETY: as for the hash.
+                ValueMut::Set(unsafe { &mut *word.cast::<Set>() })
             }
             ValueKind::Zset => {
-                // SAFETY: as for the list.
-                ValueMut::Zset(unsafe { &mut *pointer.cast::<Zset>() })
+                // SAFETY: as for the hash.
+                ValueMut::Zset(unsafe { &mut *word.cast::<Zset>() })
             }
             ValueKind::Stream => {
-                // SAFETY: as for the list.
+                // SAFETY: the pointer is the block's own box (invariant 2), which we borrow alone
+                // during `'a`.
                 ValueMut::Stream(unsafe { &mut *pointer.cast::<Stream>() })
             }
             ValueKind::Module => {
-                // SAFETY: as for the list.
+                // SAFETY: as for the stream.
                 ValueMut::Module(unsafe { &mut *pointer.cast::<ModuleValue>() })
             }
             ValueKind::String => unreachable!("handled above"),

@@ -238,9 +238,10 @@ pub(super) unsafe extern "C" fn random_key(ctx: *mut abi::Ctx) -> *mut abi::Modu
         return std::ptr::null_mut();
     }
     let name = context.engine().and_then(|engine| {
-        let now_ms = engine.now_ms();
-        let db = engine.read().db();
-        let slot = db.random(u64::from_le_bytes(random), now_ms)?;
+        let (index, now_ms) = (engine.session.db, engine.now_ms());
+        let db = engine.state.keyspace.db(index as usize);
+        let note = |key: &[u8]| engine.unit.note_expired(index, key);
+        let slot = db.random(u64::from_le_bytes(random), now_ms, note)?;
         Some(db.key(slot).to_vec())
     });
     match name {

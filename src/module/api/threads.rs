@@ -8,7 +8,6 @@ use std::ffi::c_int;
 use std::sync::Arc;
 
 use mortise_module_abi as abi;
-use parking_lot::RwLockWriteGuard;
 
 use super::super::blocked::{Blocked, BlockedCall, Purpose};
 use super::super::handle::ModuleCtx;
@@ -17,12 +16,11 @@ use super::super::tasks::finish_unit;
 use crate::engine::client::{Mode, Session};
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::Unit;
-use crate::engine::lock::Engine;
-use crate::engine::state::State;
+use crate::engine::lock::{Engine, Writing};
 
 /// What a thread's context has while it holds the lock.
 pub struct Held {
-    guard: RwLockWriteGuard<'static, State>,
+    guard: Writing<'static>,
     session: Session,
     unit: Unit,
     env: Env<'static>,
@@ -59,11 +57,7 @@ pub(super) unsafe extern "C" fn free(ctx: *mut abi::Ctx) {
 ///
 /// # Safety
 /// `ctx` is a live thread-safe context.
-unsafe fn enter(
-    ctx: *mut abi::Ctx,
-    engine: &'static Engine,
-    guard: RwLockWriteGuard<'static, State>,
-) {
+unsafe fn enter(ctx: *mut abi::Ctx, engine: &'static Engine, guard: Writing<'static>) {
     // SAFETY: alive, and not in use elsewhere, since users of it hold the lock that we hold now.
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return };
     let shared = &engine.shared;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::leaf::position;
 use super::*;
+use crate::base::hasher::position;
 
 impl Tree {
     /// Checks all invariants.

@@ -24,7 +24,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Edge;
-use crate::base::hasher::hash64;
+use crate::base::hasher::position;
 
 /// Members longer than this lie outside the buffer.
 pub const INLINE_MAX: usize = 192;
@@ -39,12 +39,6 @@ const MEMBERS_FEW: usize = 16;
 /// The length that stands for "outside".
 const OUTSIDE: u8 = u8::MAX;
 const _: () = assert!(INLINE_MAX < OUTSIDE as usize);
-
-/// The part of a member's hash that the index uses.
-#[inline]
-pub fn position(member: &[u8]) -> u32 {
-    (hash64(member) >> 32) as u32
-}
 
 /// Ten bytes: a row of them is a good part of what a sorted set takes.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +87,17 @@ impl Leaf {
     pub fn is_full(&self) -> bool {
         self.slots.len() > MEMBERS_MAX
             || self.live_bytes() > DATA_MAX && self.slots.len() > MEMBERS_FEW
+    }
+
+    /// Where to split a full leaf: somewhere in the middle fourth, as the hash of a member has it.
+    ///
+    /// Halves would be as full as each other, and so would be all leaves of a set whose scores come in no
+    /// order: their buffers would pass through the same sizes at the same time, and leave pages behind that
+    /// the last of them keep from being freed. Of leaves of every size one takes what another gives up.
+    pub fn uneven_cut(&self) -> usize {
+        let len = self.len();
+        let draw = self.hash(len / 2) as usize % (len / 4 + 1);
+        (len * 3 / 8 + draw).clamp(1, len - 1)
     }
 
     /// Whether the leaf should merge with a neighbour.

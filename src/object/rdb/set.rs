@@ -21,7 +21,7 @@ pub fn kind_of(set: &Set, version: u32) -> u8 {
 /// Writes a set as [`kind_of`] has it.
 pub fn save(set: &Set, writer: &mut Writer<'_>) {
     match (set.as_intset(), set.as_listpack()) {
-        (Some(intset), _) => writer.blob(intset.as_bytes()),
+        (Some(intset), _) => writer.blob(&intset.to_bytes()),
         (None, Some(listpack)) if writer.style.version >= 11 => writer.blob(listpack.as_bytes()),
         _ => {
             writer.number(set.len() as u64);
@@ -48,7 +48,7 @@ pub fn load_table(reader: &mut Reader<'_>, limits: SetLimits) -> Result<Set, Rdb
 
 /// Reads an intset.
 pub fn load_intset(reader: &mut Reader<'_>, limits: SetLimits) -> Result<Set, RdbError> {
-    let intset = Intset::from_bytes(reader.string()?.into_owned());
+    let intset = Intset::from_bytes(&reader.string()?);
     let intset = intset.ok().filter(|intset| !intset.is_empty());
     let intset = intset.ok_or(corrupt("Intset integrity check failed."))?;
     let mut set = Set::from_intset(intset);

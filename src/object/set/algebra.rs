@@ -27,7 +27,7 @@ pub fn intersect(sets: &[Option<&Set>], show: &mut dyn FnMut(Element<'_>) -> boo
 /// What is in all sets.
 pub fn intersection(sets: &[Option<&Set>], limits: SetLimits) -> Set {
     let smallest = by_size(sets).and_then(|sets| sets.first().copied());
-    let mut result = match smallest.map(|set| &set.repr) {
+    let mut result = match smallest.map(|set| set.form()) {
         Some(Repr::Ints(_)) => Set::new(),
         Some(Repr::Small(_) | Repr::Table(_)) | None => Set::new_small(),
     };

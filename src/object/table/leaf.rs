@@ -15,14 +15,15 @@
 //! Changing a value writes in place when the new entry is as long, and appends otherwise; the old
 //! bytes are dead until a quarter of the buffer is, then everything is packed anew.
 //!
-//! The leaves of a table fill up at the same pace, so each size that their buffers go through is one that
-//! nearly all of them have had and left, in pages that the last of them keep from being freed. So the
-//! sizes are few: the index soon has room for all fields, the data grows by a third or a half.
+//! Both buffers grow in the steps of the allocator's size classes, so little of them is unused. What a leaf
+//! gives up when it grows another one takes, since there are always leaves of every size (`base/hasher.rs`).
 //!
 //! Invariants: slots are sorted; `dead` counts the bytes that no slot reaches; `expire_min` is at
 //! most the earliest expiry in the leaf (it may be stale after a removal, never late).
 
 use std::sync::Arc;
+
+use crate::base::size_class::size_class;
 
 /// Texts longer than this lie outside the buffer.
 pub const INLINE_MAX: usize = 256;
@@ -251,7 +252,7 @@ impl<const VALUED: bool> Leaf<VALUED> {
         }
         let mut packed = Self {
             slots: Vec::with_capacity(slots_for(range.len())),
-            data: Vec::with_capacity(data_for(data)),
+            data: Vec::with_capacity(size_class(data)),
             ..Self::default()
         };
         for at in range {
@@ -288,7 +289,7 @@ impl<const VALUED: bool> Leaf<VALUED> {
         let texts = entry.field.len().min(INLINE_MAX) + entry.value.len().min(INLINE_MAX);
         let need = self.data.len() + texts + if VALUED { HEAD_BYTES_MAX } else { MARK_BYTES_MAX };
         if self.data.capacity() < need {
-            self.data.reserve_exact(data_for(need) - self.data.len());
+            self.data.reserve_exact(size_class(need) - self.data.len());
         }
         let mut marks = [Mark::Inside(0); 2];
         for (mark, text) in marks.iter_mut().zip([entry.field, entry.value]) {
@@ -431,29 +432,7 @@ impl Mark {
     }
 }
 
-/// How much room an index of `len` slots gets: soon that for all fields of a leaf.
+/// How much room an index of `len` slots gets.
 fn slots_for(len: usize) -> usize {
-    if len <= FIELDS_FEW { len.next_power_of_two() } else { len.next_multiple_of(FIELDS_MAX) }
-}
-
-/// How much room `bytes` of data get: a power of two or half as much again.
-fn data_for(bytes: usize) -> usize {
-    let above = bytes.next_power_of_two();
-    let between = above / 4 * 3;
-    if bytes <= between { between } else { above }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buffers_have_few_sizes() {
-        for (bytes, room) in [(1, 1), (5, 6), (7, 8), (700, 768), (769, 1024), (1025, 1536)] {
-            assert_eq!(data_for(bytes), room, "{bytes}");
-        }
-        for (len, room) in [(1, 1), (9, 16), (16, 16), (17, 128), (128, 128), (129, 256)] {
-            assert_eq!(slots_for(len), room, "{len}");
-        }
-    }
+    size_class(len * size_of::<Slot>()) / size_of::<Slot>()
 }

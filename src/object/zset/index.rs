@@ -87,16 +87,16 @@ impl Index {
     }
 
     pub fn insert(&mut self, hash: u32, leaf: LeafId) {
-        self.edit(hash, |slots| {
+        self.edit(hash, |slots, width| {
             reserve(slots, 1);
-            slots.insert(lower_bound(slots, hash), Slot { hash, leaf });
+            slots.insert(near_lower_bound(slots, hash, width), Slot { hash, leaf });
         });
     }
 
     /// Removes one slot, which is there.
     pub fn remove(&mut self, hash: u32, leaf: LeafId) {
-        self.edit(hash, |slots| {
-            if let Some(at) = find(slots, hash, leaf) {
+        self.edit(hash, |slots, width| {
+            if let Some(at) = find(slots, hash, width, leaf) {
                 slots.remove(at);
                 if slots.len() < slots.capacity() / 2 {
                     slots.shrink_to(slots.len() + slots.len() / 4);
@@ -107,8 +107,8 @@ impl Index {
 
     /// Has a slot, which is there, name another leaf.
     pub fn replace(&mut self, hash: u32, from: LeafId, to: LeafId) {
-        self.edit(hash, |slots| {
-            if let Some(at) = find(slots, hash, from) {
+        self.edit(hash, |slots, width| {
+            if let Some(at) = find(slots, hash, width, from) {
                 slots[at].leaf = to;
             }
         });
@@ -164,7 +164,8 @@ impl Index {
         }
     }
 
-    fn edit(&mut self, hash: u32, action: impl FnOnce(&mut Leaf)) {
+    /// Runs `action` on the leaf that covers `hash`, given how many bits tell its slots apart.
+    fn edit(&mut self, hash: u32, action: impl FnOnce(&mut Leaf, u32)) {
         let change = Arc::make_mut(&mut self.root).edit(hash, 0, action);
         self.bytes = self.bytes.saturating_add_signed(change);
     }
@@ -186,9 +187,10 @@ impl Branch {
     }
 
     /// Runs `action` on the leaf that covers `hash`, then restores the shape; the bytes added.
-    fn edit(&mut self, hash: u32, level: u32, action: impl FnOnce(&mut Leaf)) -> isize {
+    fn edit(&mut self, hash: u32, level: u32, action: impl FnOnce(&mut Leaf, u32)) -> isize {
         let at = self.child_of(hash, level);
-        match &mut self.children[at].node {
+        let child = &mut self.children[at];
+        match &mut child.node {
             Node::Branch(below) => {
                 let below = Arc::make_mut(below);
                 let change = below.edit(hash, level + 1, action);
@@ -198,7 +200,7 @@ impl Branch {
                 // Before it may be copied, which trims its slack.
                 let (len, bytes) = (leaf.len(), leaf_bytes(leaf));
                 let leaf = Arc::make_mut(leaf);
-                action(leaf);
+                action(leaf, 32 - level * BITS - child.depth);
                 let change = leaf_bytes(leaf) as isize - bytes as isize;
                 if leaf.len() > SLOTS_MAX {
                     change + self.split(at, level)
@@ -334,8 +336,8 @@ fn near_lower_bound(slots: &[Slot], hash: u32, width: u32) -> usize {
     }
 }
 
-fn find(slots: &[Slot], hash: u32, leaf: LeafId) -> Option<usize> {
-    let from = lower_bound(slots, hash);
+fn find(slots: &[Slot], hash: u32, width: u32, leaf: LeafId) -> Option<usize> {
+    let from = near_lower_bound(slots, hash, width);
     let group = slots[from..].iter().take_while(|slot| slot.hash == hash);
     group.enumerate().find(|(_, slot)| slot.leaf == leaf).map(|(at, _)| from + at)
 }

@@ -17,8 +17,8 @@
 use std::ops::Range;
 
 use super::index::Index;
+use crate::base::hasher::position;
 use crate::object::bptree::iter::Iter;
-use crate::object::bptree::leaf::position;
 use crate::object::bptree::slab::LeafId;
 use crate::object::bptree::{Edge, Moved, Target, Tree};
 

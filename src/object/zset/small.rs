@@ -10,87 +10,98 @@ use crate::base::number::{IntBuf, format_double, parse_f64};
 use crate::object::bptree::Edge;
 use crate::object::listpack::{self, Element, Listpack, Position};
 
-/// A listpack of members and scores.
-#[derive(Clone, Debug, Default)]
-pub struct Small {
-    pub listpack: Listpack,
+/// Takes a listpack from outside; None if it has an odd number of elements, a member twice or
+/// something that is no score. Pairs out of order are brought into it.
+pub fn from_listpack(listpack: Listpack) -> Option<Listpack> {
+    if !listpack.len().is_multiple_of(2) {
+        return None;
+    }
+    let mut pairs = Vec::with_capacity(listpack.len() / 2);
+    let mut elements = listpack.iter();
+    while let (Some(member), Some(score)) = (elements.next(), elements.next()) {
+        pairs.push((parse_score(score)?, member.to_vec()));
+    }
+    let mut members: Vec<_> = pairs.iter().map(|(_, member)| member).collect();
+    members.sort_unstable();
+    if members.windows(2).any(|two| two[0] == two[1]) {
+        return None;
+    }
+    if pairs.windows(2).all(|two| is_before(&two[0], &two[1])) {
+        return Some(listpack);
+    }
+    let mut sorted = Listpack::new();
+    pairs.iter().for_each(|(score, member)| sorted.insert_member(*score, member));
+    Some(sorted)
 }
 
-impl Small {
-    /// Takes a listpack from outside; None if it has an odd number of elements, a member twice or
-    /// something that is no score. Pairs out of order are brought into it.
-    pub fn from_listpack(listpack: Listpack) -> Option<Self> {
-        if !listpack.len().is_multiple_of(2) {
-            return None;
-        }
-        let mut pairs = Vec::with_capacity(listpack.len() / 2);
-        let mut elements = listpack.iter();
-        while let (Some(member), Some(score)) = (elements.next(), elements.next()) {
-            pairs.push((parse_score(score)?, member.to_vec()));
-        }
-        let mut members: Vec<_> = pairs.iter().map(|(_, member)| member).collect();
-        members.sort_unstable();
-        if members.windows(2).any(|two| two[0] == two[1]) {
-            return None;
-        }
-        if pairs.windows(2).all(|two| is_before(&two[0], &two[1])) {
-            return Some(Self { listpack });
-        }
-        let mut sorted = Self::default();
-        pairs.iter().for_each(|(score, member)| sorted.insert(*score, member));
-        Some(sorted)
-    }
-
-    pub fn len(&self) -> usize {
-        self.listpack.len() / 2
-    }
-
+/// A listpack as a small sorted set.
+pub trait Small {
+    /// Number of members.
+    fn members(&self) -> usize;
     /// Where `member` is, and its score.
+    fn find_member(&self, member: &[u8]) -> Option<(Position, f64)>;
+    /// The score of the member at a place.
+    fn score_of(&self, member: Position) -> f64;
+    /// Puts a member in that is not there.
+    fn insert_member(&mut self, score: f64, member: &[u8]);
+    /// Removes the member at a place where one was found.
+    fn remove_member(&mut self, at: Position);
+    /// Removes `count` members from this rank on.
+    fn remove_ranks(&mut self, rank: usize, count: usize);
+    /// How many members lie before an edge.
+    fn count_before(&self, edge: Edge<'_>) -> usize;
+    /// The rank of the member at a place where one was found.
+    fn rank_of(&self, place: Position) -> usize;
+    /// The members with their scores.
+    fn pairs(&self) -> Pairs<'_>;
+}
+
+impl Small for Listpack {
+    fn members(&self) -> usize {
+        self.len() / 2
+    }
+
     #[inline]
-    pub fn find(&self, member: &[u8]) -> Option<(Position, f64)> {
-        let at = self.listpack.find(self.listpack.first()?, member, 2)?;
+    fn find_member(&self, member: &[u8]) -> Option<(Position, f64)> {
+        let at = self.find(self.first()?, member, 2)?;
         Some((at, self.score_of(at)))
     }
 
     fn score_of(&self, member: Position) -> f64 {
-        let at = self.listpack.next(member).expect("a member is followed by its score");
-        score(self.listpack.get(at))
+        let at = self.next(member).expect("a member is followed by its score");
+        score(self.get(at))
     }
 
-    /// Puts a member in that is not there.
-    pub fn insert(&mut self, score: f64, member: &[u8]) {
+    fn insert_member(&mut self, score: f64, member: &[u8]) {
         let text = format_double(if score == 0.0 { 0.0 } else { score });
         let edge = Edge::Entry(score, member);
         let mut digits = IntBuf::new();
-        let mut next = self.listpack.first();
+        let mut next = self.first();
         while let Some(at) = next {
-            if !edge.is_behind(self.score_of(at), || self.listpack.get(at).text(&mut digits)) {
-                self.listpack.insert_before(at, member);
-                self.listpack.insert_after(at, text.as_bytes());
+            if !edge.is_behind(self.score_of(at), || self.get(at).text(&mut digits)) {
+                self.insert_before(at, member);
+                self.insert_after(at, text.as_bytes());
                 return;
             }
-            next = self.listpack.next(at).and_then(|score| self.listpack.next(score));
+            next = self.next(at).and_then(|score| self.next(score));
         }
-        self.listpack.push_back(member);
-        self.listpack.push_back(text.as_bytes());
+        self.push_back(member);
+        self.push_back(text.as_bytes());
     }
 
-    /// Removes the member at a place where one was found.
-    pub fn remove(&mut self, at: Position) {
-        self.listpack.delete(at, 2);
+    fn remove_member(&mut self, at: Position) {
+        self.delete(at, 2);
     }
 
-    /// Removes `count` members from this rank on.
-    pub fn remove_ranks(&mut self, rank: usize, count: usize) {
-        if let Some(at) = self.listpack.seek(rank as i64 * 2) {
-            self.listpack.delete(at, count * 2);
+    fn remove_ranks(&mut self, rank: usize, count: usize) {
+        if let Some(at) = self.seek(rank as i64 * 2) {
+            self.delete(at, count * 2);
         }
     }
 
-    /// How many members lie before an edge.
-    pub fn count_before(&self, edge: Edge<'_>) -> usize {
+    fn count_before(&self, edge: Edge<'_>) -> usize {
         let mut digits = IntBuf::new();
-        let mut pairs = Pairs(self.listpack.iter());
+        let mut pairs = Pairs(self.iter());
         let mut count = 0;
         while let Some((member, score)) = pairs.next()
             && edge.is_behind(score, || member.text(&mut digits))
@@ -100,15 +111,13 @@ impl Small {
         count
     }
 
-    /// The rank of the member at a place where one was found.
-    pub fn rank_of(&self, place: Position) -> usize {
-        let step = |at: &Position| self.listpack.next(self.listpack.next(*at)?);
-        std::iter::successors(self.listpack.first(), step).take_while(|at| *at < place).count()
+    fn rank_of(&self, place: Position) -> usize {
+        let step = |at: &Position| self.next(self.next(*at)?);
+        std::iter::successors(self.first(), step).take_while(|at| *at < place).count()
     }
 
-    /// The members with their scores.
-    pub fn pairs(&self) -> Pairs<'_> {
-        Pairs(self.listpack.iter())
+    fn pairs(&self) -> Pairs<'_> {
+        Pairs(self.iter())
     }
 }
 

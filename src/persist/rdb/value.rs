@@ -104,9 +104,9 @@ pub fn load(kind: u8, reader: &mut Reader<'_>, ctx: &LoadContext<'_>) -> Result<
     Ok(match rdb::load(kind, reader, ctx)? {
         Loaded::Str(text) => Value::Str(StrValue::new(text)),
         Loaded::Hash(hash) => Value::Hash(hash),
-        Loaded::List(list) => Value::List(Box::new(list)),
-        Loaded::Set(set) => Value::Set(Box::new(set)),
-        Loaded::Zset(zset) => Value::Zset(Box::new(zset)),
+        Loaded::List(list) => Value::List(list),
+        Loaded::Set(set) => Value::Set(set),
+        Loaded::Zset(zset) => Value::Zset(zset),
         Loaded::Stream(stream) => Value::Stream(stream),
         Loaded::Module(value) => Value::Module(value),
     })

@@ -1,0 +1,112 @@
+//! Who hears of what happens to a key? Modules, and the subscribers that `notify-keyspace-events` provides for.
+//!
+//! Invariant: while nobody listens to a class, an event of it costs one relaxed load.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::call::Access;
+use super::ctx::{self, Env};
+use super::effects::{EventClass, Unit};
+use super::pubsub::Kind;
+use super::state::{KeyEvent, Shared};
+
+/// The classes of events that somebody listens to: modules in the lower half, channels in the upper. Modules change
+/// theirs whether or not they hold the engine.
+#[derive(Debug, Default)]
+pub struct Heard(AtomicU64);
+
+impl Heard {
+    /// Whether somebody listens to one of these classes.
+    #[inline]
+    pub fn any(&self, classes: EventClass) -> bool {
+        let both = self.0.load(Ordering::Relaxed);
+        (both as u32 | (both >> 32) as u32) & classes.bits() != 0
+    }
+
+    /// The classes that modules listen to.
+    pub fn by_modules(&self) -> EventClass {
+        EventClass::from_bits_retain(self.0.load(Ordering::Relaxed) as u32)
+    }
+
+    /// The classes that are published.
+    pub fn published(&self) -> EventClass {
+        EventClass::from_bits_retain((self.0.load(Ordering::Relaxed) >> 32) as u32)
+    }
+
+    /// Sets the classes that modules listen to.
+    pub fn set_by_modules(&self, classes: EventClass) {
+        let new = u64::from(classes.bits());
+        self.change(|old| old & !0xffff_ffff | new);
+    }
+
+    /// Sets the classes that are published, with the kinds of channels.
+    pub fn set_published(&self, classes: EventClass) {
+        // Without a kind of channel nothing is published.
+        let kinds = EventClass::KEYSPACE | EventClass::KEYEVENT;
+        let new = if classes.intersects(kinds) { u64::from(classes.bits()) << 32 } else { 0 };
+        self.change(|old| old & 0xffff_ffff | new);
+    }
+
+    fn change(&self, change: impl Fn(u64) -> u64) {
+        let mut old = self.0.load(Ordering::Relaxed);
+        while let Err(now) =
+            self.0.compare_exchange_weak(old, change(old), Ordering::Relaxed, Ordering::Relaxed)
+        {
+            old = now;
+        }
+    }
+}
+
+/// Publishes an event on the channel of its key and on that of its name, as the configuration has it.
+pub fn publish(shared: &Shared, event: &KeyEvent<'_>) {
+    let published = shared.heard.published();
+    if !published.intersects(event.class) || shared.pubsub.is_idle() {
+        return;
+    }
+    let (name, key) = (event.name.as_bytes(), event.key);
+    if published.contains(EventClass::KEYSPACE) {
+        shared.pubsub.publish(shared, Kind::Channel, &channel("keyspace", event.db, key), name);
+    }
+    if published.contains(EventClass::KEYEVENT) {
+        shared.pubsub.publish(shared, Kind::Channel, &channel("keyevent", event.db, name), key);
+    }
+}
+
+/// Announces the keys that a call has looked up in vain.
+#[cold]
+pub fn announce_misses(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
+    for (db, key) in std::mem::take(&mut unit.missed) {
+        let event = KeyEvent { class: EventClass::KEY_MISS, name: "keymiss", db, key: &key };
+        match access {
+            Access::Exclusive(state) => ctx::notify(state, unit, env, &event),
+            // Somebody began to listen after the lock was chosen; modules are told from the next batch on.
+            Access::Shared(_) | Access::Session => publish(env.shared, &event),
+        }
+    }
+}
+
+fn channel(kind: &str, db: u32, of: &[u8]) -> Vec<u8> {
+    let mut digits = itoa::Buffer::new();
+    [b"__", kind.as_bytes(), b"@", digits.format(db).as_bytes(), b"__:", of].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_halves_do_not_mix() {
+        let heard = Heard::default();
+        heard.set_by_modules(EventClass::HASH);
+        heard.set_published(EventClass::SET | EventClass::KEYEVENT);
+        assert!(heard.any(EventClass::HASH) && heard.any(EventClass::SET | EventClass::LIST));
+        assert!(!heard.any(EventClass::LIST));
+        assert_eq!(heard.by_modules(), EventClass::HASH);
+        assert_eq!(heard.published(), EventClass::SET | EventClass::KEYEVENT);
+        heard.set_published(EventClass::SET);
+        assert!(!heard.any(EventClass::SET), "without K and E nothing is published");
+        heard.set_by_modules(EventClass::empty());
+        assert!(!heard.any(EventClass::all()));
+        assert_eq!(channel("keyspace", 12, b"k"), b"__keyspace@12__:k");
+    }
+}
