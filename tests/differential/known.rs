@@ -4,6 +4,7 @@
 
 use crate::command::{Pair, Via};
 use crate::compare::Compare;
+use crate::events;
 use crate::harness::value::Value;
 
 /// A difference.
@@ -331,6 +332,30 @@ const KNOWN: &[Known] = &[
         diverges: false,
         reason: "of several that are equally far away, COUNT takes those that Redis's partial sort leaves in front",
     },
+    Known {
+        fixed_in: [7, 2, 0],
+        commands: &[events::LOOK],
+        explains: |it| without_consumer_events(it.ours) == without_consumer_events(it.theirs),
+        diverges: false,
+        reason: "7.2 tells of such consumers, too",
+    },
+    Known {
+        fixed_in: NEVER,
+        commands: &[events::LOOK],
+        explains: |it| {
+            let [ours, theirs] = [it.ours, it.theirs].map(without_consumer_events);
+            let mut left = &ours[..];
+            theirs.iter().all(|event| match left {
+                [first, rest @ ..] if first == event => {
+                    left = rest;
+                    true
+                }
+                _ => event.text().contains(" del "),
+            }) && left.is_empty()
+        },
+        diverges: false,
+        reason: "a command that leaves nothing at a key past its time says del in Redis; here it expired before",
+    },
 ];
 
 /// What two different replies mean.
@@ -412,6 +437,13 @@ fn without_digits(value: &Value) -> Value {
         Value::Array(items) => Value::Array(all(items)),
         other => other.clone(),
     }
+}
+
+/// Events without those of consumers that come and go.
+fn without_consumer_events(events: &Value) -> Vec<Value> {
+    const NAMES: [&str; 2] = [" xgroup-createconsumer ", " xgroup-delconsumer "];
+    let is_other = |event: &Value| !NAMES.iter().any(|name| event.text().contains(name));
+    events.items().into_iter().filter(is_other).collect()
 }
 
 /// Whether two lists of places, each with something beside its name, differ in names alone.
