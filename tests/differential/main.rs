@@ -8,6 +8,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod alike;
 mod alphabet;
 mod command;
 mod compare;
