@@ -1,8 +1,8 @@
 //! Does what fuzzing once found stay fixed? Replays `fuzz/regressions/<target>/*` and `fuzz/seeds/<target>/*` through the
 //! properties that the fuzz targets check, without libFuzzer.
 //!
-//! The target `engine` is replayed beside its property, in `src/commands/testing/survival.rs`; those of the modules in
-//! `modules/*/tests/fuzz_regressions.rs`.
+//! The targets `engine`, `dump_payload` and `rdb_file` are replayed beside their properties, in `src/commands/testing/`; those of
+//! the modules in `modules/*/tests/fuzz_regressions.rs`.
 
 #[path = "../fuzz/properties/config_file.rs"]
 mod config_file;

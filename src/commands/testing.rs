@@ -28,6 +28,8 @@ use crate::resp::value::Value;
 
 pub mod survival;
 
+pub mod storing;
+
 thread_local! {
     static NOW_MS: Cell<i64> = const { Cell::new(0) };
 }

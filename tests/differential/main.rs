@@ -8,9 +8,11 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod alike;
 mod alphabet;
 mod command;
 mod compare;
+mod events;
 mod grammar;
 mod known;
 mod look;
@@ -63,6 +65,7 @@ fn answers_are_those_of_the_reference() {
     }
     println!("{} commands compared with redis {}", both.compared, both.version_text());
     println!("{:8} errors", both.errors);
+    println!("{:8} events", both.events);
     println!("{:8} sequences of {SEQUENCE_MAX} ended early", both.diverged);
     println!("replies that differ:");
     both.explained.iter().for_each(|(reason, count)| println!("{count:8} {reason}"));

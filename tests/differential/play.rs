@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Command, Pair};
 use crate::compare::Compare;
+use crate::events::{self, Listener};
 use crate::harness::client::{Client, encode};
 use crate::harness::random::Random;
 use crate::harness::server::Server;
@@ -84,6 +85,7 @@ enum Stop {
 pub struct Both {
     ours: Client,
     theirs: Client,
+    listeners: [Listener; 2],
     /// The reference's version.
     version: [u32; 3],
     /// Parameters that the reference has not.
@@ -92,6 +94,8 @@ pub struct Both {
     pub compared: usize,
     /// Replies of the reference that were errors.
     pub errors: usize,
+    /// Events of the reference.
+    pub events: usize,
     /// How many replies differed for each known reason.
     pub explained: BTreeMap<&'static str, usize>,
     /// Sequences that ended early for one.
@@ -104,16 +108,19 @@ impl Both {
         let version = theirs.info("redis_version").expect("INFO names the version");
         let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
         let version = [(); 3].map(|()| parts.next().unwrap_or(0));
+        let listeners = [Listener::new(ours), Listener::new(theirs)];
         let (ours, mut theirs) = (ours.client(), theirs.client());
         let mut is_newer = |name: &&str| theirs.call(&["CONFIG", "GET", name]).items().is_empty();
         let newer = THRESHOLDS.iter().map(|(name, _)| *name).filter(&mut is_newer).collect();
         Both {
             ours,
             theirs,
+            listeners,
             version,
             newer,
             compared: 0,
             errors: 0,
+            events: 0,
             explained: BTreeMap::new(),
             diverged: 0,
         }
@@ -136,7 +143,10 @@ impl Both {
     /// Runs a sequence up to the first mismatch, and looks at what it has left.
     pub fn play(&mut self, sequence: &Sequence) -> Option<Mismatch> {
         self.reset(sequence);
-        let played = self.run(&sequence.commands, 0).and_then(|()| self.look_over(sequence));
+        let played = self
+            .run(&sequence.commands, 0)
+            .and_then(|()| self.compare_events(sequence))
+            .and_then(|()| self.look_over(sequence));
         match played {
             Ok(()) => None,
             Err(Stop::Mismatch(mismatch)) => Some(*mismatch),
@@ -145,6 +155,17 @@ impl Both {
                 None
             }
         }
+    }
+
+    fn compare_events(&mut self, sequence: &Sequence) -> Result<(), Stop> {
+        let look = events::look();
+        let [ours, theirs] = self.listeners.each_mut().map(Listener::take);
+        self.events += theirs.items().len();
+        // Once it was reported it stands at the end of the commands.
+        let last = sequence.commands.last();
+        let is_last = last.is_some_and(|command| command.steps[0].argv == look.steps[0].argv);
+        let at = sequence.commands.len() - usize::from(is_last);
+        self.judge(&look, at, look.pairs(vec![ours], vec![theirs]))
     }
 
     fn look_over(&mut self, sequence: &Sequence) -> Result<(), Stop> {
@@ -223,6 +244,8 @@ impl Both {
     }
 
     fn reset(&mut self, sequence: &Sequence) {
+        // What a sequence that ended early has left.
+        self.listeners.iter_mut().for_each(|listener| drop(listener.take()));
         let is_theirs = [false, true];
         for (client, is_theirs) in [&mut self.ours, &mut self.theirs].into_iter().zip(is_theirs) {
             let protocol = sequence.protocol.to_string();

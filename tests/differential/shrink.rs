@@ -1,6 +1,7 @@
 //! What is the shortest way to a mismatch? Commands are taken out as long as the last one is still answered differently.
 
 use crate::command::{Command, Step};
+use crate::events;
 use crate::harness::value::Value;
 use crate::play::{Both, Mismatch, Sequence};
 
@@ -9,8 +10,19 @@ const REPLAYS_MAX: usize = 600;
 
 /// Mismatches about the same are reported once.
 pub fn about(mismatch: &Mismatch) -> String {
-    let names: Vec<String> = mismatch.command.steps.iter().map(Step::name).collect();
-    names.last().cloned().unwrap_or_default()
+    let last = mismatch.command.steps.last();
+    let name = last.map(Step::name).unwrap_or_default();
+    if name != events::LOOK {
+        return name;
+    }
+    // The first events that differ.
+    let [ours, theirs] = [&mismatch.ours, &mismatch.theirs].map(Value::items);
+    let at = ours.iter().zip(&theirs).take_while(|(one, two)| one == two).count();
+    let name = |events: &[Value]| {
+        let event = events.get(at).map(Value::text).unwrap_or_default();
+        event.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    format!("{} and {}", name(&ours), name(&theirs))
 }
 
 /// The mismatch with as few commands before it as was found, in words.

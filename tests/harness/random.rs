@@ -1,6 +1,7 @@
 //! Where do random inputs come from? A small generator whose seed is printed, and taken back from `SEED`.
 
 /// xorshift64*: enough for choosing inputs, of no use for secrets.
+#[derive(Clone)]
 pub struct Random {
     state: u64,
 }

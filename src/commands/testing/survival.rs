@@ -102,7 +102,8 @@ struct Pair {
     diverges: bool,
 }
 
-fn engine() -> TestEngine {
+/// An empty engine with limits for foreign input.
+pub(super) fn engine() -> TestEngine {
     let registry = Arc::clone(&REGISTRY);
     let mut shared = shared(&registry);
     shared.clock.mono_ns = || {
@@ -280,7 +281,7 @@ impl Pair {
 
 impl TestEngine {
     /// Runs one request of a client.
-    fn call(&self, client: &Arc<Client>, argv: Argv<'_>) -> (Vec<u8>, BatchEnd) {
+    pub(super) fn call(&self, client: &Arc<Client>, argv: Argv<'_>) -> (Vec<u8>, BatchEnd) {
         let registry = Arc::clone(&self.engine.shared.registry.read());
         let generation = registry.generation();
         let caller = Caller { engine: &self.engine, client, worker: 0, generation };
@@ -310,7 +311,7 @@ fn is_left_out(argv: Argv<'_>) -> bool {
 }
 
 /// How many replies these bytes are.
-fn whole(mut bytes: &[u8]) -> usize {
+pub(super) fn whole(mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while !bytes.is_empty() {
         let (_, rest) = Value::read(bytes).expect("replies are whole");

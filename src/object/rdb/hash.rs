@@ -156,9 +156,13 @@ pub fn load_valkey(reader: &mut Reader<'_>, limits: HashLimits) -> Result<Hash, 
     let mut hash = begin(len, limits)?;
     for _ in 0..len {
         let (field, value) = (reader.string()?, reader.string()?);
+        // Valkey's go on for longer than ours, whose last one is in the year 4199.
         let expire_at = match reader.millis()? {
             -1 => None,
-            at => Some(u64::try_from(at).map_err(|_| corrupt("invalid expireAt time"))?),
+            at => {
+                let at = u64::try_from(at).map_err(|_| corrupt("invalid expireAt time"))?;
+                Some(at.min(EXPIRE_MAX))
+            }
         };
         add(&mut hash, &field, &value, expire_at, limits)?;
     }
