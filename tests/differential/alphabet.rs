@@ -65,6 +65,7 @@ const SOURCES: &[(&str, Source)] = &[
     ("none", |_| b"none".to_vec()),
     ("keyword", |g| pick(g, KEYWORDS)),
     ("scanloop", |_| SCAN_LOOP.as_bytes().to_vec()),
+    ("onescore", |_| ONE_SCORE.as_bytes().to_vec()),
     ("restored", |_| RESTORED.as_bytes().to_vec()),
 ];
 
@@ -87,6 +88,16 @@ repeat \
   end \
 until page[1] == '0' \
 return all";
+
+/// Runs a command, whose source is left out of its arguments, if all members of the source have one score.
+const ONE_SCORE: &str = "\
+local first = redis.pcall('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES') \
+if first.err then return first end \
+if #first > 0 and redis.call('ZCOUNT', KEYS[1], first[2], first[2]) ~= redis.call('ZCARD', KEYS[1]) then \
+  return false \
+end \
+table.insert(ARGV, string.upper(ARGV[1]) == 'ZRANGESTORE' and 3 or 2, KEYS[1]) \
+return redis.pcall(unpack(ARGV))";
 
 /// Puts a copy of a value at another key by DUMP and RESTORE. A short HyperLogLog would be held as another kind of string
 /// as soon as Redis looks at it, so there are no copies of them.
