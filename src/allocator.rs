@@ -28,8 +28,8 @@ const CLASS_BYTES_MAX: usize = 4096;
 /// jemalloc's settings, which it finds under this name. Pages that nothing uses go back to the system after a
 /// second, by a thread of jemalloc's own: growing tables leave behind segments that entries, in other size
 /// classes, cannot use. Slabs of small classes have more pages than jemalloc would give them: each slab has a
-/// record of 128 bytes, which for a slab of a single page is up to four bytes a key. `_RJEM_MALLOC_CONF` in
-/// the environment goes before.
+/// record of 128 bytes, which for hashes of 192 bytes is two bytes each. `_RJEM_MALLOC_CONF` in the
+/// environment goes before.
 // SAFETY: the name is the one that jemalloc declares, for a pointer to a text that ends in NUL.
 #[unsafe(export_name = "_rjem_malloc_conf")]
 #[used]

@@ -1,7 +1,8 @@
 //! How does a large hash or set grow without pauses, answer HSCAN and SSCAN without state, and be
 //! snapshotted at once?
 //!
-//! A trie over the leading bits of the fields' hashes (their positions, `base/hasher.rs`), in hash order. A branch looks at eight bits;
+//! A trie over the leading bits of the fields' hashes, in hash order; what is called a hash here is the
+//! position that `base/hasher.rs` makes of it. A branch looks at eight bits;
 //! its children are leaves (some hundred fields, `table/leaf.rs`) or branches. A leaf covers a whole, a
 //! half, a quarter ... of its branch's 256 places, as extendible hashing has it, but the directory
 //! is local: a full leaf is halved, or becomes a branch when it covers a single place. So

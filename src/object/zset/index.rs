@@ -1,6 +1,7 @@
-//! In which leaf is a member? A map from hashes of members to numbers of leaves, in hash order.
+//! In which leaf is a member? A map from hashes of members (positions, `base/hasher.rs`) to numbers of
+//! leaves, in hash order.
 //!
-//! The shape is that of a hash's table (`hash/table.rs`): a trie over the leading bits of the hash
+//! The shape is that of a hash's table (`table.rs`): a trie over the leading bits of the hash
 //! whose directories are local. A branch looks at eight bits; a leaf covers a whole, a half, a
 //! quarter ... of its branch's 256 places, is halved when it is full, and becomes a branch when it
 //! covers a single place. So no insertion moves more than one leaf; a position in hash order, the
