@@ -184,6 +184,10 @@ pub trait Host: Send + Sync {
     fn kept_connections(&self) -> usize {
         0
     }
+    /// Tells the kernel how soon this process may be ended when memory runs out, as the configuration has it.
+    fn adjust_oom_score(&self, _config: &Config) -> Result<(), String> {
+        Ok(())
+    }
     /// What is to be done once a second.
     fn each_second(&self) {}
     /// The data set as the bytes of an RDB file.

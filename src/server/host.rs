@@ -9,6 +9,7 @@ use std::sync::mpsc as std_mpsc;
 use tokio::sync::mpsc;
 
 use super::migration::Connections;
+use super::oom::OomScore;
 use super::sockets::Sockets;
 use super::{log, process, saving};
 use crate::config::Config;
@@ -29,6 +30,7 @@ pub struct ProcessHost {
     rewrites_everything: AtomicBool,
     sockets: Sockets,
     connections: Connections,
+    oom_score: OomScore,
 }
 
 /// Something to be dropped, and how many objects it is.
@@ -57,7 +59,15 @@ impl ProcessHost {
         })?;
         let rewrites_everything = AtomicBool::new(false);
         let connections = Connections::default();
-        let host = Self { requests, garbage, freeing, rewrites_everything, sockets, connections };
+        let host = Self {
+            requests,
+            garbage,
+            freeing,
+            rewrites_everything,
+            sockets,
+            connections,
+            oom_score: OomScore::default(),
+        };
         Ok((host, receiver))
     }
 }
@@ -82,6 +92,13 @@ impl Host for ProcessHost {
 
     fn room_for_clients(&self, wanted: usize) -> usize {
         process::room_for_clients(wanted)
+    }
+
+    fn adjust_oom_score(&self, config: &Config) -> Result<(), String> {
+        self.oom_score.follow(config).map_err(|error| {
+            tracing::warn!("Unable to write oom_score_adj: {error}");
+            "Failed to set current oom_score_adj. Check server logs.".to_owned()
+        })
     }
 
     fn rewrite_everything(&self) {

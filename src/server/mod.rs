@@ -23,6 +23,8 @@ pub mod log;
 
 pub mod process;
 
+pub mod oom;
+
 pub mod saving;
 
 pub mod ending;

@@ -290,6 +290,8 @@ fn build_engine(
         expire_walk: (0, 0),
     };
     shared.note_replicas(&state, shared.started_ms);
+    // What goes wrong is in the log, and no reason not to start.
+    let _ = shared.host.adjust_oom_score(config);
     Ok(Engine::new(state, shared))
 }
 

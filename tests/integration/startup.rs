@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use crate::harness::server::{Folder, Server, free_port, run_to_end, under_test};
+use crate::harness::value::Value;
 
 /// Runs the server, which must refuse with exit code 1 and say `about` on one line.
 fn refuses(args: &[&str], stdin: &str, about: &[&str]) {
@@ -132,4 +133,30 @@ fn the_process_is_the_one_that_was_started() {
     let server = Server::start(&[]);
     assert_eq!(server.info("process_id").unwrap(), server.pid().to_string());
     assert_eq!(server.info("tcp_port").unwrap(), server.port.to_string());
+}
+
+#[test]
+fn the_kernel_is_told_how_soon_to_end_the_process() {
+    let score = |process: &str| -> i32 {
+        let text = std::fs::read_to_string(format!("/proc/{process}/oom_score_adj")).unwrap();
+        text.trim().parse().unwrap()
+    };
+    let base = score("self");
+    let server = Server::start(&["--oom-score-adj", "yes", "--oom-score-adj-values", "10 20 30"]);
+    let process = server.info("process_id").expect("INFO names it");
+    assert_eq!(score(&process), base + 10);
+    let mut client = server.client();
+    let mut set = |pairs: &[&str]| client.call(&[&["CONFIG", "SET"][..], pairs].concat());
+    assert_eq!(set(&["oom-score-adj-values", "15 20 30"]).text(), "OK");
+    assert_eq!(score(&process), base + 15);
+    assert_eq!(set(&["oom-score-adj", "absolute"]).text(), "OK");
+    assert_eq!(score(&process), 15);
+    assert_eq!(set(&["oom-score-adj", "no"]).text(), "OK");
+    assert_eq!(score(&process), base);
+    // A change that fails as a whole takes the score back.
+    let failed =
+        set(&["oom-score-adj", "absolute", "oom-score-adj-values", "25 0 0", "dir", "/nowhere"]);
+    assert!(matches!(failed, Value::Error(_)), "{failed:?}");
+    assert_eq!(score(&process), base);
+    assert_eq!(config(&server, "oom-score-adj"), "no");
 }

@@ -127,12 +127,18 @@ fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
     let applied = apply(ctx.state, ctx.env.shared, &changes.changed)
         .and_then(|()| settings::set_many(ctx, &foreign, context));
     if let Err(error) = applied {
+        let is_oom = |param: &Param| matches!(param, Param::OomScoreAdj | Param::OomScoreAdjValues);
+        let oom_score = changes.changed.iter().any(is_oom);
         let sockets = changes.changed.iter().any(|param| LISTENING.contains(param));
         ctx.state.config.revert(changes);
         mirror(&ctx.state.config, ctx.env.shared);
         if sockets {
             // It listened there a moment ago, so an error would be told by the log.
             let _ = ctx.env.shared.host.listen(&ctx.state.config);
+        }
+        if oom_score {
+            // What was there was allowed; an error is in the log.
+            let _ = ctx.env.shared.host.adjust_oom_score(&ctx.state.config);
         }
         return Err(raw(error));
     }
@@ -184,6 +190,10 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
                     );
                     return Err(ConfigError::not_applied(*param, why));
                 }
+            }
+            Param::OomScoreAdj | Param::OomScoreAdjValues => {
+                let adjusted = shared.host.adjust_oom_score(&state.config);
+                adjusted.map_err(|why| ConfigError::not_applied(*param, why))?;
             }
             Param::Loglevel => shared.host.set_log_level(&state.config.choice_name(*param)),
             Param::Dir => {
