@@ -1,11 +1,15 @@
 //! The program: arguments, configuration, run, exit code.
 
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use mortise::allocator::CountingAllocator;
 use mortise::config::command_line::{CommandLine, Invocation, parse};
 use mortise::config::params::Param;
+use mortise::persist::aof::check::{Console, check_aof};
+use mortise::persist::rdb::check::check_rdb;
 use mortise::server::{process, run, startup};
 
 #[global_allocator]
@@ -15,6 +19,8 @@ const HELP: &str = "Usage: mortise [/path/to/redis.conf] [options] [-]
        mortise - (read config from stdin)
        mortise -v or --version
        mortise -h or --help
+       mortise check-aof [--fix|--truncate-to-timestamp $timestamp] <file.manifest|file.aof>
+       mortise check-rdb <rdb-file-name>
 
 Examples:
        mortise (run the server with default conf)
@@ -26,6 +32,12 @@ Examples:
 
 fn main() -> ExitCode {
     let args: Vec<Vec<u8>> = std::env::args_os().skip(1).map(OsStringExt::into_vec).collect();
+    if let Some((tool, args)) = Tool::of(std::env::args_os().next(), &args) {
+        return tool.run(args).unwrap_or_else(|error| {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        });
+    }
     match parse(&args) {
         Invocation::Version => {
             println!("{}", startup::version_line());
@@ -39,6 +51,41 @@ fn main() -> ExitCode {
             eprintln!("{error}");
             ExitCode::FAILURE
         }),
+    }
+}
+
+/// The tools beside the server, each by the first argument or by the name of a link to the program.
+#[derive(Clone, Copy)]
+enum Tool {
+    CheckAof,
+    CheckRdb,
+}
+
+impl Tool {
+    /// The tool that is asked for, and its arguments.
+    fn of(program: Option<OsString>, args: &[Vec<u8>]) -> Option<(Self, &[Vec<u8>])> {
+        let program = program.unwrap_or_default();
+        let program = Path::new(&program).file_name().unwrap_or_default().as_encoded_bytes();
+        let ends = |name: &str| program.ends_with(name.as_bytes());
+        match args.split_first() {
+            _ if ends("check-aof") => Some((Tool::CheckAof, args)),
+            _ if ends("check-rdb") => Some((Tool::CheckRdb, args)),
+            Some((word, rest)) if word == b"check-aof" => Some((Tool::CheckAof, rest)),
+            Some((word, rest)) if word == b"check-rdb" => Some((Tool::CheckRdb, rest)),
+            _ => None,
+        }
+    }
+
+    fn run(self, args: &[Vec<u8>]) -> std::io::Result<ExitCode> {
+        let mut out = std::io::stdout().lock();
+        let code = match self {
+            Tool::CheckAof => {
+                let answers = &mut std::io::stdin().lock();
+                check_aof("mortise check-aof", args, &mut Console { out: &mut out, answers })?
+            }
+            Tool::CheckRdb => check_rdb("mortise check-rdb", args, &mut out)?,
+        };
+        Ok(ExitCode::from(code))
     }
 }
 

@@ -31,7 +31,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const EMPTY_KEYS_NAMED_MAX: u64 = 10;
 
 /// Files from this version on end with a checksum.
-const VERSION_WITH_CHECKSUM: u32 = 5;
+pub(super) const VERSION_WITH_CHECKSUM: u32 = 5;
 
 /// Function libraries that are kept.
 const LIBRARIES_MAX: usize = 16_384;
@@ -102,7 +102,7 @@ pub struct Outcome {
 }
 
 /// The bytes of a file that are being looked at.
-struct Window<'a> {
+pub(super) struct Window<'a> {
     source: &'a mut dyn Read,
     bytes: Vec<u8>,
     at: usize,
@@ -113,12 +113,22 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    fn new(source: &'a mut dyn Read) -> Self {
+    pub(super) fn new(source: &'a mut dyn Read) -> Self {
         Self { source, bytes: Vec::new(), at: 0, offset: 0, checksum: 0, ended: false }
     }
 
+    /// Bytes that are behind.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The checksum of these.
+    pub(super) fn checksum(&self) -> u64 {
+        self.checksum
+    }
+
     /// Reads a part; its reader may be called again from its start.
-    fn part<T>(
+    pub(super) fn part<T>(
         &mut self,
         mut read: impl FnMut(&mut Reader<'_>) -> Result<T, RdbError>,
     ) -> Result<T, LoadError> {
@@ -151,7 +161,7 @@ impl<'a> Window<'a> {
 }
 
 /// A part of a file.
-enum Part {
+pub(super) enum Part {
     Key { key: Vec<u8>, value: Value },
     EmptyKey(Vec<u8>),
     ExpireAt(i64),
@@ -165,7 +175,11 @@ enum Part {
     End,
 }
 
-fn read_part(reader: &mut Reader<'_>, ctx: &LoadContext<'_>, db: u32) -> Result<Part, RdbError> {
+pub(super) fn read_part(
+    reader: &mut Reader<'_>,
+    ctx: &LoadContext<'_>,
+    db: u32,
+) -> Result<Part, RdbError> {
     let kind = reader.byte()?;
     Ok(match kind {
         opcode::EXPIRE => Part::ExpireAt(i64::from(i32::from_le_bytes(reader.array()?)) * 1000),
@@ -273,7 +287,7 @@ pub fn load(
     Ok(outcome)
 }
 
-fn read_magic(window: &mut Window<'_>) -> Result<u32, LoadError> {
+pub(super) fn read_magic(window: &mut Window<'_>) -> Result<u32, LoadError> {
     let magic: [u8; 9] = window.part(|reader| reader.array())?;
     let digits = match magic.strip_prefix(b"REDIS") {
         Some(digits) => digits,

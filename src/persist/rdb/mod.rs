@@ -1,5 +1,5 @@
 //! RDB: values of keys (`value.rs`), the order of a file's parts (`save.rs`, `load.rs`), and the file itself
-//! (`file.rs`, `pipe.rs`). docs/formats/rdb.md describes the bytes.
+//! (`file.rs`, `pipe.rs`); `check.rs` is the tool that reads one and says what is in it. docs/formats/rdb.md describes the bytes.
 
 pub mod value;
 
@@ -12,3 +12,5 @@ pub mod file;
 pub mod pipe;
 
 pub mod disk;
+
+pub mod check;
