@@ -31,13 +31,24 @@ pub(super) fn fetch(access: &Access<'_>, db: u32, hold: &[Request<'_>]) {
     let db = keyspace.db(db as usize);
     let mut hashes = [0u64; KEYS_MAX];
     let mut count = 0;
+    // Many batches name one key all the time.
+    let mut last = None;
     for (_, key, _) in named(hold) {
-        hashes[count] = Db::hash(key);
-        db.prefetch_bucket(hashes[count]);
+        hashes[count] = match last {
+            Some((same, hash)) if same == key => hash,
+            _ => {
+                let hash = Db::hash(key);
+                db.prefetch_bucket(hash);
+                hash
+            }
+        };
+        last = Some((key, hashes[count]));
         count += 1;
     }
-    for hash in &hashes[..count] {
-        db.prefetch_entry(*hash);
+    for (at, hash) in hashes[..count].iter().enumerate() {
+        if at == 0 || hashes[at - 1] != *hash {
+            db.prefetch_entry(*hash);
+        }
     }
     fetch_members(db, hold, &hashes);
 }
@@ -59,9 +70,14 @@ fn fetch_members(db: &Db, hold: &[Request<'_>], hashes: &[u64; KEYS_MAX]) {
     let mut members: [Option<(ValueRef<'_>, u32)>; MEMBERS_MAX] = [None; MEMBERS_MAX];
     let mut count = 0;
     let mut sum = 0;
+    let mut last: Option<(&[u8], Option<ValueRef<'_>>)> = None;
     for ((command, key, argv), hash) in named(hold).zip(hashes) {
         let Some(texts) = command.likely_members.of(argv) else { continue };
-        let value = db.find_hashed(*hash, key).map(|slot| db.value(slot));
+        let value = match last {
+            Some((same, value)) if same == key => value,
+            _ => db.find_hashed(*hash, key).map(|slot| db.value(slot)),
+        };
+        last = Some((key, value));
         // Where one is small, or no collection, the others will be so too: they are not worth looking.
         let Some(value) = value.filter(ValueRef::is_large) else { break };
         for (text, member) in texts.zip(&mut members[count..]) {
