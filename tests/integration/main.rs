@@ -19,3 +19,4 @@ mod random_requests;
 mod rdb;
 mod readme;
 mod startup;
+mod tools;

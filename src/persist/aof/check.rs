@@ -203,7 +203,7 @@ impl Checker<'_, '_> {
         }
         let mut start = 0;
         if has_preamble {
-            match check_rdb_file(path, self.console.out)? {
+            match check_rdb_file(path, name, self.console.out)? {
                 Some(end) => start = end,
                 None => stop!(self.console, "RDB preamble of AOF file is not sane, aborting."),
             }

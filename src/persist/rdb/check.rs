@@ -23,20 +23,21 @@ pub fn check_rdb(name: &str, args: &[Vec<u8>], out: &mut dyn Write) -> io::Resul
         return Ok(1);
     };
     let path = Path::new(OsStr::from_bytes(path));
-    match check_rdb_file(path, out)? {
+    match check_rdb_file(path, path, out)? {
         Some(_) => Ok(0),
         None => Ok(1),
     }
 }
 
-/// Checks a file, or the snapshot that a file of commands begins with; where it ends, if it is sane.
-pub fn check_rdb_file(path: &Path, out: &mut dyn Write) -> io::Result<Option<u64>> {
-    writeln!(out, "[offset 0] Checking RDB file {}", path.display())?;
+/// Checks a file, or the snapshot that a file of commands begins with; where it ends, if it is sane. `name` is what the
+/// user reads.
+pub fn check_rdb_file(path: &Path, name: &Path, out: &mut dyn Write) -> io::Result<Option<u64>> {
+    writeln!(out, "[offset 0] Checking RDB file {}", name.display())?;
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) => {
             let why = super::disk::words(&error);
-            writeln!(out, "Cannot open file {}: {why}", path.display())?;
+            writeln!(out, "Cannot open file {}: {why}", name.display())?;
             return Ok(None);
         }
     };
@@ -271,7 +272,7 @@ mod tests {
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, &bytes).expect("a file");
         let mut out = Vec::new();
-        let end = check_rdb_file(&path, &mut out).expect("memory takes all");
+        let end = check_rdb_file(&path, &path, &mut out).expect("memory takes all");
         std::fs::remove_file(&path).expect("the file is there");
         (end, String::from_utf8(out).expect("text").replace(&path.display().to_string(), "FILE"))
     }
