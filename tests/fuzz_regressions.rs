@@ -4,6 +4,8 @@
 //! The targets `engine`, `dump_payload` and `rdb_file` are replayed beside their properties, in `src/commands/testing/`; those of
 //! the modules in `modules/*/tests/fuzz_regressions.rs`.
 
+#[path = "../fuzz/properties/aof_file.rs"]
+mod aof_file;
 #[path = "../fuzz/properties/config_file.rs"]
 mod config_file;
 #[path = "../fuzz/properties/glob.rs"]
@@ -32,6 +34,11 @@ mod script_struct;
 mod vm;
 
 use replay::replay;
+
+#[test]
+fn append_only_files() {
+    replay("aof_file", aof_file::check);
+}
 
 #[test]
 fn config_files() {

@@ -13,7 +13,7 @@ use std::fmt;
 use crate::base::quoting::{append_quoted, split_args};
 
 /// Longest line, as Redis has it.
-const LINE_BYTES_MAX: usize = 1024;
+pub const LINE_BYTES_MAX: usize = 1024;
 
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,8 @@ impl Manifest {
         for part in self.base.iter().chain(&self.history).chain(&self.incremental) {
             text.extend_from_slice(b"file ");
             // Names of ours need no quotes; one that came with a foreign manifest may.
-            if part.name.iter().all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(byte)) {
+            let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"'\\".contains(byte);
+            if !part.name.is_empty() && part.name.iter().all(is_plain) {
                 text.extend_from_slice(&part.name);
             } else {
                 append_quoted(&mut text, &part.name);
@@ -244,7 +245,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_names_survive(
-            names in prop::collection::vec(prop::collection::vec(1u8.., 1..20), 1..5)
+            names in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 1..5)
         ) {
             let mut manifest = Manifest::default();
             for (at, name) in names.into_iter().enumerate() {
