@@ -5,6 +5,7 @@
 use crate::engine::error::CommandError;
 use crate::engine::spec::CommandSpec;
 use crate::keyspace::db::Db;
+use crate::object::listpack::Element;
 use crate::resp::reply::Reply;
 
 pub mod connection;
@@ -144,6 +145,15 @@ pub fn unknown_subcommand(container: &str, subcommand: &[u8]) -> CommandError {
         "ERR unknown subcommand or wrong number of arguments for '{}'. Try {container} HELP.",
         String::from_utf8_lossy(subcommand)
     ))
+}
+
+/// Writes an element of a collection as a bulk string.
+#[inline]
+fn reply_element(element: Element<'_>, reply: &mut Reply<'_>) {
+    match element {
+        Element::Str(text) => reply.bulk(text),
+        Element::Int(value) => reply.bulk_int(value),
+    }
 }
 
 /// Writes the reply of a HELP subcommand: each entry is a usage and what it does.

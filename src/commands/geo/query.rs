@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use super::super::zset::reply_member;
+use super::super::reply_element;
 use super::{locate, parse_point, parse_unit, reply_distance, reply_point};
 use crate::base::number::{self, IntBuf};
 use crate::engine::args::{self, Cursor};
@@ -278,7 +278,7 @@ impl<'a> Query<'a> {
             if options > 0 {
                 reply.array(options + 1);
             }
-            reply_member(hit.member, reply);
+            reply_element(hit.member, reply);
             if self.with_distance {
                 reply_distance(hit.distance, reply);
             }

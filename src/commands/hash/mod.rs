@@ -3,6 +3,7 @@
 //! A field whose time is over is invisible to reads, which note the hash so that it goes at the end of
 //! the unit, and is deleted, with its event and its HDEL, before a command that changes the hash goes on.
 
+use super::reply_element;
 use crate::base::number::IntBuf;
 use crate::config::params::Param;
 use crate::engine::args;
@@ -13,8 +14,6 @@ use crate::engine::spec::Argv;
 use crate::keyspace::db::Slot;
 use crate::keyspace::value::{Value, ValueMut, ValueRef};
 use crate::object::hash::{Hash, HashLimits};
-use crate::object::listpack::Element;
-use crate::resp::reply::Reply;
 
 pub mod get;
 
@@ -29,15 +28,6 @@ pub mod expire;
 pub mod ttl;
 
 pub mod combined;
-
-/// Writes a field or a value as a bulk string.
-#[inline]
-fn reply_element(element: Element<'_>, reply: &mut Reply<'_>) {
-    match element {
-        Element::Str(text) => reply.bulk(text),
-        Element::Int(value) => reply.bulk_int(value),
-    }
-}
 
 /// The time, as hashes take it.
 #[inline]

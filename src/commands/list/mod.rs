@@ -4,6 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::reply_element;
 use crate::config::params::Param;
 use crate::engine::args;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
@@ -12,8 +13,6 @@ use crate::engine::error::CommandError;
 use crate::keyspace::db::Slot;
 use crate::keyspace::value::{Value, ValueMut, ValueRef};
 use crate::object::list::{End, List, ListLimits, PLAIN_BYTES_MIN};
-use crate::object::listpack::Element;
-use crate::resp::reply::Reply;
 
 pub mod push;
 
@@ -24,15 +23,6 @@ pub mod read;
 pub mod edit;
 
 pub mod moving;
-
-/// Writes an element as a bulk string.
-#[inline]
-fn reply_element(element: Element<'_>, reply: &mut Reply<'_>) {
-    match element {
-        Element::Str(text) => reply.bulk(text),
-        Element::Int(value) => reply.bulk_int(value),
-    }
-}
 
 /// How large the parts of a list may become.
 #[inline]

@@ -1,5 +1,6 @@
 //! Sets: members under one key, a file per kind of work.
 
+use super::reply_element;
 use crate::config::Config;
 use crate::config::params::Param;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
@@ -7,9 +8,7 @@ use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
 use crate::keyspace::db::Slot;
 use crate::keyspace::value::{ValueMut, ValueRef};
-use crate::object::listpack::Element;
 use crate::object::set::{Set, SetLimits};
-use crate::resp::reply::Reply;
 
 pub mod change;
 
@@ -21,15 +20,6 @@ pub mod algebra;
 
 #[cfg(test)]
 mod effects_tests;
-
-/// Writes a member as a bulk string.
-#[inline]
-fn reply_element(element: Element<'_>, reply: &mut Reply<'_>) {
-    match element {
-        Element::Str(text) => reply.bulk(text),
-        Element::Int(value) => reply.bulk_int(value),
-    }
-}
 
 /// Where a set leaves its small forms.
 #[inline]

@@ -4,6 +4,7 @@
 //! What foreign code may do when it hears of an event is not known, so a handler announces after it has
 //! changed a stream, and looks the key up again before it goes on.
 
+use super::reply_element;
 use crate::base::number::IntBuf;
 use crate::config::params::Param;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
@@ -11,7 +12,6 @@ use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
 use crate::keyspace::db::Slot;
 use crate::keyspace::value::{ValueMut, ValueRef};
-use crate::object::listpack::Element;
 use crate::object::stream::{Entry, NodeLimits, Stream, StreamId};
 use crate::resp::reply::Reply;
 
@@ -160,14 +160,6 @@ fn no_group_of_key(key: &[u8], group: &[u8]) -> CommandError {
 #[inline]
 fn reply_id(id: StreamId, reply: &mut Reply<'_>) {
     reply.bulk(id.text().as_bytes());
-}
-
-#[inline]
-fn reply_element(element: Element<'_>, reply: &mut Reply<'_>) {
-    match element {
-        Element::Str(text) => reply.bulk(text),
-        Element::Int(value) => reply.bulk_int(value),
-    }
 }
 
 /// Writes an entry: its ID, and its fields and values in one row.

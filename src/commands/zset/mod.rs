@@ -3,13 +3,13 @@
 //! What is asked for by rank, by score or by member becomes a range of ranks first (`bounds.rs`); what
 //! is left of a command is then the same for all three.
 
+use super::reply_element;
 use crate::config::params::Param;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
 use crate::keyspace::db::Slot;
 use crate::keyspace::value::{Value, ValueMut, ValueRef};
-use crate::object::listpack::Element;
 use crate::object::zset::{Scored, Zset, ZsetLimits};
 use crate::resp::reply::Reply;
 
@@ -120,15 +120,6 @@ pub(super) fn store(ctx: &mut WriteCtx<'_>, key: &[u8], result: Zset, event: &st
     }
 }
 
-/// Writes a member as a bulk string.
-#[inline]
-pub(super) fn reply_member(member: Element<'_>, reply: &mut Reply<'_>) {
-    match member {
-        Element::Str(text) => reply.bulk(text),
-        Element::Int(value) => reply.bulk_int(value),
-    }
-}
-
 /// Whether scores follow their members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Show {
@@ -147,11 +138,11 @@ fn reply_head(show: Show, len: usize, reply: &mut Reply<'_>) {
 #[inline]
 fn reply_scored(show: Show, (member, score): Scored<'_>, reply: &mut Reply<'_>) {
     if show == Show::Members {
-        return reply_member(member, reply);
+        return reply_element(member, reply);
     }
     if reply.is_resp3() {
         reply.array(2);
     }
-    reply_member(member, reply);
+    reply_element(member, reply);
     reply.double(score);
 }

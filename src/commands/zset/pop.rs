@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{announce_removal, find, reply_member, zset_at, zset_mut};
+use super::{announce_removal, find, reply_element, zset_at, zset_mut};
 use crate::base::number::{self, IntBuf};
 use crate::engine::args::{self, Cursor};
 use crate::engine::block::Wanted;
@@ -210,7 +210,7 @@ fn pop(
         if nested {
             reply.array(2);
         }
-        reply_member(member, reply);
+        reply_element(member, reply);
         reply.double(score);
     };
     match side {

@@ -1,6 +1,6 @@
 //! How does one go through a sorted set? Piece by piece by ZSCAN, at random by ZRANDMEMBER.
 
-use super::{Show, read_zset, reply_head, reply_member, reply_scored};
+use super::{Show, read_zset, reply_element, reply_head, reply_scored};
 use crate::base::number::{IntBuf, format_double};
 use crate::base::random::{Random, below, distinct, shuffle_front};
 use crate::commands::scan::{self, ScanOptions};
@@ -77,7 +77,7 @@ fn zscan(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
     let next = zset.scan(cursor, options.count, &mut |member, score| {
         if options.matches(member.text(&mut digits)) {
             items += 2;
-            reply_member(member, &mut writer);
+            reply_element(member, &mut writer);
             if is_listpack {
                 writer.bulk(format_double(score).as_bytes());
             } else {
@@ -143,7 +143,7 @@ fn zrandmember(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
         (None, None) => reply.null(),
         (None, Some(_)) => reply.array(0),
         (Some(zset), None) => match one(zset, &mut random) {
-            Some((member, _)) => reply_member(member, reply),
+            Some((member, _)) => reply_element(member, reply),
             None => reply.null(),
         },
         (Some(zset), Some(draw)) => reply_draw(zset, draw, &mut random, reply)?,
