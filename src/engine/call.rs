@@ -86,6 +86,8 @@ pub struct Caller<'a> {
 pub struct BatchEnd {
     /// Requests that were answered.
     pub done: usize,
+    /// Some of the answers show data, so that they must not leave before the log is durable.
+    pub shows_data: bool,
     /// The connection is to be closed when the replies are out.
     pub close: bool,
     /// The last command waits; its answer comes through the outbox or at the deadline.
@@ -238,6 +240,7 @@ fn run_hold(
             break;
         }
         end.done += 1;
+        end.shows_data |= ran.is_some_and(Command::shows_data);
         if unit.block.is_some() {
             begin_wait(caller, &mut session, &mut unit, *request);
         }
@@ -390,7 +393,7 @@ fn admit(
     }
     if let Some(refusal) = env.shared.write_refusal() {
         // PING as well, so that whoever looks after the server notices.
-        let is_ping = refusal == CommandError::SaveFailed && command.spec.name == "PING";
+        let is_ping = refusal != CommandError::NoReplicas && command.spec.name == "PING";
         if is_ping || may_write(session, command) {
             return Err(refusal);
         }
@@ -645,7 +648,7 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
                 unit.has_jobs = false;
             }
             let bond = if unit.scattered { Bond::Apart } else { Bond::Together };
-            state.log.append(&unit.records, bond);
+            state.log.append(&unit.records, bond, env.now_us);
             state.log.send(env.shared);
             unit.records.clear();
             if !unit.ready.is_empty() {

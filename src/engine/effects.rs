@@ -196,6 +196,8 @@ pub struct Unit {
     pub has_jobs: bool,
     /// What is propagated does not belong together (keys that happened to expire).
     pub scattered: bool,
+    /// Commands of the append-only file run again.
+    pub replays: bool,
 }
 
 impl Block {

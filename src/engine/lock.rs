@@ -49,8 +49,8 @@ impl Deref for Reading<'_> {
     }
 }
 
-/// The state to write, until it is dropped: then what was gathered for caches is told, and the workers concerned
-/// wake up.
+/// The state to write, until it is dropped: then what was logged is handed over, what was gathered for caches is
+/// told, and the workers concerned wake up.
 #[derive(Debug)]
 pub struct Writing<'a> {
     guard: RwLockWriteGuard<'a, State>,
@@ -74,6 +74,7 @@ impl DerefMut for Writing<'_> {
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
         let shared = self.deliver.0;
+        self.guard.log.hand_over(&shared.durable);
         shared.tracking.broadcast(shared);
     }
 }

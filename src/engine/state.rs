@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use super::block::WaitTable;
 use super::client::{Client, ClientTable, WatchTable};
 use super::ctx::ExclusiveCtx;
+use super::durable::Durable;
 use super::effects::{EventClass, Request};
 use super::error::CommandError;
 use super::events::Heard;
@@ -190,6 +191,10 @@ pub trait Host: Send + Sync {
     }
     /// What is to be done once a second.
     fn each_second(&self) {}
+    /// Writes what was logged to the append-only file.
+    fn write_log(&self, durable: &Durable) {
+        let _ = durable;
+    }
     /// The data set as the bytes of an RDB file.
     fn snapshot(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<Vec<u8>, SaveFailed> {
         let _ = ctx;
@@ -462,6 +467,8 @@ pub struct Shared {
     pub pause: Pause,
     /// What is on its way to clients that did not ask for it.
     pub post: Post,
+    /// What is on its way to the append-only file, and which output waits for that.
+    pub durable: Durable,
     /// `requirepass`; empty is none.
     pub password: RwLock<Box<[u8]>>,
     /// Writes are refused, because the last snapshot failed: see [`Persistence::denies_writes`].
@@ -589,7 +596,9 @@ impl Shared {
     /// Why writes are refused at the moment, if they are.
     #[inline]
     pub fn write_refusal(&self) -> Option<CommandError> {
-        if self.writes_denied.load(Ordering::Relaxed) {
+        if self.durable.is_failing() {
+            Some(CommandError::AppendFailed(self.durable.failure().unwrap_or_default()))
+        } else if self.writes_denied.load(Ordering::Relaxed) {
             Some(CommandError::SaveFailed)
         } else if self.replicas_missing.load(Ordering::Relaxed) {
             Some(CommandError::NoReplicas)

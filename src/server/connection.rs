@@ -46,6 +46,9 @@ const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
 /// waits for the socket.
 const MESSAGES_COPIED_BYTES: usize = 16 * 1024;
 
+/// A connection that holds back more than this for the log reads no further.
+const HELD_BYTES_MAX: usize = 1 << 20;
+
 /// When a wait that could not be ended because a script keeps the engine is looked at again.
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -167,6 +170,10 @@ pub struct Connection {
     output: Vec<u8>,
     /// How much of `output` has been sent.
     sent: usize,
+    /// The position of the log that must be durable before what follows `sent` leaves.
+    gate: u64,
+    /// The worker knows that this connection holds output back for that.
+    held: bool,
     /// The command that waits, and its deadline.
     blocked: Option<(Block, Option<Pin<Box<Sleep>>>)>,
     /// The connection ends when `output` is empty.
@@ -193,6 +200,8 @@ impl Connection {
             message: None,
             output: Vec::new(),
             sent: 0,
+            gate: 0,
+            held: false,
             blocked: None,
             closing: false,
         }
@@ -225,6 +234,9 @@ impl Connection {
             }
             if self.closing {
                 return if self.has_output() { Poll::Pending } else { Poll::Ready(()) };
+            }
+            if self.held && self.output.len() > HELD_BYTES_MAX {
+                return Poll::Pending;
             }
             match self.receive(worker, scratch, cx) {
                 Step::End => return Poll::Ready(()),
@@ -263,17 +275,20 @@ impl Connection {
             let alone = len > MESSAGES_COPIED_BYTES && scratch.out.is_empty();
             if !alone && !scratch.out.is_empty() && scratch.out.len() + len > MESSAGES_COPIED_BYTES
             {
+                self.await_log(worker);
                 return;
             }
             match outbox.take_piece() {
                 Some(Piece::Shared(bytes)) if alone => {
                     self.message = Some((bytes, 0));
+                    self.await_log(worker);
                     return;
                 }
                 Some(piece) => scratch.out.extend_from_slice(piece.bytes()),
                 None => {}
             }
         }
+        self.await_log(worker);
         // Frees what the queue keeps too much of.
         outbox.take_piece();
         self.client.settle(&mut outbox);
@@ -287,6 +302,41 @@ impl Connection {
     /// Whether the socket has not taken everything yet.
     fn has_output(&self) -> bool {
         self.message.is_some() || !self.output.is_empty()
+    }
+
+    /// Holds what is to be sent until all that is logged by now is durable.
+    #[inline]
+    fn await_log(&mut self, worker: &Worker) {
+        self.gate = worker.engine.shared.durable.appended();
+    }
+
+    /// Whether output must wait for the log; the worker is told then.
+    #[inline]
+    fn must_wait(&mut self, worker: &Worker) -> bool {
+        if self.gate == 0 || self.gate <= worker.engine.shared.durable.released() {
+            return false;
+        }
+        if !self.held {
+            self.held = true;
+            worker.hold(self.client.id);
+        }
+        true
+    }
+
+    /// Sends what was held back, if the log is durable up to there; says whether it is.
+    pub fn release(&mut self, worker: &Worker, scratch: &mut Scratch) -> bool {
+        if self.gate > worker.engine.shared.durable.released() {
+            return false;
+        }
+        let was_full = self.output.len() > HELD_BYTES_MAX;
+        self.held = false;
+        match self.flush_all(worker, scratch, &mut Way::Now) {
+            Step::Go if self.closing || was_full => self.client.wake(),
+            Step::Wait if !self.held => self.client.wake(),
+            Step::Go | Step::Wait => {}
+            Step::End => self.client.kill(),
+        }
+        true
     }
 
     /// Sends what is there, replies and messages, until nothing is left or the socket is full.
@@ -308,8 +358,8 @@ impl Connection {
             self.client.wake();
         } else if !self.has_output() && !self.closing {
             match self.flush_all(worker, scratch, &mut Way::Now) {
-                Step::Go => {}
-                Step::Wait => self.client.wake(),
+                Step::Wait if !self.held => self.client.wake(),
+                Step::Go | Step::Wait => {}
                 Step::End => self.client.kill(),
             }
         }
@@ -363,6 +413,10 @@ impl Connection {
 
     /// Sends what is in the worker's and the connection's output buffers.
     fn flush(&mut self, worker: &Worker, scratch: &mut Scratch, way: &mut Way<'_, '_>) -> Step {
+        if (self.has_output() || !scratch.out.is_empty()) && self.must_wait(worker) {
+            self.keep_output(scratch, 0);
+            return self.settle_output(worker);
+        }
         match self.send_parts(worker, scratch, way) {
             Ok(()) => self.settle_output(worker),
             Err(_) => {
@@ -414,6 +468,7 @@ impl Connection {
     /// Sends what it can in the middle of a batch, without waiting for more room; ends the connection if too
     /// much is left.
     fn spill(&mut self, worker: &Worker, scratch: &mut Scratch) -> Step {
+        worker.write_log();
         self.flush(worker, scratch, &mut Way::Now)
     }
 
@@ -652,6 +707,9 @@ impl Connection {
             };
             let end = call::run_batch(caller, &mut requests[done..], &mut scratch.out);
             done += end.done;
+            if end.shows_data {
+                self.await_log(worker);
+            }
             if done == requests.len() || end.close || end.block.is_some() {
                 break (end, Step::Go);
             }

@@ -23,6 +23,7 @@ use crate::config::params::Param;
 use crate::config::value::Value;
 use crate::engine::client::Session;
 use crate::engine::ctx::{Env, ExclusiveCtx};
+use crate::engine::durable::Durable;
 use crate::engine::effects::{Request, Unit};
 use crate::engine::evict::Evictor;
 use crate::engine::lock::Engine;
@@ -245,6 +246,7 @@ fn build_engine(
         monitors: Default::default(),
         pause: Default::default(),
         post: Post::new(workers + 1),
+        durable: Durable::new(workers + 1),
         password: RwLock::default(),
         writes_denied: Default::default(),
         replicas_missing: Default::default(),
