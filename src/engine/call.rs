@@ -11,6 +11,7 @@ use super::ahead;
 use super::block;
 use super::client::{Client, Mode as Mark, Session};
 use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expire_key, free};
+use super::durable::SyncWaiter;
 use super::effects::{Block, CallEffects, EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
 use super::events;
@@ -285,6 +286,15 @@ fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, reques
         caller.engine.shared.pause.enter(caller.client.id);
     }
     session.blocked_reply = block.on_timeout().map(<[u8]>::to_vec);
+    if let Block::Synced { position, on_success, .. } = block {
+        let (position, reply) = (*position, on_success.clone());
+        let client = Arc::clone(caller.client);
+        let waiter = SyncWaiter { client, position, reply };
+        if !caller.engine.shared.durable.enter(waiter) {
+            session.blocked_reply = None;
+            caller.client.unblock(if session.drops_reply() { b"" } else { on_success });
+        }
+    }
     if let (Block::Keys { wanted, .. }, Some(command)) = (block, request.command) {
         let shared = &caller.engine.shared;
         let kept = unit.waiting_argv.take();
@@ -601,7 +611,7 @@ fn end_call(
     }
     state.dirty += call.dirty;
     unit.wrote |= call.dirty > 0;
-    if !state.log.is_active() {
+    if !state.log.is_active() || unit.replays {
         return;
     }
     let targets = call.targets.unwrap_or(Targets::all());
@@ -676,6 +686,28 @@ pub fn nested(
     perform(access, session, unit, env, command, argv, out);
     unit.deny_blocking = denied;
     unit.call = outer;
+}
+
+/// Runs a command of the append-only file as a unit of its own: without the checks that clients are subject to, and
+/// between MULTI and EXEC it is queued. The reply, which may be an error, goes to `out`.
+pub fn replay(
+    access: &mut Access<'_>,
+    session: &mut Session,
+    env: Env<'_>,
+    command: &'static Command,
+    argv: Argv<'_>,
+    out: &mut Vec<u8>,
+) {
+    let mut unit = Unit { replays: true, ..Unit::default() };
+    if let Err(error) = check_shape(command, argv) {
+        Reply::new(out, session.protocol).error(&error.bytes());
+    } else if session.mode.contains(Mark::MULTI) && !command.has(Flag::NotQueued) {
+        let flags = access.flags_of(command, argv);
+        transaction::queue(session, env, command, flags, argv, out);
+    } else {
+        perform(access, session, &mut unit, env, command, argv, out);
+        end_unit(access, &mut unit, env);
+    }
 }
 
 /// Looks requests up in a registry.

@@ -9,10 +9,13 @@
 //! Invariants: positions count the bytes logged since the process started, whatever files they went to; `synced <=
 //! written <= appended`, and each only grows.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 
 use parking_lot::{Condvar, Mutex};
+
+use super::client::Client;
 
 /// Positions of the log, and the bytes that are not in the file yet.
 #[derive(Debug)]
@@ -20,17 +23,60 @@ pub struct Durable {
     appended: AtomicU64,
     written: AtomicU64,
     synced: AtomicU64,
-    /// Output waits for the disk, not only for the file.
-    waits_for_sync: AtomicBool,
+    /// Holds of the exclusive lock while there is a file, begun and ended.
+    begun: AtomicU64,
+    ended: AtomicU64,
+    /// `appendfsync`, as the number of a [`Policy`].
+    policy: AtomicU8,
     pending: Mutex<Pending>,
     /// Something is to be done: for the thread that syncs.
     work: Condvar,
     /// Who is to be told that a position moved, by worker.
     wakers: Box<[Mutex<Option<Waker>>]>,
-    /// Why the file could not be written or synced, until it can.
-    failure: Mutex<Option<String>>,
+    /// `appendonly`, also while the file is still to come.
+    enabled: AtomicBool,
+    /// Who waits for a position to be synced: WAITAOF.
+    waiters: Mutex<Vec<SyncWaiter>>,
+    /// Why the file could not be written, and why not synced, until it can.
+    failures: Mutex<[Option<String>; 2]>,
     /// Whether there is such a reason.
     failing: AtomicBool,
+}
+
+/// When the file is synced: `appendfsync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Once a second.
+    EverySecond = 0,
+    /// Before output leaves.
+    Always = 1,
+    /// When the system thinks fit.
+    Never = 2,
+}
+
+/// A client that waits for a position to be synced.
+#[derive(Debug)]
+pub struct SyncWaiter {
+    /// The client.
+    pub client: Arc<Client>,
+    /// The position.
+    pub position: u64,
+    /// The encoded reply.
+    pub reply: Vec<u8>,
+}
+
+impl SyncWaiter {
+    /// Answers the client, unless somebody else has.
+    fn answer(self, reply: Option<&[u8]>) {
+        let mut session = self.client.session.lock();
+        let waits = session.blocked_reply.take().is_some();
+        let is_silent = session.drops_reply();
+        drop(session);
+        if waits {
+            let reply = reply.unwrap_or(&self.reply);
+            self.client.unblock(if is_silent { b"" } else { reply });
+        }
+    }
 }
 
 /// What waits for the thread that syncs.
@@ -51,13 +97,41 @@ impl Durable {
             appended: AtomicU64::new(0),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
-            waits_for_sync: AtomicBool::new(false),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            policy: AtomicU8::new(Policy::EverySecond as u8),
             pending: Mutex::default(),
             work: Condvar::new(),
             wakers: (0..workers).map(|_| Mutex::default()).collect(),
-            failure: Mutex::default(),
+            enabled: AtomicBool::new(false),
+            waiters: Mutex::default(),
+            failures: Mutex::default(),
             failing: AtomicBool::new(false),
         }
+    }
+
+    /// A hold of the exclusive lock begins. To be called under it.
+    #[inline]
+    pub fn begin_hold(&self) {
+        self.begun.store(self.begun.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// The hold ends, and what was logged in it was handed over. To be called under the exclusive lock.
+    #[inline]
+    pub fn end_hold(&self) {
+        self.ended.store(self.begun.load(Ordering::Relaxed), Ordering::Release);
+    }
+
+    /// How many holds have begun.
+    #[inline]
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// Up to which hold all that was logged was handed over.
+    #[inline]
+    pub fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Takes over what was logged. To be called under the exclusive lock.
@@ -108,12 +182,22 @@ impl Durable {
     /// Whether output waits for the disk.
     #[inline]
     pub fn waits_for_sync(&self) -> bool {
-        self.waits_for_sync.load(Ordering::Relaxed)
+        self.policy() == Policy::Always
     }
 
-    /// Whether output is to wait for the disk from now on.
-    pub fn set_waits_for_sync(&self, waits: bool) {
-        self.waits_for_sync.store(waits, Ordering::Relaxed);
+    /// When the file is synced.
+    #[inline]
+    pub fn policy(&self) -> Policy {
+        match self.policy.load(Ordering::Relaxed) {
+            1 => Policy::Always,
+            2 => Policy::Never,
+            _ => Policy::EverySecond,
+        }
+    }
+
+    /// When the file is to be synced from now on.
+    pub fn set_policy(&self, policy: Policy) {
+        self.policy.store(policy as u8, Ordering::Relaxed);
         self.wake_workers();
     }
 
@@ -127,23 +211,67 @@ impl Durable {
         self.written.fetch_max(position, Ordering::AcqRel);
         self.synced.fetch_max(position, Ordering::AcqRel);
         self.wake_workers();
+        let served: Vec<SyncWaiter> =
+            self.waiters.lock().extract_if(.., |waiter| waiter.position <= position).collect();
+        served.into_iter().for_each(|waiter| waiter.answer(None));
+    }
+
+    /// Notes that somebody waits for a position; false if it is synced already.
+    pub fn enter(&self, waiter: SyncWaiter) -> bool {
+        let mut waiters = self.waiters.lock();
+        let waits = waiter.position > self.synced();
+        if waits {
+            waiters.push(waiter);
+        }
+        waits
+    }
+
+    /// A client waits no more; false if it is being answered.
+    pub fn leave(&self, client: u64) -> bool {
+        let mut waiters = self.waiters.lock();
+        let at = waiters.iter().position(|waiter| waiter.client.id == client);
+        at.map(|at| waiters.swap_remove(at)).is_some()
+    }
+
+    /// Whether there is to be a file. Those who wait for it are answered with `refusal` when there is not.
+    pub fn enable(&self, enabled: bool, refusal: &[u8]) {
+        self.enabled.store(enabled, Ordering::Relaxed);
+        if !enabled {
+            let waiters = std::mem::take(&mut *self.waiters.lock());
+            waiters.into_iter().for_each(|waiter| waiter.answer(Some(refusal)));
+        }
+    }
+
+    /// Whether there is to be a file.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled.load(Ordering::Relaxed)
     }
 
     /// Notes why the file cannot be written; None when it can be again.
     pub fn note_failure(&self, why: Option<String>) {
-        self.failing.store(why.is_some(), Ordering::Relaxed);
-        *self.failure.lock() = why;
+        self.note(0, why);
     }
 
-    /// Whether the file cannot be written, so that writes are refused.
+    /// Notes why the file cannot be synced; None when it can be again.
+    pub fn note_sync_failure(&self, why: Option<String>) {
+        self.note(1, why);
+    }
+
+    fn note(&self, which: usize, why: Option<String>) {
+        let mut failures = self.failures.lock();
+        failures[which] = why;
+        self.failing.store(failures.iter().any(Option::is_some), Ordering::Relaxed);
+    }
+
+    /// Whether the file cannot be written or synced, so that writes are refused.
     #[inline]
     pub fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
     }
 
-    /// Why the file cannot be written.
+    /// Why the file cannot be written or synced.
     pub fn failure(&self) -> Option<String> {
-        self.failure.lock().clone()
+        self.failures.lock().iter().flatten().next().cloned()
     }
 
     /// Leaves the waker of a worker, which is woken when a position has moved or by [`Durable::wake`].
@@ -223,7 +351,7 @@ mod tests {
         assert_eq!(durable.take(Vec::new()), b"onetwo");
         durable.note_written(6);
         assert_eq!((durable.written(), durable.synced(), durable.released()), (6, 0, 6));
-        durable.set_waits_for_sync(true);
+        durable.set_policy(Policy::Always);
         assert_eq!(durable.released(), 0);
         durable.note_synced(6);
         assert_eq!(durable.released(), 6);

@@ -75,6 +75,7 @@ impl Drop for Writing<'_> {
     fn drop(&mut self) {
         let shared = self.deliver.0;
         self.guard.log.hand_over(&shared.durable);
+        shared.durable.end_hold();
         shared.tracking.broadcast(shared);
     }
 }
@@ -109,6 +110,9 @@ impl Engine {
     }
 
     fn writing<'a>(&'a self, guard: RwLockWriteGuard<'a, State>) -> Writing<'a> {
+        if guard.log.has_aof() {
+            self.shared.durable.begin_hold();
+        }
         Writing { guard, deliver: Deliver(&self.shared) }
     }
 

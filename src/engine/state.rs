@@ -192,6 +192,32 @@ pub trait Host: Send + Sync {
     }
     /// What is to be done once a second.
     fn each_second(&self) {}
+    /// Has writes go to the append-only file from now on, or no more.
+    fn append_only(&self, ctx: &mut ExclusiveCtx<'_>, on: bool) -> Result<(), SaveFailed> {
+        let _ = (ctx, on);
+        Err(SaveFailed)
+    }
+    /// Begins a rewrite of the append-only file.
+    fn begin_rewrite(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
+        let _ = ctx;
+        Err(SaveFailed)
+    }
+    /// `DEBUG LOADAOF`.
+    fn reload_aof(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
+        let _ = ctx;
+        Err(SaveFailed)
+    }
+    /// Removes append-only files that are no longer needed.
+    fn remove_history(&self, _config: &Config) {}
+    /// Bytes of the append-only file that is being written, and bytes in memory on their way to it.
+    fn aof_bytes(&self, durable: &Durable) -> (u64, usize) {
+        let _ = durable;
+        (0, 0)
+    }
+    /// Waits so many microseconds before each write to the append-only file (`DEBUG`).
+    fn delay_aof(&self, micros: u64) {
+        let _ = micros;
+    }
     /// Writes what was logged to the append-only file.
     fn write_log(&self, durable: &Durable) {
         let _ = durable;

@@ -21,6 +21,7 @@ use super::worker::{Scratch, Worker};
 use crate::engine::block::{self, GivenUp};
 use crate::engine::call::{self, Caller, Request};
 use crate::engine::client::{Client, Mode};
+use crate::engine::durable::Durable;
 use crate::engine::effects::Block;
 use crate::engine::outbox::{Piece, SharedBytes};
 use crate::engine::pubsub;
@@ -172,12 +173,23 @@ pub struct Connection {
     sent: usize,
     /// The position of the log that must be durable before what follows `sent` leaves.
     gate: u64,
+    /// The hold of the exclusive lock that must have ended before that position is known; 0 if it is.
+    gate_hold: u64,
     /// The worker knows that this connection holds output back for that.
     held: bool,
     /// The command that waits, and its deadline.
     blocked: Option<(Block, Option<Pin<Box<Sleep>>>)>,
     /// The connection ends when `output` is empty.
     closing: bool,
+}
+
+/// What held output waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldFor {
+    /// That what was logged is durable.
+    Log,
+    /// That the lock is released, which takes a moment.
+    Lock,
 }
 
 /// Whether a step left something to do.
@@ -201,6 +213,7 @@ impl Connection {
             output: Vec::new(),
             sent: 0,
             gate: 0,
+            gate_hold: 0,
             held: false,
             blocked: None,
             closing: false,
@@ -271,24 +284,23 @@ impl Connection {
             return;
         }
         let mut outbox = self.client.outbox.lock();
+        // Whoever sent it may not have handed over yet what it logged.
+        self.gate_hold = worker.engine.shared.durable.begun();
         while let Some(len) = outbox.next_len() {
             let alone = len > MESSAGES_COPIED_BYTES && scratch.out.is_empty();
             if !alone && !scratch.out.is_empty() && scratch.out.len() + len > MESSAGES_COPIED_BYTES
             {
-                self.await_log(worker);
                 return;
             }
             match outbox.take_piece() {
                 Some(Piece::Shared(bytes)) if alone => {
                     self.message = Some((bytes, 0));
-                    self.await_log(worker);
                     return;
                 }
                 Some(piece) => scratch.out.extend_from_slice(piece.bytes()),
                 None => {}
             }
         }
-        self.await_log(worker);
         // Frees what the queue keeps too much of.
         outbox.take_piece();
         self.client.settle(&mut outbox);
@@ -304,16 +316,23 @@ impl Connection {
         self.message.is_some() || !self.output.is_empty()
     }
 
-    /// Holds what is to be sent until all that is logged by now is durable.
+    /// Whether what is to be sent must wait for the log.
     #[inline]
-    fn await_log(&mut self, worker: &Worker) {
-        self.gate = worker.engine.shared.durable.appended();
+    fn is_gated(&mut self, durable: &Durable) -> bool {
+        if self.gate_hold != 0 {
+            if durable.ended() < self.gate_hold {
+                return true;
+            }
+            self.gate_hold = 0;
+            self.gate = durable.appended();
+        }
+        self.gate > durable.released()
     }
 
     /// Whether output must wait for the log; the worker is told then.
     #[inline]
     fn must_wait(&mut self, worker: &Worker) -> bool {
-        if self.gate == 0 || self.gate <= worker.engine.shared.durable.released() {
+        if !self.is_gated(&worker.engine.shared.durable) {
             return false;
         }
         if !self.held {
@@ -323,10 +342,10 @@ impl Connection {
         true
     }
 
-    /// Sends what was held back, if the log is durable up to there; says whether it is.
-    pub fn release(&mut self, worker: &Worker, scratch: &mut Scratch) -> bool {
-        if self.gate > worker.engine.shared.durable.released() {
-            return false;
+    /// Sends what was held back, if the log is durable up to there; otherwise it says what it waits for.
+    pub fn release(&mut self, worker: &Worker, scratch: &mut Scratch) -> Result<(), HeldFor> {
+        if self.is_gated(&worker.engine.shared.durable) {
+            return Err(if self.gate_hold != 0 { HeldFor::Lock } else { HeldFor::Log });
         }
         let was_full = self.output.len() > HELD_BYTES_MAX;
         self.held = false;
@@ -336,7 +355,7 @@ impl Connection {
             Step::Go | Step::Wait => {}
             Step::End => self.client.kill(),
         }
-        true
+        Ok(())
     }
 
     /// Sends what is there, replies and messages, until nothing is left or the socket is full.
@@ -375,6 +394,12 @@ impl Connection {
             && !worker.engine.shared.pause.leave(self.client.id)
         {
             // CLIENT UNPAUSE has it go on.
+            return;
+        }
+        if let Block::Synced { .. } = block
+            && !worker.engine.shared.durable.leave(self.client.id)
+        {
+            // The answer is on its way.
             return;
         }
         if let Block::Keys { .. } = block {
@@ -708,7 +733,7 @@ impl Connection {
             let end = call::run_batch(caller, &mut requests[done..], &mut scratch.out);
             done += end.done;
             if end.shows_data {
-                self.await_log(worker);
+                self.gate = worker.engine.shared.durable.appended();
             }
             if done == requests.len() || end.close || end.block.is_some() {
                 break (end, Step::Go);
@@ -734,7 +759,10 @@ impl Connection {
             let wait = Duration::from_millis(u64::try_from(at - now).unwrap_or(0));
             let wait = match block {
                 Block::Keys { .. } => wait.max(WAIT_MIN),
-                Block::Until { .. } | Block::Module { .. } | Block::Paused { .. } => wait,
+                Block::Until { .. }
+                | Block::Synced { .. }
+                | Block::Module { .. }
+                | Block::Paused { .. } => wait,
             };
             Box::pin(sleep_until(Instant::now() + wait))
         });
@@ -801,6 +829,7 @@ impl Connection {
             }
             Some((Block::Keys { .. }, _)) => _ = block::leave(shared, self.client.id),
             Some((Block::Paused { .. }, _)) => _ = shared.pause.leave(self.client.id),
+            Some((Block::Synced { .. }, _)) => _ = shared.durable.leave(self.client.id),
             Some((Block::Until { .. }, _)) | None => {}
         }
         // Whoever sends it something is told that nobody reads it any more.

@@ -3,18 +3,21 @@
 //! that keeps the engine does not keep the process. If saving fails, the process goes on.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::appending::{self, Appender};
 use super::{host, saving};
 use crate::config::choices::{SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
 use crate::config::params::Param;
 use crate::engine::effects::{Request, ShutdownSave};
 use crate::engine::error::CommandError;
 use crate::engine::lock::Engine;
+use crate::engine::persistence::AofMode;
 use crate::engine::state::State;
 use crate::resp::reply::{Protocol, Reply};
 
@@ -31,6 +34,7 @@ enum Why {
 /// Answers the engine's requests until one of them, or a signal, ends the process; returns the exit code.
 pub async fn serve_requests(
     engine: &Arc<Engine>,
+    appender: &Arc<Appender>,
     mut requests: mpsc::UnboundedReceiver<Request>,
 ) -> u8 {
     let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
@@ -39,8 +43,8 @@ pub async fn serve_requests(
         return 1;
     };
     loop {
-        let why = next(engine, &mut terminate, &mut interrupt, &mut requests).await;
-        if end(engine, &why).await {
+        let why = next(engine, appender, &mut terminate, &mut interrupt, &mut requests).await;
+        if end(engine, appender, &why).await {
             tracing::warn!("Mortise is now ready to exit, bye bye...");
             return 0;
         }
@@ -62,6 +66,7 @@ pub async fn serve_requests(
 /// Waits for a reason to end; other requests are answered meanwhile.
 async fn next(
     engine: &Arc<Engine>,
+    appender: &Arc<Appender>,
     terminate: &mut Signal,
     interrupt: &mut Signal,
     requests: &mut mpsc::UnboundedReceiver<Request>,
@@ -78,6 +83,7 @@ async fn next(
         while let Poll::Ready(request) = requests.poll_recv(cx) {
             match request {
                 Some(Request::BgSave) => saving::start(engine),
+                Some(Request::RewriteAof) => appending::rewrite::start(engine, appender),
                 Some(Request::Shutdown { save, force, client }) => {
                     return Poll::Ready(Why::Asked { save, force, client });
                 }
@@ -91,25 +97,28 @@ async fn next(
 }
 
 /// Puts everything in order; false if the process is to go on.
-async fn end(engine: &Arc<Engine>, why: &Why) -> bool {
+async fn end(engine: &Arc<Engine>, appender: &Appender, why: &Why) -> bool {
     tracing::warn!("User requested shutdown...");
-    let is_busy = || engine.shared.busy.slow.load(std::sync::atomic::Ordering::Acquire) > 0;
+    let is_busy = || engine.shared.busy.slow.load(Ordering::Acquire) > 0;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < deadline && !is_busy() {
         if let Some(mut state) = engine.try_write() {
-            return put_in_order(engine, &mut state, why);
+            return put_in_order(engine, appender, &mut state, why);
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     true
 }
 
-fn put_in_order(engine: &Engine, state: &mut State, why: &Why) -> bool {
+fn put_in_order(engine: &Engine, appender: &Appender, state: &mut State, why: &Why) -> bool {
     let (save, force) = match why {
         Why::Asked { save, force, .. } => (*save, *force),
         Why::Terminated => of_choice(state.config.choice(Param::ShutdownOnSigterm)),
         Why::Interrupted => of_choice(state.config.choice(Param::ShutdownOnSigint)),
     };
+    if !close_append_only(engine, appender, state, force) {
+        return false;
+    }
     saving::cancel(state);
     let wanted = match save {
         ShutdownSave::Yes => true,
@@ -127,6 +136,27 @@ fn put_in_order(engine: &Engine, state: &mut State, why: &Why) -> bool {
         }
     }
     host::announce_shutdown(state, &engine.shared);
+    true
+}
+
+/// Has the append-only file hold all that was written; false if it cannot, and the process is to go on.
+fn close_append_only(engine: &Engine, appender: &Appender, state: &mut State, force: bool) -> bool {
+    if let Some(rewrite) = &state.persistence.aof.rewrite {
+        if state.persistence.aof.mode == AofMode::Waiting {
+            if !force {
+                tracing::warn!("Writing initial AOF, can't exit.");
+                return false;
+            }
+            tracing::warn!("Writing initial AOF. Exit anyway.");
+        }
+        tracing::warn!("There is a child rewriting the AOF. Killing it!");
+        rewrite.progress.cancelled.store(true, Ordering::Relaxed);
+    }
+    if state.persistence.aof.mode != AofMode::Off {
+        tracing::info!("Calling fsync() on the AOF file.");
+        // What went wrong is in the log; writes have been refused since then.
+        let _ = appender.flush(state, &engine.shared);
+    }
     true
 }
 

@@ -4,8 +4,11 @@ use std::fs::File;
 use std::io::{ErrorKind, Seek, SeekFrom};
 use std::time::Instant;
 
+use super::appending::Appender;
+use super::appending::start::Holder;
 use super::saving::{announce, as_server};
 use crate::config::Config;
+use crate::config::params::Param;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::loading::LoadProgress;
 use crate::engine::lock::Engine;
@@ -14,8 +17,17 @@ use crate::persist::rdb::disk;
 use crate::persist::rdb::load::{LoadError, Options, Outcome, load};
 
 /// Loads the data set at the start of the process. An error was reported: the process is to end.
-pub(super) fn at_start(engine: &Engine) -> Result<(), SaveFailed> {
-    // With `appendonly yes` it is the append-only files that are loaded, once they are written.
+pub(super) fn at_start(engine: &Engine, appender: &Appender) -> Result<(), SaveFailed> {
+    let shared = &engine.shared;
+    let appends = engine.read_patiently().config.flag(Param::Appendonly);
+    if appends {
+        appender.load(Holder::Nobody(engine))?;
+        let mut state = engine.write_patiently();
+        appender.open(&mut state, shared)?;
+        appender.remove_history(&state.config);
+        state.dirty = 0;
+        return Ok(());
+    }
     dump_file(engine).map_err(|error| {
         disk::report(&error);
         SaveFailed

@@ -27,6 +27,8 @@ pub mod oom;
 
 pub mod saving;
 
+pub mod appending;
+
 pub mod loading;
 
 pub mod ending;
@@ -45,7 +47,7 @@ use startup::Prepared;
 
 /// Runs a prepared server until it is told to end; returns the exit code.
 pub fn run(prepared: Prepared) -> Result<u8> {
-    let Prepared { engine, tcp, exchanges, unix, workers, requests, pid_file } = prepared;
+    let Prepared { engine, tcp, exchanges, unix, workers, appender, requests, pid_file } = prepared;
     let mut senders = Vec::with_capacity(workers);
     for number in 1..=workers {
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -56,6 +58,7 @@ pub fn run(prepared: Prepared) -> Result<u8> {
             .spawn(move || worker::run(engine, number, receiver))
             .context("cannot start a worker thread")?;
     }
+    appending::start_syncing(&engine, &appender).context("cannot start a thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     let code = tasks.block_on(&runtime, async {
@@ -73,9 +76,9 @@ pub fn run(prepared: Prepared) -> Result<u8> {
             ));
             tracing::info!("Ready to accept connections unix");
         }
-        tokio::task::spawn_local(cron::run(Arc::clone(&engine)));
+        tokio::task::spawn_local(cron::run(Arc::clone(&engine), Arc::clone(&appender)));
         tokio::task::spawn_local(module_tasks::run(Arc::clone(&engine)));
-        anyhow::Ok(ending::serve_requests(&engine, requests).await)
+        anyhow::Ok(ending::serve_requests(&engine, &appender, requests).await)
     })?;
     if let Some((_, path)) = &unix {
         // Whoever removed it before us did the same.

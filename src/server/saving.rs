@@ -31,6 +31,11 @@ fn facts(shared: &Shared, now_us: i64) -> Facts<'static> {
     Facts { version: REDIS_VERSION, now_us, used_memory: (shared.used_memory)(), base: false }
 }
 
+/// The facts of the base of an append-only file.
+pub(super) fn facts_of_base(shared: &Shared) -> Facts<'static> {
+    Facts { base: true, ..facts(shared, (shared.clock.unix_us)()) }
+}
+
 /// Notes whether writes are refused from now on.
 pub fn mirror(state: &State, shared: &Shared) {
     let denied = state.persistence.denies_writes(&state.config);
@@ -240,7 +245,7 @@ fn finish(engine: &Engine, saved: bool, dirty: u64) {
 pub fn visit(engine: &Arc<Engine>) {
     let Some(mut state) = engine.try_write() else { return };
     let now_us = (engine.shared.clock.unix_us)();
-    if state.persistence.bgsave.is_some() || !is_due(&state, now_us / 1_000_000) {
+    if state.persistence.is_busy() || !is_due(&state, now_us / 1_000_000) {
         return;
     }
     state.persistence.begin(now_us);

@@ -13,7 +13,7 @@ use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use super::connection::{Connection, Stream, serve};
+use super::connection::{Connection, HeldFor, Stream, serve};
 use crate::engine::call::Request;
 use crate::engine::client::Client;
 use crate::engine::lock::Engine;
@@ -158,17 +158,15 @@ impl Worker {
     /// Notes that a client's output is held back. It is released at the end of the turn in which the connections do what
     /// they can, so that one write to the log serves all of them, or when the log is synced.
     pub fn hold(&self, client: u64) {
-        let mut held = self.held.borrow_mut();
-        held.push(client);
-        if held.len() == self.held_asked.get() + 1 {
-            self.engine.shared.durable.wake(self.number);
-        }
+        self.held.borrow_mut().push(client);
+        self.engine.shared.durable.wake(self.number);
     }
 
     /// Writes the log, unless output waits for more than that anyway.
     pub fn write_log(&self) {
         let shared = &self.engine.shared;
-        if !shared.durable.waits_for_sync() && shared.durable.written() < shared.durable.appended() {
+        if !shared.durable.waits_for_sync() && shared.durable.written() < shared.durable.appended()
+        {
             shared.host.write_log(&shared.durable);
         }
     }
@@ -181,11 +179,15 @@ impl Worker {
         }
         self.write_log();
         let mut scratch = self.scratch.borrow_mut();
+        let mut wait_for_lock = false;
         held.retain(|id| {
             let connection = self.connections.borrow().get(id).cloned();
             let Some(connection) = connection else { return false };
             // No connection has its turn now, so none is borrowed.
-            connection.try_borrow_mut().is_ok_and(|mut own| !own.release(self, &mut scratch))
+            let Ok(mut connection) = connection.try_borrow_mut() else { return true };
+            let released = connection.release(self, &mut scratch);
+            wait_for_lock |= released == Err(HeldFor::Lock);
+            released.is_err()
         });
         drop(scratch);
         let durable = &self.engine.shared.durable;
@@ -194,9 +196,12 @@ impl Worker {
             durable.ask_for_sync(asked - self.held_asked.get());
         }
         self.held_asked.set(asked);
-        // Those that were held anew meanwhile come behind.
+        // Those that were held anew meanwhile come behind; they have woken this task.
         held.append(&mut self.held.borrow_mut());
         *self.held.borrow_mut() = held;
+        if wait_for_lock {
+            durable.wake(self.number);
+        }
     }
 
     /// Serves the other connections for a moment while a script keeps this thread.

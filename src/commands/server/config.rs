@@ -1,9 +1,11 @@
 //! CONFIG: the parameters, read and set while the server runs.
 
+use crate::commands::generic::wait;
 use crate::config::params::{self, Flags, Param};
 use crate::config::{Config, ConfigError, SetContext};
 use crate::engine::call::Access;
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::durable::Policy;
 use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
 use crate::engine::evict;
@@ -125,6 +127,7 @@ fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         pairs.into_iter().partition(|(name, _)| settings::is_known(name));
     let changes = ctx.state.config.set_many(&own, context).map_err(raw)?;
     let applied = apply(ctx.state, ctx.env.shared, &changes.changed)
+        .and_then(|()| apply_aof(ctx, &changes.changed))
         .and_then(|()| settings::set_many(ctx, &foreign, context));
     if let Err(error) = applied {
         let is_oom = |param: &Param| matches!(param, Param::OomScoreAdj | Param::OomScoreAdjValues);
@@ -209,6 +212,28 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
     Ok(())
 }
 
+/// Puts changed parameters of the append-only file into effect.
+fn apply_aof(ctx: &mut ExclusiveCtx<'_>, changed: &[Param]) -> Result<(), ConfigError> {
+    for param in changed {
+        match param {
+            Param::Appendonly => {
+                let on = ctx.state.config.flag(*param);
+                let switched = ctx.env.shared.host.append_only(ctx, on);
+                switched.map_err(|_| {
+                    ConfigError::not_applied(*param, "Unable to turn on AOF. Check server logs.")
+                })?;
+            }
+            Param::AofTimestampEnabled => {
+                let timestamps = ctx.state.config.flag(*param);
+                ctx.state.log.note_times(timestamps);
+            }
+            Param::AofDisableAutoGc => ctx.env.shared.host.remove_history(&ctx.state.config),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Copies what is needed without the lock to where it is read.
 pub fn mirror(config: &Config, shared: &Shared) {
     use std::sync::atomic::Ordering::Relaxed;
@@ -237,6 +262,12 @@ pub fn mirror(config: &Config, shared: &Shared) {
     slow.event_millis.store(config.uint(Param::LatencyMonitorThreshold), Relaxed);
     slow.tracking.store(config.flag(Param::LatencyTracking), Relaxed);
     slow.thresholds_changed();
+    shared.durable.set_policy(match config.choice(Param::Appendfsync) {
+        1 => Policy::Always,
+        2 => Policy::Never,
+        _ => Policy::EverySecond,
+    });
+    shared.durable.enable(config.flag(Param::Appendonly), wait::NO_FILE_REPLY);
     shared.port.store(config.uint(Param::Port), Relaxed);
     *shared.password.write() = config.text(Param::Requirepass).into();
 }

@@ -9,6 +9,7 @@ use crate::config::params::Param;
 use crate::engine::args;
 use crate::engine::client::Mode;
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::persistence::{AofMode, Bgsave};
 use crate::engine::pubsub::Kind;
 use crate::engine::registry::Command;
 use crate::engine::spec::{Argv, Outcome};
@@ -219,7 +220,7 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "mem_clients_slaves": 0,
         "mem_total_replication_buffers": 0,
         "mem_cluster_links": 0,
-        "mem_aof_buffer": 0,
+        "mem_aof_buffer": ctx.env.shared.host.aof_bytes(&ctx.env.shared.durable).1,
         "mem_allocator": "jemalloc-5.3.0",
         "active_defrag_running": 0,
         "lazyfree_pending_objects": lazy.pending,
@@ -241,12 +242,17 @@ fn system_memory() -> usize {
 }
 
 fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
-    let files = &ctx.state.persistence;
-    let (keys, keys_total) = files.bgsave.as_ref().map_or((0, 0), |bgsave| {
+    let (files, durable) = (&ctx.state.persistence, &ctx.env.shared.durable);
+    let aof = &files.aof;
+    let status = |ok: bool| if ok { "ok" } else { "err" };
+    let now_ms = ctx.env.now_ms();
+    let seconds_of =
+        |job: &Option<Bgsave>| job.as_ref().map_or(-1, |job| (now_ms - job.began_ms) / 1000);
+    let job = files.bgsave.as_ref().or(aof.rewrite.as_ref());
+    let (keys, keys_total) = job.map_or((0, 0), |bgsave| {
         (bgsave.progress.keys.load(Relaxed), bgsave.progress.keys_total.load(Relaxed))
     });
     let percent = if keys_total == 0 { 0.0 } else { keys as f64 * 100.0 / keys_total as f64 };
-    let now_ms = ctx.env.now_ms();
     lines!(text,
         "loading": 0,
         "async_loading": 0,
@@ -259,27 +265,37 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "rdb_changes_since_last_save": ctx.state.dirty,
         "rdb_bgsave_in_progress": u8::from(files.bgsave.is_some()),
         "rdb_last_save_time": ctx.state.saved_at,
-        "rdb_last_bgsave_status": if files.last_ok { "ok" } else { "err" },
+        "rdb_last_bgsave_status": status(files.last_ok),
         "rdb_last_bgsave_time_sec": files.last_seconds.unwrap_or(-1),
-        "rdb_current_bgsave_time_sec":
-            files.bgsave.as_ref().map_or(-1, |bgsave| (now_ms - bgsave.began_ms) / 1000),
+        "rdb_current_bgsave_time_sec": seconds_of(&files.bgsave),
         "rdb_saves": files.saves,
         "rdb_last_cow_size": 0,
         "rdb_last_load_keys_expired": files.keys_expired,
         "rdb_last_load_keys_loaded": files.keys_loaded,
-        "aof_enabled": 0,
-        "aof_rewrite_in_progress": 0,
-        "aof_rewrite_scheduled": 0,
-        "aof_last_rewrite_time_sec": -1,
-        "aof_current_rewrite_time_sec": -1,
-        "aof_last_bgrewrite_status": "ok",
-        "aof_rewrites": 0,
-        "aof_rewrites_consecutive_failures": 0,
-        "aof_last_write_status": "ok",
+        "aof_enabled": u8::from(aof.mode != AofMode::Off),
+        "aof_rewrite_in_progress": u8::from(aof.rewrite.is_some()),
+        "aof_rewrite_scheduled": u8::from(aof.scheduled),
+        "aof_last_rewrite_time_sec": aof.last_seconds.unwrap_or(-1),
+        "aof_current_rewrite_time_sec": seconds_of(&aof.rewrite),
+        "aof_last_bgrewrite_status": status(aof.last_ok),
+        "aof_rewrites": aof.rewrites,
+        "aof_rewrites_consecutive_failures": aof.failures,
+        "aof_last_write_status": status(!durable.is_failing()),
         "aof_last_cow_size": 0,
         "module_fork_in_progress": 0,
         "module_fork_last_cow_size": 0,
     );
+    if aof.mode != AofMode::Off {
+        let (bytes, buffered) = ctx.env.shared.host.aof_bytes(durable);
+        lines!(text,
+            "aof_current_size": aof.other_bytes + bytes,
+            "aof_base_size": aof.base_bytes,
+            "aof_pending_rewrite": 0,
+            "aof_buffer_length": buffered,
+            "aof_pending_bio_fsync": u8::from(durable.synced() < durable.written()),
+            "aof_delayed_fsync": 0,
+        );
+    }
 }
 
 fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {

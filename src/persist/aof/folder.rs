@@ -169,8 +169,10 @@ impl Folder {
 
     /// Writes a manifest to the disk; from then on the folder consists of its files.
     pub fn persist(&mut self, manifest: Manifest) -> io::Result<()> {
-        let (aside, path) =
-            (self.path_to(&[b"temp-", &*self.with_suffix(".manifest")].concat()), self.manifest_path());
+        let (aside, path) = (
+            self.path_to(&[b"temp-", &*self.with_suffix(".manifest")].concat()),
+            self.manifest_path(),
+        );
         self.write_manifest(&manifest, &aside, &path).inspect_err(|error| {
             let (path, words) = (path.display(), words(error));
             tracing::warn!("Error trying to write the AOF manifest file {path}: {words}");

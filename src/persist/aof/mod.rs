@@ -12,4 +12,6 @@ pub mod folder;
 
 pub mod writer;
 
+pub mod load;
+
 pub mod check;

@@ -81,6 +81,14 @@ impl Writer {
         self.len() == 0
     }
 
+    /// The current file was cut to so many bytes by somebody else.
+    pub fn note_cut(&self, len: u64) {
+        let mut inner = self.inner.lock();
+        if inner.file.is_some() {
+            inner.len = len;
+        }
+    }
+
     /// Bytes in memory for the file.
     pub fn buffered_bytes(&self) -> usize {
         let inner = self.inner.lock();
