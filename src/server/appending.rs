@@ -30,7 +30,7 @@ use crate::persist::io::{Disk, DiskFile, LocalDisk, words};
 /// How long the thread that syncs waits for work.
 const SECOND: Duration = Duration::from_secs(1);
 /// The longest wait for others to share a sync with.
-const GATHER_MAX: Duration = Duration::from_millis(1);
+const GATHER_MAX: Duration = Duration::from_millis(2);
 /// How long the thread that syncs waits after a failure.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -265,7 +265,7 @@ fn sync(engine: &Engine, appender: &Appender) {
             std::thread::sleep(Duration::from_micros(delay_us));
         }
         match sync_once(durable, appender) {
-            Ok(true) => gather = (began.elapsed() / 8).min(GATHER_MAX),
+            Ok(true) => gather = (began.elapsed() / 2).min(GATHER_MAX),
             Ok(false) => {}
             Err(()) => std::thread::sleep(RETRY),
         }

@@ -14,4 +14,6 @@ pub mod writer;
 
 pub mod load;
 
+pub mod commands;
+
 pub mod check;
