@@ -142,10 +142,7 @@ fn write_stream(key: &[u8], stream: &Stream, out: &mut Vec<u8>) {
 fn write_group(key: &[u8], name: &[u8], group: &Group, out: &mut Vec<u8>) {
     let read = group.entries_read.unwrap_or(-1).to_string();
     let id = group.last_id.text();
-    encode(
-        out,
-        &[b"XGROUP", b"CREATE", key, name, id.as_bytes(), b"ENTRIESREAD", read.as_bytes()],
-    );
+    encode(out, &[b"XGROUP", b"CREATE", key, name, id.as_bytes(), b"ENTRIESREAD", read.as_bytes()]);
     for consumer in group.consumers() {
         if consumer.pending_len() == 0 {
             encode(out, &[b"XGROUP", b"CREATECONSUMER", key, name, consumer.name()]);
