@@ -154,6 +154,8 @@ pub struct Persistence {
     pub last_seconds: Option<i64>,
     /// Snapshots that were begun.
     pub saves: u64,
+    /// Of them, those in the background.
+    pub background_saves: u64,
     /// Keys of the file that was loaded last.
     pub keys_loaded: u64,
     /// Keys of it that had expired.
@@ -175,6 +177,7 @@ impl Default for Persistence {
             last_try: 0,
             last_seconds: None,
             saves: 0,
+            background_saves: 0,
             keys_loaded: 0,
             keys_expired: 0,
             skip_checksum: false,
@@ -189,6 +192,7 @@ impl Persistence {
     pub fn begin(&mut self, now_us: i64) {
         self.scheduled = false;
         self.saves += 1;
+        self.background_saves += 1;
         self.last_try = now_us / 1_000_000;
         self.bgsave = Some(Bgsave { began_ms: now_us / 1000, progress: Arc::default() });
     }

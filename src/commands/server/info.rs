@@ -299,6 +299,7 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
 }
 
 fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let files = &ctx.state.persistence;
     let exceeded_ms = ctx.state.evictor.exceeded_ms((ctx.env.shared.clock.mono_ns)());
     let shared = ctx.env.shared;
     let tracked = shared.tracking.figures();
@@ -335,7 +336,8 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "pubsub_patterns": shared.pubsub.len(Kind::Pattern),
         "pubsubshard_channels": shared.pubsub.len(Kind::Shard),
         "latest_fork_usec": 0,
-        "total_forks": 0,
+        // What Redis forks for.
+        "total_forks": files.background_saves + files.aof.rewrites,
         "migrate_cached_sockets": shared.host.kept_connections(),
         "slave_expires_tracked_keys": 0,
         "active_defrag_hits": 0,
