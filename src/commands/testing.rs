@@ -245,6 +245,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         writes_denied: Default::default(),
         replicas_missing: Default::default(),
         busy: Default::default(),
+        loading: Default::default(),
         clients: Mutex::default(),
         watch: Mutex::default(),
         watching: AtomicUsize::new(0),

@@ -25,6 +25,8 @@ pub mod state;
 
 pub mod lock;
 
+pub mod loading;
+
 pub mod effects;
 
 pub mod events;

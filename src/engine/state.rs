@@ -18,6 +18,7 @@ use super::effects::{EventClass, Request};
 use super::error::CommandError;
 use super::events::Heard;
 use super::evict::Evictor;
+use super::loading::LoadProgress;
 use super::log::EffectLog;
 use super::monitor::Monitors;
 use super::outbox::{OutputLimit, Post};
@@ -470,6 +471,8 @@ pub struct Shared {
     pub replicas_missing: AtomicBool,
     /// The script that is running.
     pub busy: Busy,
+    /// The data set is being loaded.
+    pub loading: LoadProgress,
     /// The clients. A lock of its own, so that connections come and go while a script runs.
     pub clients: Mutex<ClientTable>,
     /// Who watches which key. Readers add themselves, hence the lock of its own.

@@ -27,6 +27,8 @@ pub mod oom;
 
 pub mod saving;
 
+pub mod loading;
+
 pub mod ending;
 
 pub mod migration;

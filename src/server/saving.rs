@@ -9,8 +9,9 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::loading;
 use crate::commands::server::REDIS_VERSION;
 use crate::config::params::Param;
 use crate::engine::client::Session;
@@ -22,7 +23,7 @@ use crate::engine::state::{FileStep, SaveFailed, ServerEvent, Shared, State};
 use crate::object::module::ModuleValue;
 use crate::object::rdb::write::Writer;
 use crate::persist::rdb::disk;
-use crate::persist::rdb::load::{LoadError, Options, Outcome};
+use crate::persist::rdb::load::Options;
 use crate::persist::rdb::pipe::{Inlet, Pipe};
 use crate::persist::rdb::save::{Facts, SnapshotError, write_all};
 use crate::persist::rdb::value::style;
@@ -38,7 +39,7 @@ pub fn mirror(state: &State, shared: &Shared) {
 }
 
 /// Tells modules how far saving or loading is.
-fn announce(ctx: &mut ExclusiveCtx<'_>, event: ServerEvent) {
+pub(super) fn announce(ctx: &mut ExclusiveCtx<'_>, event: ServerEvent) {
     if let Some(hooks) = ctx.state.hooks.clone() {
         hooks.server_event(ctx, event);
     }
@@ -100,7 +101,7 @@ pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static st
         ctx.state.persistence.libraries.clear();
     }
     let dirty = ctx.state.dirty;
-    match load_announced(ctx, Options { replace: how.merge }) {
+    match loading::load_announced(ctx, Options { replace: how.merge, ..Options::default() }) {
         Ok(Some(_)) => {}
         Ok(None) => return Err("ERR Error trying to load the RDB dump, check server logs."),
         Err(error) => {
@@ -111,38 +112,6 @@ pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static st
     ctx.state.dirty = dirty;
     tracing::warn!("DB reloaded by DEBUG RELOAD");
     Ok(())
-}
-
-/// Loads the file, telling modules of it.
-fn load_announced(
-    ctx: &mut ExclusiveCtx<'_>,
-    options: Options,
-) -> Result<Option<Outcome>, LoadError> {
-    announce(ctx, ServerEvent::Loading(FileStep::Begins));
-    let loaded = disk::load_file(ctx, options);
-    let step = if loaded.is_ok() { FileStep::Done } else { FileStep::Failed };
-    announce(ctx, ServerEvent::Loading(step));
-    loaded
-}
-
-/// Loads the file at the start of the process. The error was reported: the process is to end.
-pub fn load_at_start(engine: &Engine) -> Result<(), SaveFailed> {
-    let began = Instant::now();
-    let mut state = engine.write_patiently();
-    let loaded = as_server(&mut state, &engine.shared, |ctx| {
-        load_announced(ctx, Options { replace: false })
-    });
-    match loaded {
-        Ok(None) => Ok(()),
-        Ok(Some(_)) => {
-            tracing::info!("DB loaded from disk: {:.3} seconds", began.elapsed().as_secs_f64());
-            Ok(())
-        }
-        Err(error) => {
-            disk::report(&error);
-            Err(SaveFailed)
-        }
-    }
 }
 
 /// Starts the thread of a snapshot that was begun.

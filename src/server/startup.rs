@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::host::ProcessHost;
 use super::sockets::{Exchange, Sockets};
-use super::{clock, listener, log, process, saving};
+use super::{clock, listener, loading, log, process};
 use crate::commands;
 use crate::commands::server::{MORTISE_VERSION, REDIS_VERSION};
 use crate::config::Config;
@@ -113,7 +113,7 @@ pub fn prepare(mut loaded: Loaded, config_file: Option<String>) -> Result<Prepar
     load_modules(&engine, &loaded)?;
     engine.shared.startup_memory.store(crate::allocator::used_memory(), Ordering::Relaxed);
     tracing::info!("Server initialized");
-    saving::load_at_start(&engine)
+    loading::at_start(&engine)
         .map_err(|_| StartError("the data set could not be loaded".into()))?;
     let pid_file = write_pid_file(&loaded);
     Ok(Prepared { engine, tcp, exchanges, unix, workers, requests, pid_file })
@@ -249,6 +249,7 @@ fn build_engine(
         writes_denied: Default::default(),
         replicas_missing: Default::default(),
         busy: Default::default(),
+        loading: Default::default(),
         clients: Mutex::default(),
         watch: Mutex::default(),
         watching: AtomicUsize::new(0),

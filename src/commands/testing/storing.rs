@@ -186,7 +186,7 @@ fn load_into(engine: &TestEngine, mut bytes: &[u8]) -> bool {
     let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };
     let (mut session, mut unit) = (Session::default(), Unit::default());
     let mut ctx = ExclusiveCtx { state: &mut state, session: &mut session, unit: &mut unit, env };
-    load::load(&mut ctx, &mut bytes, Options { replace: true }).is_ok()
+    load::load(&mut ctx, &mut bytes, Options { replace: true, ..Options::default() }).is_ok()
 }
 
 fn call_words(engine: &TestEngine, line: &str) -> Vec<u8> {

@@ -1,18 +1,16 @@
-//! What happens when the data set is saved to or loaded from its file? The steps, and the lines in the log.
+//! What happens when the data set is saved to its file? The steps, and the lines in the log.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{FileStyle, NewFile};
-use super::load::{LoadError, Options, Outcome, load};
+use super::load::LoadError;
 use super::pipe::Pipe;
 use super::save::{Facts, SnapshotError, write_all};
 use super::value::style;
 use crate::config::Config;
 use crate::config::params::Param;
-use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::persistence::Progress;
 use crate::engine::state::State;
 use crate::object::rdb::write::{Drain, Writer};
@@ -121,38 +119,6 @@ pub fn write_from(pipe: &Pipe, file: &mut NewFile, progress: &Progress, delay: D
     }
     progress.keys.store(keys, Relaxed);
     true
-}
-
-/// Loads the file of the data set; None if there is none.
-pub fn load_file(
-    ctx: &mut ExclusiveCtx<'_>,
-    options: Options,
-) -> Result<Option<Outcome>, LoadError> {
-    let path = path(&ctx.state.config);
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            tracing::warn!(
-                "Fatal error: can't open the RDB file {} for reading: {}",
-                path.display(),
-                words(&error)
-            );
-            return Err(error.into());
-        }
-    };
-    let outcome = load(ctx, &mut file, options)?;
-    let Outcome { loaded, expired, empty } = outcome;
-    if empty > 0 {
-        tracing::info!(
-            "Done loading RDB, keys loaded: {loaded}, keys expired: {expired}, empty keys skipped: {empty}."
-        );
-    } else {
-        tracing::info!("Done loading RDB, keys loaded: {loaded}, keys expired: {expired}.");
-    }
-    ctx.state.persistence.keys_loaded = loaded;
-    ctx.state.persistence.keys_expired = expired;
-    Ok(Some(outcome))
 }
 
 /// Writes to the log why a file was not loaded. The process is to end then.

@@ -73,6 +73,9 @@ pub enum LoadError {
     /// It has data of a module that is not there, or does not take it.
     #[error("{0}")]
     ModuleData(String),
+    /// The process is to end.
+    #[error("Loading was given up")]
+    Cancelled,
     /// A key comes twice.
     #[error("RDB has duplicated key '{key}' in DB {db}")]
     Duplicate {
@@ -84,10 +87,12 @@ pub enum LoadError {
 }
 
 /// How a file is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Keys of the file replace those that are there; otherwise that is an error.
     pub replace: bool,
+    /// Keys whose time is over are loaded all the same: commands follow that were given when it was not.
+    pub keep_expired: bool,
 }
 
 /// What was loaded.
@@ -99,6 +104,8 @@ pub struct Outcome {
     pub expired: u64,
     /// Keys that held nothing.
     pub empty: u64,
+    /// Bytes of the snapshot; the file may go on behind it.
+    pub bytes: u64,
 }
 
 /// The bytes of a file that are being looked at.
@@ -284,6 +291,7 @@ pub fn load(
     if version >= VERSION_WITH_CHECKSUM {
         check_checksum(&mut window, ctx)?;
     }
+    outcome.bytes = window.offset();
     Ok(outcome)
 }
 
@@ -376,7 +384,8 @@ fn add(
     outcome: &mut Outcome,
 ) -> Result<(), LoadError> {
     let now_us = ctx.env.now_us;
-    if attributes.expire_at.is_some_and(|at| at < now_us / 1000) {
+    let is_over = attributes.expire_at.is_some_and(|at| at < now_us / 1000);
+    if is_over && !options.keep_expired {
         outcome.expired += 1;
         return Ok(());
     }
