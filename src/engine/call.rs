@@ -398,7 +398,18 @@ fn admit(
     if session.mode.intersects(Mark::SUBSCRIBED | Mark::MONITOR) {
         pubsub::check_listener(session, command)?;
     }
+    if env.shared.loading.is_on() && !may_run_while_loading(session, command) {
+        return Err(CommandError::Loading);
+    }
     Ok(())
+}
+
+/// Whether the command, or all of the queue that it runs, needs no data set.
+#[cold]
+fn may_run_while_loading(session: &Session, command: &Command) -> bool {
+    command.has(Flag::Loading)
+        && (!command.has(Flag::RunsQueue)
+            || session.multi.queue.iter().all(|queued| queued.command.has(Flag::Loading)))
 }
 
 /// Whether the command writes, or runs a queue with one that does.

@@ -71,6 +71,16 @@ impl DerefMut for Writing<'_> {
     }
 }
 
+impl Writing<'_> {
+    /// Lets whoever waits for the state have it first, and takes it back.
+    pub fn give_way(&mut self) {
+        let shared = self.deliver.0;
+        shared.tracking.broadcast(shared);
+        shared.post.deliver();
+        RwLockWriteGuard::bump(&mut self.guard);
+    }
+}
+
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
         let shared = self.deliver.0;

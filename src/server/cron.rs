@@ -37,10 +37,13 @@ pub async fn run(engine: Arc<Engine>) {
         visits += 1;
         let began_ns = (engine.shared.clock.mono_ns)();
         sample_memory(&engine);
-        let expiry_ns = (engine.shared.clock.mono_ns)();
-        expire(&engine);
-        note_expiry(&engine, expiry_ns);
-        super::saving::visit(&engine);
+        // While the data set is loaded its keys are left alone.
+        if !engine.shared.loading.is_on() {
+            let expiry_ns = (engine.shared.clock.mono_ns)();
+            expire(&engine);
+            note_expiry(&engine, expiry_ns);
+            super::saving::visit(&engine);
+        }
         if visits.is_multiple_of(HZ) {
             close_idle(&engine);
             look_after_replicas(&engine);

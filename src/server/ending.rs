@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::{host, saving};
+use super::{host, saving, supervisor};
 use crate::config::choices::{SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
 use crate::config::params::Param;
 use crate::engine::effects::{Request, ShutdownSave};
@@ -25,13 +25,20 @@ const PATIENCE: Duration = Duration::from_secs(3);
 enum Why {
     Terminated,
     Interrupted,
-    Asked { save: ShutdownSave, force: bool, client: Option<u64> },
+    Asked {
+        save: ShutdownSave,
+        force: bool,
+        client: Option<u64>,
+    },
+    /// There is no data set to serve.
+    NotLoaded,
 }
 
 /// Answers the engine's requests until one of them, or a signal, ends the process; returns the exit code.
 pub async fn serve_requests(
     engine: &Arc<Engine>,
     mut requests: mpsc::UnboundedReceiver<Request>,
+    mut failed: mpsc::UnboundedReceiver<()>,
 ) -> u8 {
     let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
@@ -39,7 +46,11 @@ pub async fn serve_requests(
         return 1;
     };
     loop {
-        let why = next(engine, &mut terminate, &mut interrupt, &mut requests).await;
+        let signals = &mut [&mut terminate, &mut interrupt];
+        let why = next(engine, signals, &mut requests, &mut failed).await;
+        if let Why::NotLoaded = why {
+            return 1;
+        }
         if end(engine, &why).await {
             tracing::warn!("Mortise is now ready to exit, bye bye...");
             return 0;
@@ -62,18 +73,28 @@ pub async fn serve_requests(
 /// Waits for a reason to end; other requests are answered meanwhile.
 async fn next(
     engine: &Arc<Engine>,
-    terminate: &mut Signal,
-    interrupt: &mut Signal,
+    [terminate, interrupt]: &mut [&mut Signal; 2],
     requests: &mut mpsc::UnboundedReceiver<Request>,
+    failed: &mut mpsc::UnboundedReceiver<()>,
 ) -> Why {
+    let announce = |name: &str| {
+        if engine.shared.loading.is_on() {
+            tracing::warn!("Received shutdown signal during loading, scheduling shutdown.");
+        } else {
+            tracing::warn!("Received {name} scheduling shutdown...");
+        }
+    };
     std::future::poll_fn(|cx| {
         if terminate.poll_recv(cx).is_ready() {
-            tracing::warn!("Received SIGTERM scheduling shutdown...");
+            announce("SIGTERM");
             return Poll::Ready(Why::Terminated);
         }
         if interrupt.poll_recv(cx).is_ready() {
-            tracing::warn!("Received SIGINT scheduling shutdown...");
+            announce("SIGINT");
             return Poll::Ready(Why::Interrupted);
+        }
+        if let Poll::Ready(Some(())) = failed.poll_recv(cx) {
+            return Poll::Ready(Why::NotLoaded);
         }
         while let Poll::Ready(request) = requests.poll_recv(cx) {
             match request {
@@ -93,20 +114,29 @@ async fn next(
 /// Puts everything in order; false if the process is to go on.
 async fn end(engine: &Arc<Engine>, why: &Why) -> bool {
     tracing::warn!("User requested shutdown...");
+    supervisor::tell("STOPPING=1\n");
+    let loading = &engine.shared.loading;
+    // What is half loaded is not to be saved over what is whole.
+    let saves = !loading.is_on();
+    if !saves {
+        loading.cancel();
+    }
     let is_busy = || engine.shared.busy.slow.load(std::sync::atomic::Ordering::Acquire) > 0;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < deadline && !is_busy() {
         if let Some(mut state) = engine.try_write() {
-            return put_in_order(engine, &mut state, why);
+            return put_in_order(engine, &mut state, why, saves);
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     true
 }
 
-fn put_in_order(engine: &Engine, state: &mut State, why: &Why) -> bool {
+fn put_in_order(engine: &Engine, state: &mut State, why: &Why, saves: bool) -> bool {
     let (save, force) = match why {
+        _ if !saves => (ShutdownSave::No, false),
         Why::Asked { save, force, .. } => (*save, *force),
+        Why::NotLoaded => (ShutdownSave::No, true),
         Why::Terminated => of_choice(state.config.choice(Param::ShutdownOnSigterm)),
         Why::Interrupted => of_choice(state.config.choice(Param::ShutdownOnSigint)),
     };

@@ -460,6 +460,14 @@ impl<'a> Segment<'a> {
         prefetch(ptr::from_ref(&self.buckets[at]).cast());
     }
 
+    /// Asks for what an insert of an entry touches: the header, the home bucket and the entry's own header.
+    #[inline]
+    pub(super) fn prefetch_insert(self, hash: u64, entry: &Entry) {
+        prefetch(ptr::from_ref(self.header).cast());
+        self.prefetch_bucket(hash);
+        prefetch(entry.as_ptr());
+    }
+
     /// Asks for the first two cache lines of the entry of `hash`, if its home bucket has it.
     #[inline]
     pub(super) fn prefetch_entry(self, hash: u64) {
