@@ -126,25 +126,43 @@ impl Server {
 
     /// The same with a configuration on standard input.
     pub fn start_with_config(config: &str, args: &[&str]) -> Server {
-        Server::start_any(&under_test(), Some(config), args)
+        Server::start_any(&under_test(), Some(config), args, Server::answers)
     }
 
     /// Starts any server binary and waits until it answers.
     pub fn start_binary(binary: &Path, args: &[&str]) -> Server {
-        Server::start_any(binary, None, args)
+        Server::start_any(binary, None, args, Server::answers)
     }
 
-    fn start_any(binary: &Path, config: Option<&str>, args: &[&str]) -> Server {
+    /// Starts the server under test and does not wait until it has loaded its data set.
+    pub fn start_loading(args: &[&str]) -> Server {
+        Server::start_any(&under_test(), None, args, |server| {
+            Client::unix(&server.socket())
+                .is_ok_and(|mut client| client.try_call(&["PING"]).is_ok())
+        })
+    }
+
+    fn start_any(
+        binary: &Path,
+        config: Option<&str>,
+        args: &[&str],
+        is_up: fn(&Server) -> bool,
+    ) -> Server {
         // Between asking for a free port and using it another process may take it; three tries make that a non-event.
         for _ in 0..3 {
-            if let Some(server) = Server::try_start(binary, config, args) {
+            if let Some(server) = Server::try_start(binary, config, args, is_up) {
                 return server;
             }
         }
         panic!("{} did not find a free port", binary.display());
     }
 
-    fn try_start(binary: &Path, config: Option<&str>, args: &[&str]) -> Option<Server> {
+    fn try_start(
+        binary: &Path,
+        config: Option<&str>,
+        args: &[&str],
+        is_up: fn(&Server) -> bool,
+    ) -> Option<Server> {
         let folder = Folder::new();
         let port = free_port();
         let mut command = Command::new(binary);
@@ -163,7 +181,7 @@ impl Server {
         let mut gone = false;
         wait_until("the server answers PING", || {
             gone = !server.is_alive();
-            gone || server.answers()
+            gone || is_up(&server)
         });
         if gone {
             let log = server.log();

@@ -41,7 +41,7 @@ const LINES_MAX: usize = 1 << 28;
 /// A segment is full when 59/64 of its slots are taken: beyond it overflow chains grow long.
 const FULL: usize = 59;
 /// A rebuilt segment is at most 52/64 full, so that some inserts fit before the next rebuild.
-const FIT: usize = 52;
+pub(super) const FIT: usize = 52;
 /// A segment is sparse below 22/64: far enough from both that sizes do not swing.
 const SPARSE: usize = 22;
 

@@ -1,6 +1,7 @@
 //! What is the next part of a file? The parts around the keys; what becomes of a key is up to whoever reads it.
 
 use super::load::LoadError;
+use super::value::VALKEY_VERSION_MIN;
 use super::window::Window;
 use crate::object::rdb::kind::{self, item, opcode};
 use crate::object::rdb::module::skip_items;
@@ -61,6 +62,10 @@ pub(super) fn read_part<K>(
         opcode::AUX => Part::Fact(reader.string()?.into_owned(), reader.string()?.into_owned()),
         opcode::MODULE_AUX => read_module_data(reader)?,
         opcode::FUNCTION => Part::Library(reader.string()?.into_owned()),
+        opcode::SLOT_IMPORT_VALKEY => {
+            // Keys that the cluster did not have yet would be among the others.
+            return Err(corrupt("The file was written while slots were being imported."));
+        }
         opcode::FUNCTION_PRE_GA => {
             return Err(corrupt("Pre-release function format not supported."));
         }
@@ -85,14 +90,14 @@ fn read_module_data<K>(reader: &mut Reader<'_>) -> Result<Part<K>, RdbError> {
 /// Reads the first bytes; the version.
 pub(super) fn read_magic(window: &mut Window<'_>) -> Result<u32, LoadError> {
     let magic: [u8; 9] = window.part(|reader| reader.array())?;
-    let digits = match magic.strip_prefix(b"REDIS") {
-        Some(digits) => digits,
-        None => magic.strip_prefix(b"VALKEY").ok_or(LoadError::Signature)?,
+    let (digits, is_valkey) = match magic.strip_prefix(b"REDIS") {
+        Some(digits) => (digits, false),
+        None => (magic.strip_prefix(b"VALKEY").ok_or(LoadError::Signature)?, true),
     };
     let text = String::from_utf8_lossy(digits);
     // What are no digits count as nothing, as in C.
     let version = text.parse().unwrap_or(0);
-    if version == 0 {
+    if version == 0 || is_valkey != (version >= VALKEY_VERSION_MIN) {
         return Err(LoadError::Version(version.to_string()));
     }
     Ok(version)
