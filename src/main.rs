@@ -10,7 +10,7 @@ use mortise::config::command_line::{CommandLine, Invocation, parse};
 use mortise::config::params::Param;
 use mortise::persist::aof::check::{Console, check_aof};
 use mortise::persist::rdb::check::check_rdb;
-use mortise::server::{process, run, startup};
+use mortise::server::{process, run, startup, supervisor};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -92,8 +92,9 @@ impl Tool {
 fn serve(line: &CommandLine) -> anyhow::Result<ExitCode> {
     let stdin = startup::read_stdin(line)?;
     let loaded = startup::read_config(line, &stdin)?;
-    let supervised = loaded.config.choice(Param::Supervised) != 0;
-    if loaded.config.flag(Param::Daemonize) && !supervised && !process::is_background() {
+    let supervisor = supervisor::find(&loaded.config.choice_name(Param::Supervised));
+    let is_supervised = matches!(supervisor, Some(Ok(_)));
+    if loaded.config.flag(Param::Daemonize) && !is_supervised && !process::is_background() {
         process::start_in_background(&stdin)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -103,7 +104,7 @@ fn serve(line: &CommandLine) -> anyhow::Result<ExitCode> {
         .map(|path| std::path::absolute(String::from_utf8_lossy(path).as_ref()))
         .transpose()?
         .map(|path| path.display().to_string());
-    match startup::prepare(loaded, config_file) {
+    match startup::prepare(loaded, config_file, supervisor) {
         Ok(prepared) => Ok(ExitCode::from(run(prepared)?)),
         Err(error) => {
             // The log is open by now, and may be a file: the line goes there and to the terminal.

@@ -199,7 +199,12 @@ pub fn run_while_busy(
             let env = Env { shared, stats, worker: caller.worker, client, now_us };
             let mut session = caller.client.session.lock();
             let before = out.len();
-            refuse(&mut session, env, *request, CommandError::Busy, out);
+            // The script may be one of the append-only file.
+            let why = match shared.loading.is_on() {
+                true => CommandError::Loading,
+                false => CommandError::Busy,
+            };
+            refuse(&mut session, env, *request, why, out);
             if session.mode.intersects(SILENT) {
                 silence(&mut session, before, out);
             }
@@ -411,7 +416,18 @@ fn admit(
     if session.mode.intersects(Mark::SUBSCRIBED | Mark::MONITOR) {
         pubsub::check_listener(session, command)?;
     }
+    if env.shared.loading.is_on() && !may_run_while_loading(session, command) {
+        return Err(CommandError::Loading);
+    }
     Ok(())
+}
+
+/// Whether the command, or all of the queue that it runs, needs no data set.
+#[cold]
+fn may_run_while_loading(session: &Session, command: &Command) -> bool {
+    command.has(Flag::Loading)
+        && (!command.has(Flag::RunsQueue)
+            || session.multi.queue.iter().all(|queued| queued.command.has(Flag::Loading)))
 }
 
 /// Whether the command writes, or runs a queue with one that does.

@@ -147,6 +147,8 @@ pub fn make_room(access: &mut Access<'_>, env: Env<'_>) -> Room {
     let began_ns = clock();
     let room = match policy {
         _ if !env.shared.is_out_of_memory() => Room::Made,
+        // What is loaded is loaded whole; room is made afterwards.
+        _ if env.shared.loading.is_on() => Room::Made,
         Some(_) if env.shared.pause.is_active(env.now_ms()) => Room::Pending,
         Some(policy) => evict(state, env, policy, began_ns),
         None => Room::None,

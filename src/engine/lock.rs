@@ -71,12 +71,34 @@ impl DerefMut for Writing<'_> {
     }
 }
 
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
+impl Writing<'_> {
+    /// Lets whoever waits for the state have it first, and takes it back.
+    pub fn give_way(&mut self) {
+        self.end_hold();
+        self.deliver.0.post.deliver();
+        RwLockWriteGuard::bump(&mut self.guard);
+        self.begin_hold();
+    }
+}
+
+impl Writing<'_> {
+    fn begin_hold(&self) {
+        if self.guard.log.has_aof() {
+            self.deliver.0.durable.begin_hold();
+        }
+    }
+
+    fn end_hold(&mut self) {
         let shared = self.deliver.0;
         self.guard.log.hand_over(&shared.durable);
         shared.durable.end_hold();
         shared.tracking.broadcast(shared);
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.end_hold();
     }
 }
 
@@ -110,10 +132,9 @@ impl Engine {
     }
 
     fn writing<'a>(&'a self, guard: RwLockWriteGuard<'a, State>) -> Writing<'a> {
-        if guard.log.has_aof() {
-            self.shared.durable.begin_hold();
-        }
-        Writing { guard, deliver: Deliver(&self.shared) }
+        let writing = Writing { guard, deliver: Deliver(&self.shared) };
+        writing.begin_hold();
+        writing
     }
 
     /// The state to read, unless a script keeps the lock too long.

@@ -134,6 +134,10 @@ pub enum FileStep {
 
 /// What the engine asks of the process around it; implemented by the server.
 pub trait Host: Send + Sync {
+    /// Who looks after the process, in the words of INFO.
+    fn supervisor(&self) -> &'static str {
+        "no"
+    }
     /// Carries a request out, later and elsewhere.
     fn request(&self, request: Request);
     /// Sets the level of the log.

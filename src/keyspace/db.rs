@@ -8,6 +8,8 @@
 //! Invariants: a key is in the table at most once; a [`Slot`] is valid until the next insert or
 //! removal.
 
+pub mod prepared;
+
 use std::sync::Arc;
 
 use crate::base::number::IntBuf;

@@ -350,6 +350,12 @@ impl Entry {
         unsafe { EntryRef::from_raw(self.block) }
     }
 
+    /// Where the block is, for the cache alone.
+    #[inline]
+    pub(super) fn as_ptr(&self) -> *const u8 {
+        self.block.as_ptr()
+    }
+
     /// Gives the block up as a pointer; [`Entry::from_raw`] takes it back.
     #[inline]
     pub(super) fn into_raw(self) -> NonNull<u8> {

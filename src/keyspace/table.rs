@@ -31,6 +31,8 @@
 
 pub mod segment;
 
+mod presize;
+
 use std::marker::PhantomData;
 
 use super::entry::Entry;

@@ -24,7 +24,7 @@ use crate::engine::lock::Engine;
 use crate::engine::persistence::AofMode;
 use crate::engine::state::{SaveFailed, Shared, State};
 use crate::persist::aof::folder::{BaseFormat, Folder};
-use crate::persist::aof::writer::Writer;
+use crate::persist::aof::writer::{WriteFailed, Writer};
 use crate::persist::io::{Disk, DiskFile, LocalDisk, words};
 
 /// How long the thread that syncs waits for work.
@@ -156,7 +156,7 @@ impl Appender {
         let synced = match self.writer.write_for_sync(durable, now_s()) {
             Ok(Some(what)) => self.writer.sync(durable, what),
             Ok(None) => Ok(()),
-            Err(()) => return false,
+            Err(WriteFailed) => return false,
         };
         if let Err(error) = &synced {
             tracing::warn!("Fail to fsync the AOF file: {}", words(error));
@@ -267,16 +267,16 @@ fn sync(engine: &Engine, appender: &Appender) {
         match sync_once(durable, appender) {
             Ok(true) => gather = (began.elapsed() / 2).min(GATHER_MAX),
             Ok(false) => {}
-            Err(()) => std::thread::sleep(RETRY),
+            Err(WriteFailed) => std::thread::sleep(RETRY),
         }
     }
 }
 
 /// Syncs what there is; false if there is nothing. Under `always` the process does not outlive a failure: what it has
 /// promised can no longer be kept.
-fn sync_once(durable: &Durable, appender: &Appender) -> Result<bool, ()> {
+fn sync_once(durable: &Durable, appender: &Appender) -> Result<bool, WriteFailed> {
     let always = durable.waits_for_sync();
-    let what = appender.writer.write_for_sync(durable, now_s()).inspect_err(|()| {
+    let what = appender.writer.write_for_sync(durable, now_s()).inspect_err(|_| {
         if always {
             tracing::warn!(
                 "Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting..."
@@ -295,7 +295,7 @@ fn sync_once(durable: &Durable, appender: &Appender) -> Result<bool, ()> {
         }
         tracing::warn!("Fail to fsync the AOF file: {why}");
         durable.note_sync_failure(Some(why));
-        return Err(());
+        return Err(WriteFailed);
     }
     durable.note_sync_failure(None);
     Ok(true)

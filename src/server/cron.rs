@@ -38,11 +38,14 @@ pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
         visits += 1;
         let began_ns = (engine.shared.clock.mono_ns)();
         sample_memory(&engine);
-        let expiry_ns = (engine.shared.clock.mono_ns)();
-        expire(&engine);
-        note_expiry(&engine, expiry_ns);
-        super::saving::visit(&engine);
-        super::appending::visit(&engine, &appender);
+        // While the data set is loaded its keys are left alone.
+        if !engine.shared.loading.is_on() {
+            let expiry_ns = (engine.shared.clock.mono_ns)();
+            expire(&engine);
+            note_expiry(&engine, expiry_ns);
+            super::saving::visit(&engine);
+            super::appending::visit(&engine, &appender);
+        }
         if visits.is_multiple_of(HZ) {
             close_idle(&engine);
             look_after_replicas(&engine);

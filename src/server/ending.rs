@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::appending::{self, Appender};
-use super::{host, saving};
+use super::{host, saving, supervisor};
 use crate::config::choices::{SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
 use crate::config::params::Param;
 use crate::engine::effects::{Request, ShutdownSave};
@@ -28,7 +28,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 enum Why {
     Terminated,
     Interrupted,
-    Asked { save: ShutdownSave, force: bool, client: Option<u64> },
+    Asked {
+        save: ShutdownSave,
+        force: bool,
+        client: Option<u64>,
+    },
+    /// There is no data set to serve.
+    NotLoaded,
 }
 
 /// Answers the engine's requests until one of them, or a signal, ends the process; returns the exit code.
@@ -36,6 +42,7 @@ pub async fn serve_requests(
     engine: &Arc<Engine>,
     appender: &Arc<Appender>,
     mut requests: mpsc::UnboundedReceiver<Request>,
+    mut failed: mpsc::UnboundedReceiver<()>,
 ) -> u8 {
     let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
@@ -43,7 +50,11 @@ pub async fn serve_requests(
         return 1;
     };
     loop {
-        let why = next(engine, appender, &mut terminate, &mut interrupt, &mut requests).await;
+        let signals = &mut [&mut terminate, &mut interrupt];
+        let why = next(engine, appender, signals, &mut requests, &mut failed).await;
+        if let Why::NotLoaded = why {
+            return 1;
+        }
         if end(engine, appender, &why).await {
             tracing::warn!("Mortise is now ready to exit, bye bye...");
             return 0;
@@ -67,18 +78,28 @@ pub async fn serve_requests(
 async fn next(
     engine: &Arc<Engine>,
     appender: &Arc<Appender>,
-    terminate: &mut Signal,
-    interrupt: &mut Signal,
+    [terminate, interrupt]: &mut [&mut Signal; 2],
     requests: &mut mpsc::UnboundedReceiver<Request>,
+    failed: &mut mpsc::UnboundedReceiver<()>,
 ) -> Why {
+    let announce = |name: &str| {
+        if engine.shared.loading.is_on() {
+            tracing::warn!("Received shutdown signal during loading, scheduling shutdown.");
+        } else {
+            tracing::warn!("Received {name} scheduling shutdown...");
+        }
+    };
     std::future::poll_fn(|cx| {
         if terminate.poll_recv(cx).is_ready() {
-            tracing::warn!("Received SIGTERM scheduling shutdown...");
+            announce("SIGTERM");
             return Poll::Ready(Why::Terminated);
         }
         if interrupt.poll_recv(cx).is_ready() {
-            tracing::warn!("Received SIGINT scheduling shutdown...");
+            announce("SIGINT");
             return Poll::Ready(Why::Interrupted);
+        }
+        if let Poll::Ready(Some(())) = failed.poll_recv(cx) {
+            return Poll::Ready(Why::NotLoaded);
         }
         while let Poll::Ready(request) = requests.poll_recv(cx) {
             match request {
@@ -99,20 +120,35 @@ async fn next(
 /// Puts everything in order; false if the process is to go on.
 async fn end(engine: &Arc<Engine>, appender: &Appender, why: &Why) -> bool {
     tracing::warn!("User requested shutdown...");
+    supervisor::tell("STOPPING=1\n");
+    let loading = &engine.shared.loading;
+    // What is half loaded is not to be saved over what is whole.
+    let saves = !loading.is_on();
+    if !saves {
+        loading.cancel();
+    }
     let is_busy = || engine.shared.busy.slow.load(Ordering::Acquire) > 0;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < deadline && !is_busy() {
         if let Some(mut state) = engine.try_write() {
-            return put_in_order(engine, appender, &mut state, why);
+            return put_in_order(engine, appender, &mut state, why, saves);
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     true
 }
 
-fn put_in_order(engine: &Engine, appender: &Appender, state: &mut State, why: &Why) -> bool {
+fn put_in_order(
+    engine: &Engine,
+    appender: &Appender,
+    state: &mut State,
+    why: &Why,
+    saves: bool,
+) -> bool {
     let (save, force) = match why {
+        _ if !saves => (ShutdownSave::No, false),
         Why::Asked { save, force, .. } => (*save, *force),
+        Why::NotLoaded => (ShutdownSave::No, true),
         Why::Terminated => of_choice(state.config.choice(Param::ShutdownOnSigterm)),
         Why::Interrupted => of_choice(state.config.choice(Param::ShutdownOnSigint)),
     };

@@ -80,6 +80,10 @@ impl ProcessHost {
 }
 
 impl Host for ProcessHost {
+    fn supervisor(&self) -> &'static str {
+        super::supervisor::name()
+    }
+
     fn request(&self, request: Request) {
         // The receiver is gone only when the process is ending already.
         let _ = self.requests.send(request);

@@ -1,8 +1,16 @@
-//! How does the data set come back? What is loaded at the start of the process, and how one file is.
+//! How does the data set come back? At the start of the process by a thread of its own, while clients are answered that
+//! it is being loaded; by DEBUG RELOAD under the lock of its command.
+//!
+//! The loading thread takes the lock for slices: after some bytes of the file, `loading-process-events-interval-bytes`
+//! at most, whoever waits for the lock has it first. Commands that may run meanwhile (INFO, CONFIG, SHUTDOWN, ...) wait
+//! for one slice.
 
 use std::fs::File;
-use std::io::{ErrorKind, Seek, SeekFrom};
-use std::time::Instant;
+use std::io::{self, ErrorKind, Seek, SeekFrom};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
 
 use super::appending::Appender;
 use super::appending::start::Holder;
@@ -11,25 +19,67 @@ use crate::config::Config;
 use crate::config::params::Param;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::loading::LoadProgress;
-use crate::engine::lock::Engine;
+use crate::engine::lock::{Engine, Writing};
 use crate::engine::state::{FileStep, SaveFailed, ServerEvent};
 use crate::persist::rdb::disk;
-use crate::persist::rdb::load::{LoadError, Options, Outcome, load};
+use crate::persist::rdb::load::{LoadError, Options, Outcome, Turns, load, load_in_turns};
 
-/// Loads the data set at the start of the process. An error was reported: the process is to end.
-pub(super) fn at_start(engine: &Engine, appender: &Appender) -> Result<(), SaveFailed> {
+/// Bytes of the file after which others have the lock at the latest: well under a millisecond.
+const SLICE_BYTES_MAX: u64 = 256 * 1024;
+
+/// How long a delay lasts before it is looked whether loading is still wanted.
+const NAP: Duration = Duration::from_millis(10);
+
+/// The loading at the start of the process.
+#[derive(Debug)]
+pub(super) struct Loading {
+    /// Whether it is done.
+    pub(super) done: watch::Receiver<bool>,
+    /// Hears of it when it fails.
+    pub(super) failed: mpsc::UnboundedReceiver<()>,
+}
+
+/// Starts the thread that loads the data set. From here on commands are refused.
+pub(super) fn start(engine: &Arc<Engine>, appender: &Arc<Appender>) -> io::Result<Loading> {
+    let (done, is_done) = watch::channel(false);
+    let (failed, has_failed) = mpsc::unbounded_channel();
     let shared = &engine.shared;
+    {
+        let _state = engine.write_patiently();
+        shared.loading.begin(shared.now_ms() / 1000, 0);
+    }
+    let (engine, appender) = (Arc::clone(engine), Arc::clone(appender));
+    std::thread::Builder::new().name("loading".into()).spawn(move || {
+        let loaded = at_start(&engine, &appender);
+        {
+            let _state = engine.write_patiently();
+            engine.shared.loading.end();
+        }
+        // Without receivers the process is ending already, as it is if loading was given up for that.
+        match loaded {
+            Ok(()) => done.send_replace(true),
+            Err(_) if engine.shared.loading.is_cancelled() => false,
+            Err(_) => failed.send(()).is_ok(),
+        };
+    })?;
+    Ok(Loading { done: is_done, failed: has_failed })
+}
+
+/// Loads the data set. An error was reported: the process is to end.
+pub(super) fn at_start(engine: &Engine, appender: &Appender) -> Result<(), SaveFailed> {
     let appends = engine.read_patiently().config.flag(Param::Appendonly);
     if appends {
         appender.load(Holder::Nobody(engine))?;
         let mut state = engine.write_patiently();
-        appender.open(&mut state, shared)?;
+        appender.open(&mut state, &engine.shared)?;
         appender.remove_history(&state.config);
         state.dirty = 0;
         return Ok(());
     }
     dump_file(engine).map_err(|error| {
-        disk::report(&error);
+        if !matches!(error, LoadError::Cancelled) {
+            disk::report(&error);
+        }
         SaveFailed
     })
 }
@@ -60,12 +110,59 @@ pub(super) fn load_rdb(
     progress: &LoadProgress,
 ) -> Result<Outcome, LoadError> {
     let start = file.stream_position()?;
-    let mut state = engine.write_patiently();
-    let outcome = as_server(&mut state, &engine.shared, |ctx| load(ctx, file, options))?;
-    drop(state);
+    let options = Options { bytes: Some(file.metadata()?.len().saturating_sub(start)), ..options };
+    let mut slices = Slices { engine, progress, state: None, began: 0, bytes_max: 0 };
+    let outcome = load_in_turns(&mut slices, file, options)?;
+    drop(slices);
     file.seek(SeekFrom::Start(start + outcome.bytes))?;
     progress.end_part(outcome.bytes);
     Ok(outcome)
+}
+
+/// Holds the lock for a slice of the file at a time.
+struct Slices<'a> {
+    engine: &'a Engine,
+    progress: &'a LoadProgress,
+    state: Option<Writing<'a>>,
+    /// Where in the file the slice began.
+    began: u64,
+    /// Bytes that it has at most.
+    bytes_max: u64,
+}
+
+impl Turns for Slices<'_> {
+    fn with(&mut self, f: &mut dyn FnMut(&mut ExclusiveCtx<'_>)) {
+        let engine = self.engine;
+        let state = self.state.get_or_insert_with(|| engine.write_patiently());
+        let interval = state.config.uint(Param::LoadingProcessEventsIntervalBytes);
+        self.bytes_max = interval.min(SLICE_BYTES_MAX);
+        as_server(state, &engine.shared, f);
+    }
+
+    fn loaded(&mut self, offset: u64) -> Result<(), LoadError> {
+        self.progress.note(offset);
+        if offset - self.began >= self.bytes_max {
+            self.began = offset;
+            if let Some(state) = &mut self.state {
+                state.give_way();
+            }
+        }
+        if self.progress.is_cancelled() { Err(LoadError::Cancelled) } else { Ok(()) }
+    }
+
+    fn idle(&mut self, time: Option<Duration>) {
+        self.state = None;
+        let mut left = time.unwrap_or_default();
+        while !left.is_zero() && !self.progress.is_cancelled() {
+            let nap = left.min(NAP);
+            std::thread::sleep(nap);
+            left -= nap;
+        }
+    }
+
+    fn note_used_memory(&mut self, bytes: u64) {
+        self.progress.note_used_memory(bytes);
+    }
 }
 
 /// Loads the file that SAVE writes while a command keeps the engine, telling modules of it; None if it is not there.
@@ -75,6 +172,7 @@ pub(super) fn load_announced(
 ) -> Result<Option<Outcome>, LoadError> {
     let Some(mut file) = open_dump(&ctx.state.config)? else { return Ok(None) };
     announce(ctx, ServerEvent::Loading(FileStep::Begins));
+    let options = Options { bytes: Some(file.metadata()?.len()), ..options };
     let loaded = load(ctx, &mut file, options);
     note_end(ctx, &loaded);
     loaded.map(Some)

@@ -1,7 +1,7 @@
 //! How does the process live? Sockets, threads, signals: everything asynchronous, around the engine.
 //!
-//! Startup is told here: configuration, log, listening sockets, engine, modules, workers, acceptor,
-//! cron; then the main thread waits for a signal or SHUTDOWN (`ending.rs`).
+//! Startup is told here: configuration, log, listening sockets, engine, modules, workers, the thread that loads the
+//! data set, acceptor, cron; then the main thread waits for a signal or SHUTDOWN (`ending.rs`).
 
 pub mod startup;
 
@@ -23,6 +23,8 @@ pub mod log;
 
 pub mod process;
 
+pub mod supervisor;
+
 pub mod oom;
 
 pub mod saving;
@@ -37,17 +39,28 @@ pub mod migration;
 
 pub mod clock;
 
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use crate::engine::lock::Engine;
 use listener::Acceptor;
+use loading::Loading;
+use sockets::Exchange;
 use startup::Prepared;
+
+/// How long connections wait to be accepted while the data set is loaded.
+const QUIET_LOADING: Duration = Duration::from_millis(50);
 
 /// Runs a prepared server until it is told to end; returns the exit code.
 pub fn run(prepared: Prepared) -> Result<u8> {
     let Prepared { engine, tcp, exchanges, unix, workers, appender, requests, pid_file } = prepared;
+    let names = [("tcp", !tcp.is_empty()), ("unix", unix.is_some())];
+    let names = names.into_iter().filter_map(|(name, listens)| listens.then_some(name)).collect();
     let mut senders = Vec::with_capacity(workers);
     for number in 1..=workers {
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -62,23 +75,14 @@ pub fn run(prepared: Prepared) -> Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     let code = tasks.block_on(&runtime, async {
+        let Loading { done, failed } =
+            loading::start(&engine, &appender).context("cannot start a thread")?;
         let acceptor = Acceptor::new(Arc::clone(&engine), senders);
-        if !tcp.is_empty() {
-            tracing::info!("Ready to accept connections tcp");
-        }
-        tokio::task::spawn_local(sockets::accept(acceptor.clone(), tcp, exchanges));
-        if let Some((listener, path)) = &unix {
-            let listener = listener.try_clone()?;
-            tokio::task::spawn_local(listener::accept_unix(
-                acceptor.clone(),
-                listener,
-                path.clone(),
-            ));
-            tracing::info!("Ready to accept connections unix");
-        }
+        let listeners = Listeners { tcp, exchanges, unix: clone_unix(&unix)? };
+        tokio::task::spawn_local(listen(acceptor, listeners, done.clone()));
         tokio::task::spawn_local(cron::run(Arc::clone(&engine), Arc::clone(&appender)));
-        tokio::task::spawn_local(module_tasks::run(Arc::clone(&engine)));
-        anyhow::Ok(ending::serve_requests(&engine, &appender, requests).await)
+        tokio::task::spawn_local(begin_work(Arc::clone(&engine), names, done));
+        anyhow::Ok(ending::serve_requests(&engine, &appender, requests, failed).await)
     })?;
     if let Some((_, path)) = &unix {
         // Whoever removed it before us did the same.
@@ -88,4 +92,44 @@ pub fn run(prepared: Prepared) -> Result<u8> {
         let _ = std::fs::remove_file(path);
     }
     Ok(code)
+}
+
+/// The sockets to accept connections from.
+struct Listeners {
+    tcp: Vec<TcpListener>,
+    exchanges: mpsc::UnboundedReceiver<Exchange>,
+    unix: Option<(UnixListener, String)>,
+}
+
+fn clone_unix(unix: &Option<(UnixListener, String)>) -> Result<Option<(UnixListener, String)>> {
+    let Some((listener, path)) = unix else { return Ok(None) };
+    Ok(Some((listener.try_clone()?, path.clone())))
+}
+
+/// Accepts connections. What is loaded in no time at all is loaded first: clients wait for that little, and need not be
+/// told to come again.
+async fn listen(acceptor: Acceptor, listeners: Listeners, mut done: watch::Receiver<bool>) {
+    let loaded = done.wait_for(|done| *done);
+    // Whichever comes first, and also if loading has failed.
+    let _ = tokio::time::timeout(QUIET_LOADING, loaded).await;
+    if let Some((listener, path)) = listeners.unix {
+        tokio::task::spawn_local(listener::accept_unix(acceptor.clone(), listener, path));
+    }
+    sockets::accept(acceptor, listeners.tcp, listeners.exchanges).await;
+}
+
+/// Once the data set is loaded, modules may work by themselves, and the log and the supervisor hear that all is ready.
+async fn begin_work(
+    engine: Arc<Engine>,
+    listeners: Vec<&'static str>,
+    mut done: watch::Receiver<bool>,
+) {
+    if done.wait_for(|done| *done).await.is_err() {
+        return;
+    }
+    for name in listeners {
+        tracing::info!("Ready to accept connections {name}");
+    }
+    supervisor::tell("STATUS=Ready to accept connections\nREADY=1\n");
+    module_tasks::run(engine).await;
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::appending::Appender;
 use super::host::ProcessHost;
 use super::sockets::{Exchange, Sockets};
-use super::{clock, listener, loading, log, process};
+use super::{clock, listener, log, process};
 use crate::commands;
 use crate::commands::server::{MORTISE_VERSION, REDIS_VERSION};
 use crate::config::Config;
@@ -98,12 +98,21 @@ pub fn read_config(line: &CommandLine, stdin: &[u8]) -> Result<Loaded, StartErro
 }
 
 /// Makes a server of a configuration.
-pub fn prepare(mut loaded: Loaded, config_file: Option<String>) -> Result<Prepared, StartError> {
+pub fn prepare(
+    mut loaded: Loaded,
+    config_file: Option<String>,
+    supervisor: Option<Result<&'static str, String>>,
+) -> Result<Prepared, StartError> {
     // First, because the paths of the other files are relative to it.
     let dir = String::from_utf8_lossy(loaded.config.text(Param::Dir)).into_owned();
     std::env::set_current_dir(&dir)
         .map_err(|error| StartError(format!("Can't chdir to '{dir}': {error}")))?;
     start_log(&loaded)?;
+    match supervisor {
+        Some(Ok(text)) => tracing::info!("{text}"),
+        Some(Err(text)) => tracing::warn!("{text}"),
+        None => {}
+    }
     print_banner(&loaded, config_file.is_some());
     make_room(&mut loaded.config)?;
     let (tcp, unix) = open_sockets(&loaded)?;
@@ -118,8 +127,6 @@ pub fn prepare(mut loaded: Loaded, config_file: Option<String>) -> Result<Prepar
     load_modules(&engine, &loaded)?;
     engine.shared.startup_memory.store(crate::allocator::used_memory(), Ordering::Relaxed);
     tracing::info!("Server initialized");
-    loading::at_start(&engine, &appender)
-        .map_err(|_| StartError("the data set could not be loaded".into()))?;
     let pid_file = write_pid_file(&loaded);
     Ok(Prepared { engine, tcp, exchanges, unix, workers, appender, requests, pid_file })
 }

@@ -126,18 +126,31 @@ impl Server {
 
     /// The same with a configuration on standard input.
     pub fn start_with_config(config: &str, args: &[&str]) -> Server {
-        Server::start_any(&under_test(), Some(config), args)
+        Server::start_any(&under_test(), Some(config), args, Server::answers)
     }
 
     /// Starts any server binary and waits until it answers.
     pub fn start_binary(binary: &Path, args: &[&str]) -> Server {
-        Server::start_any(binary, None, args)
+        Server::start_any(binary, None, args, Server::answers)
     }
 
-    fn start_any(binary: &Path, config: Option<&str>, args: &[&str]) -> Server {
+    /// Starts the server under test and does not wait until it has loaded its data set.
+    pub fn start_loading(args: &[&str]) -> Server {
+        Server::start_any(&under_test(), None, args, |server| {
+            Client::unix(&server.socket())
+                .is_ok_and(|mut client| client.try_call(&["PING"]).is_ok())
+        })
+    }
+
+    fn start_any(
+        binary: &Path,
+        config: Option<&str>,
+        args: &[&str],
+        is_up: fn(&Server) -> bool,
+    ) -> Server {
         // Between asking for a free port and using it another process may take it; three tries make that a non-event.
         for _ in 0..3 {
-            if let Ok(server) = Server::try_start(binary, config, args, Folder::new()) {
+            if let Ok(server) = Server::try_start(binary, config, args, is_up, Folder::new()) {
                 return server;
             }
         }
@@ -151,7 +164,7 @@ impl Server {
         self.wait();
         let mut folder = std::mem::replace(&mut self.folder, Folder::new());
         for _ in 0..3 {
-            match Server::try_start(&under_test(), None, args, folder) {
+            match Server::try_start(&under_test(), None, args, Server::answers, folder) {
                 Ok(server) => return server,
                 Err(back) => folder = back,
             }
@@ -164,6 +177,7 @@ impl Server {
         binary: &Path,
         config: Option<&str>,
         args: &[&str],
+        is_up: fn(&Server) -> bool,
         folder: Folder,
     ) -> Result<Server, Folder> {
         let port = free_port();
@@ -183,7 +197,7 @@ impl Server {
         let mut gone = false;
         wait_until("the server answers PING", || {
             gone = !server.is_alive();
-            gone || server.answers()
+            gone || is_up(&server)
         });
         if gone {
             let log = server.log();

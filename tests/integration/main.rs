@@ -11,6 +11,7 @@ mod contention;
 mod eviction;
 mod expiry;
 mod hostile;
+mod loading;
 mod messages;
 mod modules;
 mod packages;

@@ -104,6 +104,10 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
         }
         (b"RELOAD", options) => {
             let how = reload_options(options)?;
+            if ctx.env.shared.loading.is_on() {
+                // Two loads at once would find each other's keys.
+                return Err(CommandError::Loading);
+            }
             let host = &ctx.env.shared.host;
             host.reload(ctx, how).map_err(CommandError::text)?;
             reply.ok();

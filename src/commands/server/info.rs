@@ -120,7 +120,7 @@ fn server(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "atomicvar_api": "c11-builtin",
         "gcc_version": "0.0.0",
         "process_id": std::process::id(),
-        "process_supervised": "no",
+        "process_supervised": shared.host.supervisor(),
         "run_id": shared.run_id,
         "tcp_port": shared.port.load(Relaxed),
         "server_time_usec": ctx.env.now_us,
@@ -254,7 +254,7 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     });
     let percent = if keys_total == 0 { 0.0 } else { keys as f64 * 100.0 / keys_total as f64 };
     lines!(text,
-        "loading": 0,
+        "loading": u8::from(ctx.env.shared.loading.is_on()),
         "async_loading": 0,
         "current_cow_peak": 0,
         "current_cow_size": 0,
@@ -294,6 +294,17 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
             "aof_buffer_length": buffered,
             "aof_pending_bio_fsync": u8::from(durable.synced() < durable.written()),
             "aof_delayed_fsync": 0,
+        );
+    }
+    if ctx.env.shared.loading.is_on() {
+        let figures = ctx.env.shared.loading.figures(now_ms / 1000);
+        lines!(text,
+            "loading_start_time": figures.started,
+            "loading_total_bytes": figures.total,
+            "loading_rdb_used_mem": figures.used_memory,
+            "loading_loaded_bytes": figures.loaded,
+            "loading_loaded_perc": format_args!("{:.2}", figures.percent),
+            "loading_eta_seconds": figures.seconds_left,
         );
     }
 }

@@ -41,7 +41,7 @@ const LINES_MAX: usize = 1 << 28;
 /// A segment is full when 59/64 of its slots are taken: beyond it overflow chains grow long.
 const FULL: usize = 59;
 /// A rebuilt segment is at most 52/64 full, so that some inserts fit before the next rebuild.
-const FIT: usize = 52;
+pub(super) const FIT: usize = 52;
 /// A segment is sparse below 22/64: far enough from both that sizes do not swing.
 const SPARSE: usize = 22;
 
@@ -458,6 +458,14 @@ impl<'a> Segment<'a> {
     pub(super) fn prefetch_bucket(self, hash: u64) {
         let at = home(window_of(hash, self.depth), self.depth, self.buckets.len());
         prefetch(ptr::from_ref(&self.buckets[at]).cast());
+    }
+
+    /// Asks for what an insert of an entry touches: the header, the home bucket and the entry's own header.
+    #[inline]
+    pub(super) fn prefetch_insert(self, hash: u64, entry: &Entry) {
+        prefetch(ptr::from_ref(self.header).cast());
+        self.prefetch_bucket(hash);
+        prefetch(entry.as_ptr());
     }
 
     /// Asks for the first two cache lines of the entry of `hash`, if its home bucket has it.

@@ -50,6 +50,9 @@ pub(super) unsafe extern "C" fn flags(ctx: *mut abi::Ctx) -> c_int {
         if engine.unit.in_exec {
             flags |= abi::CTX_FLAGS_MULTI;
         }
+        if engine.env.shared.loading.is_on() {
+            flags |= abi::CTX_FLAGS_LOADING;
+        }
         let limit =
             engine.env.shared.limits.memory_bytes.load(std::sync::atomic::Ordering::Relaxed);
         if limit > 0 {

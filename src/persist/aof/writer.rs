@@ -43,6 +43,10 @@ struct Inner {
     failed: bool,
 }
 
+/// The file could not be written; [`Durable::failure`] says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteFailed;
+
 /// Files that hold everything up to a position, to be synced.
 #[derive(Debug)]
 pub struct ToSync {
@@ -103,10 +107,14 @@ impl Writer {
     }
 
     /// Writes what is pending, and says what is to be synced for that, if anything is.
-    pub fn write_for_sync(&self, durable: &Durable, now_s: i64) -> Result<Option<ToSync>, ()> {
+    pub fn write_for_sync(
+        &self,
+        durable: &Durable,
+        now_s: i64,
+    ) -> Result<Option<ToSync>, WriteFailed> {
         let mut inner = self.inner.lock();
         if !inner.write(durable, now_s) {
-            return Err(());
+            return Err(WriteFailed);
         }
         if inner.position == durable.synced() && inner.retired.is_empty() {
             return Ok(None);

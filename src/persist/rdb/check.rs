@@ -8,8 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::load::{LoadError, Part, VERSION_WITH_CHECKSUM, Window, read_magic, read_part};
-use super::value::dialect_of;
+use super::load::LoadError;
+use super::parts::{Part, VERSION_WITH_CHECKSUM, read_magic, read_part};
+use super::value::{self, dialect_of};
+use super::window::{Summing, Window};
 use crate::object::module::KeyName;
 use crate::object::rdb::kind::{self, opcode};
 use crate::object::rdb::module::{skip_items, type_name};
@@ -42,8 +44,9 @@ pub fn check_rdb_file(path: &Path, name: &Path, out: &mut dyn Write) -> io::Resu
         }
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut chunks = Summing::new(&mut file);
     let mut check = Check {
-        window: Window::new(&mut file),
+        window: Window::new(&mut chunks),
         out,
         now_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
         doing: "start",
@@ -129,14 +132,18 @@ impl Check<'_, '_> {
                     self.tell(&format!("MODULE AUX for: {}", type_name(id)))?;
                 }
                 Part::ExpireAt(at) => expire_at = Some(at),
-                Part::Key { .. } | Part::EmptyKey(_) => {
+                Part::Key(()) => {
                     self.keys += 1;
                     if let Some(at) = expire_at.take() {
                         self.expires += 1;
                         self.expired += u64::from(at < self.now_ms);
                     }
                 }
-                Part::Frequency(_) | Part::Idle(_) | Part::Library(_) | Part::Hint => {}
+                Part::Frequency(_)
+                | Part::Idle(_)
+                | Part::Library(_)
+                | Part::Hint
+                | Part::Resize(_) => {}
             }
             self.trace = Trace::default();
         }
@@ -195,20 +202,22 @@ fn read(
     ctx: &LoadContext<'_>,
     db: u32,
     trace: &mut Trace,
-) -> Result<Part, RdbError> {
-    let mut ahead = Reader::new(reader.rest());
-    *trace = Trace { kind: ahead.byte()?, key: None };
-    if !kind::is_value(trace.kind) {
-        return read_part(reader, ctx, db);
-    }
-    trace.key = Some(ahead.string()?.into_owned());
-    if trace.kind != kind::MODULE_2 {
-        return read_part(reader, ctx, db);
-    }
-    ahead.number()?;
-    skip_items(&mut ahead)?;
-    reader.take(ahead.position())?;
-    Ok(Part::EmptyKey(Vec::new()))
+) -> Result<Part<()>, RdbError> {
+    *trace = Trace { kind: reader.rest().first().copied().unwrap_or(0), key: None };
+    read_part(reader, |kind, reader| {
+        let key = reader.string()?.into_owned();
+        let name = KeyName { name: Some(&key), db: db as i32 };
+        let read = match kind {
+            kind::MODULE_2 => reader.number().and_then(|_| skip_items(reader)),
+            kind => value::load(kind, reader, &LoadContext { key: name, ..*ctx }).map(drop),
+        };
+        trace.key = Some(key);
+        match read {
+            // A key that holds nothing is passed over when it is loaded.
+            Err(RdbError::Empty) => Ok(()),
+            read => read,
+        }
+    })
 }
 
 fn doing(kind: u8) -> &'static str {

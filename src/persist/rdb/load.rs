@@ -1,40 +1,37 @@
-//! How is a file read? Through a window that grows until the next part fits: a part that asks for more bytes is
-//! read again when they have come, so that the readers of values work on plain slices and see either all
-//! of a value or nothing.
+//! How does a file come into the keyspace? Step by step, as `decode.rs` makes them ready, in turns: whoever loads says for how
+//! long the engine is kept, and lets others in between.
 //!
-//! Invariants: keys enter the keyspace one by one, in order; what was read before an error stays, and
-//! whoever loads at start gives up then. The window is never larger than the largest part and what was read
-//! ahead of it, twice at most.
+//! Invariants: keys enter the keyspace in the order of the file; what was read before an error stays, and whoever
+//! loads at start gives up then.
 
 use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
+use std::vec::IntoIter;
 
-use super::value::{self, HookTypes, dialect_of, limits};
-use crate::base::crc::crc64;
+use super::decode::{self, Keys, ModuleKey, Setup, Step};
+use super::value::{HookTypes, limits};
 use crate::base::number::parse_i64;
 use crate::config::params::Param;
-use crate::engine::access::{Lfu, clock_seconds};
 use crate::engine::ctx::{ExclusiveCtx, notify};
 use crate::engine::effects::EventClass;
-use crate::engine::state::{KeyEvent, TypeDataError};
+use crate::engine::state::{KeyEvent, State, TypeDataError};
+use crate::keyspace::db::prepared::Prepared;
 use crate::keyspace::value::Value;
 use crate::object::module::KeyName;
-use crate::object::rdb::kind::{self, item, opcode};
-use crate::object::rdb::module::{skip_items, type_name};
+use crate::object::rdb::kind::item;
+use crate::object::rdb::module::type_name;
 use crate::object::rdb::read::Reader;
-use crate::object::rdb::{LoadContext, RdbError, corrupt};
-
-/// Bytes that are read at a time.
-const CHUNK_BYTES: usize = 256 * 1024;
+use crate::object::rdb::{self, LoadContext, RdbError};
 
 /// Empty keys that are named in the log.
 const EMPTY_KEYS_NAMED_MAX: u64 = 10;
 
-/// Files from this version on end with a checksum.
-pub(super) const VERSION_WITH_CHECKSUM: u32 = 5;
-
 /// Function libraries that are kept.
 const LIBRARIES_MAX: usize = 16_384;
+
+/// Keys for whose memory the cache is asked ahead of their turn.
+const KEYS_AHEAD: usize = 12;
 
 /// Why a file was not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +90,8 @@ pub struct Options {
     pub replace: bool,
     /// Keys whose time is over are loaded all the same: commands follow that were given when it was not.
     pub keep_expired: bool,
+    /// Bytes of the file, if that is known: it bounds how many keys it may announce.
+    pub bytes: Option<u64>,
 }
 
 /// What was loaded.
@@ -108,232 +107,282 @@ pub struct Outcome {
     pub bytes: u64,
 }
 
-/// The bytes of a file that are being looked at.
-pub(super) struct Window<'a> {
-    source: &'a mut dyn Read,
-    bytes: Vec<u8>,
-    at: usize,
-    /// Bytes in front of `at`.
-    offset: u64,
-    checksum: u64,
-    ended: bool,
+/// Who holds the engine while a file is loaded, and for how long?
+pub trait Turns {
+    /// Calls with the engine.
+    fn with(&mut self, f: &mut dyn FnMut(&mut ExclusiveCtx<'_>));
+    /// So many bytes of the file are loaded: others may be let in. An error ends the loading.
+    fn loaded(&mut self, offset: u64) -> Result<(), LoadError>;
+    /// There is nothing to do for so long, or, without a time, until more of the file has been read.
+    fn idle(&mut self, time: Option<Duration>);
+    /// The file says how much memory was in use where it was written, in bytes.
+    fn note_used_memory(&mut self, bytes: u64);
 }
 
-impl<'a> Window<'a> {
-    pub(super) fn new(source: &'a mut dyn Read) -> Self {
-        Self { source, bytes: Vec::new(), at: 0, offset: 0, checksum: 0, ended: false }
+/// One turn from the beginning to the end.
+struct OneTurn<'a, 'b>(&'a mut ExclusiveCtx<'b>);
+
+impl Turns for OneTurn<'_, '_> {
+    fn with(&mut self, f: &mut dyn FnMut(&mut ExclusiveCtx<'_>)) {
+        f(self.0);
     }
 
-    /// Bytes that are behind.
-    pub(super) fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// The checksum of these.
-    pub(super) fn checksum(&self) -> u64 {
-        self.checksum
-    }
-
-    /// Reads a part; its reader may be called again from its start.
-    pub(super) fn part<T>(
-        &mut self,
-        mut read: impl FnMut(&mut Reader<'_>) -> Result<T, RdbError>,
-    ) -> Result<T, LoadError> {
-        loop {
-            let mut reader = Reader::new(&self.bytes[self.at..]);
-            match read(&mut reader) {
-                Ok(part) => {
-                    let end = self.at + reader.position();
-                    self.checksum = crc64(self.checksum, &self.bytes[self.at..end]);
-                    self.offset += (end - self.at) as u64;
-                    self.at = end;
-                    return Ok(part);
-                }
-                Err(RdbError::Truncated) if !self.ended => self.grow()?,
-                Err(error) => return Err(LoadError::Part { offset: self.offset, error }),
-            }
-        }
-    }
-
-    /// Reads as much again as there is, so that the work on a long part stays in proportion.
-    fn grow(&mut self) -> io::Result<()> {
-        self.bytes.drain(..self.at);
-        self.at = 0;
-        let before = self.bytes.len();
-        let wanted = before.max(CHUNK_BYTES);
-        (&mut *self.source).take(wanted as u64).read_to_end(&mut self.bytes)?;
-        self.ended = self.bytes.len() - before < wanted;
+    fn loaded(&mut self, _: u64) -> Result<(), LoadError> {
         Ok(())
     }
+
+    fn idle(&mut self, time: Option<Duration>) {
+        time.into_iter().for_each(std::thread::sleep);
+    }
+
+    fn note_used_memory(&mut self, _: u64) {}
 }
 
-/// A part of a file.
-pub(super) enum Part {
-    Key { key: Vec<u8>, value: Value },
-    EmptyKey(Vec<u8>),
-    ExpireAt(i64),
-    Frequency(u8),
-    Idle(u64),
-    SelectDb(u64),
-    Fact(Vec<u8>, Vec<u8>),
-    ModuleData { id: u64, when: u64, items: Vec<u8> },
-    Library(Vec<u8>),
-    Hint,
-    End,
+/// Loads a file in one turn, while a command keeps the engine.
+pub fn load(
+    ctx: &mut ExclusiveCtx<'_>,
+    source: &mut (dyn Read + Send),
+    options: Options,
+) -> Result<Outcome, LoadError> {
+    load_in_turns(&mut OneTurn(ctx), source, options)
 }
 
-pub(super) fn read_part(
-    reader: &mut Reader<'_>,
-    ctx: &LoadContext<'_>,
-    db: u32,
-) -> Result<Part, RdbError> {
-    let kind = reader.byte()?;
-    Ok(match kind {
-        opcode::EXPIRE => Part::ExpireAt(i64::from(i32::from_le_bytes(reader.array()?)) * 1000),
-        opcode::EXPIRE_MS => Part::ExpireAt(reader.millis()?),
-        opcode::FREQ => Part::Frequency(reader.byte()?),
-        opcode::IDLE => Part::Idle(reader.number()?),
-        opcode::EOF => Part::End,
-        opcode::SELECT_DB => Part::SelectDb(reader.number()?),
-        opcode::RESIZE_DB => {
-            reader.number()?;
-            reader.number()?;
-            Part::Hint
+/// Loads a file.
+pub fn load_in_turns(
+    turns: &mut dyn Turns,
+    source: &mut (dyn Read + Send),
+    options: Options,
+) -> Result<Outcome, LoadError> {
+    let mut setup = None;
+    turns.with(&mut |ctx| setup = Some(Setup::of(ctx.state, ctx.env.now_us, options)));
+    let setup = setup.expect("turns call what they are given");
+    std::thread::scope(|threads| {
+        let steps = decode::start(threads, source, setup)?;
+        let mut loading = Loading { turns, options, outcome: Outcome::default(), offset: 0 };
+        while let Some(step) = loading.next(&steps)? {
+            loading.take(step)?;
         }
-        opcode::SLOT_INFO => {
-            reader.number()?;
-            reader.number()?;
-            reader.number()?;
-            Part::Hint
-        }
-        opcode::AUX => Part::Fact(reader.string()?.into_owned(), reader.string()?.into_owned()),
-        opcode::MODULE_AUX => read_module_data(reader)?,
-        opcode::FUNCTION => Part::Library(reader.string()?.into_owned()),
-        opcode::FUNCTION_PRE_GA => {
-            return Err(corrupt("Pre-release function format not supported."));
-        }
-        kind => {
-            let key = reader.string()?.into_owned();
-            if !kind::is_value(kind) {
-                let text = format!("Unknown RDB encoding type {kind}");
-                return Err(RdbError::Corrupt(text.into()));
-            }
-            let name = KeyName { name: Some(&key), db: db as i32 };
-            match value::load(kind, reader, &LoadContext { key: name, ..*ctx }) {
-                Ok(value) => Part::Key { key, value },
-                Err(RdbError::Empty) => Part::EmptyKey(key),
-                Err(error) => return Err(error),
-            }
-        }
+        Ok(loading.outcome)
     })
 }
 
-fn read_module_data(reader: &mut Reader<'_>) -> Result<Part, RdbError> {
-    let (id, when_kind, when) = (reader.number()?, reader.number()?, reader.number()?);
-    if when_kind != item::UNSIGNED {
-        return Err(corrupt("bad when_opcode"));
-    }
-    let rest = reader.rest();
-    let before = reader.position();
-    skip_items(reader)?;
-    Ok(Part::ModuleData { id, when, items: rest[..reader.position() - before].to_vec() })
-}
-
-/// What was said of the key that comes next.
-#[derive(Clone, Copy, Default)]
-struct Attributes {
-    expire_at: Option<i64>,
-    frequency: Option<u8>,
-    idle: Option<u64>,
-}
-
-/// Loads a file into the keyspace.
-pub fn load(
-    ctx: &mut ExclusiveCtx<'_>,
-    source: &mut dyn Read,
+struct Loading<'a> {
+    turns: &'a mut dyn Turns,
     options: Options,
-) -> Result<Outcome, LoadError> {
-    let mut window = Window::new(source);
-    let version = read_magic(&mut window)?;
-    let dialect = dialect_of(version).ok_or_else(|| LoadError::Version(version.to_string()))?;
-    let types = HookTypes(ctx.state.hooks.clone());
-    let no_key = KeyName { name: None, db: -1 };
-    let load_ctx =
-        LoadContext { limits: limits(&ctx.state.config), types: &types, key: no_key, dialect };
-    let mut outcome = Outcome::default();
-    let mut attributes = Attributes::default();
-    let mut db = 0;
-    loop {
-        match window.part(|reader| read_part(reader, &load_ctx, db))? {
-            Part::ExpireAt(at) => attributes.expire_at = Some(at),
-            Part::Frequency(frequency) => attributes.frequency = Some(frequency),
-            Part::Idle(idle) => attributes.idle = Some(idle),
-            Part::SelectDb(index) => db = check_db(index, ctx)?,
-            Part::Fact(name, value) => note_fact(&name, &value, ctx),
-            Part::ModuleData { id, when, items } => give_data(ctx, id, when, &items)?,
-            Part::Library(text) => keep_library(ctx, text),
-            Part::Hint => {}
-            Part::End => break,
-            Part::EmptyKey(key) => {
-                outcome.empty += 1;
-                if outcome.empty <= EMPTY_KEYS_NAMED_MAX {
+    outcome: Outcome,
+    /// Bytes of the file that are loaded.
+    offset: u64,
+}
+
+impl Loading<'_> {
+    /// The next step; none at the end.
+    fn next(
+        &mut self,
+        steps: &Receiver<Result<Step, LoadError>>,
+    ) -> Result<Option<Step>, LoadError> {
+        let gone = || LoadError::Io(io::Error::other("the thread that reads is gone"));
+        let step = match steps.try_recv() {
+            Ok(step) => step?,
+            Err(TryRecvError::Disconnected) => return Err(gone()),
+            Err(TryRecvError::Empty) => {
+                self.turns.idle(None);
+                steps.recv().map_err(|_| gone())??
+            }
+        };
+        Ok(match step {
+            Step::End(bytes) => {
+                self.outcome.bytes = bytes;
+                None
+            }
+            step => Some(step),
+        })
+    }
+
+    fn take(&mut self, step: Step) -> Result<(), LoadError> {
+        match step {
+            Step::Keys(keys) => self.add_keys(keys)?,
+            Step::ModuleKey(key) => self.add_module_key(&key)?,
+            Step::Resize { db, keys } => self.turns.with(&mut |ctx| {
+                ctx.state.keyspace.db_mut(db as usize).reserve(keys);
+            }),
+            Step::Fact(name, value) => self.note_fact(&name, &value),
+            Step::ModuleData { id, when, items } => {
+                let mut given = Ok(());
+                self.turns.with(&mut |ctx| given = give_data(ctx, id, when, &items));
+                given?;
+            }
+            Step::Library(text) => {
+                let mut text = Some(text);
+                self.turns.with(&mut |ctx| {
+                    text.take().into_iter().for_each(|text| keep_library(ctx.state, text));
+                });
+            }
+            Step::EmptyKey(key) => {
+                self.outcome.empty += 1;
+                if self.outcome.empty <= EMPTY_KEYS_NAMED_MAX {
                     let key = String::from_utf8_lossy(&key);
                     tracing::info!("rdbLoadObject skipping empty key: {key}");
                 }
-                attributes = Attributes::default();
             }
-            Part::Key { key, value } => {
-                let attributes = std::mem::take(&mut attributes);
-                add(ctx, db, &key, value, attributes, options, &mut outcome)?;
+            Step::End(_) => unreachable!("nothing is taken at the end"),
+        }
+        Ok(())
+    }
+
+    fn add_keys(&mut self, step: Keys) -> Result<(), LoadError> {
+        let (begin, count) = (self.offset, step.keys.len() as u64);
+        let mut keys = step.keys.into_iter();
+        while keys.len() > 0 {
+            let mut added = Ok(Duration::ZERO);
+            let (options, loaded) = (self.options, &mut self.outcome.loaded);
+            self.turns.with(&mut |ctx| {
+                let (some, delay) = delay(ctx.state.config.int(Param::KeyLoadDelay));
+                added = add_some(ctx, step.db, &mut keys, some, options, loaded).map(|()| delay);
+            });
+            let delay = added?;
+            if !delay.is_zero() {
+                // With keys so slow, whoever looks wants to see them come one by one.
+                let left = keys.len() as u64 * (step.end - begin) / count;
+                self.turns.loaded(step.end - left)?;
+                self.turns.idle(Some(delay));
+            }
+        }
+        self.outcome.expired += step.expired;
+        self.offset = step.end;
+        self.turns.loaded(step.end)
+    }
+
+    fn add_module_key(&mut self, key: &ModuleKey) -> Result<(), LoadError> {
+        let (offset, options) = (self.offset, self.options);
+        let mut added = Ok(());
+        let outcome = &mut self.outcome;
+        self.turns.with(&mut |ctx| {
+            let value = read_module_value(ctx.state, key);
+            added = match value {
+                Err(error) => Err(LoadError::Part { offset, error }),
+                Ok(_) if key.is_over => {
+                    outcome.expired += 1;
+                    Ok(())
+                }
+                Ok(value) => {
+                    let prepared = Prepared::value(&key.key, value, key.expire_at, key.clock);
+                    outcome.loaded += 1;
+                    add(ctx, key.db, prepared, options)
+                }
+            };
+        });
+        added
+    }
+
+    /// Facts that concern an administrator go to the log.
+    fn note_fact(&mut self, name: &[u8], value: &[u8]) {
+        let text = String::from_utf8_lossy(value);
+        let number = parse_i64(value).unwrap_or(0);
+        match name.to_ascii_lowercase().as_slice() {
+            [b'%', ..] => tracing::info!("RDB '{}': {text}", String::from_utf8_lossy(name)),
+            b"redis-ver" | b"valkey-ver" => {
+                tracing::info!("Loading RDB produced by version {text}");
+            }
+            b"ctime" => {
+                let mut now = 0;
+                self.turns.with(&mut |ctx| now = ctx.env.now_us / 1_000_000);
+                tracing::info!("RDB age {} seconds", now.saturating_sub(number).max(0));
+            }
+            b"used-mem" => {
+                let megabytes = number as f64 / (1 << 20) as f64;
+                tracing::info!("RDB memory usage when created {megabytes:.2} Mb");
+                self.turns.note_used_memory(u64::try_from(number).unwrap_or(0));
+            }
+            b"aof-preamble" if number != 0 => tracing::info!("RDB has an AOF tail"),
+            b"aof-base" if number != 0 => tracing::info!("RDB is base AOF"),
+            b"aof-base" | b"aof-preamble" | b"redis-bits" | b"lua" => {}
+            b"repl-stream-db" | b"repl-id" | b"repl-offset" => {}
+            _ => {
+                tracing::trace!("Unrecognized RDB AUX field: '{}'", String::from_utf8_lossy(name));
             }
         }
     }
-    if version >= VERSION_WITH_CHECKSUM {
-        check_checksum(&mut window, ctx)?;
-    }
-    outcome.bytes = window.offset();
-    Ok(outcome)
 }
 
-pub(super) fn read_magic(window: &mut Window<'_>) -> Result<u32, LoadError> {
-    let magic: [u8; 9] = window.part(|reader| reader.array())?;
-    let digits = match magic.strip_prefix(b"REDIS") {
-        Some(digits) => digits,
-        None => magic.strip_prefix(b"VALKEY").ok_or(LoadError::Signature)?,
+/// How many keys come between two delays of `key-load-delay`, and how long these are. A negative number is not microseconds
+/// but how many keys one microsecond is for.
+fn delay(configured: i64) -> (usize, Duration) {
+    match configured {
+        0 => (usize::MAX, Duration::ZERO),
+        1.. => (1, Duration::from_micros(configured.unsigned_abs())),
+        _ => {
+            let keys = usize::try_from(configured.unsigned_abs()).unwrap_or(usize::MAX);
+            (keys, Duration::from_micros(1))
+        }
+    }
+}
+
+/// Adds the next keys, as many as `some` at most, and counts them.
+fn add_some(
+    ctx: &mut ExclusiveCtx<'_>,
+    db: u32,
+    keys: &mut IntoIter<Prepared>,
+    some: usize,
+    options: Options,
+    loaded: &mut u64,
+) -> Result<(), LoadError> {
+    for _ in 0..some {
+        let Some(key) = keys.next() else { break };
+        if let Some(later) = keys.as_slice().get(KEYS_AHEAD) {
+            ctx.state.keyspace.db(db as usize).prefetch_add(later);
+        }
+        add(ctx, db, key, options)?;
+        *loaded += 1;
+    }
+    Ok(())
+}
+
+#[inline]
+fn add(
+    ctx: &mut ExclusiveCtx<'_>,
+    db: u32,
+    key: Prepared,
+    options: Options,
+) -> Result<(), LoadError> {
+    let heard = ctx.env.shared.is_heard(EventClass::LOADED).then(|| key.key().to_vec());
+    let table = ctx.state.keyspace.db_mut(db as usize);
+    if let Err(key) = table.add(key) {
+        let there = table.find(key.key()).filter(|_| options.replace);
+        let Some(slot) = there else {
+            let key = String::from_utf8_lossy(key.key()).into_owned();
+            return Err(LoadError::Duplicate { key, db });
+        };
+        drop(table.remove(slot));
+        let added = table.add(key);
+        assert!(added.is_ok(), "it was removed");
+    }
+    if let Some(key) = heard {
+        let event = KeyEvent { class: EventClass::LOADED, name: "loaded", db, key: &key };
+        notify(ctx.state, ctx.unit, ctx.env, &event);
+    }
+    Ok(())
+}
+
+/// Lets a module make a value of its bytes.
+fn read_module_value(state: &State, key: &ModuleKey) -> Result<Value, RdbError> {
+    let types = HookTypes(state.hooks.clone());
+    let name = KeyName { name: Some(&key.key), db: key.db as i32 };
+    let ctx = LoadContext {
+        limits: limits(&state.config),
+        types: &types,
+        key: name,
+        dialect: key.dialect,
     };
-    let text = String::from_utf8_lossy(digits);
-    // What are no digits count as nothing, as in C.
-    let version = text.parse().unwrap_or(0);
-    if version == 0 {
-        return Err(LoadError::Version(version.to_string()));
-    }
-    Ok(version)
+    let value = rdb::module::load(&mut Reader::new(&key.bytes), &ctx)?;
+    Ok(Value::Module(Box::new(value)))
 }
 
-fn check_db(index: u64, ctx: &ExclusiveCtx<'_>) -> Result<u32, LoadError> {
-    let count = ctx.state.keyspace.db_count();
-    u32::try_from(index).ok().filter(|index| (*index as usize) < count).ok_or(LoadError::Dbs(count))
-}
-
-/// Facts that concern an administrator go to the log.
-fn note_fact(name: &[u8], value: &[u8], ctx: &ExclusiveCtx<'_>) {
-    let text = String::from_utf8_lossy(value);
-    let number = parse_i64(value).unwrap_or(0);
-    match name.to_ascii_lowercase().as_slice() {
-        [b'%', ..] => tracing::info!("RDB '{}': {text}", String::from_utf8_lossy(name)),
-        b"redis-ver" | b"valkey-ver" => tracing::info!("Loading RDB produced by version {text}"),
-        b"ctime" => {
-            let age = (ctx.env.now_us / 1_000_000 - number).max(0);
-            tracing::info!("RDB age {age} seconds");
-        }
-        b"used-mem" => {
-            let megabytes = number as f64 / (1 << 20) as f64;
-            tracing::info!("RDB memory usage when created {megabytes:.2} Mb");
-        }
-        b"aof-base" if number != 0 => tracing::info!("RDB is base AOF"),
-        b"aof-base" | b"aof-preamble" | b"redis-bits" | b"lua" => {}
-        b"repl-stream-db" | b"repl-id" | b"repl-offset" => {}
-        _ => tracing::trace!("Unrecognized RDB AUX field: '{}'", String::from_utf8_lossy(name)),
+/// Function libraries cannot be called yet; they are kept, so that saving does not lose them.
+fn keep_library(state: &mut State, text: Vec<u8>) {
+    let libraries = &mut state.persistence.libraries;
+    let text = text.into_boxed_slice();
+    if libraries.len() < LIBRARIES_MAX && !libraries.contains(&text) {
+        libraries.push(text);
     }
 }
 
@@ -362,72 +411,4 @@ fn give_data(ctx: &ExclusiveCtx<'_>, id: u64, when: u64, items: &[u8]) -> Result
         ),
     };
     Err(LoadError::ModuleData(text))
-}
-
-/// Function libraries cannot be called yet; they are kept, so that saving does not lose them.
-fn keep_library(ctx: &mut ExclusiveCtx<'_>, text: Vec<u8>) {
-    let libraries = &mut ctx.state.persistence.libraries;
-    let text = text.into_boxed_slice();
-    if libraries.len() < LIBRARIES_MAX && !libraries.contains(&text) {
-        libraries.push(text);
-    }
-}
-
-/// Adds a key to the keyspace, unless its time is over.
-fn add(
-    ctx: &mut ExclusiveCtx<'_>,
-    db: u32,
-    key: &[u8],
-    value: Value,
-    attributes: Attributes,
-    options: Options,
-    outcome: &mut Outcome,
-) -> Result<(), LoadError> {
-    let now_us = ctx.env.now_us;
-    let is_over = attributes.expire_at.is_some_and(|at| at < now_us / 1000);
-    if is_over && !options.keep_expired {
-        outcome.expired += 1;
-        return Ok(());
-    }
-    let clock = match Lfu::of(&ctx.state.config) {
-        None => {
-            let idle = attributes.idle.unwrap_or(0).min(i64::MAX as u64 / 2_000_000) as i64;
-            clock_seconds(now_us - idle * 1_000_000)
-        }
-        Some(_) => Lfu::with_count(attributes.frequency, now_us),
-    };
-    let table = ctx.state.keyspace.db_mut(db as usize);
-    if let Some(slot) = table.find(key) {
-        if !options.replace {
-            let key = String::from_utf8_lossy(key).into_owned();
-            return Err(LoadError::Duplicate { key, db });
-        }
-        drop(table.remove(slot));
-    }
-    let slot = table.insert_new(key, value, attributes.expire_at);
-    table.touch(slot, clock);
-    outcome.loaded += 1;
-    if ctx.env.shared.is_heard(EventClass::LOADED) {
-        let event = KeyEvent { class: EventClass::LOADED, name: "loaded", db, key };
-        notify(ctx.state, ctx.unit, ctx.env, &event);
-    }
-    let delay_us = ctx.state.config.int(Param::KeyLoadDelay);
-    if delay_us > 0 {
-        std::thread::sleep(Duration::from_micros(delay_us.unsigned_abs()));
-    }
-    Ok(())
-}
-
-fn check_checksum(window: &mut Window<'_>, ctx: &ExclusiveCtx<'_>) -> Result<(), LoadError> {
-    let expected = window.checksum;
-    let found = u64::from_le_bytes(window.part(|reader| reader.array())?);
-    if !ctx.state.config.flag(Param::Rdbchecksum) || ctx.state.persistence.skip_checksum {
-        return Ok(());
-    }
-    if found == 0 {
-        tracing::info!("RDB file was saved with checksum disabled: no check performed.");
-    } else if found != expected {
-        return Err(LoadError::Checksum { expected, found });
-    }
-    Ok(())
 }

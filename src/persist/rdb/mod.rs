@@ -7,6 +7,12 @@ pub mod save;
 
 pub mod load;
 
+mod decode;
+
+mod parts;
+
+mod window;
+
 pub mod file;
 
 pub mod pipe;

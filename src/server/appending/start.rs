@@ -72,7 +72,8 @@ struct Files {
 }
 
 impl Appender {
-    /// Loads the files; says whether there was anything to load. An error was reported.
+    /// Loads the files; says whether there was anything to load. An error was reported. Whoever calls says when loading
+    /// is over.
     pub fn load(&self, mut holder: Holder<'_, '_>) -> Result<bool, SaveFailed> {
         holder.with(|ctx| self.open_folder(&ctx.state.config))?;
         let files = self.with_folder(|folder| {
@@ -88,15 +89,9 @@ impl Appender {
         }
         let shared = holder.shared();
         let now = shared.now_ms() / 1000;
-        let is_start = matches!(holder, Holder::Nobody(_));
-        if is_start {
-            holder.with(|ctx| ctx.env.shared.loading.begin(now, total));
-        }
+        holder.with(|ctx| ctx.env.shared.loading.begin(now, total));
         let loaded = self.load_files(&mut holder, &files);
         holder.with(|ctx| {
-            if is_start {
-                ctx.env.shared.loading.end();
-            }
             let base = if files.manifest.base.is_some() { files.sizes[0] } else { 0 };
             let last = files.sizes.last().copied().unwrap_or(0);
             let aof = &mut ctx.state.persistence.aof;
@@ -214,7 +209,9 @@ impl Appender {
         self.open_folder(&ctx.state.config)?;
         self.remove_history(&ctx.state.config);
         let exists = self.with_folder(|folder| folder.manifest().files().next().is_some())?;
-        self.load(Holder::Command(ctx))?;
+        let loaded = self.load(Holder::Command(ctx));
+        ctx.env.shared.loading.end();
+        loaded?;
         if !exists {
             return Err(SaveFailed);
         }
