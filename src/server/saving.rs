@@ -1,9 +1,8 @@
 //! Who saves and loads, and when? SAVE and DEBUG RELOAD at once, under the exclusive lock of their command; BGSAVE
 //! and the save points in a thread of their own; the end of the process last.
 //!
-//! A snapshot in the background holds the lock, shared, while the data set is encoded into memory (exclusive
-//! if modules have values, whose code must not run beside others); from then on the engine goes on
-//! while the thread writes. Invariant: at most one is under way, as `state.persistence.bgsave` says.
+//! A snapshot in the background holds the lock while the data set is encoded into memory; from then on the
+//! engine goes on while the thread writes. Invariant: at most one is under way, as `state.persistence.bgsave` says.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -19,16 +18,16 @@ use crate::engine::effects::Unit;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::{Progress, RETRY_SECONDS, Reload};
 use crate::engine::state::{FileStep, SaveFailed, ServerEvent, Shared, State};
-use crate::object::module::ModuleValue;
 use crate::object::rdb::write::Writer;
 use crate::persist::rdb::disk;
+use crate::persist::rdb::file::NewFile;
 use crate::persist::rdb::load::{LoadError, Options, Outcome};
 use crate::persist::rdb::pipe::{Inlet, Pipe};
 use crate::persist::rdb::save::{Facts, SnapshotError, write_all};
 use crate::persist::rdb::value::style;
 
 fn facts(shared: &Shared, now_us: i64) -> Facts<'static> {
-    Facts { version: REDIS_VERSION, now_us, used_memory: (shared.used_memory)() }
+    Facts { version: REDIS_VERSION, now_us, used_memory: (shared.used_memory)(), base: false }
 }
 
 /// Notes whether writes are refused from now on.
@@ -162,35 +161,16 @@ pub fn start(engine: &Arc<Engine>) {
 }
 
 /// Takes and writes a snapshot.
-fn run(engine: &Engine) {
-    let (progress, target, file_style, delay_us) = {
+fn run(engine: &Arc<Engine>) {
+    let (progress, target) = {
         let state = engine.read_patiently();
         let Some(bgsave) = &state.persistence.bgsave else { return };
-        let delay = state.config.int(Param::RdbKeySaveDelay).max(0);
-        let file_style = disk::file_style(&state.config);
-        (Arc::clone(&bgsave.progress), disk::path(&state.config), file_style, delay)
+        (Arc::clone(&bgsave.progress), disk::path(&state.config))
     };
-    let pipe = Pipe::default();
-    let (written, dirty) = std::thread::scope(|threads| {
-        let walker = threads.spawn(|| {
-            let walked = walk(engine, &progress, &pipe);
-            pipe.end();
-            walked
-        });
-        let written = disk::create("-bg", file_style).and_then(|mut file| {
-            let delay = Duration::from_micros(delay_us.unsigned_abs());
-            disk::write_from(&pipe, &mut file, &progress, delay).then_some(file)
-        });
-        pipe.abandon();
-        match walker.join() {
-            Ok(Ok(dirty)) => (written, dirty),
-            Ok(Err(error)) => {
-                tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
-                (None, 0)
-            }
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    });
+    let mut dirty = 0;
+    let mut at_start = |state: &mut State| dirty = state.dirty;
+    let job = Job { progress, marker: "-bg", base: false, at_start: &mut at_start };
+    let written = write_snapshot(engine, job);
     let saved = written.is_some_and(|file| disk::complete(file, &target));
     if saved {
         tracing::info!("DB saved on disk");
@@ -198,21 +178,67 @@ fn run(engine: &Engine) {
     finish(engine, saved, dirty);
 }
 
-/// Encodes the data set into the pipe; says how many changes it has that the last file has not.
-fn walk(engine: &Engine, progress: &Progress, pipe: &Pipe) -> Result<u64, SnapshotError> {
-    let encode = |state: &State| {
-        let mut inlet = Inlet(pipe);
-        let mut writer = Writer::draining(style(&state.config), &mut inlet);
-        let facts = facts(&engine.shared, (engine.shared.clock.unix_us)());
-        write_all(state, &facts, progress, &mut writer).map(|()| state.dirty)
+/// What a snapshot is taken for.
+pub(super) struct Job<'a> {
+    /// How far it is, and whether it is to end.
+    pub progress: Arc<Progress>,
+    /// Part of the temporary file's name.
+    pub marker: &'a str,
+    /// The file is the base of an append-only file.
+    pub base: bool,
+    /// Called under the exclusive lock, at the very point in time that the snapshot shows; once, unless the
+    /// file cannot be made.
+    pub at_start: &'a mut dyn FnMut(&mut State),
+}
+
+/// Writes a snapshot to a new file, which is not yet sealed; None, after having told the log why, if there is
+/// none. One at a time: callers see to that.
+pub(super) fn write_snapshot(engine: &Arc<Engine>, job: Job<'_>) -> Option<NewFile> {
+    let Job { progress, marker, base, at_start } = job;
+    let (file_style, delay_us) = {
+        let state = engine.read_patiently();
+        (disk::file_style(&state.config), state.config.int(Param::RdbKeySaveDelay).max(0))
     };
-    let state = engine.read_patiently();
-    let has_data = state.hooks.as_ref().is_some_and(|hooks| hooks.has_data());
-    if ModuleValue::live() == 0 && !has_data {
-        return encode(&state);
-    }
-    drop(state);
-    encode(&engine.write_patiently())
+    let mut file = disk::create(marker, file_style)?;
+    let pipe = Pipe::default();
+    let (reader_pipe, reader_progress) = (&pipe, &progress);
+    std::thread::scope(|threads| {
+        let writer = threads.spawn(move || {
+            let delay = Duration::from_micros(delay_us.unsigned_abs());
+            let written = disk::write_from(reader_pipe, &mut file, reader_progress, delay);
+            reader_pipe.abandon();
+            written.then_some(file)
+        });
+        let walked = {
+            let mut state = engine.write_patiently();
+            at_start(&mut state);
+            encode(engine, &state, base, &progress, &pipe)
+        };
+        pipe.end();
+        let written = match writer.join() {
+            Ok(written) => written,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        if let Err(error) = walked {
+            tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
+            return None;
+        }
+        written
+    })
+}
+
+/// Encodes the data set into the pipe.
+fn encode(
+    engine: &Engine,
+    state: &State,
+    base: bool,
+    progress: &Progress,
+    pipe: &Pipe,
+) -> Result<(), SnapshotError> {
+    let mut inlet = Inlet(pipe);
+    let mut writer = Writer::draining(style(&state.config), &mut inlet);
+    let facts = Facts { base, ..facts(&engine.shared, (engine.shared.clock.unix_us)()) };
+    write_all(state, &facts, progress, &mut writer)
 }
 
 /// Notes how a snapshot ended.

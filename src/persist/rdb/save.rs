@@ -28,6 +28,8 @@ pub struct Facts<'a> {
     pub now_us: i64,
     /// Bytes of memory in use.
     pub used_memory: usize,
+    /// The file is the base of an append-only file.
+    pub base: bool,
 }
 
 /// Why a snapshot was not completed.
@@ -79,7 +81,7 @@ fn write_front(facts: &Facts<'_>, writer: &mut Writer<'_>) {
     fact(b"redis-bits", if usize::BITS == 64 { b"64" } else { b"32" });
     fact(b"ctime", (facts.now_us / 1_000_000).to_string().as_bytes());
     fact(b"used-mem", facts.used_memory.to_string().as_bytes());
-    fact(b"aof-base", b"0");
+    fact(b"aof-base", if facts.base { b"1" } else { b"0" });
 }
 
 /// On which side of the keys data of modules stands; the numbers are those that modules know.
