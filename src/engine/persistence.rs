@@ -12,12 +12,12 @@ pub const RETRY_SECONDS: i64 = 5;
 /// How far a snapshot is; written by its thread, read by INFO.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Keys encoded.
-    pub keys_encoded: AtomicU64,
     /// Keys written.
     pub keys: AtomicU64,
     /// Keys that there are to write.
     pub keys_total: AtomicU64,
+    /// About how many bytes of old values were handed over by writes.
+    pub handed_bytes: AtomicU64,
     /// The snapshot is to end without a result.
     pub cancelled: AtomicBool,
 }
@@ -44,6 +44,8 @@ pub struct Persistence {
     pub last_try: i64,
     /// How many seconds it took.
     pub last_seconds: Option<i64>,
+    /// About how many bytes of old values were handed over to it.
+    pub last_handed_bytes: u64,
     /// Snapshots that were begun.
     pub saves: u64,
     /// Keys of the file that was loaded last.
@@ -64,6 +66,7 @@ impl Default for Persistence {
             last_ok: true,
             last_try: 0,
             last_seconds: None,
+            last_handed_bytes: 0,
             saves: 0,
             keys_loaded: 0,
             keys_expired: 0,

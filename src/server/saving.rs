@@ -1,30 +1,28 @@
 //! Who saves and loads, and when? SAVE and DEBUG RELOAD at once, under the exclusive lock of their command; BGSAVE
 //! and the save points in a thread of their own; the end of the process last.
 //!
-//! A snapshot in the background holds the lock while the data set is encoded into memory; from then on the
-//! engine goes on while the thread writes. Invariant: at most one is under way, as `state.persistence.bgsave` says.
+//! A snapshot in the background is taken while the engine goes on (`saving/walker.rs`). Invariant: at most one is under way, as `state.persistence.bgsave` says.
+
+mod walker;
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::commands::server::REDIS_VERSION;
-use crate::config::params::Param;
 use crate::engine::client::Session;
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::Unit;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::{Progress, RETRY_SECONDS, Reload};
 use crate::engine::state::{FileStep, SaveFailed, ServerEvent, Shared, State};
-use crate::object::rdb::write::Writer;
 use crate::persist::rdb::disk;
 use crate::persist::rdb::file::NewFile;
 use crate::persist::rdb::load::{LoadError, Options, Outcome};
-use crate::persist::rdb::pipe::{Inlet, Pipe};
-use crate::persist::rdb::save::{Facts, SnapshotError, write_all};
-use crate::persist::rdb::value::style;
+use crate::persist::rdb::pipe::{self, Pipe};
+use crate::persist::rdb::save::{Facts, SnapshotError};
 
 fn facts(shared: &Shared, now_us: i64) -> Facts<'static> {
     Facts { version: REDIS_VERSION, now_us, used_memory: (shared.used_memory)(), base: false }
@@ -194,51 +192,32 @@ pub(super) struct Job<'a> {
 /// Writes a snapshot to a new file, which is not yet sealed; None, after having told the log why, if there is
 /// none. One at a time: callers see to that.
 pub(super) fn write_snapshot(engine: &Arc<Engine>, job: Job<'_>) -> Option<NewFile> {
-    let Job { progress, marker, base, at_start } = job;
-    let (file_style, delay_us) = {
-        let state = engine.read_patiently();
-        (disk::file_style(&state.config), state.config.int(Param::RdbKeySaveDelay).max(0))
-    };
-    let mut file = disk::create(marker, file_style)?;
-    let pipe = Pipe::default();
-    let (reader_pipe, reader_progress) = (&pipe, &progress);
+    let file_style = disk::file_style(&engine.read_patiently().config);
+    let mut file = disk::create(job.marker, file_style)?;
+    let pipe = Pipe::new(pipe::BYTES_MAX);
     std::thread::scope(|threads| {
+        let outlet = &pipe;
         let writer = threads.spawn(move || {
-            let delay = Duration::from_micros(delay_us.unsigned_abs());
-            let written = disk::write_from(reader_pipe, &mut file, reader_progress, delay);
-            reader_pipe.abandon();
+            let written = disk::write_from(outlet, &mut file);
+            outlet.abandon();
             written.then_some(file)
         });
-        let walked = {
-            let mut state = engine.write_patiently();
-            at_start(&mut state);
-            encode(engine, &state, base, &progress, &pipe)
-        };
+        let walked = walker::walk(engine, job, &pipe);
         pipe.end();
         let written = match writer.join() {
             Ok(written) => written,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        if let Err(error) = walked {
-            tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
-            return None;
+        match walked {
+            Ok(()) => written,
+            // What has gone wrong is told elsewhere.
+            Err(SnapshotError::Cancelled | SnapshotError::Abandoned) => None,
+            Err(error) => {
+                tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
+                None
+            }
         }
-        written
     })
-}
-
-/// Encodes the data set into the pipe.
-fn encode(
-    engine: &Engine,
-    state: &State,
-    base: bool,
-    progress: &Progress,
-    pipe: &Pipe,
-) -> Result<(), SnapshotError> {
-    let mut inlet = Inlet(pipe);
-    let mut writer = Writer::draining(style(&state.config), &mut inlet);
-    let facts = Facts { base, ..facts(&engine.shared, (engine.shared.clock.unix_us)()) };
-    write_all(state, &facts, progress, &mut writer)
 }
 
 /// Notes how a snapshot ended.
@@ -261,7 +240,10 @@ fn finish(engine: &Engine, saved: bool, dirty: u64) {
         tracing::warn!("Background saving error");
         state.persistence.last_ok = false;
     }
-    state.persistence.last_seconds = began.map(|bgsave| (now_ms - bgsave.began_ms) / 1000);
+    if let Some(bgsave) = began {
+        state.persistence.last_seconds = Some((now_ms - bgsave.began_ms) / 1000);
+        state.persistence.last_handed_bytes = bgsave.progress.handed_bytes.load(Ordering::Relaxed);
+    }
     mirror(state, shared);
     let step = if saved { FileStep::Done } else { FileStep::Failed };
     as_server(state, shared, |ctx| announce(ctx, ServerEvent::Saving(step)));

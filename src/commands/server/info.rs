@@ -9,6 +9,7 @@ use crate::config::params::Param;
 use crate::engine::args;
 use crate::engine::client::Mode;
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::persistence::Progress;
 use crate::engine::pubsub::Kind;
 use crate::engine::registry::Command;
 use crate::engine::spec::{Argv, Outcome};
@@ -242,16 +243,17 @@ fn system_memory() -> usize {
 
 fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let files = &ctx.state.persistence;
-    let (keys, keys_total) = files.bgsave.as_ref().map_or((0, 0), |bgsave| {
-        (bgsave.progress.keys.load(Relaxed), bgsave.progress.keys_total.load(Relaxed))
+    let (keys, keys_total, handed_bytes) = files.bgsave.as_ref().map_or((0, 0, 0), |bgsave| {
+        let Progress { keys, keys_total, handed_bytes, .. } = &*bgsave.progress;
+        (keys.load(Relaxed), keys_total.load(Relaxed), handed_bytes.load(Relaxed))
     });
     let percent = if keys_total == 0 { 0.0 } else { keys as f64 * 100.0 / keys_total as f64 };
     let now_ms = ctx.env.now_ms();
     lines!(text,
         "loading": 0,
         "async_loading": 0,
-        "current_cow_peak": 0,
-        "current_cow_size": 0,
+        "current_cow_peak": handed_bytes,
+        "current_cow_size": handed_bytes,
         "current_cow_size_age": 0,
         "current_fork_perc": format!("{percent:.2}"),
         "current_save_keys_processed": keys,
@@ -264,7 +266,7 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "rdb_current_bgsave_time_sec":
             files.bgsave.as_ref().map_or(-1, |bgsave| (now_ms - bgsave.began_ms) / 1000),
         "rdb_saves": files.saves,
-        "rdb_last_cow_size": 0,
+        "rdb_last_cow_size": files.last_handed_bytes,
         "rdb_last_load_keys_expired": files.keys_expired,
         "rdb_last_load_keys_loaded": files.keys_loaded,
         "aof_enabled": 0,

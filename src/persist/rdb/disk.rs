@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::file::{FileStyle, NewFile};
 use super::load::{LoadError, Options, Outcome, load};
@@ -101,26 +100,24 @@ pub fn snapshot(state: &State, facts: &Facts<'_>) -> Result<Vec<u8>, SnapshotErr
     Ok(bytes)
 }
 
-/// Writes what comes through a pipe to a file until its end; false if that failed. `delay` is waited for each
-/// key, of which `progress` knows the number (tests of what happens during a snapshot).
-pub fn write_from(pipe: &Pipe, file: &mut NewFile, progress: &Progress, delay: Duration) -> bool {
-    use std::sync::atomic::Ordering::Relaxed;
+/// Writes what comes through a pipe to a file until its end; false, after having told the log, if that fails.
+pub fn write_from(pipe: &Pipe, file: &mut NewFile) -> bool {
     while let Some(mut chunk) = pipe.take() {
         file.drain(&mut chunk);
-        if progress.cancelled.load(Relaxed) {
+        if let Some(error) = file.take_error() {
+            tracing::warn!(
+                "Write error while saving DB to the disk(rdbSaveRio): {}",
+                words(&error)
+            );
             return false;
         }
     }
-    let keys = progress.keys_encoded.load(Relaxed);
-    for key in 0..if delay.is_zero() { 0 } else { keys } {
-        std::thread::sleep(delay);
-        progress.keys.store(key + 1, Relaxed);
-        if progress.cancelled.load(Relaxed) {
-            return false;
-        }
-    }
-    progress.keys.store(keys, Relaxed);
     true
+}
+
+/// The name of a temporary file for what a snapshot puts aside.
+pub fn spill_path(marker: &str) -> PathBuf {
+    PathBuf::from(format!("temp-{}{marker}.old", std::process::id()))
 }
 
 /// Loads the file of the data set; None if there is none.

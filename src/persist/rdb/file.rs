@@ -62,6 +62,11 @@ impl NewFile {
         Ok(())
     }
 
+    /// What went wrong since the last call, if something did.
+    pub fn take_error(&mut self) -> Option<io::Error> {
+        self.failed.take()
+    }
+
     /// Adds the checksum of all bytes so far, and makes sure that they are on the disk.
     pub fn seal(&mut self) -> io::Result<()> {
         if let Some(error) = self.failed.take() {
