@@ -364,10 +364,17 @@ impl<H: KeyHash> Walk<H> {
             while position != END {
                 let table = self.orphan.as_ref().or_else(|| keyspace.walked_table(own));
                 let table = table.expect("a walked table is in a db, or was given to its walk");
-                let next = table.scan(position, |entry| own.visit(entry, discards, batch));
+                let mut is_over = false;
+                let visit = |batch: &mut Batch, entry: EntryRef<'_>| {
+                    own.visit(entry, discards, batch);
+                };
+                let next = table.scan_segment(position, batch, visit, |batch| {
+                    is_over = !goes_on(batch);
+                    !is_over
+                });
                 position = if next == 0 { END } else { next };
                 own.position.store(position, Relaxed);
-                if !goes_on(batch) {
+                if is_over || !goes_on(batch) {
                     return Step::More;
                 }
             }
