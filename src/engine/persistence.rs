@@ -2,7 +2,7 @@
 //! was loaded. Files are written and read elsewhere (`persist`), on behalf of the host.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
 
 use crate::config::Config;
 
@@ -16,10 +16,12 @@ pub struct Progress {
     pub keys: AtomicU64,
     /// Keys that there are to write.
     pub keys_total: AtomicU64,
-    /// About how many bytes of old values were handed over by writes.
+    /// About how many bytes of old values were handed over by writes, or are not shared with a child any more.
     pub handed_bytes: AtomicU64,
     /// The snapshot is to end without a result.
     pub cancelled: AtomicBool,
+    /// The signal that ended the child which took the snapshot, or 0.
+    pub signal: AtomicI32,
 }
 
 /// A snapshot that is being written.
@@ -48,6 +50,10 @@ pub struct Persistence {
     pub last_handed_bytes: u64,
     /// Snapshots that were begun.
     pub saves: u64,
+    /// Children that were forked.
+    pub forks: u64,
+    /// How long the last fork took, in microseconds.
+    pub last_fork_us: u64,
     /// Keys of the file that was loaded last.
     pub keys_loaded: u64,
     /// Keys of it that had expired.
@@ -68,6 +74,8 @@ impl Default for Persistence {
             last_seconds: None,
             last_handed_bytes: 0,
             saves: 0,
+            forks: 0,
+            last_fork_us: 0,
             keys_loaded: 0,
             keys_expired: 0,
             skip_checksum: false,

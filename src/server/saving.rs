@@ -1,8 +1,9 @@
 //! Who saves and loads, and when? SAVE and DEBUG RELOAD at once, under the exclusive lock of their command; BGSAVE
 //! and the save points in a thread of their own; the end of the process last.
 //!
-//! A snapshot in the background is taken while the engine goes on (`saving/walker.rs`). Invariant: at most one is under way, as `state.persistence.bgsave` says.
+//! A snapshot in the background is taken while the engine goes on (`saving/walker.rs`), or by a child process (`saving/child.rs`). Invariant: at most one is under way, as `state.persistence.bgsave` says.
 
+mod child;
 mod walker;
 
 use std::fs::File;
@@ -12,17 +13,26 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::commands::server::REDIS_VERSION;
+use crate::config::params::Param;
 use crate::engine::client::Session;
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::Unit;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::{Progress, RETRY_SECONDS, Reload};
 use crate::engine::state::{FileStep, SaveFailed, ServerEvent, Shared, State};
+use crate::object::module::ModuleValue;
 use crate::persist::rdb::disk;
 use crate::persist::rdb::file::NewFile;
 use crate::persist::rdb::load::{LoadError, Options, Outcome};
 use crate::persist::rdb::pipe::{self, Pipe};
 use crate::persist::rdb::save::{Facts, SnapshotError};
+
+/// The numbers of two choices of `snapshot-method`.
+const INLINE: u32 = 1;
+const FORK: u32 = 2;
+
+/// The signal by which a snapshot that is cancelled counts as ended: SIGUSR1, as in Redis.
+const CANCELLED: i32 = 10;
 
 fn facts(shared: &Shared, now_us: i64) -> Facts<'static> {
     Facts { version: REDIS_VERSION, now_us, used_memory: (shared.used_memory)(), base: false }
@@ -167,9 +177,16 @@ fn run(engine: &Arc<Engine>) {
     };
     let mut dirty = 0;
     let mut at_start = |state: &mut State| dirty = state.dirty;
-    let job = Job { progress, marker: "-bg", base: false, at_start: &mut at_start };
+    let own_progress = Arc::clone(&progress);
+    let job = Job { progress: own_progress, marker: "-bg", base: false, at_start: &mut at_start };
     let written = write_snapshot(engine, job);
-    let saved = written.is_some_and(|file| disk::complete(file, &target));
+    let written = written.and_then(|mut file| disk::seal(&mut file).then_some(file));
+    // FLUSHALL cancels under the exclusive lock and then saves: what it has replaced must not come back.
+    let permit = || {
+        let state = engine.read_patiently();
+        (!progress.cancelled.load(Ordering::Relaxed)).then_some(state)
+    };
+    let saved = written.is_some_and(|file| disk::publish(file, &target, permit));
     if saved {
         tracing::info!("DB saved on disk");
     }
@@ -194,6 +211,12 @@ pub(super) struct Job<'a> {
 pub(super) fn write_snapshot(engine: &Arc<Engine>, job: Job<'_>) -> Option<NewFile> {
     let file_style = disk::file_style(&engine.read_patiently().config);
     let mut file = disk::create(job.marker, file_style)?;
+    let mut state = engine.write_patiently();
+    if is_forked(&state) {
+        return child::write(state, &engine.shared, job, file);
+    }
+    let begun = walker::begin(&mut state, &engine.shared, job);
+    drop(state);
     let pipe = Pipe::new(pipe::BYTES_MAX);
     std::thread::scope(|threads| {
         let outlet = &pipe;
@@ -202,7 +225,7 @@ pub(super) fn write_snapshot(engine: &Arc<Engine>, job: Job<'_>) -> Option<NewFi
             outlet.abandon();
             written.then_some(file)
         });
-        let walked = walker::walk(engine, job, &pipe);
+        let walked = walker::walk(engine, begun, &pipe);
         pipe.end();
         let written = match writer.join() {
             Ok(written) => written,
@@ -220,6 +243,16 @@ pub(super) fn write_snapshot(engine: &Arc<Engine>, job: Job<'_>) -> Option<NewFi
     })
 }
 
+/// Whether a child process takes the snapshot: if the configuration says so, or says nothing and a value of a module could
+/// change where the keyspace does not see it.
+fn is_forked(state: &State) -> bool {
+    match state.config.choice(Param::SnapshotMethod) {
+        FORK => true,
+        INLINE => false,
+        _ => ModuleValue::live_unseen() > 0,
+    }
+}
+
 /// Notes how a snapshot ended.
 fn finish(engine: &Engine, saved: bool, dirty: u64) {
     let shared = &engine.shared;
@@ -227,18 +260,21 @@ fn finish(engine: &Engine, saved: bool, dirty: u64) {
     let now_ms = shared.now_ms();
     let state = &mut *state;
     let began = state.persistence.bgsave.take();
-    let cancelled =
-        began.as_ref().is_some_and(|bgsave| bgsave.progress.cancelled.load(Ordering::Relaxed));
+    let signal = began.as_ref().map_or(0, |bgsave| {
+        let cancelled = bgsave.progress.cancelled.load(Ordering::Relaxed);
+        if cancelled { CANCELLED } else { bgsave.progress.signal.load(Ordering::Relaxed) }
+    });
     if saved {
         tracing::info!("Background saving terminated with success");
         state.dirty = state.dirty.saturating_sub(dirty);
         state.saved_at = now_ms / 1000;
         state.persistence.last_ok = true;
-    } else if cancelled {
-        tracing::warn!("Background saving terminated by signal 10");
     } else {
-        tracing::warn!("Background saving error");
-        state.persistence.last_ok = false;
+        match signal {
+            0 => tracing::warn!("Background saving error"),
+            signal => tracing::warn!("Background saving terminated by signal {signal}"),
+        }
+        state.persistence.last_ok &= signal == CANCELLED;
     }
     if let Some(bgsave) = began {
         state.persistence.last_seconds = Some((now_ms - bgsave.began_ms) / 1000);

@@ -4,12 +4,9 @@
 //! The keys of a db follow its number. In a snapshot that was taken while writes went on, old values that were
 //! handed over stand between those that the walk came to, so that a db may be selected more than once.
 
-use std::sync::atomic::Ordering;
-
 use super::value::{Unsavable, kind_of, save, style};
 use crate::config::params::Param;
 use crate::engine::access::{Lfu, idle_seconds};
-use crate::engine::persistence::Progress;
 use crate::engine::state::{State, TypeData};
 use crate::keyspace::db::Db;
 use crate::keyspace::snapshot::{Batch, SavedValue};
@@ -18,7 +15,7 @@ use crate::object::module::KeyName;
 use crate::object::rdb::kind::{self, opcode};
 use crate::object::rdb::write::{Style, Writer};
 
-/// Keys that are written between two looks at whether to go on.
+/// Keys that are written between two calls of the callback.
 const KEYS_PER_LOOK: usize = 256;
 
 /// The numbers of the policies that evict by access time, among the choices of `maxmemory-policy`.
@@ -93,6 +90,13 @@ impl<'a> Frame<'a> {
             data: [data(When::Before), data(When::After)],
             dbs: dbs.collect(),
         }
+    }
+
+    /// The frame of nothing.
+    #[cfg(test)]
+    pub fn empty(facts: Facts<'a>) -> Self {
+        let (style, accesses) = (Style::default(), Accesses::Nothing);
+        Self { facts, style, accesses, libraries: vec![], data: [vec![], vec![]], dbs: vec![] }
     }
 
     /// How values are written.
@@ -204,8 +208,8 @@ impl<'a> Keys<'a> {
         &mut self,
         number: u32,
         db: &Db,
-        progress: &Progress,
         writer: &mut Writer<'_>,
+        written: &mut dyn FnMut(u64) -> Result<(), SnapshotError>,
     ) -> Result<(), SnapshotError> {
         self.select(number, writer);
         let mut cursor = 0;
@@ -220,10 +224,7 @@ impl<'a> Keys<'a> {
                 }
             });
             result?;
-            progress.keys.fetch_add(keys, Ordering::Relaxed);
-            if progress.cancelled.load(Ordering::Relaxed) {
-                return Err(SnapshotError::Cancelled);
-            }
+            written(keys)?;
             if cursor == 0 {
                 return Ok(());
             }
@@ -247,17 +248,24 @@ fn write_key(
 pub fn write_all(
     state: &State,
     facts: &Facts<'_>,
-    progress: &Progress,
     writer: &mut Writer<'_>,
 ) -> Result<(), SnapshotError> {
-    let frame = Frame::of(state, facts.clone());
+    write_framed(state, &Frame::of(state, facts.clone()), writer, &mut |_| Ok(()))
+}
+
+/// The same in a frame that was made now. `written` is told of every few keys.
+pub fn write_framed(
+    state: &State,
+    frame: &Frame<'_>,
+    writer: &mut Writer<'_>,
+    written: &mut dyn FnMut(u64) -> Result<(), SnapshotError>,
+) -> Result<(), SnapshotError> {
     writer.style = frame.style;
-    progress.keys_total.store(frame.keys() as u64, Ordering::Relaxed);
     frame.write_front(writer);
-    let mut keys = Keys::new(&frame);
+    let mut keys = Keys::new(frame);
     for (number, db) in (0..).zip(state.keyspace.iter().map(|(_, db)| db)) {
         if !db.is_empty() {
-            keys.write_db(number, db, progress, writer)?;
+            keys.write_db(number, db, writer, written)?;
         }
     }
     frame.write_back(writer);

@@ -101,3 +101,61 @@ fn open(name: &PathBuf) -> io::Result<File> {
     std::fs::remove_file(name)?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyspace::Keyspace;
+    use crate::keyspace::db::ExpireChange;
+    use crate::persist::rdb::save::Facts;
+
+    #[test]
+    fn what_was_put_aside_comes_back() {
+        let facts = Facts { version: "7.2.6", now_us: 0, used_memory: 0, base: false };
+        let frame = Frame::empty(facts);
+        let mut keyspace = Keyspace::new(1);
+        let set = |keyspace: &mut Keyspace, value: &[u8]| {
+            for number in 0..1000 {
+                let (db, key) = (keyspace.db_mut(0), format!("key:{number}"));
+                let slot = db.find(key.as_bytes());
+                db.set_string(key.as_bytes(), slot, value, ExpireChange::Clear);
+            }
+        };
+        set(&mut keyspace, b"old");
+        let mut walk = keyspace.begin_snapshot(frame.style());
+        let folder = std::env::temp_dir().join(format!("mortise-spill-{}", std::process::id()));
+        let mut spill = Spill::new(&frame, folder.clone(), 10_000);
+        spill.relieve(walk.handover());
+        assert!(spill.file.is_none(), "nothing waits");
+        set(&mut keyspace, b"new");
+        spill.relieve(walk.handover());
+        assert_eq!(walk.handover().waiting_bytes(), 0);
+        spill.take_error().expect("it was written");
+        assert!(!folder.exists(), "the file has no name");
+        let mut writer = Writer::new(frame.style());
+        assert_eq!(spill.write_back(&mut writer).expect("it is read"), 1000);
+        let bytes = writer.into_bytes();
+        let count =
+            |part: &[u8]| bytes.windows(part.len()).filter(|window| *window == part).count();
+        assert_eq!((count(b"old"), count(b"new"), count(b"key:")), (1000, 0, 1000));
+        let mut batch = Batch::default();
+        while walk.slice(&keyspace, &mut batch, |_| true) != crate::keyspace::snapshot::Step::Done {
+        }
+        assert!(batch.is_empty());
+        keyspace.end_snapshot(&walk);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_an_error() {
+        let facts = Facts { version: "7.2.6", now_us: 0, used_memory: 0, base: false };
+        let frame = Frame::empty(facts);
+        let mut keyspace = Keyspace::new(1);
+        keyspace.db_mut(0).set_string(b"k", None, &[b'v'; 100], ExpireChange::Clear);
+        let walk = keyspace.begin_snapshot(frame.style());
+        let slot = keyspace.db(0).find(b"k").expect("it was set");
+        keyspace.db_mut(0).delete(slot);
+        let mut spill = Spill::new(&frame, PathBuf::from("/nowhere/at/all"), 10);
+        spill.relieve(walk.handover());
+        assert!(matches!(spill.take_error(), Err(SnapshotError::Spill(_))));
+    }
+}

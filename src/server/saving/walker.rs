@@ -10,6 +10,7 @@
 //! are off when [`walk`] returns.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use super::{Job, facts};
 use crate::config::params::Param;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::Progress;
+use crate::engine::state::{Shared, State};
 use crate::keyspace::Keyspace;
 use crate::keyspace::snapshot::{Batch, Step, Walk};
 use crate::object::module::ModuleValue;
@@ -46,25 +48,34 @@ struct Slices {
     longest: Duration,
 }
 
-/// Encodes the data set, as it is when `at_start` is called, into the pipe.
-pub(super) fn walk(engine: &Engine, job: Job<'_>, pipe: &Pipe) -> Result<(), SnapshotError> {
+/// A snapshot that has begun.
+pub(super) struct Begun {
+    progress: Arc<Progress>,
+    marker: String,
+    walk: Walk,
+    frame: Frame<'static>,
+    delay: Duration,
+}
+
+/// Begins a snapshot of what there is now.
+pub(super) fn begin(state: &mut State, shared: &Shared, job: Job<'_>) -> Begun {
     let Job { progress, marker, base, at_start } = job;
-    let mut state = engine.write_patiently();
-    at_start(&mut state);
+    at_start(state);
     let delay_us = state.config.int(Param::RdbKeySaveDelay).max(0).unsigned_abs();
-    let facts = Facts { base, ..facts(&engine.shared, (engine.shared.clock.unix_us)()) };
-    let frame = Frame::of(&state, facts);
+    let facts = Facts { base, ..facts(shared, (shared.clock.unix_us)()) };
+    let frame = Frame::of(state, facts);
     let walk = state.keyspace.begin_snapshot(frame.style());
-    drop(state);
     progress.keys_total.store(frame.keys() as u64, Relaxed);
-    let mut walker = Walker {
-        engine,
-        progress: &progress,
-        walk,
-        delay: Duration::from_micros(delay_us),
-        slices: Slices::default(),
-    };
-    let spill = Spill::new(&frame, disk::spill_path(marker), spill::WAITING_MAX);
+    let delay = Duration::from_micros(delay_us);
+    Begun { progress, marker: marker.to_owned(), walk, frame, delay }
+}
+
+/// Encodes it into the pipe.
+pub(super) fn walk(engine: &Engine, begun: Begun, pipe: &Pipe) -> Result<(), SnapshotError> {
+    let Begun { progress, marker, walk, frame, delay } = begun;
+    let slices = Slices::default();
+    let mut walker = Walker { engine, progress: &progress, walk, delay, slices };
+    let spill = Spill::new(&frame, disk::spill_path(&marker), spill::WAITING_MAX);
     let result = walker.emit(&frame, spill, pipe);
     walker.end();
     result
@@ -85,7 +96,7 @@ impl Walker<'_> {
         spill: Spill<'_>,
         pipe: &Pipe,
     ) -> Result<(), SnapshotError> {
-        let handover = std::sync::Arc::clone(self.walk.handover());
+        let handover = Arc::clone(self.walk.handover());
         let spill = RefCell::new(spill);
         let mut meanwhile = || spill.borrow_mut().relieve(&handover);
         let mut inlet = Inlet { pipe, meanwhile: &mut meanwhile };
