@@ -2,7 +2,7 @@
 //! was loaded. Files are written and read elsewhere (`persist`), on behalf of the host.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
 
 use crate::config::Config;
 
@@ -12,14 +12,16 @@ pub const RETRY_SECONDS: i64 = 5;
 /// How far a snapshot is; written by its thread, read by INFO.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Keys encoded.
-    pub keys_encoded: AtomicU64,
     /// Keys written.
     pub keys: AtomicU64,
     /// Keys that there are to write.
     pub keys_total: AtomicU64,
+    /// About how many bytes of old values were handed over by writes, or are not shared with a child any more.
+    pub handed_bytes: AtomicU64,
     /// The snapshot is to end without a result.
     pub cancelled: AtomicBool,
+    /// The signal that ended the child which took the snapshot, or 0.
+    pub signal: AtomicI32,
 }
 
 /// A snapshot that is being written.
@@ -152,10 +154,14 @@ pub struct Persistence {
     pub last_try: i64,
     /// How many seconds it took.
     pub last_seconds: Option<i64>,
+    /// About how many bytes of old values were handed over to it.
+    pub last_handed_bytes: u64,
     /// Snapshots that were begun.
     pub saves: u64,
-    /// Of them, those in the background.
-    pub background_saves: u64,
+    /// Children that were forked.
+    pub forks: u64,
+    /// How long the last fork took, in microseconds.
+    pub last_fork_us: u64,
     /// Keys of the file that was loaded last.
     pub keys_loaded: u64,
     /// Keys of it that had expired.
@@ -176,8 +182,10 @@ impl Default for Persistence {
             last_ok: true,
             last_try: 0,
             last_seconds: None,
+            last_handed_bytes: 0,
             saves: 0,
-            background_saves: 0,
+            forks: 0,
+            last_fork_us: 0,
             keys_loaded: 0,
             keys_expired: 0,
             skip_checksum: false,
@@ -192,7 +200,6 @@ impl Persistence {
     pub fn begin(&mut self, now_us: i64) {
         self.scheduled = false;
         self.saves += 1;
-        self.background_saves += 1;
         self.last_try = now_us / 1_000_000;
         self.bgsave = Some(Bgsave { began_ms: now_us / 1000, progress: Arc::default() });
     }

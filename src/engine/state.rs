@@ -64,10 +64,6 @@ pub trait Hooks: Send + Sync {
         let _ = (id, when, items);
         Err(TypeDataError::NoType)
     }
-    /// Whether any type has such data.
-    fn has_data(&self) -> bool {
-        false
-    }
 }
 
 /// What a type keeps in RDB files beside the keys.

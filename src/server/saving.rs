@@ -1,14 +1,16 @@
 //! Who saves and loads, and when? SAVE and DEBUG RELOAD at once, under the exclusive lock of their command; BGSAVE
 //! and the save points in a thread of their own; the end of the process last.
 //!
-//! A snapshot in the background holds the lock while the data set is encoded into memory; from then on the
-//! engine goes on while the thread writes. Invariant: at most one is under way, as `state.persistence.bgsave` says.
+//! A snapshot in the background is taken while the engine goes on (`saving/walker.rs`), or by a child process
+//! (`saving/child.rs`). Invariant: at most one is under way, as `state.persistence.is_busy` says.
+
+mod child;
+mod walker;
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::loading;
 use crate::commands::server::REDIS_VERSION;
@@ -19,13 +21,19 @@ use crate::engine::effects::Unit;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::{Progress, RETRY_SECONDS, Reload};
 use crate::engine::state::{FileStep, SaveFailed, ServerEvent, Shared, State};
-use crate::object::rdb::write::Writer;
+use crate::object::module::ModuleValue;
 use crate::persist::rdb::disk;
 use crate::persist::rdb::file::NewFile;
 use crate::persist::rdb::load::Options;
-use crate::persist::rdb::pipe::{Inlet, Pipe};
-use crate::persist::rdb::save::{Facts, SnapshotError, write_all};
-use crate::persist::rdb::value::style;
+use crate::persist::rdb::pipe::{self, Pipe};
+use crate::persist::rdb::save::{Facts, SnapshotError};
+
+/// The numbers of two choices of `snapshot-method`.
+const INLINE: u32 = 1;
+const FORK: u32 = 2;
+
+/// The signal by which a snapshot that is cancelled counts as ended: SIGUSR1, as in Redis.
+const CANCELLED: i32 = 10;
 
 fn facts(shared: &Shared, now_us: i64) -> Facts<'static> {
     Facts { version: REDIS_VERSION, now_us, used_memory: (shared.used_memory)(), base: false }
@@ -105,7 +113,8 @@ pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static st
         ctx.state.persistence.libraries.clear();
     }
     let dirty = ctx.state.dirty;
-    match loading::load_announced(ctx, Options { replace: how.merge, ..Options::default() }) {
+    let options = Options { replace: how.merge, ..Options::default() };
+    match loading::load_announced(ctx, options) {
         Ok(Some(_)) => {}
         Ok(None) => return Err("ERR Error trying to load the RDB dump, check server logs."),
         Err(error) => {
@@ -143,9 +152,16 @@ fn run(engine: &Arc<Engine>) {
     };
     let mut dirty = 0;
     let mut at_start = |state: &mut State| dirty = state.dirty;
-    let job = Job { progress, marker: "-bg", base: false, at_start: &mut at_start };
+    let own_progress = Arc::clone(&progress);
+    let job = Job { progress: own_progress, marker: "-bg", base: false, at_start: &mut at_start };
     let written = write_snapshot(engine, job);
-    let saved = written.is_some_and(|file| disk::complete(file, &target));
+    let written = written.and_then(|mut file| disk::seal(&mut file).then_some(file));
+    // FLUSHALL cancels under the exclusive lock and then saves: what it has replaced must not come back.
+    let permit = || {
+        let state = engine.read_patiently();
+        (!progress.cancelled.load(Ordering::Relaxed)).then_some(state)
+    };
+    let saved = written.is_some_and(|file| disk::publish(file, &target, permit));
     if saved {
         tracing::info!("DB saved on disk");
     }
@@ -168,51 +184,48 @@ pub(super) struct Job<'a> {
 /// Writes a snapshot to a new file, which is not yet sealed; None, after having told the log why, if there is
 /// none. One at a time: callers see to that.
 pub(super) fn write_snapshot(engine: &Arc<Engine>, job: Job<'_>) -> Option<NewFile> {
-    let Job { progress, marker, base, at_start } = job;
-    let (file_style, delay_us) = {
-        let state = engine.read_patiently();
-        (disk::file_style(&state.config), state.config.int(Param::RdbKeySaveDelay).max(0))
-    };
-    let mut file = disk::create(marker, file_style)?;
-    let pipe = Pipe::default();
-    let (reader_pipe, reader_progress) = (&pipe, &progress);
+    let file_style = disk::file_style(&engine.read_patiently().config);
+    let mut file = disk::create(job.marker, file_style)?;
+    let mut state = engine.write_patiently();
+    if is_forked(&state) {
+        return child::write(state, &engine.shared, job, file);
+    }
+    let begun = walker::begin(&mut state, &engine.shared, job);
+    drop(state);
+    let pipe = Pipe::new(pipe::BYTES_MAX);
     std::thread::scope(|threads| {
+        let outlet = &pipe;
         let writer = threads.spawn(move || {
-            let delay = Duration::from_micros(delay_us.unsigned_abs());
-            let written = disk::write_from(reader_pipe, &mut file, reader_progress, delay);
-            reader_pipe.abandon();
+            let written = disk::write_from(outlet, &mut file);
+            outlet.abandon();
             written.then_some(file)
         });
-        let walked = {
-            let mut state = engine.write_patiently();
-            at_start(&mut state);
-            encode(engine, &state, base, &progress, &pipe)
-        };
+        let walked = walker::walk(engine, begun, &pipe);
         pipe.end();
         let written = match writer.join() {
             Ok(written) => written,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        if let Err(error) = walked {
-            tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
-            return None;
+        match walked {
+            Ok(()) => written,
+            // What has gone wrong is told elsewhere.
+            Err(SnapshotError::Cancelled | SnapshotError::Abandoned) => None,
+            Err(error) => {
+                tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
+                None
+            }
         }
-        written
     })
 }
 
-/// Encodes the data set into the pipe.
-fn encode(
-    engine: &Engine,
-    state: &State,
-    base: bool,
-    progress: &Progress,
-    pipe: &Pipe,
-) -> Result<(), SnapshotError> {
-    let mut inlet = Inlet(pipe);
-    let mut writer = Writer::draining(style(&state.config), &mut inlet);
-    let facts = Facts { base, ..facts(&engine.shared, (engine.shared.clock.unix_us)()) };
-    write_all(state, &facts, progress, &mut writer)
+/// Whether a child process takes the snapshot: if the configuration says so, or says nothing and a value of a module could
+/// change where the keyspace does not see it.
+fn is_forked(state: &State) -> bool {
+    match state.config.choice(Param::SnapshotMethod) {
+        FORK => true,
+        INLINE => false,
+        _ => ModuleValue::live_unseen() > 0,
+    }
 }
 
 /// Notes how a snapshot ended.
@@ -222,20 +235,26 @@ fn finish(engine: &Engine, saved: bool, dirty: u64) {
     let now_ms = shared.now_ms();
     let state = &mut *state;
     let began = state.persistence.bgsave.take();
-    let cancelled =
-        began.as_ref().is_some_and(|bgsave| bgsave.progress.cancelled.load(Ordering::Relaxed));
+    let signal = began.as_ref().map_or(0, |bgsave| {
+        let cancelled = bgsave.progress.cancelled.load(Ordering::Relaxed);
+        if cancelled { CANCELLED } else { bgsave.progress.signal.load(Ordering::Relaxed) }
+    });
     if saved {
         tracing::info!("Background saving terminated with success");
         state.dirty = state.dirty.saturating_sub(dirty);
         state.saved_at = now_ms / 1000;
         state.persistence.last_ok = true;
-    } else if cancelled {
-        tracing::warn!("Background saving terminated by signal 10");
     } else {
-        tracing::warn!("Background saving error");
-        state.persistence.last_ok = false;
+        match signal {
+            0 => tracing::warn!("Background saving error"),
+            signal => tracing::warn!("Background saving terminated by signal {signal}"),
+        }
+        state.persistence.last_ok &= signal == CANCELLED;
     }
-    state.persistence.last_seconds = began.map(|bgsave| (now_ms - bgsave.began_ms) / 1000);
+    if let Some(bgsave) = began {
+        state.persistence.last_seconds = Some((now_ms - bgsave.began_ms) / 1000);
+        state.persistence.last_handed_bytes = bgsave.progress.handed_bytes.load(Ordering::Relaxed);
+    }
     mirror(state, shared);
     let step = if saved { FileStep::Done } else { FileStep::Failed };
     as_server(state, shared, |ctx| announce(ctx, ServerEvent::Saving(step)));

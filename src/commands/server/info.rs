@@ -9,7 +9,7 @@ use crate::config::params::Param;
 use crate::engine::args;
 use crate::engine::client::Mode;
 use crate::engine::ctx::ExclusiveCtx;
-use crate::engine::persistence::{AofMode, Bgsave};
+use crate::engine::persistence::{AofMode, Bgsave, Progress};
 use crate::engine::pubsub::Kind;
 use crate::engine::registry::Command;
 use crate::engine::spec::{Argv, Outcome};
@@ -249,15 +249,16 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let seconds_of =
         |job: &Option<Bgsave>| job.as_ref().map_or(-1, |job| (now_ms - job.began_ms) / 1000);
     let job = files.bgsave.as_ref().or(aof.rewrite.as_ref());
-    let (keys, keys_total) = job.map_or((0, 0), |bgsave| {
-        (bgsave.progress.keys.load(Relaxed), bgsave.progress.keys_total.load(Relaxed))
+    let (keys, keys_total, handed_bytes) = job.map_or((0, 0, 0), |job| {
+        let Progress { keys, keys_total, handed_bytes, .. } = &*job.progress;
+        (keys.load(Relaxed), keys_total.load(Relaxed), handed_bytes.load(Relaxed))
     });
     let percent = if keys_total == 0 { 0.0 } else { keys as f64 * 100.0 / keys_total as f64 };
     lines!(text,
         "loading": u8::from(ctx.env.shared.loading.is_on()),
         "async_loading": 0,
-        "current_cow_peak": 0,
-        "current_cow_size": 0,
+        "current_cow_peak": handed_bytes,
+        "current_cow_size": handed_bytes,
         "current_cow_size_age": 0,
         "current_fork_perc": format!("{percent:.2}"),
         "current_save_keys_processed": keys,
@@ -269,7 +270,7 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "rdb_last_bgsave_time_sec": files.last_seconds.unwrap_or(-1),
         "rdb_current_bgsave_time_sec": seconds_of(&files.bgsave),
         "rdb_saves": files.saves,
-        "rdb_last_cow_size": 0,
+        "rdb_last_cow_size": files.last_handed_bytes,
         "rdb_last_load_keys_expired": files.keys_expired,
         "rdb_last_load_keys_loaded": files.keys_loaded,
         "aof_enabled": u8::from(aof.mode != AofMode::Off),
@@ -310,7 +311,6 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
 }
 
 fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
-    let files = &ctx.state.persistence;
     let exceeded_ms = ctx.state.evictor.exceeded_ms((ctx.env.shared.clock.mono_ns)());
     let shared = ctx.env.shared;
     let tracked = shared.tracking.figures();
@@ -346,9 +346,8 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "pubsub_channels": shared.pubsub.len(Kind::Channel),
         "pubsub_patterns": shared.pubsub.len(Kind::Pattern),
         "pubsubshard_channels": shared.pubsub.len(Kind::Shard),
-        "latest_fork_usec": 0,
-        // What Redis forks for.
-        "total_forks": files.background_saves + files.aof.rewrites,
+        "latest_fork_usec": ctx.state.persistence.last_fork_us,
+        "total_forks": ctx.state.persistence.forks,
         "migrate_cached_sockets": shared.host.kept_connections(),
         "slave_expires_tracked_keys": 0,
         "active_defrag_hits": 0,

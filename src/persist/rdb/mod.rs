@@ -5,6 +5,8 @@ pub mod value;
 
 pub mod save;
 
+pub mod spill;
+
 pub mod load;
 
 mod decode;

@@ -191,12 +191,16 @@ fn finish(engine: &Engine, appender: &Appender, result: Result<u64, SaveFailed>)
             tracing::info!("Background AOF rewrite finished successfully");
         }
         Err(SaveFailed) => {
-            if rewrite.progress.cancelled.load(Ordering::Relaxed) {
-                tracing::warn!("Background AOF rewrite terminated by signal 10");
-            } else {
+            let progress = &rewrite.progress;
+            let cancelled = progress.cancelled.load(Ordering::Relaxed);
+            match progress.signal.load(Ordering::Relaxed) {
+                _ if cancelled => tracing::warn!("Background AOF rewrite terminated by signal 10"),
+                0 => tracing::warn!("Background AOF rewrite terminated with error"),
+                signal => tracing::warn!("Background AOF rewrite terminated by signal {signal}"),
+            }
+            if !cancelled {
                 aof.last_ok = false;
                 aof.failures += 1;
-                tracing::warn!("Background AOF rewrite terminated with error");
             }
             note_open_file(appender, state);
             if state.persistence.aof.mode == AofMode::Waiting {
