@@ -69,6 +69,11 @@ pub(super) fn base_format(config: &Config) -> BaseFormat {
     }
 }
 
+/// The time that is noted in front of a base of commands, in unix seconds, if times are noted.
+pub(super) fn timestamp(config: &Config) -> Option<i64> {
+    config.flag(Param::AofTimestampEnabled).then(now_s)
+}
+
 impl Appender {
     /// Writes what was logged.
     pub fn write(&self, durable: &Durable) -> bool {

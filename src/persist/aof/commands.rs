@@ -4,13 +4,11 @@
 //! What commands cannot say is lost, as with Redis: pending entries of streams that were deleted, and when consumers
 //! were active.
 
+use crate::base::crc::crc64;
 use crate::base::number::{IntBuf, format_double};
 use crate::engine::log::encode;
-use crate::keyspace::value::{Value, ValueRef};
-use crate::object::module::KeyName;
-use crate::object::rdb::write::Style;
+use crate::keyspace::value::ValueRef;
 use crate::object::stream::{Group, Stream, StreamId};
-use crate::persist::rdb::value::{Unsavable, dump};
 
 /// Elements that one command adds at most.
 const ELEMENTS_MAX: usize = 64;
@@ -48,15 +46,10 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// Adds the commands that make a key with this value and, if it has one, this end of its time.
-pub fn write_key(
-    key: &[u8],
-    value: &Value,
-    expire_at: Option<i64>,
-    out: &mut Vec<u8>,
-) -> Result<(), Unsavable> {
+/// Adds the commands that make a key with this value; none for those of modules, which have [`write_restore`].
+pub fn write_value(key: &[u8], value: &ValueRef<'_>, out: &mut Vec<u8>) {
     let (mut one, mut two) = (IntBuf::new(), IntBuf::new());
-    match value.as_ref() {
+    match value {
         ValueRef::Str(text) => encode(out, &[b"SET", key, &text.to_cow()]),
         ValueRef::List(list) => {
             let mut pieces = Pieces::new(out, b"RPUSH", key);
@@ -91,17 +84,16 @@ pub fn write_key(
             }
         }
         ValueRef::Stream(stream) => write_stream(key, stream, out),
-        value @ ValueRef::Module(_) => {
-            let name = KeyName { name: Some(key), db: -1 };
-            let style = Style { compress: true, ..Style::default() };
-            let payload = dump(&value, name, style)?;
-            encode(out, &[b"RESTORE", key, b"0", &payload]);
-        }
+        ValueRef::Module(_) => {}
     }
-    if let Some(at) = expire_at {
-        encode(out, &[b"PEXPIREAT", key, at.to_string().as_bytes()]);
-    }
-    Ok(())
+}
+
+/// Adds the command that makes a key of a value as RDB files of this version have it, of this kind.
+pub fn write_restore(key: &[u8], kind: u8, bytes: &[u8], version: u32, out: &mut Vec<u8>) {
+    let mut payload = [&[kind], bytes, &(version as u16).to_le_bytes()].concat();
+    let checksum = crc64(0, &payload);
+    payload.extend_from_slice(&checksum.to_le_bytes());
+    encode(out, &[b"RESTORE", key, b"0", &payload]);
 }
 
 fn write_stream(key: &[u8], stream: &Stream, out: &mut Vec<u8>) {

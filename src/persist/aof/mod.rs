@@ -16,4 +16,6 @@ pub mod load;
 
 pub mod commands;
 
+pub mod convert;
+
 pub mod check;

@@ -11,9 +11,9 @@ pub mod load;
 
 mod decode;
 
-mod parts;
+pub(in crate::persist) mod parts;
 
-mod window;
+pub(in crate::persist) mod window;
 
 pub mod file;
 

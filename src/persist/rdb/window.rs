@@ -22,26 +22,26 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const HEADROOM: usize = 4096;
 
 /// Some bytes of a file behind the headroom.
-pub(super) struct Chunk {
+pub(in crate::persist) struct Chunk {
     bytes: Vec<u8>,
     /// The checksum of all bytes of the file in front of them.
     checksum: u64,
 }
 
 /// Where chunks come from.
-pub(super) trait Chunks {
+pub(in crate::persist) trait Chunks {
     /// The next one.
     fn next(&mut self) -> io::Result<Chunk>;
 }
 
 /// Reads a file in chunks and sums them up.
-pub(super) struct Summing<'a> {
+pub(in crate::persist) struct Summing<'a> {
     source: &'a mut dyn Read,
     checksum: u64,
 }
 
 impl<'a> Summing<'a> {
-    pub(super) fn new(source: &'a mut dyn Read) -> Self {
+    pub(in crate::persist) fn new(source: &'a mut dyn Read) -> Self {
         Self { source, checksum: 0 }
     }
 }
@@ -59,13 +59,13 @@ impl Chunks for Summing<'_> {
 
 impl Chunk {
     /// Whether there are no more.
-    pub(super) fn is_last(&self) -> bool {
+    pub(in crate::persist) fn is_last(&self) -> bool {
         self.bytes.len() < HEADROOM + CHUNK_BYTES
     }
 }
 
 /// The bytes of a file that are being looked at.
-pub(super) struct Window<'a> {
+pub(in crate::persist) struct Window<'a> {
     source: &'a mut dyn Chunks,
     bytes: Vec<u8>,
     at: usize,
@@ -78,18 +78,18 @@ pub(super) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    pub(super) fn new(source: &'a mut dyn Chunks) -> Self {
+    pub(in crate::persist) fn new(source: &'a mut dyn Chunks) -> Self {
         let sums = VecDeque::from([(0, 0)]);
         Self { source, bytes: Vec::new(), at: 0, offset: 0, sums, ended: false }
     }
 
     /// Bytes that are behind.
-    pub(super) fn offset(&self) -> u64 {
+    pub(in crate::persist) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// The checksum of these.
-    pub(super) fn checksum(&self) -> u64 {
+    pub(in crate::persist) fn checksum(&self) -> u64 {
         let known = self.sums.iter().take_while(|(start, _)| *start <= self.offset).last();
         let (start, checksum) = known.copied().expect("the last part ended in one of them");
         let len = usize::try_from(self.offset - start).expect("it lies in the window");
@@ -98,7 +98,7 @@ impl<'a> Window<'a> {
 
     /// Reads a part; its reader may be called again from its start.
     #[inline]
-    pub(super) fn part<T>(
+    pub(in crate::persist) fn part<T>(
         &mut self,
         mut read: impl FnMut(&mut Reader<'_>) -> Result<T, RdbError>,
     ) -> Result<T, LoadError> {

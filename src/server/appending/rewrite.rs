@@ -5,7 +5,9 @@
 //! at any step leaves the old files or the new ones in charge; while the first base is being written
 //! (`AofMode::Waiting`) the incremental file has a temporary name that no manifest lists.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,10 +17,14 @@ use crate::config::params::Param;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::{AofMode, Progress};
 use crate::engine::state::{SaveFailed, State};
-use crate::persist::aof::folder::{BaseFormat, Folder};
+use crate::object::rdb::Limits;
+use crate::persist::aof::convert::{Converted, convert};
+use crate::persist::aof::folder::{BaseFormat, Folder, write_all};
 use crate::persist::aof::manifest::{Part, Role};
 use crate::persist::io::{DiskFile, words};
 use crate::persist::rdb::file::NewFile;
+use crate::persist::rdb::load::LoadError;
+use crate::persist::rdb::value::limits;
 
 /// What a rewrite needs to know, as it was when it began.
 #[derive(Debug)]
@@ -26,6 +32,9 @@ struct Plan {
     progress: Arc<Progress>,
     mode: AofMode,
     format: BaseFormat,
+    /// The time that is noted in front of commands, in unix seconds.
+    timestamp: Option<i64>,
+    limits: Limits,
     removes_history: bool,
 }
 
@@ -52,7 +61,14 @@ fn run(engine: &Arc<Engine>, appender: &Appender) {
         let Some(rewrite) = &aof.rewrite else { return };
         let format = base_format(&state.config);
         let removes_history = !state.config.flag(Param::AofDisableAutoGc);
-        Plan { progress: Arc::clone(&rewrite.progress), mode: aof.mode, format, removes_history }
+        Plan {
+            progress: Arc::clone(&rewrite.progress),
+            mode: aof.mode,
+            format,
+            timestamp: super::timestamp(&state.config),
+            limits: limits(&state.config),
+            removes_history,
+        }
     };
     let result = rewrite(engine, appender, &plan);
     if result.is_ok() && plan.removes_history {
@@ -91,9 +107,83 @@ fn rewrite(engine: &Arc<Engine>, appender: &Appender, plan: &Plan) -> Result<u64
         tracing::warn!("Write error writing append only file on disk: {}", words(&error));
         SaveFailed
     })?;
+    let base = match plan.format {
+        BaseFormat::Rdb => Base::Snapshot(base),
+        BaseFormat::Commands => {
+            appender.with_folder(|folder| to_commands(folder, plan, base))??
+        }
+    };
     let shown = base.path().display().to_string();
     tracing::info!("Successfully created the temporary AOF base file {shown}");
     appender.with_folder(|folder| install(folder, plan, base))?
+}
+
+/// A new base that has no name yet.
+enum Base {
+    Snapshot(NewFile),
+    Commands(Temporary),
+}
+
+impl Base {
+    fn path(&self) -> &Path {
+        match self {
+            Base::Snapshot(file) => file.path(),
+            Base::Commands(file) => &file.0,
+        }
+    }
+
+    fn format(&self) -> BaseFormat {
+        match self {
+            Base::Snapshot(_) => BaseFormat::Rdb,
+            Base::Commands(_) => BaseFormat::Commands,
+        }
+    }
+
+    /// Gives the file its name.
+    fn publish(self, path: &Path) -> io::Result<()> {
+        match self {
+            Base::Snapshot(file) => file.publish(path),
+            Base::Commands(file) => std::fs::rename(&file.0, path),
+        }
+    }
+}
+
+/// A file that goes when it is not needed; what has been given a name is not there any more.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What cannot be removed is overwritten by the next attempt.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Writes the commands that make what a snapshot holds. One that holds what there are no commands for stays the base
+/// itself.
+fn to_commands(folder: &Folder, plan: &Plan, snapshot: NewFile) -> Result<Base, SaveFailed> {
+    let path = PathBuf::from(format!("temp-rewriteaof-bg-{}.aof", std::process::id()));
+    let aside = Temporary(path);
+    let written = (|| {
+        let mut source = File::open(snapshot.path())?;
+        let out = folder.disk().append(&aside.0, true)?;
+        let mut write = |bytes: &[u8]| {
+            if plan.progress.cancelled.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            write_all(&*out, bytes)
+        };
+        let converted = convert(&mut source, plan.limits, plan.timestamp, &mut write)?;
+        out.sync()?;
+        Ok::<_, LoadError>(converted)
+    })();
+    match written {
+        Ok(Converted::Whole) => Ok(Base::Commands(aside)),
+        Ok(Converted::Libraries) => Ok(Base::Snapshot(snapshot)),
+        Err(error) => {
+            tracing::warn!("Write error writing append only file on disk: {error}");
+            Err(SaveFailed)
+        }
+    }
 }
 
 /// Opens the incremental file for what will be logged from the snapshot on; none if nothing is logged. The manifest
@@ -115,12 +205,12 @@ fn open_next(folder: &mut Folder, mode: AofMode) -> Result<Option<Arc<dyn DiskFi
 }
 
 /// Has the new base take the place of the old files; its size.
-fn install(folder: &mut Folder, plan: &Plan, base: NewFile) -> Result<u64, SaveFailed> {
+fn install(folder: &mut Folder, plan: &Plan, base: Base) -> Result<u64, SaveFailed> {
     if plan.progress.cancelled.load(Ordering::Relaxed) {
         return Err(SaveFailed);
     }
     tracing::info!("Background AOF rewrite terminated with success");
-    let (mut manifest, part) = folder.with_new_base(folder.manifest(), plan.format);
+    let (mut manifest, part) = folder.with_new_base(folder.manifest(), base.format());
     let path = folder.path_to(&part.name);
     let temporary = base.path().display().to_string();
     let bytes = std::fs::metadata(base.path()).map_or(0, |meta| meta.len());

@@ -13,12 +13,14 @@ use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::AofMode;
 use crate::engine::state::{SaveFailed, Shared, State};
+use crate::persist::aof::convert::convert;
 use crate::persist::aof::folder::{BaseFormat, Folder, path_of, write_all};
 use crate::persist::aof::load::{End, Replay};
 use crate::persist::aof::manifest::{Manifest, Part, Role};
 use crate::persist::io::words;
 use crate::persist::rdb::disk;
 use crate::persist::rdb::load::{LoadError, Options, load};
+use crate::persist::rdb::value::limits;
 
 /// Who holds the engine while files are loaded.
 pub enum Holder<'a, 'b> {
@@ -343,7 +345,20 @@ fn write_base(
     })?;
     let bytes = match format {
         BaseFormat::Rdb => snapshot,
-        BaseFormat::Commands => Vec::new(),
+        BaseFormat::Commands => {
+            let mut commands = Vec::new();
+            let mut write = |bytes: &[u8]| {
+                commands.extend_from_slice(bytes);
+                Ok(())
+            };
+            let timestamp = super::timestamp(&state.config);
+            let limits = limits(&state.config);
+            convert(&mut &*snapshot, limits, timestamp, &mut write).map_err(|error| {
+                tracing::warn!("Write error writing append only file on disk: {error}");
+                SaveFailed
+            })?;
+            commands
+        }
     };
     let file = folder.open_file(&base.name, true).map_err(|_| SaveFailed)?;
     let written = write_all(&*file, &bytes).and_then(|()| file.sync());
