@@ -1,6 +1,8 @@
 //! What does the engine know of its files? Whether a snapshot is being written, how the last one ended, what
 //! was loaded. Files are written and read elsewhere (`persist`), on behalf of the host.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
 
@@ -31,6 +33,15 @@ pub struct Bgsave {
     pub began_ms: i64,
     /// How far it is.
     pub progress: Arc<Progress>,
+}
+
+/// A snapshot whose point in time was taken, until the host writes it; the host knows its type.
+pub struct Begun(pub Box<dyn Any + Send + Sync>);
+
+impl fmt::Debug for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Begun").finish_non_exhaustive()
+    }
 }
 
 /// What becomes of the log.
@@ -146,6 +157,8 @@ impl Aof {
 pub struct Persistence {
     /// The snapshot that is being written.
     pub bgsave: Option<Bgsave>,
+    /// What of it the host has still to take.
+    pub begun: Option<Begun>,
     /// Another one is to follow.
     pub scheduled: bool,
     /// The last snapshot ended well.
@@ -178,6 +191,7 @@ impl Default for Persistence {
     fn default() -> Self {
         Self {
             bgsave: None,
+            begun: None,
             scheduled: false,
             last_ok: true,
             last_try: 0,
@@ -196,12 +210,15 @@ impl Default for Persistence {
 }
 
 impl Persistence {
-    /// Notes that a snapshot begins; the host is to be asked for it.
-    pub fn begin(&mut self, now_us: i64) {
+    /// Notes that a snapshot of so many keys begins; the host is to be asked to begin it ([`Host::begin_saving`]).
+    ///
+    /// [`Host::begin_saving`]: super::state::Host::begin_saving
+    pub fn begin(&mut self, now_us: i64, keys: usize) {
         self.scheduled = false;
         self.saves += 1;
         self.last_try = now_us / 1_000_000;
-        self.bgsave = Some(Bgsave { began_ms: now_us / 1000, progress: Arc::default() });
+        let progress = Progress { keys_total: AtomicU64::new(keys as u64), ..Progress::default() };
+        self.bgsave = Some(Bgsave { began_ms: now_us / 1000, progress: Arc::new(progress) });
     }
 
     /// Whether a snapshot is being written, for whatever purpose: there is one at a time.

@@ -172,6 +172,11 @@ pub trait Host: Send + Sync {
         let _ = ctx;
         Err(SaveFailed)
     }
+    /// Takes the point in time that a snapshot in the background will show, now, after
+    /// [`Persistence::begin`]; `Request::BgSave` then has it written.
+    fn begin_saving(&self, ctx: &mut ExclusiveCtx<'_>) {
+        let _ = ctx;
+    }
     /// `DEBUG RELOAD`: saves and loads the data set, now. The error is for the client.
     fn reload(&self, ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static str> {
         let _ = (ctx, how);

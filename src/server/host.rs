@@ -170,6 +170,10 @@ impl Host for ProcessHost {
         saving::save(ctx)
     }
 
+    fn begin_saving(&self, ctx: &mut ExclusiveCtx<'_>) {
+        saving::begin(ctx);
+    }
+
     fn reload(&self, ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static str> {
         saving::reload(ctx, how)
     }

@@ -19,7 +19,7 @@ use crate::engine::client::Session;
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::Unit;
 use crate::engine::lock::Engine;
-use crate::engine::persistence::{Progress, RETRY_SECONDS, Reload};
+use crate::engine::persistence::{self, Progress, RETRY_SECONDS, Reload};
 use crate::engine::state::{FileStep, SaveFailed, ServerEvent, Shared, State};
 use crate::object::module::ModuleValue;
 use crate::persist::rdb::disk;
@@ -127,34 +127,56 @@ pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static st
     Ok(())
 }
 
-/// Starts the thread of a snapshot that was begun.
+/// A snapshot for BGSAVE or a save point whose point in time was taken.
+struct Saving {
+    begun: Begun,
+    /// Changes that the last file has not, and this one will have.
+    dirty: u64,
+}
+
+/// Takes the point in time of a snapshot that [`Persistence::begin`] has noted.
+///
+/// [`Persistence::begin`]: crate::engine::persistence::Persistence::begin
+pub fn begin(ctx: &mut ExclusiveCtx<'_>) {
+    announce(ctx, ServerEvent::Saving(FileStep::BeginsApart));
+    let Some(bgsave) = &ctx.state.persistence.bgsave else { return };
+    let progress = Arc::clone(&bgsave.progress);
+    let mut dirty = 0;
+    let mut at_start = |state: &mut State| dirty = state.dirty;
+    let job = Job { progress, marker: "-bg", base: false, at_start: &mut at_start };
+    let begun = begin_snapshot(ctx.state, ctx.env.shared, job);
+    ctx.state.persistence.begun = Some(persistence::Begun(Box::new(Saving { begun, dirty })));
+}
+
+/// Starts the thread that writes a snapshot that was begun.
 pub fn start(engine: &Arc<Engine>) {
-    as_server(&mut engine.write_patiently(), &engine.shared, |ctx| {
-        announce(ctx, ServerEvent::Saving(FileStep::BeginsApart));
-    });
     let own = Arc::clone(engine);
     let started = std::thread::Builder::new().name("bgsave".into()).spawn(move || run(&own));
     match started {
         Ok(_) => tracing::info!("Background saving started by pid {}", std::process::id()),
         Err(error) => {
             tracing::warn!("Can't save in background: fork: {error}");
-            finish(engine, false, 0);
+            if let Some(bgsave) = &engine.read_patiently().persistence.bgsave {
+                bgsave.progress.cancelled.store(true, Ordering::Relaxed);
+            }
+            run(engine);
         }
     }
 }
 
-/// Takes and writes a snapshot.
+/// Writes a snapshot that was begun.
 fn run(engine: &Arc<Engine>) {
-    let (progress, target) = {
-        let state = engine.read_patiently();
+    let (progress, target, begun) = {
+        let mut state = engine.write_patiently();
         let Some(bgsave) = &state.persistence.bgsave else { return };
-        (Arc::clone(&bgsave.progress), disk::path(&state.config))
+        let progress = Arc::clone(&bgsave.progress);
+        (progress, disk::path(&state.config), state.persistence.begun.take())
     };
-    let mut dirty = 0;
-    let mut at_start = |state: &mut State| dirty = state.dirty;
-    let own_progress = Arc::clone(&progress);
-    let job = Job { progress: own_progress, marker: "-bg", base: false, at_start: &mut at_start };
-    let written = write_snapshot(engine, job);
+    let Some(saving) = begun.and_then(|begun| begun.0.downcast::<Saving>().ok()) else {
+        return finish(engine, false, 0);
+    };
+    let Saving { begun, dirty } = *saving;
+    let written = write_begun(engine, begun);
     let written = written.and_then(|mut file| disk::seal(&mut file).then_some(file));
     // FLUSHALL cancels under the exclusive lock and then saves: what it has replaced must not come back.
     let permit = || {
@@ -176,22 +198,45 @@ pub(super) struct Job<'a> {
     pub marker: &'a str,
     /// The file is the base of an append-only file.
     pub base: bool,
-    /// Called under the exclusive lock, at the very point in time that the snapshot shows; once, unless the
+    /// Called under the exclusive lock, at the very point in time that the snapshot shows; once, unless a child's
     /// file cannot be made.
     pub at_start: &'a mut dyn FnMut(&mut State),
+}
+
+/// A snapshot whose point in time was taken.
+enum Begun {
+    Walk(Box<walker::Begun>),
+    Child(child::Begun),
+    /// It cannot be taken, as the log says.
+    Failed,
 }
 
 /// Writes a snapshot to a new file, which is not yet sealed; None, after having told the log why, if there is
 /// none. One at a time: callers see to that.
 pub(super) fn write_snapshot(engine: &Arc<Engine>, job: Job<'_>) -> Option<NewFile> {
-    let file_style = disk::file_style(&engine.read_patiently().config);
-    let mut file = disk::create(job.marker, file_style)?;
-    let mut state = engine.write_patiently();
-    if is_forked(&state) {
-        return child::write(state, &engine.shared, job, file);
+    let begun = begin_snapshot(&mut engine.write_patiently(), &engine.shared, job);
+    write_begun(engine, begun)
+}
+
+/// Takes the point in time of a snapshot, which must then be written.
+fn begin_snapshot(state: &mut State, shared: &Shared, job: Job<'_>) -> Begun {
+    match is_forked(state) {
+        true => child::begin(state, shared, job).map_or(Begun::Failed, Begun::Child),
+        false => Begun::Walk(Box::new(walker::begin(state, shared, job))),
     }
-    let begun = walker::begin(&mut state, &engine.shared, job);
-    drop(state);
+}
+
+fn write_begun(engine: &Engine, begun: Begun) -> Option<NewFile> {
+    let begun = match begun {
+        Begun::Walk(begun) => *begun,
+        Begun::Child(child) => return child::finish(child),
+        Begun::Failed => return None,
+    };
+    let file_style = disk::file_style(&engine.read_patiently().config);
+    let Some(mut file) = disk::create(&begun.marker, file_style) else {
+        walker::give_up(engine, begun);
+        return None;
+    };
     let pipe = Pipe::new(pipe::BYTES_MAX);
     std::thread::scope(|threads| {
         let outlet = &pipe;
@@ -267,7 +312,9 @@ pub fn visit(engine: &Arc<Engine>) {
     if state.persistence.is_busy() || !is_due(&state, now_us / 1_000_000) {
         return;
     }
-    state.persistence.begin(now_us);
+    let keys = state.keyspace.len();
+    state.persistence.begin(now_us, keys);
+    as_server(&mut state, &engine.shared, begin);
     drop(state);
     start(engine);
 }

@@ -116,9 +116,12 @@ fn bgsave(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
         reply.simple("Background saving scheduled");
         return Ok(());
     }
-    ctx.state.persistence.begin(ctx.env.now_us);
+    let keys = ctx.state.keyspace.len();
+    ctx.state.persistence.begin(ctx.env.now_us, keys);
+    let host = &ctx.env.shared.host;
+    host.begin_saving(ctx);
     // At once, not at the end of the hold, which has room for one request.
-    ctx.env.shared.host.request(Request::BgSave);
+    host.request(Request::BgSave);
     reply.simple("Background saving started");
     Ok(())
 }

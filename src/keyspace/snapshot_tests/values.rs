@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::base::random::Random;
 use crate::keyspace::value::{StrValue, Value, ValueMut, ValueRef};
@@ -128,8 +128,8 @@ pub fn change(value: ValueMut<'_>, seed: u64) {
         }
         ValueMut::Stream(stream) => change_stream(stream, draw()),
         ValueMut::Module(module) => {
-            let mut numbers = NUMBERS.lock().unwrap();
-            let number = numbers.get_mut(&module.pointer()).expect("it is alive");
+            let mut live = numbers();
+            let number = live.get_mut(&module.pointer()).expect("it is alive");
             *number = number.wrapping_add(1);
         }
     }
@@ -207,7 +207,7 @@ pub fn render(value: ValueRef<'_>) -> String {
             out
         }
         ValueRef::Module(module) => {
-            format!("module {}", NUMBERS.lock().unwrap()[&module.pointer()])
+            format!("module {}", numbers()[&module.pointer()])
         }
     }
 }
@@ -231,11 +231,11 @@ impl TypeVtable for NumberType {
     }
 
     fn free(&self, value: usize) {
-        assert!(NUMBERS.lock().unwrap().remove(&value).is_some(), "freed once");
+        assert!(numbers().remove(&value).is_some(), "freed once");
     }
 
     fn save(&self, _: KeyName<'_>, value: usize) -> Option<Vec<u8>> {
-        Some(NUMBERS.lock().unwrap()[&value].to_le_bytes().into())
+        Some(numbers()[&value].to_le_bytes().into())
     }
 
     fn copy(&self, _: KeyNames<'_>, _: usize) -> Option<usize> {
@@ -250,10 +250,14 @@ impl TypeVtable for NumberType {
 /// The numbers behind the "pointers" of live module values.
 static NUMBERS: Mutex<BTreeMap<usize, u64>> = Mutex::new(BTreeMap::new());
 
+fn numbers() -> MutexGuard<'static, BTreeMap<usize, u64>> {
+    NUMBERS.lock().expect("a test that has failed ends its process")
+}
+
 fn module_of(number: u64) -> ModuleValue {
-    let mut numbers = NUMBERS.lock().unwrap();
-    let pointer = numbers.last_key_value().map_or(1, |(pointer, _)| pointer + 1);
-    numbers.insert(pointer, number);
-    drop(numbers);
+    let mut live = numbers();
+    let pointer = live.last_key_value().map_or(1, |(pointer, _)| pointer + 1);
+    live.insert(pointer, number);
+    drop(live);
     ModuleValue::new(Arc::new(NumberType), pointer)
 }

@@ -21,12 +21,12 @@
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::{Job, facts};
 use crate::config::params::Param;
-use crate::engine::lock::Writing;
 use crate::engine::persistence::Progress;
 use crate::engine::state::{Shared, State};
 use crate::object::rdb::write::Writer;
@@ -57,31 +57,39 @@ enum Report {
     Unsavable,
 }
 
-/// Writes a snapshot in a child process; the lock is given back as soon as there is one. None, after having told the log why, if there is no
-/// file.
-pub(super) fn write(
-    mut state: Writing<'_>,
-    shared: &Shared,
-    job: Job<'_>,
-    mut file: NewFile,
-) -> Option<NewFile> {
-    let Job { progress, base, at_start, .. } = job;
-    at_start(&mut state);
+/// A child that takes a snapshot.
+pub(super) struct Begun {
+    pid: libc::pid_t,
+    news: PipeReader,
+    file: NewFile,
+    progress: Arc<Progress>,
+}
+
+/// Forks a child that takes a snapshot. None, after having told the log why, if that fails.
+pub(super) fn begin(state: &mut State, shared: &Shared, job: Job<'_>) -> Option<Begun> {
+    let Job { progress, marker, base, at_start } = job;
+    let mut file = disk::create(marker, disk::file_style(&state.config))?;
+    at_start(state);
     let delay_us = state.config.int(Param::RdbKeySaveDelay).max(0).unsigned_abs();
     let facts = Facts { base, ..facts(shared, (shared.clock.unix_us)()) };
-    let frame = Frame::of(&state, facts);
+    let frame = Frame::of(state, facts);
     progress.keys_total.store(frame.keys() as u64, Relaxed);
     let began = Instant::now();
     let delay = Duration::from_micros(delay_us);
     let kept = [file.descriptor()];
-    let child = fork(&kept, |news| write_as_child(&state, &frame, &mut file, delay, news));
+    let child = fork(&kept, |news| write_as_child(state, &frame, &mut file, delay, news));
     state.persistence.forks += 1;
     state.persistence.last_fork_us = began.elapsed().as_micros() as u64;
-    drop(state);
     let (pid, news) = child
         .inspect_err(|error| tracing::warn!("Can't save in background: fork: {error}"))
         .ok()?;
     tracing::info!("the snapshot is taken by the child process {pid}");
+    Some(Begun { pid, news, file, progress })
+}
+
+/// Waits for the child and its file; None, after having told the log why, if there is no file.
+pub(super) fn finish(begun: Begun) -> Option<NewFile> {
+    let Begun { pid, news, mut file, progress } = begun;
     let checksum = follow(pid, news, &progress);
     let signal = wait(pid);
     progress.signal.store(signal, Relaxed);

@@ -51,7 +51,7 @@ struct Slices {
 /// A snapshot that has begun.
 pub(super) struct Begun {
     progress: Arc<Progress>,
-    marker: String,
+    pub(super) marker: String,
     walk: Walk,
     frame: Frame<'static>,
     delay: Duration,
@@ -68,6 +68,12 @@ pub(super) fn begin(state: &mut State, shared: &Shared, job: Job<'_>) -> Begun {
     progress.keys_total.store(frame.keys() as u64, Relaxed);
     let delay = Duration::from_micros(delay_us);
     Begun { progress, marker: marker.to_owned(), walk, frame, delay }
+}
+
+/// Gives up a snapshot that has begun.
+pub(super) fn give_up(engine: &Engine, begun: Begun) {
+    let Begun { progress, walk, delay, .. } = begun;
+    Walker { engine, progress: &progress, walk, delay, slices: Slices::default() }.end();
 }
 
 /// Encodes it into the pipe.
