@@ -65,20 +65,6 @@ pub struct SyncWaiter {
     pub reply: Vec<u8>,
 }
 
-impl SyncWaiter {
-    /// Answers the client, unless somebody else has.
-    fn answer(self, reply: Option<&[u8]>) {
-        let mut session = self.client.session.lock();
-        let waits = session.blocked_reply.take().is_some();
-        let is_silent = session.drops_reply();
-        drop(session);
-        if waits {
-            let reply = reply.unwrap_or(&self.reply);
-            self.client.unblock(if is_silent { b"" } else { reply });
-        }
-    }
-}
-
 /// What waits for the thread that syncs.
 #[derive(Debug, Default)]
 struct Pending {
@@ -213,7 +199,7 @@ impl Durable {
         self.wake_workers();
         let served: Vec<SyncWaiter> =
             self.waiters.lock().extract_if(.., |waiter| waiter.position <= position).collect();
-        served.into_iter().for_each(|waiter| waiter.answer(None));
+        served.into_iter().for_each(|waiter| waiter.client.answer_wait(&waiter.reply));
     }
 
     /// Notes that somebody waits for a position; false if it is synced already.
@@ -238,7 +224,7 @@ impl Durable {
         self.enabled.store(enabled, Ordering::Relaxed);
         if !enabled {
             let waiters = std::mem::take(&mut *self.waiters.lock());
-            waiters.into_iter().for_each(|waiter| waiter.answer(Some(refusal)));
+            waiters.into_iter().for_each(|waiter| waiter.client.answer_wait(refusal));
         }
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
 
+use super::client::Client;
 use crate::config::Config;
 
 /// Seconds that pass after a failed snapshot before a save point starts the next.
@@ -61,6 +62,15 @@ const FAILURES_MAX: u32 = 3;
 /// The longest such wait, in minutes.
 const DELAY_MINUTES_MAX: i64 = 60;
 
+/// Who asked for a rewrite, and what they are answered when it has begun, or could not.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "explained above")]
+pub struct Asked {
+    pub client: Arc<Client>,
+    pub begun: &'static [u8],
+    pub failed: &'static [u8],
+}
+
 /// What is known of the append-only file.
 #[derive(Debug)]
 pub struct Aof {
@@ -68,6 +78,8 @@ pub struct Aof {
     pub mode: AofMode,
     /// The rewrite that is under way.
     pub rewrite: Option<Bgsave>,
+    /// Who asked for it, and waits to hear whether it has begun.
+    pub asked_by: Option<Asked>,
     /// One is to follow.
     pub scheduled: bool,
     /// The last rewrite ended well.
@@ -91,6 +103,7 @@ impl Default for Aof {
         Self {
             mode: AofMode::Off,
             rewrite: None,
+            asked_by: None,
             scheduled: false,
             last_ok: true,
             last_seconds: None,

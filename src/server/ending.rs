@@ -68,7 +68,7 @@ pub async fn serve_requests(
             let mut reply = Vec::new();
             Reply::new(&mut reply, Protocol::Resp2).error(&error.bytes());
             if let Some(client) = client {
-                client.unblock(&reply);
+                client.answer_wait(&reply);
             }
         }
     }

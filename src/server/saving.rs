@@ -204,29 +204,23 @@ pub(super) struct Job<'a> {
 }
 
 /// A snapshot whose point in time was taken.
-enum Begun {
+pub(super) enum Begun {
     Walk(Box<walker::Begun>),
     Child(child::Begun),
     /// It cannot be taken, as the log says.
     Failed,
 }
 
-/// Writes a snapshot to a new file, which is not yet sealed; None, after having told the log why, if there is
-/// none. One at a time: callers see to that.
-pub(super) fn write_snapshot(engine: &Arc<Engine>, job: Job<'_>) -> Option<NewFile> {
-    let begun = begin_snapshot(&mut engine.write_patiently(), &engine.shared, job);
-    write_begun(engine, begun)
-}
-
-/// Takes the point in time of a snapshot, which must then be written.
-fn begin_snapshot(state: &mut State, shared: &Shared, job: Job<'_>) -> Begun {
+/// Takes the point in time of a snapshot, which must then be written. One at a time: callers see to that.
+pub(super) fn begin_snapshot(state: &mut State, shared: &Shared, job: Job<'_>) -> Begun {
     match is_forked(state) {
         true => child::begin(state, shared, job).map_or(Begun::Failed, Begun::Child),
         false => Begun::Walk(Box::new(walker::begin(state, shared, job))),
     }
 }
 
-fn write_begun(engine: &Engine, begun: Begun) -> Option<NewFile> {
+/// Writes it to a new file, which is not yet sealed; None, after having told the log why, if there is none.
+pub(super) fn write_begun(engine: &Engine, begun: Begun) -> Option<NewFile> {
     let begun = match begun {
         Begun::Walk(begun) => *begun,
         Begun::Child(child) => return child::finish(child),

@@ -1,5 +1,6 @@
 //! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE and SHUTDOWN: the data set goes to its files.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::SERVER;
@@ -7,6 +8,7 @@ use crate::engine::args::{self, Cursor};
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx, SessionCtx};
 use crate::engine::effects::{Block, Request, ShutdownSave};
 use crate::engine::error::CommandError;
+use crate::engine::persistence::Asked;
 use crate::engine::spec::{Arg, Argv, Arity, Category, CommandSpec, Flag, Outcome, Run};
 use crate::resp::reply::Reply;
 
@@ -145,9 +147,25 @@ fn bgrewriteaof(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) 
             "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
         )
     })?;
-    reply.simple("Background append only file rewriting started");
+    match ctx.env.client {
+        // Its point in time is still to come: what goes to the new file must not be in the base as well.
+        Some(client) if !ctx.unit.deny_blocking => {
+            let asked = Asked { client: Arc::clone(client), begun: STARTED, failed: NOT_STARTED };
+            ctx.state.persistence.aof.asked_by = Some(asked);
+            let on_timeout = STARTED.to_vec();
+            ctx.unit.block = Some(Block::Until { deadline_ms: None, on_timeout });
+        }
+        _ => reply.raw(STARTED),
+    }
     Ok(())
 }
+
+/// What whoever asked for a rewrite is answered when it has begun, or could not.
+const STARTED: &[u8] = b"+Background append only file rewriting started\r\n";
+/// See [`STARTED`].
+const NOT_STARTED: &[u8] =
+    b"-ERR Can't execute an AOF background rewriting. Please check the server logs for \
+    more information.\r\n";
 
 fn last_save(ctx: &mut ReadCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     reply.int(ctx.state.saved_at);

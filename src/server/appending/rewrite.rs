@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::super::saving::{Job, write_snapshot};
+use super::super::saving::{Begun, Job, begin_snapshot, write_begun};
 use super::{Appender, base_format};
 use crate::config::params::Param;
 use crate::engine::lock::Engine;
-use crate::engine::persistence::{AofMode, Progress};
+use crate::engine::persistence::{AofMode, Asked, Progress};
 use crate::engine::state::{SaveFailed, State};
 use crate::object::rdb::Limits;
 use crate::persist::aof::convert::{Converted, convert};
@@ -99,7 +99,11 @@ fn rewrite(engine: &Arc<Engine>, appender: &Appender, plan: &Plan) -> Result<u64
         base: true,
         at_start: &mut at_start,
     };
-    let mut base = write_snapshot(engine, job).ok_or(SaveFailed)?;
+    let begun = begin_snapshot(&mut engine.write_patiently(), &engine.shared, job);
+    if !refused && !matches!(begun, Begun::Failed) {
+        answer(engine, true);
+    }
+    let mut base = write_begun(engine, begun).ok_or(SaveFailed)?;
     if refused {
         return Err(SaveFailed);
     }
@@ -116,6 +120,14 @@ fn rewrite(engine: &Arc<Engine>, appender: &Appender, plan: &Plan) -> Result<u64
     let shown = base.path().display().to_string();
     tracing::info!("Successfully created the temporary AOF base file {shown}");
     appender.with_folder(|folder| install(folder, plan, base))?
+}
+
+/// Answers whoever asked for the rewrite, once.
+fn answer(engine: &Engine, has_begun: bool) {
+    let asked = engine.write_patiently().persistence.aof.asked_by.take();
+    if let Some(Asked { client, begun, failed }) = asked {
+        client.answer_wait(if has_begun { begun } else { failed });
+    }
 }
 
 /// A new base that has no name yet.
@@ -261,6 +273,8 @@ fn rename_next(folder: &Folder, next: &Part) -> Result<(), SaveFailed> {
 
 /// Notes how a rewrite ended.
 fn finish(engine: &Engine, appender: &Appender, result: Result<u64, SaveFailed>) {
+    // If nobody has told them that it began, it has not.
+    answer(engine, false);
     let mut state = engine.write_patiently();
     let state = &mut *state;
     let Some(rewrite) = state.persistence.aof.rewrite.take() else { return };

@@ -58,7 +58,7 @@ enum Report {
 }
 
 /// A child that takes a snapshot.
-pub(super) struct Begun {
+pub(in crate::server) struct Begun {
     pid: libc::pid_t,
     news: PipeReader,
     file: NewFile,

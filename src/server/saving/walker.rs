@@ -49,7 +49,7 @@ struct Slices {
 }
 
 /// A snapshot that has begun.
-pub(super) struct Begun {
+pub(in crate::server) struct Begun {
     progress: Arc<Progress>,
     pub(super) marker: String,
     walk: Walk,
