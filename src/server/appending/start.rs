@@ -205,8 +205,8 @@ impl Appender {
     pub fn reload(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
         if ctx.state.persistence.aof.mode == AofMode::On {
             self.flush(ctx.state, ctx.env.shared);
-            self.close_folder();
         }
+        self.close_folder();
         drop(ctx.state.keyspace.flush_all());
         self.open_folder(&ctx.state.config)?;
         self.remove_history(&ctx.state.config);
