@@ -1,6 +1,9 @@
 //! How are files written? The few operations that persistence needs of a disk, behind one trait, so that tests can
 //! have them fail, come short, or lose what was not synced.
 
+#[cfg(test)]
+pub mod faulty;
+
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -3,7 +3,11 @@
 //!
 //! Invariants: bytes are written in the order of the log, each once; what a failed write has left of a command is cut
 //! off again, so that the file ends with a whole one; a position is synced only if all files that hold bytes up
-//! to it are.
+//! to it are. A file that was written before is synced soon, and where output waits for the disk before anything is
+//! written to the next one, so that a power cut does not leave a gap between them.
+
+#[cfg(test)]
+mod writer_tests;
 
 use std::io;
 use std::sync::Arc;
@@ -51,7 +55,6 @@ pub struct WriteFailed;
 #[derive(Debug)]
 pub struct ToSync {
     files: Vec<Arc<dyn DiskFile>>,
-    retired: usize,
     position: u64,
 }
 
@@ -119,8 +122,18 @@ impl Writer {
         if inner.position == durable.synced() && inner.retired.is_empty() {
             return Ok(None);
         }
-        let files: Vec<_> = inner.retired.iter().chain(&inner.file).cloned().collect();
-        Ok(Some(ToSync { files, retired: inner.retired.len(), position: inner.position }))
+        Ok(Some(inner.to_sync()))
+    }
+
+    /// Syncs the files that were written before the current one.
+    pub fn sync_retired(&self) -> io::Result<()> {
+        let retired = self.inner.lock().retired.clone();
+        retired.iter().try_for_each(|file| file.sync())?;
+        self.inner
+            .lock()
+            .retired
+            .retain(|file| !retired.iter().any(|done| Arc::ptr_eq(file, done)));
+        Ok(())
     }
 
     /// Syncs what [`Writer::write_for_sync`] named, while others write on.
@@ -128,13 +141,27 @@ impl Writer {
         for file in &what.files {
             file.sync()?;
         }
-        self.inner.lock().retired.drain(..what.retired);
+        self.inner
+            .lock()
+            .retired
+            .retain(|file| !what.files.iter().any(|done| Arc::ptr_eq(file, done)));
         durable.note_synced(what.position);
         Ok(())
     }
 }
 
 impl Inner {
+    fn to_sync(&self) -> ToSync {
+        let files = self.retired.iter().chain(&self.file).cloned().collect();
+        ToSync { files, position: self.position }
+    }
+
+    fn sync_retired(&mut self) -> io::Result<()> {
+        self.retired.iter().try_for_each(|file| file.sync())?;
+        self.retired.clear();
+        Ok(())
+    }
+
     fn write(&mut self, durable: &Durable, now_s: i64) -> bool {
         let Some(file) = self.file.clone() else { return true };
         let mut spare = std::mem::take(&mut self.spare);
@@ -149,19 +176,8 @@ impl Inner {
             self.spare = bytes;
             return true;
         }
-        let mut written = 0;
-        let failure = loop {
-            match file.write(&bytes[written..]) {
-                Ok(0) => break Some(io::ErrorKind::WriteZero.into()),
-                Ok(n) => written += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Some(error),
-            }
-            if written == bytes.len() {
-                break None;
-            }
-        };
-        if let Some(error) = failure {
+        let (written, ended) = self.put(durable, &*file, &bytes);
+        if let Err(error) = ended {
             self.fail(durable, &*file, bytes, written, &error, now_s);
             return false;
         }
@@ -175,6 +191,30 @@ impl Inner {
             durable.note_failure(None);
         }
         true
+    }
+
+    /// Writes bytes to the file; how many, and what came in the way of more.
+    fn put(
+        &mut self,
+        durable: &Durable,
+        file: &dyn DiskFile,
+        bytes: &[u8],
+    ) -> (usize, io::Result<()>) {
+        if durable.waits_for_sync()
+            && let Err(error) = self.sync_retired()
+        {
+            return (0, Err(error));
+        }
+        let mut written = 0;
+        while written < bytes.len() {
+            match file.write(&bytes[written..]) {
+                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+                Ok(n) => written += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, Ok(()))
     }
 
     fn advance(&mut self, durable: &Durable, written: usize) {

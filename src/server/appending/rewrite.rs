@@ -102,6 +102,8 @@ fn rewrite(engine: &Arc<Engine>, appender: &Appender, plan: &Plan) -> Result<u64
     let begun = begin_snapshot(&mut engine.write_patiently(), &engine.shared, job);
     if !refused && !matches!(begun, Begun::Failed) {
         answer(engine, true);
+        // What goes wrong here goes wrong again where it is told.
+        let _ = appender.writer.sync_retired();
     }
     let mut base = write_begun(engine, begun).ok_or(SaveFailed)?;
     if refused {

@@ -104,7 +104,6 @@ impl Appender {
     }
 
     fn load_files(&self, holder: &mut Holder<'_, '_>, files: &Files) -> Result<(), SaveFailed> {
-        let count = files.sizes.len();
         for (at, part) in files.manifest.files().enumerate() {
             let began = Instant::now();
             let name = String::from_utf8_lossy(&part.name).into_owned();
@@ -119,7 +118,9 @@ impl Appender {
             })?;
             let end = load_file(holder, file, &name, is_old)?;
             if let End::Truncated(len) = end {
-                if at + 1 < count {
+                // A new file is listed before the last command goes to the one before.
+                let is_last = files.sizes[at + 1..].iter().all(|size| *size == 0);
+                if !is_last {
                     if holder.with(|ctx| ctx.state.config.flag(Param::AofLoadTruncated)) {
                         tracing::warn!("Fatal error: the truncated file is not the last file");
                     } else {
