@@ -72,6 +72,7 @@ const HOST_REQUESTS: &[&str] = &[
     "Shutdown",
     "Save",
     "BgSave",
+    "RewriteAof",
     "BgRewriteAof",
     "DebugReload",
     "ModuleLoad",

@@ -299,13 +299,12 @@ impl Durable {
     /// Waits, at most for `patience`, until as many connections ask as the last sync released: they ask again at about the
     /// same time, and a sync that leaves without most of them has them wait for the next. Says for how many it is.
     pub fn gather(&self, patience: std::time::Duration) -> usize {
-        let deadline = std::time::Instant::now() + patience;
         let mut pending = self.pending.lock();
-        while pending.held < pending.released && !pending.ending {
-            if self.work.wait_until(&mut pending, deadline).timed_out() {
-                break;
-            }
-        }
+        self.work.wait_while_for(
+            &mut pending,
+            |pending| pending.held < pending.released && !pending.ending,
+            patience,
+        );
         pending.released = std::mem::take(&mut pending.held);
         pending.released
     }

@@ -13,10 +13,10 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::stream::{Stream, Way};
 use super::worker::{Scratch, Worker};
 use crate::engine::block::{self, GivenUp};
 use crate::engine::call::{self, Caller, Request};
@@ -71,87 +71,6 @@ const SENT_KEPT_BYTES: usize = 64 * 1024;
 
 /// An input buffer that is mostly empty is given back from this size on.
 const INPUT_KEPT_BYTES: usize = 64 * 1024;
-
-/// How the socket is written to.
-enum Way<'a, 'b> {
-    /// Through the runtime, which wakes the connection's task when there is room again.
-    Polled(&'a mut Context<'b>),
-    /// Once, without the runtime.
-    Now,
-}
-
-/// A connected socket.
-#[derive(Debug)]
-pub enum Stream {
-    /// TCP, version 4 or 6.
-    Tcp(TcpStream),
-    /// A unix socket.
-    Unix(UnixStream),
-}
-
-impl Stream {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    /// Reads without the runtime, for the moments when a script keeps the thread.
-    fn read_now(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = match self {
-            Stream::Tcp(stream) => rustix::io::read(stream, buf),
-            Stream::Unix(stream) => rustix::io::read(stream, buf),
-        };
-        read.map_err(io::Error::from)
-    }
-
-    /// Writes from `at` on until all is out or the socket is full; how far that was.
-    fn write(
-        &mut self,
-        worker: &Worker,
-        way: &mut Way<'_, '_>,
-        bytes: &[u8],
-        mut at: usize,
-    ) -> io::Result<usize> {
-        while at < bytes.len() {
-            let written = match way {
-                Way::Polled(cx) => self.poll_write(cx, &bytes[at..]),
-                Way::Now => match self.write_now(&bytes[at..]) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                    written => Poll::Ready(written),
-                },
-            };
-            match written {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(n)) => {
-                    at += n;
-                    worker.stats().net_output.add(n as u64);
-                    worker.stats().writes_processed.add(1);
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => break,
-            }
-        }
-        Ok(at)
-    }
-
-    /// Writes without the runtime.
-    fn write_now(&self, buf: &[u8]) -> io::Result<usize> {
-        let written = match self {
-            Stream::Tcp(stream) => rustix::io::write(stream, buf),
-            Stream::Unix(stream) => rustix::io::write(stream, buf),
-        };
-        written.map_err(io::Error::from)
-    }
-}
 
 /// A client's socket and what is under way on it.
 #[derive(Debug)]
