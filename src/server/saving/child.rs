@@ -38,8 +38,12 @@ use crate::server::log;
 /// How long the parent waits for news before it looks whether the child is to end.
 const PATIENCE_MS: i32 = 20;
 
-/// The child writes no news more often than after so many keys.
+/// The child tells of keys after so many at the latest.
 const KEYS_PER_REPORT: u64 = 1024;
+
+/// How often it tells of memory at most, and how many times what that takes lies between two times.
+const UNSHARED_EVERY: Duration = Duration::from_millis(500);
+const UNSHARED_SHARE: u32 = 100;
 
 /// What the child says: a kind and a number, eight bytes each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,47 +107,68 @@ fn write_as_child(
     frame: &Frame<'_>,
     file: &mut NewFile,
     delay: Duration,
-    news: &mut PipeWriter,
+    pipe: &mut PipeWriter,
 ) -> bool {
-    let (mut keys, mut reported) = (0, 0);
+    let mut news = News { pipe, keys: 0, told: 0, next: Instant::now() + UNSHARED_EVERY };
     let mut writer = Writer::draining(frame.style(), file);
     let written = write_framed(state, frame, &mut writer, &mut |count| {
-        if delay.is_zero() {
-            keys += count;
-            if keys - reported >= KEYS_PER_REPORT {
-                reported = keys;
-                report(news, Report::Keys, keys);
-            }
-            return Ok(());
-        }
-        for _ in 0..count {
+        for _ in 0..if delay.is_zero() { 0 } else { count } {
             std::thread::sleep(delay);
-            keys += 1;
-            report(news, Report::Keys, keys);
+            news.tell_keys(1);
+        }
+        if delay.is_zero() {
+            news.tell_keys(count);
         }
         Ok(())
     });
     drop(writer);
-    report(news, Report::Keys, keys);
+    news.tell(Report::Keys, news.keys);
     if written.is_err() {
-        report(news, Report::Unsavable, 0);
+        news.tell(Report::Unsavable, 0);
         return false;
     }
     if let Some(error) = file.take_error() {
-        report(news, Report::Failed, error.raw_os_error().unwrap_or(libc::EIO) as u64);
+        news.tell(Report::Failed, error.raw_os_error().unwrap_or(libc::EIO) as u64);
         return false;
     }
-    report(news, Report::Unshared, unshared_bytes());
-    report(news, Report::Done, file.checksum());
+    news.tell(Report::Unshared, unshared_bytes());
+    news.tell(Report::Done, file.checksum());
     true
 }
 
-fn report(news: &mut PipeWriter, kind: Report, number: u64) {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&(kind as u64).to_le_bytes());
-    bytes[8..].copy_from_slice(&number.to_le_bytes());
-    // A parent that is gone needs no news.
-    let _ = news.write_all(&bytes);
+/// What the child tells, and when.
+struct News<'a> {
+    pipe: &'a mut PipeWriter,
+    keys: u64,
+    /// The number of keys that was told last.
+    told: u64,
+    /// When to tell of memory.
+    next: Instant,
+}
+
+impl News<'_> {
+    fn tell(&mut self, kind: Report, number: u64) {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&(kind as u64).to_le_bytes());
+        bytes[8..].copy_from_slice(&number.to_le_bytes());
+        // A parent that is gone needs no news.
+        let _ = self.pipe.write_all(&bytes);
+    }
+
+    /// So many more keys were written.
+    fn tell_keys(&mut self, count: u64) {
+        self.keys += count;
+        let now = Instant::now();
+        if self.keys - self.told >= KEYS_PER_REPORT || now >= self.next {
+            self.told = self.keys;
+            self.tell(Report::Keys, self.keys);
+        }
+        if now >= self.next {
+            self.tell(Report::Unshared, unshared_bytes());
+            // The kernel walks all pages for that, which must not take a good part of the time.
+            self.next = Instant::now() + UNSHARED_EVERY.max(now.elapsed() * UNSHARED_SHARE);
+        }
+    }
 }
 
 /// Memory that this process has for itself, as the kernel says.
