@@ -35,6 +35,10 @@ pub mod ending;
 
 pub mod migration;
 
+pub mod remote;
+
+pub mod import;
+
 pub mod clock;
 
 use std::net::TcpListener;
