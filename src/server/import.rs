@@ -281,7 +281,7 @@ impl Copy {
     }
 }
 
-/// Connects and logs in.
+/// Connects and logs in, and waits for a server that is loading its data set.
 fn join(address: &Address) -> Result<Remote, String> {
     let fail = |why: String| format!("{address}: {why}");
     let mut remote = Remote::connect(address, TIMEOUT)
@@ -291,10 +291,21 @@ fn join(address: &Address) -> Result<Remote, String> {
             std::iter::once(&b"AUTH"[..]).chain(address.auth.iter().map(Vec::as_slice)).collect();
         expect_ok(remote.call(&words)).map_err(fail)?;
     }
-    match remote.call(&[b"PING"]) {
-        Ok(Reply::Error(error)) => Err(fail(String::from_utf8_lossy(&error).into_owned())),
-        Ok(_) => Ok(remote),
-        Err(error) => Err(fail(error.to_string())),
+    let mut waits = false;
+    loop {
+        match remote.call(&[b"PING"]) {
+            Ok(Reply::Error(error)) if error.starts_with(b"LOADING") => {
+                if !std::mem::replace(&mut waits, true) {
+                    eprintln!("{address}: waiting until its data set is loaded");
+                }
+                std::thread::sleep(PROGRESS / 10);
+            }
+            Ok(Reply::Error(error)) => {
+                return Err(fail(String::from_utf8_lossy(&error).into_owned()));
+            }
+            Ok(_) => return Ok(remote),
+            Err(error) => return Err(fail(error.to_string())),
+        }
     }
 }
 
