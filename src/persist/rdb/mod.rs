@@ -7,6 +7,8 @@ pub mod save;
 
 pub mod load;
 
+mod ahead;
+
 mod decode;
 
 mod parts;
