@@ -418,3 +418,16 @@ fn give_data(ctx: &ExclusiveCtx<'_>, id: u64, when: u64, items: &[u8]) -> Result
     };
     Err(LoadError::ModuleData(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_are_for_each_key_or_for_one_of_some() {
+        assert_eq!(delay(0), (usize::MAX, Duration::ZERO));
+        assert_eq!(delay(1500), (1, Duration::from_micros(1500)));
+        assert_eq!(delay(-200), (200, Duration::from_micros(1)));
+        assert_eq!(delay(i64::MIN).1, Duration::from_micros(1));
+    }
+}
