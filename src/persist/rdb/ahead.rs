@@ -57,7 +57,7 @@ pub(super) fn start<'scope>(
     })?;
     Builder::new().name("load-split".into()).spawn_scoped(threads, move || {
         let mut chunks = Ahead(chunks);
-        let window = Window::new(&mut chunks);
+        let window = Window::new(&mut chunks, setup.options.bytes);
         let dialect = Dialect::Redis;
         let jobs = job_sender;
         let mut splitter =

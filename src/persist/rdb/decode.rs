@@ -33,7 +33,7 @@ pub(super) struct Setup {
     lfu: Option<Lfu>,
     /// The time that counts for expiry, in unix microseconds.
     now_us: i64,
-    options: Options,
+    pub(super) options: Options,
     /// Whether the checksum is looked at.
     pub(super) checks_sum: bool,
     dbs: usize,

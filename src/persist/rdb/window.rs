@@ -97,12 +97,27 @@ pub(super) struct Window<'a> {
     /// Where the chunks of the window begin, as offsets, and the checksum of all bytes before. The part that is behind
     /// ended in the first one or later.
     sums: Vec<(u64, u64)>,
+    /// Bytes that the part which did not fit takes, as far as it says so.
+    wanted: usize,
+    /// Bytes of the file, if that is known.
+    size: Option<u64>,
     ended: bool,
 }
 
 impl<'a> Window<'a> {
-    pub(super) fn new(source: &'a mut dyn Chunks) -> Self {
-        Self { source, bytes: Arc::default(), at: 0, offset: 0, sums: vec![(0, 0)], ended: false }
+    /// A window on a file of so many bytes, if that is known.
+    pub(super) fn new(source: &'a mut dyn Chunks, size: Option<u64>) -> Self {
+        let sums = vec![(0, 0)];
+        Self {
+            source,
+            bytes: Arc::default(),
+            at: 0,
+            offset: 0,
+            sums,
+            wanted: 0,
+            size,
+            ended: false,
+        }
     }
 
     /// Bytes that are behind.
@@ -150,12 +165,25 @@ impl<'a> Window<'a> {
                 self.offset += reader.position() as u64;
                 Ok(Some(part))
             }
-            Err(RdbError::Truncated) if !self.ended => Ok(None),
+            Err(RdbError::Truncated) if !self.ended => {
+                self.wanted = reader.wanted();
+                Ok(None)
+            }
             Err(error) => Err(LoadError::Part { offset: self.offset, error }),
         }
     }
 
-    /// Reads as much again as there is, so that the work on a long part stays in proportion.
+    /// How much is read of a part of which so many bytes are there: as much again, so that the work on a long part stays
+    /// in proportion; or all, if it says how long it is and the file has so much.
+    fn aim(&self, there: usize) -> usize {
+        let left = self.size.map_or(0, |size| size.saturating_sub(self.offset));
+        match u64::try_from(self.wanted) {
+            Ok(wanted) if wanted <= left => self.wanted.max(2 * there),
+            _ => 2 * there,
+        }
+    }
+
+    /// Reads more.
     pub(super) fn grow(&mut self) -> io::Result<()> {
         let rest = &self.bytes[self.at..];
         let mut start = self.offset + rest.len() as u64;
@@ -169,7 +197,7 @@ impl<'a> Window<'a> {
             (self.bytes, self.at) = (Arc::new(chunk.bytes), at);
             return Ok(());
         }
-        let wanted = 2 * rest.len();
+        let wanted = self.aim(rest.len());
         let mut bytes = Vec::with_capacity(wanted + CHUNK_BYTES);
         bytes.extend_from_slice(rest);
         bytes.extend_from_slice(&chunk.bytes[HEADROOM..]);
@@ -192,10 +220,17 @@ mod tests {
 
     #[test]
     fn checksums_are_right_wherever_a_part_ends() {
+        for knows_size in [false, true] {
+            check_parts(knows_size);
+        }
+    }
+
+    fn check_parts(knows_size: bool) {
         let bytes: Vec<u8> = (0..3 * CHUNK_BYTES + 1000).map(|n| ((n * n) >> 7) as u8).collect();
         let mut source = &bytes[..];
         let mut chunks = Summing::new(&mut source);
-        let mut window = Window::new(&mut chunks);
+        let size = knows_size.then_some(bytes.len() as u64);
+        let mut window = Window::new(&mut chunks, size);
         let mut at = 0;
         for len in [1, 20_000, CHUNK_BYTES - 20_003, 5, 9, CHUNK_BYTES, CHUNK_BYTES / 2, 77] {
             let part = window.part(|reader| reader.take(len).map(<[u8]>::to_vec));
