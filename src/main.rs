@@ -10,6 +10,7 @@ use mortise::config::command_line::{CommandLine, Invocation, parse};
 use mortise::config::params::Param;
 use mortise::persist::aof::check::{Console, check_aof};
 use mortise::persist::rdb::check::check_rdb;
+use mortise::server::import::import;
 use mortise::server::{process, run, startup, supervisor};
 
 #[global_allocator]
@@ -21,6 +22,7 @@ const HELP: &str = "Usage: mortise [/path/to/redis.conf] [options] [-]
        mortise -h or --help
        mortise check-aof [--fix|--truncate-to-timestamp $timestamp] <file.manifest|file.aof>
        mortise check-rdb <rdb-file-name>
+       mortise import --from redis://[[user]:password@]host[:port][/db] [--to redis://...]
 
 Examples:
        mortise (run the server with default conf)
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
 enum Tool {
     CheckAof,
     CheckRdb,
+    Import,
 }
 
 impl Tool {
@@ -72,6 +75,7 @@ impl Tool {
             _ if ends("check-rdb") => Some((Tool::CheckRdb, args)),
             Some((word, rest)) if word == b"check-aof" => Some((Tool::CheckAof, rest)),
             Some((word, rest)) if word == b"check-rdb" => Some((Tool::CheckRdb, rest)),
+            Some((word, rest)) if word == b"import" => Some((Tool::Import, rest)),
             _ => None,
         }
     }
@@ -84,6 +88,7 @@ impl Tool {
                 check_aof("mortise check-aof", args, &mut Console { out: &mut out, answers })?
             }
             Tool::CheckRdb => check_rdb("mortise check-rdb", args, &mut out)?,
+            Tool::Import => import("mortise import", args, &mut out)?,
         };
         Ok(ExitCode::from(code))
     }

@@ -3,12 +3,13 @@
 //! that no key is in two places.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{BufReader, ErrorKind, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::remote::{self, read_line};
 use crate::engine::log::encode;
 use crate::engine::state::{Exchange, ExchangeError, Exchanged};
 
@@ -16,8 +17,6 @@ use crate::engine::state::{Exchange, ExchangeError, Exchanged};
 const CONNECTIONS_MAX: usize = 64;
 /// How long an idle one is kept.
 const IDLE: Duration = Duration::from_secs(10);
-/// The longest line that is read of an answer.
-const LINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A connection to another server.
 #[derive(Debug)]
@@ -89,12 +88,7 @@ impl Connections {
 }
 
 fn connect(exchange: &Exchange<'_>, timeout: Duration) -> Option<Connection> {
-    let addresses = (exchange.host, exchange.port).to_socket_addrs().ok()?;
-    let stream = addresses
-        .into_iter()
-        .find_map(|address| TcpStream::connect_timeout(&address, timeout).ok())?;
-    // Without it only slower.
-    let _ = stream.set_nodelay(true);
+    let stream = remote::connect(exchange.host, exchange.port, timeout).ok()?;
     Some(Connection { stream: BufReader::new(stream), db: None, used: Instant::now() })
 }
 
@@ -133,14 +127,4 @@ fn run(
         replies.push(refusal.clone().unwrap_or(line));
     }
     Ok(())
-}
-
-fn read_line(stream: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    std::io::Read::take(stream, LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
-    if line.pop() != Some(b'\n') {
-        return Err(ErrorKind::UnexpectedEof.into());
-    }
-    line.pop_if(|last| *last == b'\r');
-    Ok(line)
 }

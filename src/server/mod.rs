@@ -39,6 +39,10 @@ pub mod ending;
 
 pub mod migration;
 
+pub mod remote;
+
+pub mod import;
+
 pub mod clock;
 
 use std::net::TcpListener;

@@ -2,8 +2,10 @@
 
 use std::net::TcpListener;
 
+use crate::harness::client::Client;
 use crate::harness::server::{Folder, Server, free_port, run_to_end, under_test};
 use crate::harness::value::Value;
+use crate::harness::wait_until;
 
 /// Runs the server, which must refuse with exit code 1 and say `about` on one line.
 fn refuses(args: &[&str], stdin: &str, about: &[&str]) {
@@ -159,4 +161,21 @@ fn the_kernel_is_told_how_soon_to_end_the_process() {
     assert!(matches!(failed, Value::Error(_)), "{failed:?}");
     assert_eq!(score(&process), base);
     assert_eq!(config(&server, "oom-score-adj"), "no");
+}
+
+#[test]
+fn a_server_in_the_background_leaves_its_number() {
+    let folder = Folder::new();
+    let (dir, file) = (folder.path().display().to_string(), folder.path().join("pid"));
+    let port = free_port();
+    let (number, pid_file) = (port.to_string(), file.display().to_string());
+    let args = ["--port", &number, "--daemonize", "yes", "--dir", &dir, "--pidfile", &pid_file];
+    let ended = run_to_end(&under_test(), &args, "");
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
+    let answers = || Client::tcp(port).and_then(|mut client| client.try_call(&["PING"]));
+    wait_until("it answers", || answers().is_ok());
+    let pid = std::fs::read_to_string(&file).expect("it was written");
+    let kill = std::process::Command::new("kill").arg(pid.trim()).status();
+    assert!(kill.expect("kill is there").success());
+    wait_until("it has ended", || !file.exists());
 }

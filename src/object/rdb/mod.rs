@@ -40,6 +40,8 @@ pub mod stream;
 
 pub mod module;
 
+pub mod skip;
+
 #[cfg(test)]
 mod tests;
 

@@ -22,17 +22,24 @@ enum Length {
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Bytes from the start that what was asked for last would have taken, if there had been so many.
+    wanted: usize,
 }
 
 impl<'a> Reader<'a> {
     /// A reader at the first byte.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, wanted: 0 }
     }
 
     /// How many bytes have been read.
     pub fn position(&self) -> usize {
         self.at
+    }
+
+    /// After [`RdbError::Truncated`]: how many bytes it takes from the start to come further. Nothing backs that number.
+    pub fn wanted(&self) -> usize {
+        self.wanted
     }
 
     /// What has not been read.
@@ -42,7 +49,10 @@ impl<'a> Reader<'a> {
 
     /// Reads some bytes as they are.
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], RdbError> {
-        let taken = self.rest().get(..len).ok_or(RdbError::Truncated)?;
+        let Some(taken) = self.rest().get(..len) else {
+            self.wanted = self.at.saturating_add(len);
+            return Err(RdbError::Truncated);
+        };
         self.at += len;
         Ok(taken)
     }

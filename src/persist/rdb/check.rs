@@ -46,7 +46,7 @@ pub fn check_rdb_file(path: &Path, name: &Path, out: &mut dyn Write) -> io::Resu
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut chunks = Summing::new(&mut file);
     let mut check = Check {
-        window: Window::new(&mut chunks),
+        window: Window::new(&mut chunks, None),
         out,
         now_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
         doing: "start",

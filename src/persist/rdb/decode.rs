@@ -1,17 +1,12 @@
-//! How is a file made ready for the thread that holds the engine? Two threads go ahead of it: one reads the file and sums
-//! it up, the other makes keys of the bytes, so that nothing is left but to put these in their places.
+//! What do the parts of a file say? Made of their bytes by threads beside the one that holds the engine, so that nothing is
+//! left to it but to put keys in their places.
 //!
-//! Invariants: what goes ahead is bounded by [`STEPS_AHEAD`] and [`CHUNKS_AHEAD`]; nothing here runs foreign code: values of
-//! modules are passed on as bytes. A step that is an error is the last one.
-
-use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Builder, Scope};
+//! Invariant: nothing here runs foreign code: values of modules are passed on as bytes.
 
 use super::load::{LoadError, Options};
-use super::parts::{Part, VERSION_WITH_CHECKSUM, read_magic, read_part};
-use super::value::{self, dialect_of, limits};
-use super::window::{Chunk, Chunks, Summing, Window};
+use super::parts::{Part, read_part};
+use super::value::{self, limits};
+use super::window::View;
 use crate::config::params::Param;
 use crate::engine::access::{Lfu, clock_seconds};
 use crate::engine::state::State;
@@ -22,14 +17,10 @@ use crate::object::rdb::module::skip_items;
 use crate::object::rdb::read::Reader;
 use crate::object::rdb::{Dialect, Limits, LoadContext, NoTypes, RdbError};
 
-/// Chunks that are read ahead.
-const CHUNKS_AHEAD: usize = 4;
-/// Steps that are made ahead.
-const STEPS_AHEAD: usize = 16;
 /// Keys of a step at most.
 const STEP_KEYS_MAX: usize = 512;
-/// Bytes of the file that make a step at most, unless one part is longer.
-const STEP_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of the file that make a block at most, unless one part is longer.
+const BLOCK_BYTES_MAX: u64 = 64 * 1024;
 /// Bytes that a key takes in a file at least: its kind, the lengths of key and value, and one byte, since one key alone
 /// can have no name.
 const KEY_BYTES_MIN: u64 = 4;
@@ -42,11 +33,12 @@ pub(super) struct Setup {
     lfu: Option<Lfu>,
     /// The time that counts for expiry, in unix microseconds.
     now_us: i64,
-    options: Options,
+    pub(super) options: Options,
     /// Whether the checksum is looked at.
-    checks_sum: bool,
+    pub(super) checks_sum: bool,
     dbs: usize,
-    step_bytes: u64,
+    /// Bytes of the file that make a block.
+    pub(super) block_bytes: u64,
 }
 
 impl Setup {
@@ -60,13 +52,25 @@ impl Setup {
             options,
             checks_sum: config.flag(Param::Rdbchecksum) && !state.persistence.skip_checksum,
             dbs: state.keyspace.db_count(),
-            step_bytes: STEP_BYTES_MAX.min(interval.max(1)),
+            block_bytes: BLOCK_BYTES_MAX.min(interval.max(1)),
         }
     }
 
     /// Whether a key with this expiry is left out.
     fn is_over(&self, expire_at: Option<i64>) -> bool {
         !self.options.keep_expired && expire_at.is_some_and(|at| at < self.now_us / 1000)
+    }
+
+    /// The db of a number.
+    pub(super) fn check_db(&self, index: u64) -> Result<u32, LoadError> {
+        let db = u32::try_from(index).ok().filter(|db| (*db as usize) < self.dbs);
+        db.ok_or(LoadError::Dbs(self.dbs))
+    }
+
+    /// As many of the keys that are announced at this place as the rest of the file has room for.
+    fn believable(&self, keys: u64, offset: u64) -> usize {
+        let rest = self.options.bytes.unwrap_or(0).saturating_sub(offset);
+        usize::try_from(keys.min(rest / KEY_BYTES_MIN)).unwrap_or(0)
     }
 }
 
@@ -114,81 +118,39 @@ pub(super) struct ModuleKey {
     pub(super) dialect: Dialect,
 }
 
-/// Starts the threads that go ahead; the steps that they make.
-pub(super) fn start<'scope, 'env>(
-    threads: &'scope Scope<'scope, 'env>,
-    source: &'env mut (dyn Read + Send),
-    setup: Setup,
-) -> io::Result<Receiver<Result<Step, LoadError>>> {
-    let (chunk_sender, chunks) = sync_channel(CHUNKS_AHEAD);
-    let (sender, steps) = sync_channel(STEPS_AHEAD);
-    Builder::new().name("load-read".into()).spawn_scoped(threads, move || {
-        let mut source = Summing::new(source);
-        loop {
-            let chunk = source.next();
-            let is_last = chunk.as_ref().map_or(true, Chunk::is_last);
-            // Nobody listens any more if something was wrong with what came before.
-            if chunk_sender.send(chunk).is_err() || is_last {
-                return;
-            }
-        }
-    })?;
-    Builder::new().name("load-decode".into()).spawn_scoped(threads, move || {
-        let mut chunks = Ahead(chunks);
-        let mut decoder = Decoder {
-            window: Window::new(&mut chunks),
-            setup,
-            keys: Keys::default(),
-            start: 0,
-            steps: Sender(sender),
-        };
-        match decoder.run() {
-            Ok(()) | Err(Stop::Unwanted) => {}
-            Err(Stop::Error(error)) => drop(decoder.steps.0.send(Err(error))),
-        }
-    })?;
-    Ok(steps)
+/// Whole parts of a file, none of which is its end.
+pub(super) struct Block {
+    pub(super) view: View,
+    /// The db that they begin in.
+    pub(super) db: u32,
+    pub(super) dialect: Dialect,
 }
 
-/// The chunks of the reading thread.
-struct Ahead(Receiver<io::Result<Chunk>>);
-
-impl Chunks for Ahead {
-    fn next(&mut self) -> io::Result<Chunk> {
-        self.0.recv().unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into()))
-    }
+/// What a block says, up to an error.
+#[derive(Default)]
+pub(super) struct Decoded {
+    pub(super) steps: Vec<Step>,
+    pub(super) error: Option<LoadError>,
 }
 
-/// Why decoding ends early.
-enum Stop {
-    /// Something is wrong.
-    Error(LoadError),
-    /// Nobody takes any more steps.
-    Unwanted,
-}
-
-impl From<LoadError> for Stop {
-    fn from(error: LoadError) -> Self {
-        Stop::Error(error)
-    }
-}
-
-struct Sender(SyncSender<Result<Step, LoadError>>);
-
-impl Sender {
-    fn send(&self, step: Step) -> Result<(), Stop> {
-        self.0.send(Ok(step)).map_err(|_| Stop::Unwanted)
-    }
+/// Makes steps of a block.
+pub(super) fn decode(block: &Block, setup: &Setup) -> Decoded {
+    let mut decoder = Decoder {
+        setup,
+        dialect: block.dialect,
+        keys: Keys { db: block.db, ..Keys::default() },
+        steps: Vec::new(),
+    };
+    let error = decoder.run(&block.view).err();
+    Decoded { steps: decoder.steps, error }
 }
 
 struct Decoder<'a> {
-    window: Window<'a>,
-    setup: Setup,
-    /// Keys that were read and are still to be passed on.
+    setup: &'a Setup,
+    dialect: Dialect,
+    /// Keys that are still to become a step.
     keys: Keys,
-    /// Where they begin in the file.
-    start: u64,
-    steps: Sender,
+    steps: Vec<Step>,
 }
 
 /// What was said of the key that comes next.
@@ -208,156 +170,134 @@ enum Key {
 }
 
 impl Decoder<'_> {
-    fn run(&mut self) -> Result<(), Stop> {
-        let version = read_magic(&mut self.window)?;
-        let dialect = dialect_of(version).ok_or_else(|| LoadError::Version(version.to_string()))?;
+    fn run(&mut self, view: &View) -> Result<(), LoadError> {
+        let mut reader = Reader::new(view.bytes());
         let mut attributes = Attributes::default();
-        loop {
-            let (setup, db) = (&self.setup, self.keys.db);
-            let part = self.window.part(|reader| {
-                read_part(reader, |kind, reader| {
-                    read_key(kind, reader, setup, attributes, db, dialect)
-                })
-            })?;
+        while !reader.rest().is_empty() {
+            let offset = view.offset + reader.position() as u64;
+            let read =
+                read_part(&mut reader, |kind, reader| self.read_key(kind, reader, attributes));
+            let part = match read {
+                Ok(part) => part,
+                Err(error) => {
+                    self.flush(offset);
+                    return Err(LoadError::Part { offset, error });
+                }
+            };
+            let end = view.offset + reader.position() as u64;
             match part {
-                Part::Key(key) => self.take(key, std::mem::take(&mut attributes), dialect)?,
+                Part::Key(key) => self.take(key, std::mem::take(&mut attributes), end),
                 Part::ExpireAt(at) => attributes.expire_at = Some(at),
                 Part::Frequency(frequency) => attributes.frequency = Some(frequency),
                 Part::Idle(idle) => attributes.idle = Some(idle),
-                Part::End => break,
-                part => self.pass_on(part)?,
+                part => {
+                    self.flush(end);
+                    self.pass_on(part, end)?;
+                }
             }
         }
-        self.flush()?;
-        if version >= VERSION_WITH_CHECKSUM {
-            self.check_sum()?;
-        }
-        self.steps.send(Step::End(self.window.offset()))
+        self.flush(view.offset + view.bytes().len() as u64);
+        Ok(())
     }
 
-    /// Takes a key up, and passes on what is enough for a step.
     #[inline]
-    fn take(&mut self, key: Key, attributes: Attributes, dialect: Dialect) -> Result<(), Stop> {
+    fn take(&mut self, key: Key, attributes: Attributes, end: u64) {
         match key {
             Key::Ready(prepared) => self.keys.keys.push(prepared),
             Key::Over => self.keys.expired += 1,
             Key::Module { key, bytes } => {
-                self.flush()?;
-                let clock = clock(&self.setup, attributes);
-                let expire_at = attributes.expire_at;
-                let (db, is_over) = (self.keys.db, self.setup.is_over(expire_at));
+                self.flush(end);
+                let (db, expire_at) = (self.keys.db, attributes.expire_at);
+                let (clock, is_over) = (self.clock(attributes), self.setup.is_over(expire_at));
+                let dialect = self.dialect;
                 let key = ModuleKey { db, key, bytes, expire_at, is_over, clock, dialect };
-                self.steps.send(Step::ModuleKey(Box::new(key)))?;
+                self.steps.push(Step::ModuleKey(Box::new(key)));
             }
-            Key::Empty(key) => self.steps.send(Step::EmptyKey(key))?,
+            Key::Empty(key) => self.steps.push(Step::EmptyKey(key)),
         }
-        let bytes = self.window.offset() - self.start;
-        if self.keys.keys.len() >= STEP_KEYS_MAX || bytes >= self.setup.step_bytes {
-            self.flush()?;
+        if self.keys.keys.len() >= STEP_KEYS_MAX {
+            self.flush(end);
         }
-        Ok(())
     }
 
-    fn pass_on(&mut self, part: Part<Key>) -> Result<(), Stop> {
-        self.flush()?;
-        match part {
+    fn pass_on(&mut self, part: Part<Key>, end: u64) -> Result<(), LoadError> {
+        self.steps.push(match part {
             Part::SelectDb(index) => {
-                let db = u32::try_from(index).ok().filter(|db| (*db as usize) < self.setup.dbs);
-                self.keys.db = db.ok_or(LoadError::Dbs(self.setup.dbs))?;
-                Ok(())
+                self.keys.db = self.setup.check_db(index)?;
+                return Ok(());
             }
             Part::Resize(keys) => {
-                // More than the rest of the file has room for is not to be believed.
-                let bytes = self.setup.options.bytes.unwrap_or(0);
-                let rest = bytes.saturating_sub(self.window.offset());
-                let keys = usize::try_from(keys.min(rest / KEY_BYTES_MIN)).unwrap_or(0);
-                self.steps.send(Step::Resize { db: self.keys.db, keys })
+                Step::Resize { db: self.keys.db, keys: self.setup.believable(keys, end) }
             }
-            Part::Fact(name, value) => self.steps.send(Step::Fact(name, value)),
-            Part::ModuleData { id, when, items } => {
-                self.steps.send(Step::ModuleData { id, when, items })
-            }
-            Part::Library(text) => self.steps.send(Step::Library(text)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Passes on the keys that were read.
-    fn flush(&mut self) -> Result<(), Stop> {
-        self.start = self.window.offset();
-        if self.keys.keys.is_empty() && self.keys.expired == 0 {
-            return Ok(());
-        }
-        let next = Keys {
-            db: self.keys.db,
-            keys: Vec::with_capacity(self.keys.keys.len()),
-            ..Keys::default()
-        };
-        let keys = std::mem::replace(&mut self.keys, next);
-        self.steps.send(Step::Keys(Keys { end: self.start, ..keys }))
-    }
-
-    fn check_sum(&mut self) -> Result<(), Stop> {
-        let expected = self.window.checksum();
-        let found = u64::from_le_bytes(self.window.part(|reader| reader.array())?);
-        if !self.setup.checks_sum {
-            return Ok(());
-        }
-        if found == 0 {
-            tracing::info!("RDB file was saved with checksum disabled: no check performed.");
-        } else if found != expected {
-            return Err(LoadError::Checksum { expected, found }.into());
-        }
+            Part::Fact(name, value) => Step::Fact(name, value),
+            Part::ModuleData { id, when, items } => Step::ModuleData { id, when, items },
+            Part::Library(text) => Step::Library(text),
+            _ => return Ok(()),
+        });
         Ok(())
     }
-}
 
-/// The access clock of a key.
-fn clock(setup: &Setup, attributes: Attributes) -> u32 {
-    match setup.lfu {
-        None => {
-            let idle = attributes.idle.unwrap_or(0).min(i64::MAX as u64 / 2_000_000) as i64;
-            clock_seconds(setup.now_us - idle * 1_000_000)
+    /// Makes a step of the keys that were read; they end there.
+    fn flush(&mut self, end: u64) {
+        if self.keys.keys.is_empty() && self.keys.expired == 0 {
+            return;
         }
-        Some(_) => Lfu::with_count(attributes.frequency, setup.now_us),
+        let next = Keys { db: self.keys.db, ..Keys::default() };
+        let keys = std::mem::replace(&mut self.keys, next);
+        self.steps.push(Step::Keys(Keys { end, ..keys }));
     }
-}
 
-/// Reads key and value.
-#[inline]
-fn read_key(
-    kind: u8,
-    reader: &mut Reader<'_>,
-    setup: &Setup,
-    attributes: Attributes,
-    db: u32,
-    dialect: Dialect,
-) -> Result<Key, RdbError> {
-    let key = reader.string()?;
-    let expire_at = attributes.expire_at;
-    if kind == kind::STRING {
-        let text = reader.string()?;
-        if setup.is_over(expire_at) {
-            return Ok(Key::Over);
+    /// The access clock of a key.
+    fn clock(&self, attributes: Attributes) -> u32 {
+        let now_us = self.setup.now_us;
+        match self.setup.lfu {
+            None => {
+                let idle = attributes.idle.unwrap_or(0).min(i64::MAX as u64 / 2_000_000) as i64;
+                clock_seconds(now_us - idle * 1_000_000)
+            }
+            Some(_) => Lfu::with_count(attributes.frequency, now_us),
         }
-        return Ok(Key::Ready(Prepared::string(&key, text, expire_at, clock(setup, attributes))));
     }
-    if kind == kind::MODULE_2 {
-        let rest = reader.rest();
-        let before = reader.position();
-        reader.number()?;
-        skip_items(reader)?;
-        let bytes = rest[..reader.position() - before].to_vec();
-        return Ok(Key::Module { key: key.into_owned(), bytes });
-    }
-    let name = KeyName { name: Some(&key), db: db as i32 };
-    let ctx = LoadContext { limits: setup.limits, types: &NoTypes, key: name, dialect };
-    match value::load(kind, reader, &ctx) {
-        Ok(_) if setup.is_over(expire_at) => Ok(Key::Over),
-        Ok(value) => {
-            Ok(Key::Ready(Prepared::value(&key, value, expire_at, clock(setup, attributes))))
+
+    /// Reads key and value.
+    #[inline]
+    fn read_key(
+        &self,
+        kind: u8,
+        reader: &mut Reader<'_>,
+        attributes: Attributes,
+    ) -> Result<Key, RdbError> {
+        let key = reader.string()?;
+        let expire_at = attributes.expire_at;
+        if kind == kind::STRING {
+            let text = reader.string()?;
+            if self.setup.is_over(expire_at) {
+                return Ok(Key::Over);
+            }
+            return Ok(Key::Ready(Prepared::string(&key, text, expire_at, self.clock(attributes))));
         }
-        Err(RdbError::Empty) => Ok(Key::Empty(key.into_owned())),
-        Err(error) => Err(error),
+        if kind == kind::MODULE_2 {
+            let rest = reader.rest();
+            let before = reader.position();
+            reader.number()?;
+            skip_items(reader)?;
+            let bytes = rest[..reader.position() - before].to_vec();
+            return Ok(Key::Module { key: key.into_owned(), bytes });
+        }
+        let name = KeyName { name: Some(&key), db: self.keys.db as i32 };
+        let ctx = LoadContext {
+            limits: self.setup.limits,
+            types: &NoTypes,
+            key: name,
+            dialect: self.dialect,
+        };
+        match value::load(kind, reader, &ctx) {
+            Ok(_) if self.setup.is_over(expire_at) => Ok(Key::Over),
+            Ok(value) => {
+                Ok(Key::Ready(Prepared::value(&key, value, expire_at, self.clock(attributes))))
+            }
+            Err(RdbError::Empty) => Ok(Key::Empty(key.into_owned())),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! How does a file come into the keyspace? Step by step, as `decode.rs` makes them ready, in turns: whoever loads says for how
+//! How does a file come into the keyspace? Step by step, as `ahead.rs` has them made ready, in turns: whoever loads says for how
 //! long the engine is kept, and lets others in between.
 //!
 //! Invariants: keys enter the keyspace in the order of the file; what was read before an error stays, and whoever
@@ -9,7 +9,10 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 use std::vec::IntoIter;
 
-use super::decode::{self, Keys, ModuleKey, Setup, Step};
+use parking_lot::Mutex;
+
+use super::ahead::{self, Coming};
+use super::decode::{Decoded, Keys, ModuleKey, Setup, Step};
 use super::value::{HookTypes, limits};
 use crate::base::number::parse_i64;
 use crate::config::params::Param;
@@ -156,13 +159,22 @@ pub fn load_in_turns(
     let mut setup = None;
     turns.with(&mut |ctx| setup = Some(Setup::of(ctx.state, ctx.env.now_us, options)));
     let setup = setup.expect("turns call what they are given");
+    let jobs = Mutex::default();
     std::thread::scope(|threads| {
-        let steps = decode::start(threads, source, setup)?;
+        let blocks = ahead::start(threads, source, &setup, &jobs)?;
         let mut loading = Loading { turns, options, outcome: Outcome::default(), offset: 0 };
-        while let Some(step) = loading.next(&steps)? {
-            loading.take(step)?;
+        loop {
+            let Decoded { steps, error } = loading.next(&blocks)?;
+            for step in steps {
+                if let Step::End(bytes) = step {
+                    return Ok(Outcome { bytes, ..loading.outcome });
+                }
+                loading.take(step)?;
+            }
+            if let Some(error) = error {
+                return Err(error);
+            }
         }
-        Ok(loading.outcome)
     })
 }
 
@@ -175,27 +187,21 @@ struct Loading<'a> {
 }
 
 impl Loading<'_> {
-    /// The next step; none at the end.
-    fn next(
-        &mut self,
-        steps: &Receiver<Result<Step, LoadError>>,
-    ) -> Result<Option<Step>, LoadError> {
-        let gone = || LoadError::Io(io::Error::other("the thread that reads is gone"));
-        let step = match steps.try_recv() {
-            Ok(step) => step?,
-            Err(TryRecvError::Disconnected) => return Err(gone()),
+    /// The next block, as soon as it is decoded.
+    fn next(&mut self, blocks: &Receiver<Coming>) -> Result<Decoded, LoadError> {
+        let coming = self.wait_for(blocks)?;
+        self.wait_for(&coming)
+    }
+
+    fn wait_for<T>(&mut self, receiver: &Receiver<T>) -> Result<T, LoadError> {
+        let received = match receiver.try_recv() {
             Err(TryRecvError::Empty) => {
                 self.turns.idle(None);
-                steps.recv().map_err(|_| gone())??
+                receiver.recv().ok()
             }
+            received => received.ok(),
         };
-        Ok(match step {
-            Step::End(bytes) => {
-                self.outcome.bytes = bytes;
-                None
-            }
-            step => Some(step),
-        })
+        received.ok_or_else(|| io::Error::other("a thread that reads the file is gone").into())
     }
 
     fn take(&mut self, step: Step) -> Result<(), LoadError> {
@@ -411,4 +417,17 @@ fn give_data(ctx: &ExclusiveCtx<'_>, id: u64, when: u64, items: &[u8]) -> Result
         ),
     };
     Err(LoadError::ModuleData(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_are_for_each_key_or_for_one_of_some() {
+        assert_eq!(delay(0), (usize::MAX, Duration::ZERO));
+        assert_eq!(delay(1500), (1, Duration::from_micros(1500)));
+        assert_eq!(delay(-200), (200, Duration::from_micros(1)));
+        assert_eq!(delay(i64::MIN).1, Duration::from_micros(1));
+    }
 }

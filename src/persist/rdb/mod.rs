@@ -9,6 +9,8 @@ pub mod spill;
 
 pub mod load;
 
+mod ahead;
+
 mod decode;
 
 pub(in crate::persist) mod parts;

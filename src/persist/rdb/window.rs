@@ -2,12 +2,13 @@
 //! part that asks for more bytes is read again when they have come, so that the readers of values work on plain slices
 //! and see either all of a value or nothing.
 //!
-//! Invariants: the window is never larger than the largest part and what was read ahead of it, twice at most.
-//! Checksums are summed where the bytes are read, chunk by chunk; only for the last part of all the window sums
-//! what lies between a chunk's start and its end.
+//! Invariants: the window is never larger than the largest part and what was read ahead of it, twice at most. Its bytes never
+//! change, so others may look at them while it has gone on. Checksums are summed where the bytes are read, chunk by
+//! chunk; only for the last part of all the window sums what lies between a chunk's start and its end.
 
-use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::load::LoadError;
 use crate::base::crc::crc64;
@@ -64,23 +65,59 @@ impl Chunk {
     }
 }
 
+/// Bytes of a file that stay when the window has gone on.
+#[derive(Clone, Debug)]
+pub(in crate::persist) struct View {
+    bytes: Arc<Vec<u8>>,
+    range: Range<usize>,
+    /// Where they begin in the file.
+    pub(in crate::persist) offset: u64,
+}
+
+impl View {
+    /// Those up to there in the file.
+    pub(in crate::persist) fn until(mut self, end: u64) -> Self {
+        let len = usize::try_from(end - self.offset).expect("it lies in the view");
+        self.range.end = self.range.start + len;
+        self
+    }
+
+    pub(in crate::persist) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.range.clone()]
+    }
+}
+
 /// The bytes of a file that are being looked at.
 pub(in crate::persist) struct Window<'a> {
     source: &'a mut dyn Chunks,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     at: usize,
     /// Bytes in front of `at`.
     offset: u64,
     /// Where the chunks of the window begin, as offsets, and the checksum of all bytes before. The part that is behind
     /// ended in the first one or later.
-    sums: VecDeque<(u64, u64)>,
+    sums: Vec<(u64, u64)>,
+    /// Bytes that the part which did not fit takes, as far as it says so.
+    wanted: usize,
+    /// Bytes of the file, if that is known.
+    size: Option<u64>,
     ended: bool,
 }
 
 impl<'a> Window<'a> {
-    pub(in crate::persist) fn new(source: &'a mut dyn Chunks) -> Self {
-        let sums = VecDeque::from([(0, 0)]);
-        Self { source, bytes: Vec::new(), at: 0, offset: 0, sums, ended: false }
+    /// A window on a file of so many bytes, if that is known.
+    pub(in crate::persist) fn new(source: &'a mut dyn Chunks, size: Option<u64>) -> Self {
+        let sums = vec![(0, 0)];
+        Self {
+            source,
+            bytes: Arc::default(),
+            at: 0,
+            offset: 0,
+            sums,
+            wanted: 0,
+            size,
+            ended: false,
+        }
     }
 
     /// Bytes that are behind.
@@ -88,72 +125,92 @@ impl<'a> Window<'a> {
         self.offset
     }
 
-    /// The checksum of these.
+    /// The last so many bytes that are behind; they have come since the window grew.
+    pub(in crate::persist) fn behind(&self, len: u64) -> View {
+        let len = usize::try_from(len).expect("it lies in the window");
+        let bytes = Arc::clone(&self.bytes);
+        View { bytes, range: self.at - len..self.at, offset: self.offset - len as u64 }
+    }
+
+    /// The checksum of all that is behind.
     pub(in crate::persist) fn checksum(&self) -> u64 {
         let known = self.sums.iter().take_while(|(start, _)| *start <= self.offset).last();
         let (start, checksum) = known.copied().expect("the last part ended in one of them");
-        let len = usize::try_from(self.offset - start).expect("it lies in the window");
-        crc64(checksum, &self.bytes[self.at - len..self.at])
+        crc64(checksum, self.behind(self.offset - start).bytes())
     }
 
     /// Reads a part; its reader may be called again from its start.
-    #[inline]
     pub(in crate::persist) fn part<T>(
         &mut self,
         mut read: impl FnMut(&mut Reader<'_>) -> Result<T, RdbError>,
     ) -> Result<T, LoadError> {
         loop {
-            let mut reader = Reader::new(&self.bytes[self.at..]);
-            match read(&mut reader) {
-                Ok(part) => {
-                    self.at += reader.position();
-                    self.offset += reader.position() as u64;
-                    return Ok(part);
-                }
-                Err(RdbError::Truncated) if !self.ended => self.grow()?,
-                Err(error) => return Err(LoadError::Part { offset: self.offset, error }),
+            match self.part_here(&mut read)? {
+                Some(part) => return Ok(part),
+                None => self.grow()?,
             }
         }
     }
 
-    /// Reads as much again as there is, so that the work on a long part stays in proportion.
-    #[cold]
-    fn grow(&mut self) -> io::Result<()> {
-        let rest = self.bytes.len() - self.at;
-        let mut start = self.offset + rest as u64;
-        if rest <= HEADROOM {
-            let mut chunk = self.source.next()?;
-            self.ended = chunk.is_last();
-            let at = HEADROOM - rest;
-            chunk.bytes[at..HEADROOM].copy_from_slice(&self.bytes[self.at..]);
-            (self.bytes, self.at) = (chunk.bytes, at);
-            self.sums.clear();
-            self.sums.push_back((start, chunk.checksum));
-            return Ok(());
+    /// Reads a part if all of it is in the window; if not, the window is to grow.
+    #[inline]
+    pub(in crate::persist) fn part_here<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Reader<'_>) -> Result<T, RdbError>,
+    ) -> Result<Option<T>, LoadError> {
+        let mut reader = Reader::new(&self.bytes[self.at..]);
+        match read(&mut reader) {
+            Ok(part) => {
+                self.at += reader.position();
+                self.offset += reader.position() as u64;
+                Ok(Some(part))
+            }
+            Err(RdbError::Truncated) if !self.ended => {
+                self.wanted = reader.wanted();
+                Ok(None)
+            }
+            Err(error) => Err(LoadError::Part { offset: self.offset, error }),
         }
-        self.forget();
-        let wanted = start + rest as u64;
-        while start < wanted && !self.ended {
-            let chunk = self.source.next()?;
-            self.ended = chunk.is_last();
-            self.sums.push_back((start, chunk.checksum));
-            let bytes = &chunk.bytes[HEADROOM..];
-            self.bytes.extend_from_slice(bytes);
-            start += bytes.len() as u64;
-        }
-        Ok(())
     }
 
-    /// Drops what lies behind, but for the start of the present chunk: the checksum may be wanted in it.
-    fn forget(&mut self) {
-        while self.sums.get(1).is_some_and(|(start, _)| *start <= self.offset) {
-            self.sums.pop_front();
+    /// How much is read of a part of which so many bytes are there: as much again, so that the work on a long part stays
+    /// in proportion; or all, if it says how long it is and the file has so much.
+    fn aim(&self, there: usize) -> usize {
+        let left = self.size.map_or(0, |size| size.saturating_sub(self.offset));
+        match u64::try_from(self.wanted) {
+            Ok(wanted) if wanted <= left => self.wanted.max(2 * there),
+            _ => 2 * there,
         }
-        let chunk = self.sums.front().map_or(0, |(start, _)| *start);
-        let kept = self.offset.saturating_sub(chunk);
-        let behind = self.at - usize::try_from(kept).expect("it lies in the window").min(self.at);
-        self.bytes.drain(..behind);
-        self.at -= behind;
+    }
+
+    /// Reads more.
+    pub(in crate::persist) fn grow(&mut self) -> io::Result<()> {
+        let rest = &self.bytes[self.at..];
+        let mut start = self.offset + rest.len() as u64;
+        let mut chunk = self.source.next()?;
+        self.ended = chunk.is_last();
+        self.sums.clear();
+        self.sums.push((start, chunk.checksum));
+        if rest.len() <= HEADROOM {
+            let at = HEADROOM - rest.len();
+            chunk.bytes[at..HEADROOM].copy_from_slice(rest);
+            (self.bytes, self.at) = (Arc::new(chunk.bytes), at);
+            return Ok(());
+        }
+        let wanted = self.aim(rest.len());
+        let mut bytes = Vec::with_capacity(wanted + CHUNK_BYTES);
+        bytes.extend_from_slice(rest);
+        bytes.extend_from_slice(&chunk.bytes[HEADROOM..]);
+        start += (chunk.bytes.len() - HEADROOM) as u64;
+        while bytes.len() < wanted && !self.ended {
+            let chunk = self.source.next()?;
+            self.ended = chunk.is_last();
+            self.sums.push((start, chunk.checksum));
+            bytes.extend_from_slice(&chunk.bytes[HEADROOM..]);
+            start += (chunk.bytes.len() - HEADROOM) as u64;
+        }
+        (self.bytes, self.at) = (Arc::new(bytes), 0);
+        Ok(())
     }
 }
 
@@ -163,10 +220,17 @@ mod tests {
 
     #[test]
     fn checksums_are_right_wherever_a_part_ends() {
+        for knows_size in [false, true] {
+            check_parts(knows_size);
+        }
+    }
+
+    fn check_parts(knows_size: bool) {
         let bytes: Vec<u8> = (0..3 * CHUNK_BYTES + 1000).map(|n| ((n * n) >> 7) as u8).collect();
         let mut source = &bytes[..];
         let mut chunks = Summing::new(&mut source);
-        let mut window = Window::new(&mut chunks);
+        let size = knows_size.then_some(bytes.len() as u64);
+        let mut window = Window::new(&mut chunks, size);
         let mut at = 0;
         for len in [1, 20_000, CHUNK_BYTES - 20_003, 5, 9, CHUNK_BYTES, CHUNK_BYTES / 2, 77] {
             let part = window.part(|reader| reader.take(len).map(<[u8]>::to_vec));
@@ -174,6 +238,7 @@ mod tests {
             at += len;
             assert_eq!(window.offset(), at as u64);
             assert_eq!(window.checksum(), crc64(0, &bytes[..at]), "{at}");
+            assert_eq!(window.behind(1).bytes(), &bytes[at - 1..at]);
         }
         assert!(window.part(|reader| reader.take(bytes.len()).map(<[u8]>::to_vec)).is_err());
         let rest = window.part(|reader| reader.take(bytes.len() - at).map(<[u8]>::len));
