@@ -31,7 +31,7 @@ use super::stats::WorkerStats;
 use super::tracking::Tracking;
 use crate::config::Config;
 use crate::config::params::Param;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Keyspace, snapshot};
 use crate::object::module::TypeVtable;
 use crate::resp::reply::{Protocol, Reply};
 
@@ -608,13 +608,14 @@ impl Shared {
         self.memory_over_limit() > 0
     }
 
-    /// Bytes in use beyond `maxmemory`, if there is one.
+    /// Bytes in use beyond `maxmemory`, if there is one; what is held for a snapshot does not count.
     #[inline]
     pub fn memory_over_limit(&self) -> usize {
         match self.limits.memory_bytes.load(Ordering::Relaxed) {
             0 => 0,
             limit => {
-                (self.used_memory)().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))
+                let counted = (self.used_memory)().saturating_sub(snapshot::held_bytes());
+                counted.saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))
             }
         }
     }

@@ -51,6 +51,27 @@ const END: u64 = 1 << POSITION_BITS;
 /// Bytes that an element of a collection is taken to need, where only the order of magnitude counts.
 const ELEMENT_BYTES: usize = 16;
 
+/// A batch that has more room than this gives it back when it is emptied.
+const ROOM_KEPT_MAX: usize = 1 << 20;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// About how many bytes of memory are held for snapshots, and are given back by themselves: keys need not be
+/// evicted for them, which would be handed over in their turn.
+pub fn held_bytes() -> usize {
+    HELD.load(Relaxed)
+}
+
+/// Says that so many more bytes are held, until [`let_go`] is called.
+pub fn hold(bytes: usize) {
+    HELD.fetch_add(bytes, Relaxed);
+}
+
+/// Says that bytes are held no more.
+pub fn let_go(bytes: usize) {
+    HELD.fetch_sub(bytes, Relaxed);
+}
+
 /// An entry as it was when the snapshot began.
 #[derive(Clone, Copy)]
 pub struct Saved<'a> {
@@ -129,8 +150,18 @@ impl Batch {
         self.bytes.len() + self.records.len() * size_of::<Record>() + self.held_bytes
     }
 
-    /// Forgets the entries and keeps the room.
+    /// Memory that is allocated for it.
+    fn room(&self) -> usize {
+        self.bytes.capacity() + self.records.capacity() * size_of::<Record>() + self.held_bytes
+    }
+
+    /// Forgets the entries, and keeps the room if it is little.
     pub fn clear(&mut self) {
+        if self.room() > ROOM_KEPT_MAX {
+            *self = Self::default();
+            return;
+        }
+        let_go(self.held_bytes);
         self.bytes.clear();
         self.records.clear();
         self.held_bytes = 0;
@@ -159,6 +190,7 @@ impl Batch {
     }
 
     fn push(&mut self, db: u32, entry: EntryRef<'_>, style: Style) {
+        let room = self.room();
         let key = entry.key();
         self.bytes.extend_from_slice(key);
         let held = match entry.value() {
@@ -189,6 +221,13 @@ impl Batch {
         };
         let (clock, expire_at, key_len) = (entry.clock(), entry.expire_at(), key.len());
         self.records.push(Record { db, clock, expire_at, key_len, held });
+        hold(self.room() - room);
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let_go(self.room());
     }
 }
 

@@ -343,3 +343,41 @@ fn a_flush_gives_a_walk_up() {
 fn a_flush_ends_a_child() {
     a_flush_gives_it_up("fork");
 }
+
+#[test]
+fn what_a_snapshot_holds_evicts_no_keys() {
+    let server = Server::start(&["--rdb-key-save-delay", "200", "--snapshot-method", "inline"]);
+    let mut client = server.client();
+    let value = "v".repeat(100);
+    let set = |client: &mut Client, from: usize, count: usize| {
+        for first in (from..from + count).step_by(100) {
+            let sets: Vec<_> =
+                (first..first + 100).map(|key| words(&format!("SET key:{key} {value}"))).collect();
+            pipeline(client, &sets);
+        }
+    };
+    set(&mut client, 0, 10_000);
+    let number = |field: &str| -> usize {
+        server.info(field).and_then(|text| text.parse().ok()).expect("a number")
+    };
+    let limit = number("used_memory") + 100_000;
+    pipeline(
+        &mut client,
+        &[
+            words(&format!("CONFIG SET maxmemory {limit} maxmemory-policy allkeys-random")),
+            words("BGSAVE"),
+        ],
+    );
+    // Each new key takes the place of an old one, most of which the snapshot still has to get.
+    set(&mut client, 10_000, 3_000);
+    assert_eq!(number("rdb_bgsave_in_progress"), 1);
+    assert!(number("mem_not_counted_for_evict") > 0);
+    let (evicted, left) = (number("evicted_keys"), text(&mut client, "DBSIZE"));
+    assert!(evicted > 0 && evicted < 6_000, "{evicted} evicted, {left} left");
+    pipeline(&mut client, &[words("CONFIG SET rdb-key-save-delay 0")]);
+    wait_until("the snapshot is done", || number("rdb_bgsave_in_progress") == 0);
+    // The file has what was evicted meanwhile.
+    let loaded = load(&server.folder.path().join("dump.rdb"));
+    assert_eq!(text(&mut loaded.client(), "DBSIZE"), "10000");
+    assert_eq!(number("mem_not_counted_for_evict"), 0);
+}

@@ -14,6 +14,7 @@ use crate::engine::pubsub::Kind;
 use crate::engine::registry::Command;
 use crate::engine::spec::{Argv, Outcome};
 use crate::engine::stats::WorkerStats;
+use crate::keyspace::snapshot;
 use crate::resp::reply::Reply;
 
 /// Segments of a key table that the mean time to live is taken from.
@@ -215,7 +216,7 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "maxmemory_human": human(limit),
         "maxmemory_policy": ctx.state.config.choice_name(Param::MaxmemoryPolicy),
         "mem_fragmentation_ratio": format_args!("{:.2}", rss as f64 / used.max(1) as f64),
-        "mem_not_counted_for_evict": 0,
+        "mem_not_counted_for_evict": snapshot::held_bytes(),
         "mem_clients_normal": 0,
         "mem_clients_slaves": 0,
         "mem_total_replication_buffers": 0,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::keyspace::snapshot;
 use crate::object::rdb::write::Drain;
 
 /// Bytes that may wait to be written.
@@ -44,6 +45,7 @@ impl Pipe {
         loop {
             if let Some(chunk) = queue.chunks.pop_front() {
                 queue.bytes -= chunk.len();
+                snapshot::let_go(chunk.len());
                 self.changed.notify_all();
                 return Some(chunk);
             }
@@ -83,9 +85,16 @@ impl Pipe {
         }
         if !queue.abandoned {
             queue.bytes += chunk.len();
+            snapshot::hold(chunk.len());
             queue.chunks.push_back(chunk);
             self.changed.notify_all();
         }
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        snapshot::let_go(self.queue.get_mut().bytes);
     }
 }
 
