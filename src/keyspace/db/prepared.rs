@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Db, Slot, next_field_end};
 use crate::keyspace::entry::{Content, Entry};
 use crate::keyspace::hash::{KeyHash, SeededHash};
+use crate::keyspace::table::Table;
 use crate::keyspace::value::{RAW_MAX_INLINE, Value, int_form};
 
 /// A key that is ready to come into a db.
@@ -51,10 +52,23 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
+/// Room for many keys, which takes some time to make: megabytes of empty segments.
+pub struct Room(Table);
+
+impl Room {
+    /// Room for so many keys.
+    pub fn new(keys: usize) -> Self {
+        Self(Table::with_room(keys))
+    }
+}
+
 impl Db {
-    /// Makes room for so many keys, if there are none yet: an insert then moves nothing.
-    pub fn reserve(&mut self, keys: usize) {
-        self.table.reserve(keys);
+    /// Takes the room, if there are no keys yet: an insert then moves nothing. What is left is to be dropped where
+    /// it holds up nobody.
+    pub fn exchange_room(&mut self, room: &mut Room) {
+        if self.is_empty() {
+            std::mem::swap(&mut self.table, &mut room.0);
+        }
     }
 
     /// Asks for the memory that [`Db::add`] will touch.
@@ -93,7 +107,7 @@ mod tests {
         .join()
         .expect("it does not panic");
         let mut db = Db::new();
-        db.reserve(10_000);
+        db.exchange_room(&mut Room::new(10_000));
         for prepared in all {
             db.prefetch_add(&prepared);
             assert!(db.add(prepared).is_ok());
@@ -106,6 +120,9 @@ mod tests {
             let ValueRef::Str(value) = db.value(slot) else { panic!("a string") };
             assert_eq!(&*value.to_cow(), *text);
         }
+        // Too late, and so without effect.
+        db.exchange_room(&mut Room::new(0));
+        assert_eq!(db.len(), texts.len());
         let again = Prepared::string(&[0], Cow::Borrowed(b"other"), None, 0);
         let refused = db.add(again).expect_err("the key is there");
         assert_eq!(refused.key(), [0]);

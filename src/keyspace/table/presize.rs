@@ -2,7 +2,7 @@
 //! segments of the right depth and class from the start, no insert splits or moves anything.
 
 use super::segment::{FIT, SegmentPtr, class_for};
-use super::{ChildPtr, DEPTH_MAX, Entry, KeyHash, Node, Table};
+use super::{ChildPtr, DEPTH_MAX, Entry, KeyHash, Table};
 
 /// Keys that a segment has room for at most before it would have split.
 const SEGMENT_KEYS: usize = 400;
@@ -12,22 +12,23 @@ const SEGMENT_KEYS: usize = 400;
 const FIT_MEAN: usize = 56;
 
 impl<H: KeyHash> Table<H> {
-    /// Makes room for so many entries. Does nothing unless the table is empty and will be large.
-    pub(in crate::keyspace) fn reserve(&mut self, entries: usize) {
+    /// An empty table with room for so many entries.
+    pub(in crate::keyspace) fn with_room(entries: usize) -> Self {
         let depth = entries.div_ceil(SEGMENT_KEYS).next_power_of_two().ilog2().min(DEPTH_MAX);
-        if self.root.len > 0 || depth == 0 {
-            return;
+        let mut table = Self::default();
+        if depth == 0 {
+            return table;
         }
         let segments = 1usize << depth;
         let class = class_for(entries.div_ceil(segments) * FIT / FIT_MEAN);
-        let mut root = Node::new(0);
+        let root = &mut table.root;
         root.depth = depth;
         root.deepest = segments;
         root.directory.reserve_exact(segments);
         for _ in 0..segments {
             root.directory.push(ChildPtr(SegmentPtr::allocate(class, depth)));
         }
-        self.root = root;
+        table
     }
 
     /// Asks for what an insert of this entry touches.
@@ -66,16 +67,12 @@ mod tests {
     #[test]
     fn keys_that_were_announced_find_their_segments() {
         const KEYS: usize = 20_000;
-        let mut table = Table::default();
-        table.reserve(KEYS);
+        let mut table = Table::with_room(KEYS);
         let directory = table.directory_len();
         table.check();
         fill(&mut table, KEYS);
         table.check();
         assert_eq!((table.len(), table.directory_len()), (KEYS, directory));
-        // Too late, and so without effect.
-        table.reserve(1_000_000);
-        assert_eq!(table.directory_len(), directory);
         empty(&mut table, 0..KEYS);
         table.check();
         assert_eq!((table.len(), table.directory_len()), (0, 1));
@@ -84,8 +81,7 @@ mod tests {
     #[test]
     fn a_wrong_announcement_does_no_harm() {
         for (announced, keys) in [(1, 5000), (1000, 20_000), (100_000, 300), (100_000, 1)] {
-            let mut table = Table::default();
-            table.reserve(announced);
+            let mut table = Table::with_room(announced);
             fill(&mut table, keys);
             table.check();
             empty(&mut table, (0..keys).rev());

@@ -10,7 +10,7 @@ use super::window::View;
 use crate::config::params::Param;
 use crate::engine::access::{Lfu, clock_seconds};
 use crate::engine::state::State;
-use crate::keyspace::db::prepared::Prepared;
+use crate::keyspace::db::prepared::{Prepared, Room};
 use crate::object::module::KeyName;
 use crate::object::rdb::kind;
 use crate::object::rdb::module::skip_items;
@@ -80,8 +80,8 @@ pub(super) enum Step {
     Keys(Keys),
     /// Let a module make a value, and add it.
     ModuleKey(Box<ModuleKey>),
-    /// The db is going to have so many keys.
-    Resize { db: u32, keys: usize },
+    /// The db is going to have many keys: here is room for them.
+    Resize { db: u32, room: Room },
     /// Note something about the file.
     Fact(Vec<u8>, Vec<u8>),
     /// Give a module its data.
@@ -227,7 +227,8 @@ impl Decoder<'_> {
                 return Ok(());
             }
             Part::Resize(keys) => {
-                Step::Resize { db: self.keys.db, keys: self.setup.believable(keys, end) }
+                let room = Room::new(self.setup.believable(keys, end));
+                Step::Resize { db: self.keys.db, room }
             }
             Part::Fact(name, value) => Step::Fact(name, value),
             Part::ModuleData { id, when, items } => Step::ModuleData { id, when, items },

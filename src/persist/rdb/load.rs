@@ -141,7 +141,7 @@ impl Turns for OneTurn<'_, '_> {
     fn note_used_memory(&mut self, _: u64) {}
 }
 
-/// Loads a file in one turn, while a command keeps the engine.
+/// Loads a file in one turn, while a command keeps the engine. More may be read of it than the snapshot has.
 pub fn load(
     ctx: &mut ExclusiveCtx<'_>,
     source: &mut (dyn Read + Send),
@@ -150,7 +150,7 @@ pub fn load(
     load_in_turns(&mut OneTurn(ctx), source, options)
 }
 
-/// Loads a file.
+/// Loads a file. More may be read of it than the snapshot has.
 pub fn load_in_turns(
     turns: &mut dyn Turns,
     source: &mut (dyn Read + Send),
@@ -208,8 +208,8 @@ impl Loading<'_> {
         match step {
             Step::Keys(keys) => self.add_keys(keys)?,
             Step::ModuleKey(key) => self.add_module_key(&key)?,
-            Step::Resize { db, keys } => self.turns.with(&mut |ctx| {
-                ctx.state.keyspace.db_mut(db as usize).reserve(keys);
+            Step::Resize { db, mut room } => self.turns.with(&mut |ctx| {
+                ctx.state.keyspace.db_mut(db as usize).exchange_room(&mut room);
             }),
             Step::Fact(name, value) => self.note_fact(&name, &value),
             Step::ModuleData { id, when, items } => {
