@@ -38,7 +38,7 @@ pub fn convert(
         out.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
     }
     let mut chunks = Summing::new(source);
-    let mut window = Window::new(&mut chunks);
+    let mut window = Window::new(&mut chunks, None);
     let version = read_magic(&mut window)?;
     let dialect = dialect_of(version).ok_or_else(|| LoadError::Version(version.to_string()))?;
     let (mut expire_at, mut selected) = (None, None);
