@@ -15,16 +15,20 @@
 //! change in front of it. Finding and counting walk from the front: keep listpacks small.
 
 mod encoding;
+mod view;
 
 use std::fmt;
 
-use encoding::{Encoded, back_len, decode, mark, put, read_back_len, span, validate};
+use encoding::{Encoded, back_len, mark, put, span, validate};
+pub use view::{Iter, View};
 
 use crate::base::number::{IntBuf, append_i64, parse_i64};
 use crate::object::thin::{LENGTH_BYTES, ThinBytes};
 
 const HEADER_LEN: usize = 6;
 const END: u8 = 0xff;
+/// A listpack without elements.
+const EMPTY: [u8; HEADER_LEN + 1] = [HEADER_LEN as u8 + 1, 0, 0, 0, 0, 0, END];
 /// The element count of the header meaning that it must be counted.
 const COUNT_UNKNOWN: u16 = u16::MAX;
 
@@ -121,49 +125,96 @@ impl fmt::Display for ListpackError {
 
 impl std::error::Error for ListpackError {}
 
-/// The collection; see the top of this file. One word: the bytes know their own length.
-#[derive(Clone)]
-#[repr(transparent)]
-pub struct Listpack {
-    bytes: ThinBytes,
+/// What holds the bytes of a listpack. The first four of them are their length, which it keeps up to date.
+pub trait Bytes {
+    /// A copy of `bytes`.
+    fn new(bytes: &[u8]) -> Self;
+
+    /// The bytes.
+    fn as_slice(&self) -> &[u8];
+
+    /// The bytes from `at` on, to be changed; `at` is behind the length.
+    fn tail_mut(&mut self, at: usize) -> &mut [u8];
+
+    /// Puts `added` bytes in the place of `removed` ones at `at`, which is behind the length; what they are
+    /// is to be written next.
+    fn splice(&mut self, at: usize, removed: usize, added: usize) -> &mut [u8];
+
+    /// Allocated bytes.
+    fn capacity(&self) -> usize;
 }
 
-impl PartialEq for Listpack {
+impl Bytes for ThinBytes {
+    fn new(bytes: &[u8]) -> Self {
+        Self::new(bytes)
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        self.as_slice()
+    }
+
+    #[inline]
+    fn tail_mut(&mut self, at: usize) -> &mut [u8] {
+        self.tail_mut(at)
+    }
+
+    #[inline]
+    fn splice(&mut self, at: usize, removed: usize, added: usize) -> &mut [u8] {
+        let old_len = self.len();
+        // What stands behind moves before the bytes are cut, and after they are lengthened.
+        if added > removed {
+            self.resize(old_len + (added - removed));
+        }
+        self.tail_mut(at).copy_within(removed..old_len - at, added);
+        if added < removed {
+            self.resize(old_len - (removed - added));
+        }
+        &mut self.tail_mut(at)[..added]
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity()
+    }
+}
+
+/// The collection; see the top of this file. Usually one word: the bytes know their own length.
+#[derive(Clone)]
+#[repr(transparent)]
+pub struct Listpack<B = ThinBytes> {
+    bytes: B,
+}
+
+impl<B: Bytes> PartialEq for Listpack<B> {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()
     }
 }
 
-impl Eq for Listpack {}
+impl<B: Bytes> Eq for Listpack<B> {}
 
-impl Default for Listpack {
+impl<B: Bytes> Default for Listpack<B> {
     fn default() -> Self {
-        Self::new()
+        Self::empty()
     }
 }
 
-impl fmt::Debug for Listpack {
+impl<B: Bytes> fmt::Debug for Listpack<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self).finish()
+        self.view().fmt(f)
     }
 }
 
 impl Listpack {
     /// An empty one.
     pub fn new() -> Self {
-        Self { bytes: ThinBytes::new(&[0, 0, 0, 0, 0, 0, END]) }
+        Self::empty()
     }
 
     /// Takes foreign bytes after checking every one of them.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ListpackError> {
         validate(&bytes)?;
         Ok(Self { bytes: ThinBytes::new(&bytes) })
-    }
-
-    /// The bytes, as RDB has them.
-    #[inline]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.as_slice()
     }
 
     /// A mark of the owner's, which is no part of the content.
@@ -175,123 +226,6 @@ impl Listpack {
     /// Sets or clears the owner's mark.
     pub fn set_mark(&mut self, mark: bool) {
         self.bytes.set_mark(mark);
-    }
-
-    /// Allocated bytes.
-    pub fn memory_bytes(&self) -> usize {
-        self.bytes.capacity()
-    }
-
-    /// Whether elements whose texts have `text_bytes` in all may still be added.
-    pub fn has_room_for(&self, text_bytes: usize) -> bool {
-        self.bytes.len().saturating_add(text_bytes) <= BYTES_MAX
-    }
-
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        match self.header_count() {
-            COUNT_UNKNOWN => self.iter().count(),
-            count => usize::from(count),
-        }
-    }
-
-    /// Whether there is no element.
-    pub fn is_empty(&self) -> bool {
-        self.as_bytes()[HEADER_LEN] == END
-    }
-
-    /// All elements from the front; can be taken from the back as well.
-    #[inline]
-    pub fn iter(&self) -> Iter<'_> {
-        Iter { listpack: self, front: HEADER_LEN, back: self.bytes.len() - 1 }
-    }
-
-    /// The elements from `position` on.
-    #[inline]
-    pub fn iter_from(&self, position: Position) -> Iter<'_> {
-        Iter { listpack: self, front: position.0, back: self.bytes.len() - 1 }
-    }
-
-    /// The first element.
-    #[inline]
-    pub fn first(&self) -> Option<Position> {
-        self.at(HEADER_LEN)
-    }
-
-    /// The last element.
-    pub fn last(&self) -> Option<Position> {
-        self.prev_of_offset(self.bytes.len() - 1)
-    }
-
-    /// The element after `position`.
-    #[inline]
-    pub fn next(&self, position: Position) -> Option<Position> {
-        self.at(position.0 + self.span(position.0))
-    }
-
-    /// The element before `position`.
-    pub fn prev(&self, position: Position) -> Option<Position> {
-        self.prev_of_offset(position.0)
-    }
-
-    /// The element with this index; negative ones count from the back, -1 being the last.
-    pub fn seek(&self, index: i64) -> Option<Position> {
-        let count = usize::try_from(index.unsigned_abs()).ok()?;
-        if self.header_count() != COUNT_UNKNOWN {
-            let len = usize::from(self.header_count());
-            if index < 0 && count > len || index >= 0 && count >= len {
-                return None;
-            }
-        }
-        if index < 0 {
-            (1..count).try_fold(self.last()?, |at, _| self.prev(at))
-        } else {
-            (0..count).try_fold(self.first()?, |at, _| self.next(at))
-        }
-    }
-
-    /// The element at `position`.
-    #[inline]
-    pub fn get(&self, position: Position) -> Element<'_> {
-        decode(&self.as_bytes()[position.0..]).0
-    }
-
-    /// The first element from `from` on whose text is `needle`, looking at that one and then at
-    /// every `stride`-th (2 for the fields of a hash).
-    pub fn find(&self, from: Position, needle: &[u8], stride: usize) -> Option<Position> {
-        let integer = parse_i64(needle);
-        let bytes = self.as_bytes();
-        let mut at = from.0;
-        loop {
-            let (element, len) = decode(&bytes[at..]);
-            let found = match element {
-                Element::Str(text) => text == needle,
-                Element::Int(value) => integer == Some(value),
-            };
-            if found {
-                return Some(Position(at));
-            }
-            at += len + back_len(len);
-            for _ in 1..stride {
-                if bytes[at] == END {
-                    return None;
-                }
-                at += span(&bytes[at..]);
-            }
-            if bytes[at] == END {
-                return None;
-            }
-        }
-    }
-
-    /// Adds an element at the end.
-    pub fn push_back(&mut self, text: &[u8]) {
-        self.splice(self.bytes.len() - 1, 0, Encoded::of(text), 1);
-    }
-
-    /// Adds an integer at the end.
-    pub fn push_back_i64(&mut self, value: i64) {
-        self.splice(self.bytes.len() - 1, 0, Encoded::of_i64(value), 1);
     }
 
     /// Adds many elements at the end, for the price of one count and, if they are short, one growth.
@@ -306,6 +240,121 @@ impl Listpack {
         self.bytes.tail_mut(end)[0] = END;
         self.count(added);
     }
+}
+
+impl<B: Bytes> Listpack<B> {
+    /// An empty one with whatever owner.
+    fn empty() -> Self {
+        Self { bytes: B::new(&EMPTY) }
+    }
+
+    /// The same elements, held otherwise.
+    pub fn moved<C: Bytes>(&self) -> Listpack<C> {
+        self.view().to_listpack()
+    }
+
+    /// What holds the bytes. It keeps them as they are.
+    pub fn bytes_mut(&mut self) -> &mut B {
+        &mut self.bytes
+    }
+
+    /// To be read.
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        View::new(self.as_bytes())
+    }
+
+    /// The bytes, as RDB has them.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
+    /// Allocated bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Whether elements whose texts have `text_bytes` in all may still be added.
+    pub fn has_room_for(&self, text_bytes: usize) -> bool {
+        self.as_bytes().len().saturating_add(text_bytes) <= BYTES_MAX
+    }
+
+    /// Number of elements.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.view().len()
+    }
+
+    /// Whether there is no element.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.view().is_empty()
+    }
+
+    /// All elements from the front; can be taken from the back as well.
+    #[inline]
+    pub fn iter(&self) -> Iter<'_> {
+        self.view().iter()
+    }
+
+    /// The elements from `position` on.
+    #[inline]
+    pub fn iter_from(&self, position: Position) -> Iter<'_> {
+        self.view().iter_from(position)
+    }
+
+    /// The first element.
+    #[inline]
+    pub fn first(&self) -> Option<Position> {
+        self.view().first()
+    }
+
+    /// The last element.
+    #[inline]
+    pub fn last(&self) -> Option<Position> {
+        self.view().last()
+    }
+
+    /// The element after `position`.
+    #[inline]
+    pub fn next(&self, position: Position) -> Option<Position> {
+        self.view().next(position)
+    }
+
+    /// The element before `position`.
+    #[inline]
+    pub fn prev(&self, position: Position) -> Option<Position> {
+        self.view().prev(position)
+    }
+
+    /// The element with this index; negative ones count from the back, -1 being the last.
+    #[inline]
+    pub fn seek(&self, index: i64) -> Option<Position> {
+        self.view().seek(index)
+    }
+
+    /// The element at `position`.
+    #[inline]
+    pub fn get(&self, position: Position) -> Element<'_> {
+        self.view().get(position)
+    }
+
+    /// As [`View::find`].
+    #[inline]
+    pub fn find(&self, from: Position, needle: &[u8], stride: usize) -> Option<Position> {
+        self.view().find(from, needle, stride)
+    }
+
+    /// Adds an element at the end.
+    pub fn push_back(&mut self, text: &[u8]) {
+        self.splice(self.as_bytes().len() - 1, 0, Encoded::of(text), 1);
+    }
+
+    /// Adds an integer at the end.
+    pub fn push_back_i64(&mut self, value: i64) {
+        self.splice(self.as_bytes().len() - 1, 0, Encoded::of_i64(value), 1);
+    }
 
     /// Adds an element at the front.
     pub fn push_front(&mut self, text: &[u8]) {
@@ -319,12 +368,12 @@ impl Listpack {
 
     /// Adds an element behind the one at `position`.
     pub fn insert_after(&mut self, position: Position, text: &[u8]) {
-        self.splice(position.0 + self.span(position.0), 0, Encoded::of(text), 1);
+        self.splice(position.0 + self.view().span(position.0), 0, Encoded::of(text), 1);
     }
 
     /// Puts another text in the place of an element; `position` stays good.
     pub fn replace(&mut self, position: Position, text: &[u8]) {
-        self.splice(position.0, self.span(position.0), Encoded::of(text), 0);
+        self.splice(position.0, self.view().span(position.0), Encoded::of(text), 0);
     }
 
     /// Puts an integer in the place of an element; `position` stays good.
@@ -334,7 +383,7 @@ impl Listpack {
             self.bytes.tail_mut(position.0)[0] = value as u8;
             return;
         }
-        self.splice(position.0, self.span(position.0), Encoded::of_i64(value), 0);
+        self.splice(position.0, self.view().span(position.0), Encoded::of_i64(value), 0);
     }
 
     /// Removes up to `count` elements from `position` on; the element then at `position`, if any.
@@ -346,77 +395,42 @@ impl Listpack {
             end += span(&bytes[end..]);
             deleted += 1;
         }
-        let len = bytes.len() - (end - position.0);
-        self.bytes.tail_mut(position.0).copy_within(end - position.0.., 0);
-        self.bytes.resize(len);
+        self.bytes.splice(position.0, end - position.0, 0);
         self.count(-(deleted as i64));
-        self.at(position.0)
+        self.view().at(position.0)
     }
 
     /// Takes the elements from `position` on out into a listpack of their own.
     pub fn split_off(&mut self, position: Position) -> Self {
         let moved = self.iter_from(position).count();
-        let mut tail = Self::new();
+        let mut tail = Self::empty();
         let elements = &self.as_bytes()[position.0..];
-        tail.bytes.resize(HEADER_LEN + elements.len());
-        tail.bytes.tail_mut(HEADER_LEN).copy_from_slice(elements);
+        let len = elements.len();
+        tail.bytes.splice(HEADER_LEN, 1, len).copy_from_slice(elements);
         tail.count(moved as i64);
-        self.bytes.resize(position.0 + 1);
-        self.bytes.tail_mut(position.0)[0] = END;
+        self.bytes.splice(position.0, len - 1, 0);
         self.count(-(moved as i64));
         tail
     }
 
     /// Adds the elements of another one at the end.
-    pub fn append(&mut self, other: &Self) {
+    pub fn append(&mut self, other: View<'_>) {
         let added = &other.as_bytes()[HEADER_LEN..];
-        let end = self.bytes.len() - 1;
+        let end = self.as_bytes().len() - 1;
         assert!(end + added.len() <= BYTES_MAX, "callers ask has_room_for");
-        self.bytes.resize(end + added.len());
-        self.bytes.tail_mut(end).copy_from_slice(added);
+        self.bytes.splice(end, 1, added.len()).copy_from_slice(added);
         self.count(other.len() as i64);
-    }
-
-    fn header_count(&self) -> u16 {
-        u16::from_le_bytes([self.as_bytes()[4], self.as_bytes()[5]])
-    }
-
-    #[inline]
-    fn at(&self, offset: usize) -> Option<Position> {
-        (self.as_bytes()[offset] != END).then_some(Position(offset))
-    }
-
-    fn prev_of_offset(&self, offset: usize) -> Option<Position> {
-        if offset == HEADER_LEN {
-            return None;
-        }
-        let len =
-            read_back_len(&self.as_bytes()[..offset]).expect("elements end with their length");
-        Some(Position(offset - len - back_len(len)))
-    }
-
-    /// Bytes of the element at `offset`, the length behind it included.
-    #[inline]
-    fn span(&self, offset: usize) -> usize {
-        span(&self.as_bytes()[offset..])
     }
 
     /// Replaces `removed` bytes at `offset` by an element, and counts `added` elements.
     fn splice(&mut self, offset: usize, removed: usize, new: Encoded<'_>, added: i64) {
         let len = new.len();
         let span = len + back_len(len);
-        let old_len = self.bytes.len();
-        assert!(old_len + span <= BYTES_MAX, "callers ask has_room_for before they add");
-        // What stands behind moves before the bytes are cut, and after they are lengthened.
-        if span > removed {
-            self.bytes.resize(old_len + (span - removed));
-        }
-        let behind = removed..old_len - offset;
-        self.bytes.tail_mut(offset).copy_within(behind, span);
-        if span < removed {
-            self.bytes.resize(old_len - (removed - span));
-        }
-        put(&new, &mut self.bytes.tail_mut(offset)[..span], len);
+        assert!(
+            self.as_bytes().len() + span <= BYTES_MAX,
+            "callers ask has_room_for before they add"
+        );
+        put(&new, self.bytes.splice(offset, removed, span), len);
         self.count(added);
     }
 
@@ -425,7 +439,7 @@ impl Listpack {
         if change == 0 {
             return;
         }
-        let count = match self.header_count() {
+        let count = match self.view().header_count() {
             // Counted again only once it may fit.
             COUNT_UNKNOWN if change > 0 => return,
             COUNT_UNKNOWN => self.iter().count() as i64,
@@ -493,63 +507,12 @@ impl Appender<'_> {
     }
 }
 
-impl<'a> IntoIterator for &'a Listpack {
+impl<'a, B: Bytes> IntoIterator for &'a Listpack<B> {
     type Item = Element<'a>;
     type IntoIter = Iter<'a>;
 
     fn into_iter(self) -> Iter<'a> {
         self.iter()
-    }
-}
-
-/// The elements between two places.
-#[derive(Clone, Debug)]
-pub struct Iter<'a> {
-    listpack: &'a Listpack,
-    front: usize,
-    back: usize,
-}
-
-impl Iter<'_> {
-    /// Where the next element starts.
-    #[inline]
-    pub fn position(&self) -> Position {
-        Position(self.front)
-    }
-
-    /// Goes past `count` elements, or to the end.
-    #[inline]
-    pub fn skip_elements(&mut self, count: usize) {
-        for _ in 0..count {
-            if self.front >= self.back {
-                return;
-            }
-            self.front += self.listpack.span(self.front);
-        }
-    }
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = Element<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Element<'a>> {
-        if self.front >= self.back {
-            return None;
-        }
-        let (element, len) = decode(&self.listpack.as_bytes()[self.front..]);
-        self.front += len + back_len(len);
-        Some(element)
-    }
-}
-
-impl DoubleEndedIterator for Iter<'_> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        if self.front >= self.back {
-            return None;
-        }
-        self.back = self.listpack.prev_of_offset(self.back)?.0;
-        Some(decode(&self.listpack.as_bytes()[self.back..]).0)
     }
 }
 
