@@ -13,10 +13,10 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::stream::{Stream, Way};
 use super::worker::{Scratch, Worker};
 use crate::engine::block::{self, GivenUp};
 use crate::engine::call::{self, Caller, Request};
@@ -38,6 +38,9 @@ const TURN_BYTES: usize = super::worker::READ_BUFFER_BYTES;
 /// From this many missing bytes on, a string is read into its own buffer and not through the shared
 /// one, which saves a copy.
 const DIRECT_READ_BYTES: usize = 32 * 1024;
+
+/// So much of an incomplete request is moved to the front of the shared buffer when more of it comes.
+const INPUT_MOVED_BYTES: usize = 4096;
 
 /// A string's buffer grows at most this far ahead of what has arrived, whatever its length claims.
 const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
@@ -67,87 +70,6 @@ const SENT_KEPT_BYTES: usize = 64 * 1024;
 
 /// An input buffer that is mostly empty is given back from this size on.
 const INPUT_KEPT_BYTES: usize = 64 * 1024;
-
-/// How the socket is written to.
-enum Way<'a, 'b> {
-    /// Through the runtime, which wakes the connection's task when there is room again.
-    Polled(&'a mut Context<'b>),
-    /// Once, without the runtime.
-    Now,
-}
-
-/// A connected socket.
-#[derive(Debug)]
-pub enum Stream {
-    /// TCP, version 4 or 6.
-    Tcp(TcpStream),
-    /// A unix socket.
-    Unix(UnixStream),
-}
-
-impl Stream {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    /// Reads without the runtime, for the moments when a script keeps the thread.
-    fn read_now(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = match self {
-            Stream::Tcp(stream) => rustix::io::read(stream, buf),
-            Stream::Unix(stream) => rustix::io::read(stream, buf),
-        };
-        read.map_err(io::Error::from)
-    }
-
-    /// Writes from `at` on until all is out or the socket is full; how far that was.
-    fn write(
-        &mut self,
-        worker: &Worker,
-        way: &mut Way<'_, '_>,
-        bytes: &[u8],
-        mut at: usize,
-    ) -> io::Result<usize> {
-        while at < bytes.len() {
-            let written = match way {
-                Way::Polled(cx) => self.poll_write(cx, &bytes[at..]),
-                Way::Now => match self.write_now(&bytes[at..]) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                    written => Poll::Ready(written),
-                },
-            };
-            match written {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(n)) => {
-                    at += n;
-                    worker.stats().net_output.add(n as u64);
-                    worker.stats().writes_processed.add(1);
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => break,
-            }
-        }
-        Ok(at)
-    }
-
-    /// Writes without the runtime.
-    fn write_now(&self, buf: &[u8]) -> io::Result<usize> {
-        let written = match self {
-            Stream::Tcp(stream) => rustix::io::write(stream, buf),
-            Stream::Unix(stream) => rustix::io::write(stream, buf),
-        };
-        written.map_err(io::Error::from)
-    }
-}
 
 /// A client's socket and what is under way on it.
 #[derive(Debug)]
@@ -454,15 +376,19 @@ impl Connection {
             return self.receive_direct(worker, scratch, wanted, cx);
         }
         let mut input = std::mem::take(&mut scratch.input);
-        let mut buf = ReadBuf::new(&mut input);
+        // What there is of an incomplete request goes in front, so that the whole can be parsed where it is.
+        let before = self.input.len();
+        let before = if before <= INPUT_MOVED_BYTES { before } else { 0 };
+        input[..before].copy_from_slice(&self.input[..before]);
+        let mut buf = ReadBuf::new(&mut input[before..]);
         let step = match self.stream.poll_read(cx, &mut buf) {
             Poll::Pending => Step::Wait,
             Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
-                let data = buf.filled();
-                worker.stats().net_input.add(data.len() as u64);
+                let got = buf.filled().len();
+                worker.stats().net_input.add(got as u64);
                 worker.stats().reads_processed.add(1);
-                scratch.turn_bytes += data.len();
-                self.accept_bytes(worker, scratch, data)
+                scratch.turn_bytes += got;
+                self.accept_bytes(worker, scratch, &input[..before + got], before)
             }
             Poll::Ready(_) => Step::End,
         };
@@ -503,25 +429,51 @@ impl Connection {
         }
     }
 
-    /// Takes bytes that arrived in the shared buffer.
-    fn accept_bytes(&mut self, worker: &Worker, scratch: &mut Scratch, data: &[u8]) -> Step {
+    /// Takes bytes that arrived in the shared buffer, the first `before` of which are the connection's own.
+    fn accept_bytes(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        data: &[u8],
+        before: usize,
+    ) -> Step {
         if self.blocked.is_some() {
-            self.input.extend_from_slice(data);
+            self.input.extend_from_slice(&data[before..]);
             return self.check_input(worker);
         }
-        if self.input.is_empty() {
+        if self.input.len() == before {
             let mut parser = std::mem::take(&mut scratch.parser);
-            let (used, step) = self.run(worker, scratch, &mut parser, data);
-            if used < data.len() && !self.closing {
-                self.input.extend_from_slice(&data[used..]);
-                self.parser = parser.split_off();
+            match parser.resume(std::mem::take(&mut self.parser)) {
+                Ok(()) => return self.run_shared(worker, scratch, parser, data),
+                Err(own) => (self.parser, scratch.parser) = (own, parser),
             }
-            scratch.parser = parser;
-            if step == Step::Go { self.check_input(worker) } else { step }
-        } else {
-            self.input.extend_from_slice(data);
-            self.run_own_input(worker, scratch)
         }
+        self.input.extend_from_slice(&data[before..]);
+        self.run_own_input(worker, scratch)
+    }
+
+    /// Runs what is complete in the shared buffer, and keeps the rest.
+    fn run_shared(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        mut parser: Parser,
+        data: &[u8],
+    ) -> Step {
+        let mut own = std::mem::take(&mut self.input);
+        let (used, step) = self.run(worker, scratch, &mut parser, data);
+        if used < data.len() && !self.closing {
+            own.clear();
+            if own.capacity() > INPUT_MOVED_BYTES {
+                own = Vec::new();
+            }
+            own.extend_from_slice(&data[used..]);
+            self.input = own;
+            self.parser = parser.split_off();
+        }
+        parser.reset();
+        scratch.parser = parser;
+        if step == Step::Go { self.check_input(worker) } else { step }
     }
 
     /// Runs what is complete in the connection's own buffer.

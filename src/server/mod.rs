@@ -13,6 +13,8 @@ pub mod worker;
 
 pub mod connection;
 
+pub mod stream;
+
 pub mod cron;
 
 pub mod host;

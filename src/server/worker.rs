@@ -13,7 +13,8 @@ use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use super::connection::{Connection, Stream, serve};
+use super::connection::{Connection, serve};
+use super::stream::Stream;
 use crate::engine::call::Request;
 use crate::engine::client::Client;
 use crate::engine::lock::Engine;
