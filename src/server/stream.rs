@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::net::{SendFlags, send};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -84,11 +85,11 @@ impl Stream {
         Ok(at)
     }
 
-    /// Writes without the runtime.
+    /// Writes without the runtime; by `send`, since `write` takes a longer way to a socket.
     fn write_now(&self, buf: &[u8]) -> io::Result<usize> {
         let written = match self {
-            Stream::Tcp(stream) => rustix::io::write(stream, buf),
-            Stream::Unix(stream) => rustix::io::write(stream, buf),
+            Stream::Tcp(stream) => send(stream, buf, SendFlags::NOSIGNAL),
+            Stream::Unix(stream) => send(stream, buf, SendFlags::NOSIGNAL),
         };
         written.map_err(io::Error::from)
     }
