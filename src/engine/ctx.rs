@@ -19,8 +19,10 @@ use super::spec::Argv;
 use super::state::{KeyEvent, Shared, State};
 use super::stats::WorkerStats;
 use crate::base::hasher::hash64;
+use crate::config::Config;
 use crate::config::params::Param;
-use crate::keyspace::db::{Db, ExpireChange};
+use crate::keyspace::db::{Db, ExpireChange, Found};
+use crate::keyspace::entry::view::EntryRef;
 use crate::keyspace::table::Slot;
 use crate::keyspace::value::{StrRef, Value, ValueMut, ValueRef};
 use crate::object::hash::{Hash, HashLimits};
@@ -105,20 +107,31 @@ impl<'a> ReadCtx<'a> {
     /// Finds a key without counting or touching it (EXISTS, TTL, TYPE and the like).
     #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<Slot> {
-        let db = self.db();
-        let slot = db.find(key)?;
-        if db.is_expired(slot, self.expiry_ms()) {
-            self.unit.note_expired(self.session.db, key);
-            return None;
+        self.peek_entry(key).map(|(slot, _)| slot)
+    }
+
+    #[inline]
+    fn peek_entry(&mut self, key: &[u8]) -> Option<(Slot, EntryRef<'a>)> {
+        match self.db().look_up(key, self.expiry_ms()) {
+            Found::Alive(slot, entry) => Some((slot, entry)),
+            Found::Nothing => None,
+            Found::Expired => {
+                self.unit.note_expired(self.session.db, key);
+                None
+            }
         }
-        Some(slot)
     }
 
     /// As [`ReadCtx::peek`], counting hit or miss.
     #[inline]
     pub fn peek_counted(&mut self, key: &[u8]) -> Option<Slot> {
-        let slot = self.peek(key);
-        match slot {
+        self.count_entry(key).map(|(slot, _)| slot)
+    }
+
+    #[inline]
+    fn count_entry(&mut self, key: &[u8]) -> Option<(Slot, EntryRef<'a>)> {
+        let found = self.peek_entry(key);
+        match found {
             Some(_) => self.env.stats.hits.add(1),
             None => {
                 self.env.stats.misses.add(1);
@@ -127,24 +140,28 @@ impl<'a> ReadCtx<'a> {
                 }
             }
         }
-        slot
+        found
     }
 
     /// Finds a key, counting hit or miss, and notes the access.
     #[inline]
     pub fn find(&mut self, key: &[u8]) -> Option<Slot> {
-        let slot = self.peek_counted(key)?;
+        self.find_entry(key).map(|(slot, _)| slot)
+    }
+
+    #[inline]
+    fn find_entry(&mut self, key: &[u8]) -> Option<(Slot, EntryRef<'a>)> {
+        let (slot, entry) = self.count_entry(key)?;
         if !self.session.mode.contains(Mode::NO_TOUCH) {
-            note_access(self.state, self.env, self.session.db, slot);
+            note_access(&self.state.config, self.env, entry);
         }
-        Some(slot)
+        Some((slot, entry))
     }
 
     /// The value of a key, if it is there.
     #[inline]
     pub fn value(&mut self, key: &[u8]) -> Option<ValueRef<'a>> {
-        let slot = self.find(key)?;
-        Some(self.db().value(slot))
+        self.find_entry(key).map(|(_, entry)| entry.value())
     }
 
     /// Has the running command wait for keys: see [`block::wait_for`].
@@ -220,7 +237,7 @@ impl WriteCtx<'_> {
     }
 
     /// The configuration.
-    pub fn config(&self) -> &crate::config::Config {
+    pub fn config(&self) -> &Config {
         &self.state.config
     }
 
@@ -261,23 +278,34 @@ impl WriteCtx<'_> {
     /// Finds a key without counting or touching it, deleting it first if its time is over.
     #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<Slot> {
-        let slot = self.db().find(key)?;
-        if self.db().is_expired(slot, self.expiry_ms()) {
-            let db = self.session.db;
-            expire_key(self.state, self.unit, self.env, db, key);
-            return None;
-        }
-        Some(slot)
+        self.look_up(key, |_, _, _| {})
     }
 
     /// Finds a key and notes the access.
     #[inline]
     pub fn find(&mut self, key: &[u8]) -> Option<Slot> {
-        let slot = self.peek(key)?;
-        if !self.session.mode.contains(Mode::NO_TOUCH) {
-            note_access(self.state, self.env, self.session.db, slot);
+        match self.session.mode.contains(Mode::NO_TOUCH) {
+            true => self.peek(key),
+            false => self.look_up(key, note_access),
         }
-        Some(slot)
+    }
+
+    #[inline]
+    fn look_up(
+        &mut self,
+        key: &[u8],
+        note: impl FnOnce(&Config, Env<'_>, EntryRef<'_>),
+    ) -> Option<Slot> {
+        match self.db().look_up(key, self.expiry_ms()) {
+            Found::Nothing => return None,
+            Found::Alive(slot, entry) => {
+                note(&self.state.config, self.env, entry);
+                return Some(slot);
+            }
+            Found::Expired => {}
+        }
+        expire_key(self.state, self.unit, self.env, self.session.db, key);
+        None
     }
 
     /// As [`WriteCtx::find`] for commands that answer with what they find: counts hit or miss.
@@ -558,13 +586,12 @@ pub fn access_clock(now_us: i64) -> u32 {
 
 /// Notes that a key was accessed: when, or how often, as the policy has it.
 #[inline]
-fn note_access(state: &State, env: Env<'_>, db: u32, slot: Slot) {
-    let db = state.keyspace.db(db as usize);
-    let clock = match Lfu::of(&state.config) {
+fn note_access(config: &Config, env: Env<'_>, entry: EntryRef<'_>) {
+    let clock = match Lfu::of(config) {
         None => access_clock(env.now_us),
-        Some(lfu) => lfu.accessed(db.clock(slot), env.now_us, env.random_seed()),
+        Some(lfu) => lfu.accessed(entry.clock(), env.now_us, env.random_seed()),
     };
-    db.touch(slot, clock);
+    entry.set_clock(clock);
 }
 
 /// Marks the watchers of a key that changed by itself, and tells those who have it in a cache.

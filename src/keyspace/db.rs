@@ -98,6 +98,16 @@ pub struct Db<H: KeyHash = SeededHash> {
     ending: EndingFields,
 }
 
+/// What there is at a key.
+pub enum Found<'a> {
+    /// No entry.
+    Nothing,
+    /// One whose time is over.
+    Expired,
+    /// One that counts, and where it is.
+    Alive(Slot, EntryRef<'a>),
+}
+
 impl Db {
     /// An empty db.
     pub fn new() -> Self {
@@ -157,6 +167,16 @@ impl<H: KeyHash> Db<H> {
     #[inline]
     pub fn find_hashed(&self, hash: u64, key: &[u8]) -> Option<Slot> {
         self.table.find(hash, key)
+    }
+
+    /// Finds a key with its entry, which saves the ways back to it.
+    #[inline]
+    pub fn look_up(&self, key: &[u8], now_ms: i64) -> Found<'_> {
+        match self.table.find_entry(H::hash(key), key) {
+            None => Found::Nothing,
+            Some((_, entry)) if is_past(entry.expire_at(), now_ms) => Found::Expired,
+            Some((slot, entry)) => Found::Alive(slot, entry),
+        }
     }
 
     /// Finds a key that has not expired, and its value.

@@ -14,6 +14,8 @@ pub mod node;
 
 mod nodes;
 
+mod room;
+
 mod tree;
 
 use node::{Needle, Node, NodeRef};
@@ -171,7 +173,7 @@ impl List {
     /// A node by its number, or the listpack of a list without nodes.
     pub fn node(&self, number: usize) -> NodeRef<'_> {
         match self.repr.form() {
-            Form::Small(listpack) => NodeRef::Packed(listpack),
+            Form::Small(listpack) => NodeRef::Packed(listpack.view()),
             Form::Large(nodes) => nodes.tree.node(number).as_ref(),
         }
     }
@@ -180,7 +182,7 @@ impl List {
     /// adds nothing.
     pub fn append_listpack(&mut self, listpack: Listpack) {
         if !listpack.is_empty() {
-            self.append_node(Node::Packed(listpack));
+            self.append_node(Node::Packed(listpack.moved()));
         }
     }
 
@@ -222,13 +224,13 @@ impl List {
             return;
         }
         if let Some(Node::Packed(listpack)) = std::mem::take(&mut nodes.tree).into_only() {
-            self.repr = Compact::small(listpack);
+            self.repr = Compact::small(listpack.moved());
         }
     }
 
     fn make_nodes(&mut self) -> &mut Nodes {
         if let FormMut::Small(listpack) = self.repr.form_mut() {
-            let nodes = Nodes::of(std::mem::take(listpack));
+            let nodes = Nodes::of(listpack);
             self.repr = Compact::large(Box::new(nodes));
         }
         match self.repr.form_mut() {
@@ -297,7 +299,7 @@ impl List {
             return None;
         }
         Some(match self.repr.form() {
-            Form::Small(listpack) => NodeRef::Packed(listpack).get(index),
+            Form::Small(listpack) => NodeRef::Packed(listpack.view()).get(index),
             Form::Large(nodes) => {
                 let Place { node, offset } = nodes.tree.find(index);
                 nodes.tree.node(node).as_ref().get(offset)
@@ -335,7 +337,7 @@ impl List {
     pub fn set(&mut self, index: usize, text: &[u8], limits: ListLimits) {
         self.grow(&[text], limits);
         match self.repr.form_mut() {
-            FormMut::Small(listpack) => listpack.replace(node::seek(listpack, index), text),
+            FormMut::Small(listpack) => listpack.replace(node::seek(listpack.view(), index), text),
             FormMut::Large(nodes) => nodes.replace(index, text, limits),
         }
     }
@@ -347,7 +349,7 @@ impl List {
         self.grow(&[text], limits);
         match self.repr.form_mut() {
             FormMut::Small(listpack) => {
-                let position = node::seek(listpack, index);
+                let position = node::seek(listpack.view(), index);
                 match side {
                     Side::Before => listpack.insert_before(position, text),
                     Side::After => listpack.insert_after(position, text),
@@ -362,7 +364,7 @@ impl List {
     pub fn delete(&mut self, index: usize, count: usize) {
         match self.repr.form_mut() {
             FormMut::Small(listpack) if count > 0 => {
-                listpack.delete(node::seek(listpack, index), count);
+                listpack.delete(node::seek(listpack.view(), index), count);
             }
             FormMut::Small(_) => {}
             FormMut::Large(nodes) => nodes.delete(index, count),

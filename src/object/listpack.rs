@@ -14,35 +14,26 @@
 //! else keeps them so), and a [`Position`] is used with the listpack it came from, before the next
 //! change in front of it. Finding and counting walk from the front: keep listpacks small.
 
+mod encoding;
+mod view;
+
 use std::fmt;
+
+use encoding::{Encoded, back_len, mark, put, span, validate};
+pub use view::{Iter, View};
 
 use crate::base::number::{IntBuf, append_i64, parse_i64};
 use crate::object::thin::{LENGTH_BYTES, ThinBytes};
 
 const HEADER_LEN: usize = 6;
 const END: u8 = 0xff;
+/// A listpack without elements.
+const EMPTY: [u8; HEADER_LEN + 1] = [HEADER_LEN as u8 + 1, 0, 0, 0, 0, 0, END];
 /// The element count of the header meaning that it must be counted.
 const COUNT_UNKNOWN: u16 = u16::MAX;
 
 /// No listpack grows beyond this; far below what its 32-bit length could say.
 pub const BYTES_MAX: usize = crate::object::thin::LEN_MAX;
-
-/// Marks of the encodings; the comment tells the bits that belong to the value.
-mod mark {
-    /// `0vvvvvvv`: integers 0 to 127. Above: `10llllll`, strings up to 63 bytes.
-    pub const STR6: u8 = 0x80;
-    /// `110vvvvv vvvvvvvv`: integers of 13 bits.
-    pub const INT13: u8 = 0xc0;
-    /// `1110llll llllllll`: strings up to 4095 bytes.
-    pub const STR12: u8 = 0xe0;
-    /// Strings with a length of four bytes.
-    pub const STR32: u8 = 0xf0;
-    /// Integers of 2, 3, 4 and 8 bytes.
-    pub const INT16: u8 = 0xf1;
-    pub const INT24: u8 = 0xf2;
-    pub const INT32: u8 = 0xf3;
-    pub const INT64: u8 = 0xf4;
-}
 
 /// An element as it lies in the listpack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,49 +125,96 @@ impl fmt::Display for ListpackError {
 
 impl std::error::Error for ListpackError {}
 
-/// The collection; see the top of this file. One word: the bytes know their own length.
-#[derive(Clone)]
-#[repr(transparent)]
-pub struct Listpack {
-    bytes: ThinBytes,
+/// What holds the bytes of a listpack. The first four of them are their length, which it keeps up to date.
+pub trait Bytes {
+    /// A copy of `bytes`.
+    fn new(bytes: &[u8]) -> Self;
+
+    /// The bytes.
+    fn as_slice(&self) -> &[u8];
+
+    /// The bytes from `at` on, to be changed; `at` is behind the length.
+    fn tail_mut(&mut self, at: usize) -> &mut [u8];
+
+    /// Puts `added` bytes in the place of `removed` ones at `at`, which is behind the length; what they are
+    /// is to be written next.
+    fn splice(&mut self, at: usize, removed: usize, added: usize) -> &mut [u8];
+
+    /// Allocated bytes.
+    fn capacity(&self) -> usize;
 }
 
-impl PartialEq for Listpack {
+impl Bytes for ThinBytes {
+    fn new(bytes: &[u8]) -> Self {
+        Self::new(bytes)
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        self.as_slice()
+    }
+
+    #[inline]
+    fn tail_mut(&mut self, at: usize) -> &mut [u8] {
+        self.tail_mut(at)
+    }
+
+    #[inline]
+    fn splice(&mut self, at: usize, removed: usize, added: usize) -> &mut [u8] {
+        let old_len = self.len();
+        // What stands behind moves before the bytes are cut, and after they are lengthened.
+        if added > removed {
+            self.resize(old_len + (added - removed));
+        }
+        self.tail_mut(at).copy_within(removed..old_len - at, added);
+        if added < removed {
+            self.resize(old_len - (removed - added));
+        }
+        &mut self.tail_mut(at)[..added]
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity()
+    }
+}
+
+/// The collection; see the top of this file. Usually one word: the bytes know their own length.
+#[derive(Clone)]
+#[repr(transparent)]
+pub struct Listpack<B = ThinBytes> {
+    bytes: B,
+}
+
+impl<B: Bytes> PartialEq for Listpack<B> {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()
     }
 }
 
-impl Eq for Listpack {}
+impl<B: Bytes> Eq for Listpack<B> {}
 
-impl Default for Listpack {
+impl<B: Bytes> Default for Listpack<B> {
     fn default() -> Self {
-        Self::new()
+        Self::empty()
     }
 }
 
-impl fmt::Debug for Listpack {
+impl<B: Bytes> fmt::Debug for Listpack<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self).finish()
+        self.view().fmt(f)
     }
 }
 
 impl Listpack {
     /// An empty one.
     pub fn new() -> Self {
-        Self { bytes: ThinBytes::new(&[0, 0, 0, 0, 0, 0, END]) }
+        Self::empty()
     }
 
     /// Takes foreign bytes after checking every one of them.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ListpackError> {
         validate(&bytes)?;
         Ok(Self { bytes: ThinBytes::new(&bytes) })
-    }
-
-    /// The bytes, as RDB has them.
-    #[inline]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.as_slice()
     }
 
     /// A mark of the owner's, which is no part of the content.
@@ -188,123 +226,6 @@ impl Listpack {
     /// Sets or clears the owner's mark.
     pub fn set_mark(&mut self, mark: bool) {
         self.bytes.set_mark(mark);
-    }
-
-    /// Allocated bytes.
-    pub fn memory_bytes(&self) -> usize {
-        self.bytes.capacity()
-    }
-
-    /// Whether elements whose texts have `text_bytes` in all may still be added.
-    pub fn has_room_for(&self, text_bytes: usize) -> bool {
-        self.bytes.len().saturating_add(text_bytes) <= BYTES_MAX
-    }
-
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        match self.header_count() {
-            COUNT_UNKNOWN => self.iter().count(),
-            count => usize::from(count),
-        }
-    }
-
-    /// Whether there is no element.
-    pub fn is_empty(&self) -> bool {
-        self.as_bytes()[HEADER_LEN] == END
-    }
-
-    /// All elements from the front; can be taken from the back as well.
-    #[inline]
-    pub fn iter(&self) -> Iter<'_> {
-        Iter { listpack: self, front: HEADER_LEN, back: self.bytes.len() - 1 }
-    }
-
-    /// The elements from `position` on.
-    #[inline]
-    pub fn iter_from(&self, position: Position) -> Iter<'_> {
-        Iter { listpack: self, front: position.0, back: self.bytes.len() - 1 }
-    }
-
-    /// The first element.
-    #[inline]
-    pub fn first(&self) -> Option<Position> {
-        self.at(HEADER_LEN)
-    }
-
-    /// The last element.
-    pub fn last(&self) -> Option<Position> {
-        self.prev_of_offset(self.bytes.len() - 1)
-    }
-
-    /// The element after `position`.
-    #[inline]
-    pub fn next(&self, position: Position) -> Option<Position> {
-        self.at(position.0 + self.span(position.0))
-    }
-
-    /// The element before `position`.
-    pub fn prev(&self, position: Position) -> Option<Position> {
-        self.prev_of_offset(position.0)
-    }
-
-    /// The element with this index; negative ones count from the back, -1 being the last.
-    pub fn seek(&self, index: i64) -> Option<Position> {
-        let count = usize::try_from(index.unsigned_abs()).ok()?;
-        if self.header_count() != COUNT_UNKNOWN {
-            let len = usize::from(self.header_count());
-            if index < 0 && count > len || index >= 0 && count >= len {
-                return None;
-            }
-        }
-        if index < 0 {
-            (1..count).try_fold(self.last()?, |at, _| self.prev(at))
-        } else {
-            (0..count).try_fold(self.first()?, |at, _| self.next(at))
-        }
-    }
-
-    /// The element at `position`.
-    #[inline]
-    pub fn get(&self, position: Position) -> Element<'_> {
-        decode(&self.as_bytes()[position.0..]).0
-    }
-
-    /// The first element from `from` on whose text is `needle`, looking at that one and then at
-    /// every `stride`-th (2 for the fields of a hash).
-    pub fn find(&self, from: Position, needle: &[u8], stride: usize) -> Option<Position> {
-        let integer = parse_i64(needle);
-        let bytes = self.as_bytes();
-        let mut at = from.0;
-        loop {
-            let (element, len) = decode(&bytes[at..]);
-            let found = match element {
-                Element::Str(text) => text == needle,
-                Element::Int(value) => integer == Some(value),
-            };
-            if found {
-                return Some(Position(at));
-            }
-            at += len + back_len(len);
-            for _ in 1..stride {
-                if bytes[at] == END {
-                    return None;
-                }
-                at += span(&bytes[at..]);
-            }
-            if bytes[at] == END {
-                return None;
-            }
-        }
-    }
-
-    /// Adds an element at the end.
-    pub fn push_back(&mut self, text: &[u8]) {
-        self.splice(self.bytes.len() - 1, 0, Encoded::of(text), 1);
-    }
-
-    /// Adds an integer at the end.
-    pub fn push_back_i64(&mut self, value: i64) {
-        self.splice(self.bytes.len() - 1, 0, Encoded::of_i64(value), 1);
     }
 
     /// Adds many elements at the end, for the price of one count and, if they are short, one growth.
@@ -319,6 +240,121 @@ impl Listpack {
         self.bytes.tail_mut(end)[0] = END;
         self.count(added);
     }
+}
+
+impl<B: Bytes> Listpack<B> {
+    /// An empty one with whatever owner.
+    fn empty() -> Self {
+        Self { bytes: B::new(&EMPTY) }
+    }
+
+    /// The same elements, held otherwise.
+    pub fn moved<C: Bytes>(&self) -> Listpack<C> {
+        self.view().to_listpack()
+    }
+
+    /// What holds the bytes. It keeps them as they are.
+    pub fn bytes_mut(&mut self) -> &mut B {
+        &mut self.bytes
+    }
+
+    /// To be read.
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        View::new(self.as_bytes())
+    }
+
+    /// The bytes, as RDB has them.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
+    /// Allocated bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Whether elements whose texts have `text_bytes` in all may still be added.
+    pub fn has_room_for(&self, text_bytes: usize) -> bool {
+        self.as_bytes().len().saturating_add(text_bytes) <= BYTES_MAX
+    }
+
+    /// Number of elements.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.view().len()
+    }
+
+    /// Whether there is no element.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.view().is_empty()
+    }
+
+    /// All elements from the front; can be taken from the back as well.
+    #[inline]
+    pub fn iter(&self) -> Iter<'_> {
+        self.view().iter()
+    }
+
+    /// The elements from `position` on.
+    #[inline]
+    pub fn iter_from(&self, position: Position) -> Iter<'_> {
+        self.view().iter_from(position)
+    }
+
+    /// The first element.
+    #[inline]
+    pub fn first(&self) -> Option<Position> {
+        self.view().first()
+    }
+
+    /// The last element.
+    #[inline]
+    pub fn last(&self) -> Option<Position> {
+        self.view().last()
+    }
+
+    /// The element after `position`.
+    #[inline]
+    pub fn next(&self, position: Position) -> Option<Position> {
+        self.view().next(position)
+    }
+
+    /// The element before `position`.
+    #[inline]
+    pub fn prev(&self, position: Position) -> Option<Position> {
+        self.view().prev(position)
+    }
+
+    /// The element with this index; negative ones count from the back, -1 being the last.
+    #[inline]
+    pub fn seek(&self, index: i64) -> Option<Position> {
+        self.view().seek(index)
+    }
+
+    /// The element at `position`.
+    #[inline]
+    pub fn get(&self, position: Position) -> Element<'_> {
+        self.view().get(position)
+    }
+
+    /// As [`View::find`].
+    #[inline]
+    pub fn find(&self, from: Position, needle: &[u8], stride: usize) -> Option<Position> {
+        self.view().find(from, needle, stride)
+    }
+
+    /// Adds an element at the end.
+    pub fn push_back(&mut self, text: &[u8]) {
+        self.splice(self.as_bytes().len() - 1, 0, Encoded::of(text), 1);
+    }
+
+    /// Adds an integer at the end.
+    pub fn push_back_i64(&mut self, value: i64) {
+        self.splice(self.as_bytes().len() - 1, 0, Encoded::of_i64(value), 1);
+    }
 
     /// Adds an element at the front.
     pub fn push_front(&mut self, text: &[u8]) {
@@ -332,12 +368,12 @@ impl Listpack {
 
     /// Adds an element behind the one at `position`.
     pub fn insert_after(&mut self, position: Position, text: &[u8]) {
-        self.splice(position.0 + self.span(position.0), 0, Encoded::of(text), 1);
+        self.splice(position.0 + self.view().span(position.0), 0, Encoded::of(text), 1);
     }
 
     /// Puts another text in the place of an element; `position` stays good.
     pub fn replace(&mut self, position: Position, text: &[u8]) {
-        self.splice(position.0, self.span(position.0), Encoded::of(text), 0);
+        self.splice(position.0, self.view().span(position.0), Encoded::of(text), 0);
     }
 
     /// Puts an integer in the place of an element; `position` stays good.
@@ -347,7 +383,7 @@ impl Listpack {
             self.bytes.tail_mut(position.0)[0] = value as u8;
             return;
         }
-        self.splice(position.0, self.span(position.0), Encoded::of_i64(value), 0);
+        self.splice(position.0, self.view().span(position.0), Encoded::of_i64(value), 0);
     }
 
     /// Removes up to `count` elements from `position` on; the element then at `position`, if any.
@@ -359,77 +395,42 @@ impl Listpack {
             end += span(&bytes[end..]);
             deleted += 1;
         }
-        let len = bytes.len() - (end - position.0);
-        self.bytes.tail_mut(position.0).copy_within(end - position.0.., 0);
-        self.bytes.resize(len);
+        self.bytes.splice(position.0, end - position.0, 0);
         self.count(-(deleted as i64));
-        self.at(position.0)
+        self.view().at(position.0)
     }
 
     /// Takes the elements from `position` on out into a listpack of their own.
     pub fn split_off(&mut self, position: Position) -> Self {
         let moved = self.iter_from(position).count();
-        let mut tail = Self::new();
+        let mut tail = Self::empty();
         let elements = &self.as_bytes()[position.0..];
-        tail.bytes.resize(HEADER_LEN + elements.len());
-        tail.bytes.tail_mut(HEADER_LEN).copy_from_slice(elements);
+        let len = elements.len();
+        tail.bytes.splice(HEADER_LEN, 1, len).copy_from_slice(elements);
         tail.count(moved as i64);
-        self.bytes.resize(position.0 + 1);
-        self.bytes.tail_mut(position.0)[0] = END;
+        self.bytes.splice(position.0, len - 1, 0);
         self.count(-(moved as i64));
         tail
     }
 
     /// Adds the elements of another one at the end.
-    pub fn append(&mut self, other: &Self) {
+    pub fn append(&mut self, other: View<'_>) {
         let added = &other.as_bytes()[HEADER_LEN..];
-        let end = self.bytes.len() - 1;
+        let end = self.as_bytes().len() - 1;
         assert!(end + added.len() <= BYTES_MAX, "callers ask has_room_for");
-        self.bytes.resize(end + added.len());
-        self.bytes.tail_mut(end).copy_from_slice(added);
+        self.bytes.splice(end, 1, added.len()).copy_from_slice(added);
         self.count(other.len() as i64);
-    }
-
-    fn header_count(&self) -> u16 {
-        u16::from_le_bytes([self.as_bytes()[4], self.as_bytes()[5]])
-    }
-
-    #[inline]
-    fn at(&self, offset: usize) -> Option<Position> {
-        (self.as_bytes()[offset] != END).then_some(Position(offset))
-    }
-
-    fn prev_of_offset(&self, offset: usize) -> Option<Position> {
-        if offset == HEADER_LEN {
-            return None;
-        }
-        let len =
-            read_back_len(&self.as_bytes()[..offset]).expect("elements end with their length");
-        Some(Position(offset - len - back_len(len)))
-    }
-
-    /// Bytes of the element at `offset`, the length behind it included.
-    #[inline]
-    fn span(&self, offset: usize) -> usize {
-        span(&self.as_bytes()[offset..])
     }
 
     /// Replaces `removed` bytes at `offset` by an element, and counts `added` elements.
     fn splice(&mut self, offset: usize, removed: usize, new: Encoded<'_>, added: i64) {
         let len = new.len();
         let span = len + back_len(len);
-        let old_len = self.bytes.len();
-        assert!(old_len + span <= BYTES_MAX, "callers ask has_room_for before they add");
-        // What stands behind moves before the bytes are cut, and after they are lengthened.
-        if span > removed {
-            self.bytes.resize(old_len + (span - removed));
-        }
-        let behind = removed..old_len - offset;
-        self.bytes.tail_mut(offset).copy_within(behind, span);
-        if span < removed {
-            self.bytes.resize(old_len - (removed - span));
-        }
-        put(&new, &mut self.bytes.tail_mut(offset)[..span], len);
+        assert!(
+            self.as_bytes().len() + span <= BYTES_MAX,
+            "callers ask has_room_for before they add"
+        );
+        put(&new, self.bytes.splice(offset, removed, span), len);
         self.count(added);
     }
 
@@ -438,7 +439,7 @@ impl Listpack {
         if change == 0 {
             return;
         }
-        let count = match self.header_count() {
+        let count = match self.view().header_count() {
             // Counted again only once it may fit.
             COUNT_UNKNOWN if change > 0 => return,
             COUNT_UNKNOWN => self.iter().count() as i64,
@@ -506,254 +507,12 @@ impl Appender<'_> {
     }
 }
 
-/// Writes an element into a place of exactly its size; `len` is that without the length behind it.
-#[inline]
-fn put(element: &Encoded<'_>, place: &mut [u8], len: usize) {
-    element.write(&mut place[..len]);
-    write_back_len(len, &mut place[len..]);
-}
-
-impl<'a> IntoIterator for &'a Listpack {
+impl<'a, B: Bytes> IntoIterator for &'a Listpack<B> {
     type Item = Element<'a>;
     type IntoIter = Iter<'a>;
 
     fn into_iter(self) -> Iter<'a> {
         self.iter()
-    }
-}
-
-/// The elements between two places.
-#[derive(Clone, Debug)]
-pub struct Iter<'a> {
-    listpack: &'a Listpack,
-    front: usize,
-    back: usize,
-}
-
-impl Iter<'_> {
-    /// Where the next element starts.
-    #[inline]
-    pub fn position(&self) -> Position {
-        Position(self.front)
-    }
-
-    /// Goes past `count` elements, or to the end.
-    #[inline]
-    pub fn skip_elements(&mut self, count: usize) {
-        for _ in 0..count {
-            if self.front >= self.back {
-                return;
-            }
-            self.front += self.listpack.span(self.front);
-        }
-    }
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = Element<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Element<'a>> {
-        if self.front >= self.back {
-            return None;
-        }
-        let (element, len) = decode(&self.listpack.as_bytes()[self.front..]);
-        self.front += len + back_len(len);
-        Some(element)
-    }
-}
-
-impl DoubleEndedIterator for Iter<'_> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        if self.front >= self.back {
-            return None;
-        }
-        self.back = self.listpack.prev_of_offset(self.back)?.0;
-        Some(decode(&self.listpack.as_bytes()[self.back..]).0)
-    }
-}
-
-/// An element about to be written.
-enum Encoded<'a> {
-    Int { bytes: [u8; 9], len: usize },
-    Str(&'a [u8]),
-}
-
-impl<'a> Encoded<'a> {
-    fn of(text: &'a [u8]) -> Self {
-        match parse_i64(text) {
-            Some(value) => Self::of_i64(value),
-            None => Self::Str(text),
-        }
-    }
-
-    fn of_i64(value: i64) -> Self {
-        let raw = value.to_le_bytes();
-        let marked = |mark, count: usize| {
-            let mut bytes = [0; 9];
-            bytes[0] = mark;
-            bytes[1..=count].copy_from_slice(&raw[..count]);
-            Self::Int { bytes, len: count + 1 }
-        };
-        match value {
-            0..=127 => Self::Int { bytes: [raw[0], 0, 0, 0, 0, 0, 0, 0, 0], len: 1 },
-            -4096..=4095 => {
-                let high = mark::INT13 | (raw[1] & 0x1f);
-                Self::Int { bytes: [high, raw[0], 0, 0, 0, 0, 0, 0, 0], len: 2 }
-            }
-            -0x8000..=0x7fff => marked(mark::INT16, 2),
-            -0x80_0000..=0x7f_ffff => marked(mark::INT24, 3),
-            -0x8000_0000..=0x7fff_ffff => marked(mark::INT32, 4),
-            _ => marked(mark::INT64, 8),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Int { len, .. } => *len,
-            Self::Str(text) => {
-                let head = match text.len() {
-                    0..64 => 1,
-                    64..4096 => 2,
-                    _ => 5,
-                };
-                head + text.len()
-            }
-        }
-    }
-
-    /// Writes into a place of exactly [`Encoded::len`] bytes.
-    fn write(&self, place: &mut [u8]) {
-        match self {
-            Self::Int { bytes, len } => place.copy_from_slice(&bytes[..*len]),
-            Self::Str(text) => {
-                let (head, body) = place.split_at_mut(place.len() - text.len());
-                let len = text.len();
-                match head {
-                    [only] => *only = mark::STR6 | len as u8,
-                    [high, low] => {
-                        *high = mark::STR12 | (len >> 8) as u8;
-                        *low = len as u8;
-                    }
-                    head => {
-                        head[0] = mark::STR32;
-                        head[1..5].copy_from_slice(&(len as u32).to_le_bytes());
-                    }
-                }
-                body.copy_from_slice(text);
-            }
-        }
-    }
-}
-
-/// Length of the encoding and data that `bytes` start with, which are valid.
-#[inline]
-fn encoded_len(bytes: &[u8]) -> usize {
-    match bytes[0] {
-        0..mark::STR6 => 1,
-        first @ mark::STR6..mark::INT13 => 1 + usize::from(first & 0x3f),
-        mark::INT13..mark::STR12 => 2,
-        first @ mark::STR12..mark::STR32 => {
-            2 + (usize::from(first & 0x0f) << 8 | usize::from(bytes[1]))
-        }
-        mark::STR32 => 5 + u32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize,
-        mark::INT16 => 3,
-        mark::INT24 => 4,
-        mark::INT32 => 5,
-        mark::INT64 => 9,
-        other => unreachable!("encoding {other:#x} is refused by from_bytes"),
-    }
-}
-
-/// Bytes of the element that `bytes` start with, the length behind it included.
-#[inline]
-fn span(bytes: &[u8]) -> usize {
-    let len = encoded_len(bytes);
-    len + back_len(len)
-}
-
-/// The element that `bytes` start with, and the length of its encoding and data.
-#[inline]
-fn decode(bytes: &[u8]) -> (Element<'_>, usize) {
-    let len = encoded_len(bytes);
-    let signed = |shift: u32, body: &[u8]| {
-        let mut raw = [0; 8];
-        raw[..body.len()].copy_from_slice(body);
-        Element::Int(i64::from_le_bytes(raw) << shift >> shift)
-    };
-    let element = match bytes[0] {
-        first @ 0..mark::STR6 => Element::Int(i64::from(first)),
-        mark::STR6..mark::INT13 => Element::Str(&bytes[1..len]),
-        first @ mark::INT13..mark::STR12 => signed(51, &[bytes[1], first & 0x1f]),
-        mark::STR12..mark::STR32 => Element::Str(&bytes[2..len]),
-        mark::STR32 => Element::Str(&bytes[5..len]),
-        _ => signed(64 - 8 * (len as u32 - 1), &bytes[1..len]),
-    };
-    (element, len)
-}
-
-/// Bytes that the length behind an element takes. The bounds are the format's, off by one as they
-/// are.
-#[inline]
-fn back_len(len: usize) -> usize {
-    match len {
-        0..=127 => 1,
-        128..16_383 => 2,
-        16_383..2_097_151 => 3,
-        2_097_151..268_435_455 => 4,
-        _ => 5,
-    }
-}
-
-fn write_back_len(len: usize, place: &mut [u8]) {
-    let count = place.len();
-    for (at, byte) in place.iter_mut().enumerate() {
-        let bits = (len >> (7 * (count - 1 - at))) as u8 & 0x7f;
-        *byte = if at == 0 { bits } else { bits | 0x80 };
-    }
-}
-
-/// Reads the length that `bytes` end with.
-fn read_back_len(bytes: &[u8]) -> Option<usize> {
-    let mut len = 0;
-    for (step, &byte) in bytes.iter().rev().take(5).enumerate() {
-        len |= usize::from(byte & 0x7f) << (7 * step);
-        if byte & 0x80 == 0 {
-            return Some(len);
-        }
-    }
-    None
-}
-
-fn validate(bytes: &[u8]) -> Result<(), ListpackError> {
-    let [a, b, c, d, e, f, body @ .., END] = bytes else { return Err(ListpackError::Frame) };
-    if u32::from_le_bytes([*a, *b, *c, *d]) as usize != bytes.len() || bytes.len() > BYTES_MAX {
-        return Err(ListpackError::Frame);
-    }
-    let mut rest = body;
-    let mut count: usize = 0;
-    while let Some(&first) = rest.first() {
-        let head = match first {
-            mark::STR12..mark::STR32 => 2,
-            mark::STR32 => 5,
-            0..mark::STR32 | mark::INT16..=mark::INT64 => 1,
-            _ => return Err(ListpackError::Element),
-        };
-        if rest.len() < head {
-            return Err(ListpackError::Element);
-        }
-        let len = encoded_len(rest);
-        let span = len + back_len(len);
-        if rest.len() < span || read_back_len(&rest[..span]) != Some(len) {
-            return Err(ListpackError::Element);
-        }
-        rest = &rest[span..];
-        count += 1;
-    }
-    match u16::from_le_bytes([*e, *f]) {
-        COUNT_UNKNOWN => Ok(()),
-        stated if usize::from(stated) == count => Ok(()),
-        _ => Err(ListpackError::Count),
     }
 }
 

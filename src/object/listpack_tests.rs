@@ -60,9 +60,9 @@ fn more_elements_than_the_header_can_count() {
         listpack.push_back_i64(i % 100);
     }
     assert_eq!(listpack.len(), 70_000);
-    assert_eq!(listpack.header_count(), COUNT_UNKNOWN);
+    assert_eq!(listpack.view().header_count(), COUNT_UNKNOWN);
     listpack.delete(listpack.first().unwrap(), 60_000);
-    assert_eq!(listpack.header_count(), 10_000);
+    assert_eq!(listpack.view().header_count(), 10_000);
     assert!(Listpack::from_bytes(listpack.as_bytes().to_vec()).is_ok());
 }
 
@@ -187,7 +187,7 @@ fn apply(change: Change, listpack: &mut Listpack, model: &mut Vec<Vec<u8>>) {
                 for part in [&tail, listpack] {
                     assert_eq!(Listpack::from_bytes(part.as_bytes().to_vec()).as_ref(), Ok(part));
                 }
-                listpack.append(&tail);
+                listpack.append(tail.view());
             }
         }
     }

@@ -24,6 +24,10 @@ const RESERVED_ARGUMENTS_MAX: usize = 32;
 /// A parser that waits for the rest of a request keeps no more room than this for what comes then.
 const KEPT_BYTES_MAX: usize = 4 * 1024;
 
+/// An incomplete request of so many arguments goes on in the worker's parser; a longer one would be copied at each
+/// read.
+const RESUMED_SPANS_MAX: usize = 64;
+
 /// An argument's place in the buffer that was parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -194,6 +198,19 @@ impl Parser {
         self.at -= gone;
         self.request_start = 0;
         self.request_span = 0;
+    }
+
+    /// Goes on where another one stands, with its own allocations, if the other has so little that copying it
+    /// costs nothing; else the other comes back. This one is as new.
+    pub fn resume(&mut self, own: Parser) -> Result<(), Parser> {
+        if own.spans.len() > RESUMED_SPANS_MAX || !own.requests.is_empty() {
+            return Err(own);
+        }
+        self.spans.extend_from_slice(&own.spans);
+        self.inline.extend_from_slice(&own.inline);
+        (self.stage, self.at) = (own.stage, own.at);
+        (self.request_start, self.request_span) = (own.request_start, own.request_span);
+        Ok(())
     }
 
     /// Takes out the request that is incomplete, for its connection to keep. What stays is as new, but for its
@@ -680,9 +697,19 @@ mod tests {
             proptest::prop_assert_eq!(parser.parse(&input, OPEN), Stop::NeedMore);
             proptest::prop_assert_eq!(parser.requests().len(), pipelined);
             parser.release();
-            let mut own = parser.split_off();
+            let own = parser.split_off();
             proptest::prop_assert!(own.memory_bytes() <= 3 * size_of::<Span>());
             proptest::prop_assert!(!parser.is_midway());
+            let room = parser.memory_bytes();
+            proptest::prop_assert!(parser.resume(own).is_ok());
+            proptest::prop_assert_eq!(parser.parse(last, OPEN), Stop::NeedMore);
+            let request = parser.requests()[0];
+            let argv: Vec<_> = parser.arguments(last, request).collect();
+            proptest::prop_assert_eq!(argv, [&b"SET"[..], b"foo", b"bars"]);
+            proptest::prop_assert!(parser.memory_bytes() <= room.max(1024));
+            parser.reset();
+            parser.parse(&last[..cut], OPEN);
+            let mut own = parser.split_off();
             proptest::prop_assert_eq!(own.parse(last, OPEN), Stop::NeedMore);
             let request = own.requests()[0];
             let argv: Vec<_> = own.arguments(last, request).collect();

@@ -40,6 +40,9 @@ const TURN_BYTES: usize = super::worker::READ_BUFFER_BYTES;
 /// one, which saves a copy.
 const DIRECT_READ_BYTES: usize = 32 * 1024;
 
+/// So much of an incomplete request is moved to the front of the shared buffer when more of it comes.
+const INPUT_MOVED_BYTES: usize = 4096;
+
 /// A string's buffer grows at most this far ahead of what has arrived, whatever its length claims.
 const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
 
@@ -453,15 +456,19 @@ impl Connection {
             return self.receive_direct(worker, scratch, wanted, cx);
         }
         let mut input = std::mem::take(&mut scratch.input);
-        let mut buf = ReadBuf::new(&mut input);
+        // What there is of an incomplete request goes in front, so that the whole can be parsed where it is.
+        let before = self.input.len();
+        let before = if before <= INPUT_MOVED_BYTES { before } else { 0 };
+        input[..before].copy_from_slice(&self.input[..before]);
+        let mut buf = ReadBuf::new(&mut input[before..]);
         let step = match self.stream.poll_read(cx, &mut buf) {
             Poll::Pending => Step::Wait,
             Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
-                let data = buf.filled();
-                worker.stats().net_input.add(data.len() as u64);
+                let got = buf.filled().len();
+                worker.stats().net_input.add(got as u64);
                 worker.stats().reads_processed.add(1);
-                scratch.turn_bytes += data.len();
-                self.accept_bytes(worker, scratch, data)
+                scratch.turn_bytes += got;
+                self.accept_bytes(worker, scratch, &input[..before + got], before)
             }
             Poll::Ready(_) => Step::End,
         };
@@ -502,25 +509,51 @@ impl Connection {
         }
     }
 
-    /// Takes bytes that arrived in the shared buffer.
-    fn accept_bytes(&mut self, worker: &Worker, scratch: &mut Scratch, data: &[u8]) -> Step {
+    /// Takes bytes that arrived in the shared buffer, the first `before` of which are the connection's own.
+    fn accept_bytes(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        data: &[u8],
+        before: usize,
+    ) -> Step {
         if self.blocked.is_some() {
-            self.input.extend_from_slice(data);
+            self.input.extend_from_slice(&data[before..]);
             return self.check_input(worker);
         }
-        if self.input.is_empty() {
+        if self.input.len() == before {
             let mut parser = std::mem::take(&mut scratch.parser);
-            let (used, step) = self.run(worker, scratch, &mut parser, data);
-            if used < data.len() && !self.closing {
-                self.input.extend_from_slice(&data[used..]);
-                self.parser = parser.split_off();
+            match parser.resume(std::mem::take(&mut self.parser)) {
+                Ok(()) => return self.run_shared(worker, scratch, parser, data),
+                Err(own) => (self.parser, scratch.parser) = (own, parser),
             }
-            scratch.parser = parser;
-            if step == Step::Go { self.check_input(worker) } else { step }
-        } else {
-            self.input.extend_from_slice(data);
-            self.run_own_input(worker, scratch)
         }
+        self.input.extend_from_slice(&data[before..]);
+        self.run_own_input(worker, scratch)
+    }
+
+    /// Runs what is complete in the shared buffer, and keeps the rest.
+    fn run_shared(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        mut parser: Parser,
+        data: &[u8],
+    ) -> Step {
+        let mut own = std::mem::take(&mut self.input);
+        let (used, step) = self.run(worker, scratch, &mut parser, data);
+        if used < data.len() && !self.closing {
+            own.clear();
+            if own.capacity() > INPUT_MOVED_BYTES {
+                own = Vec::new();
+            }
+            own.extend_from_slice(&data[used..]);
+            self.input = own;
+            self.parser = parser.split_off();
+        }
+        parser.reset();
+        scratch.parser = parser;
+        if step == Step::Go { self.check_input(worker) } else { step }
     }
 
     /// Runs what is complete in the connection's own buffer.

@@ -2,14 +2,19 @@
 //!
 //! Invariants: a node in a list is never empty; a plain one has exactly one element.
 
+use super::room::Roomy;
 use crate::base::number::parse_i64;
-use crate::object::listpack::{self, Element, Listpack};
+use crate::base::size_class::size_class;
+use crate::object::listpack::{self, Element, Listpack, View};
+
+/// A listpack as nodes have it.
+pub type Pack = Listpack<Roomy>;
 
 /// A node that is owned.
 #[derive(Clone, Debug)]
 pub enum Node {
     /// Elements one after another.
-    Packed(Listpack),
+    Packed(Pack),
     /// One long element.
     Plain(Box<[u8]>),
 }
@@ -18,7 +23,7 @@ pub enum Node {
 #[derive(Clone, Copy, Debug)]
 pub enum NodeRef<'a> {
     /// Elements one after another.
-    Packed(&'a Listpack),
+    Packed(View<'a>),
     /// One long element.
     Plain(&'a [u8]),
 }
@@ -26,16 +31,17 @@ pub enum NodeRef<'a> {
 impl Node {
     /// A listpack with one element.
     pub fn packed(text: &[u8]) -> Self {
+        // Made with the others' owner first, which leaves no room: a long element may stay alone.
         let mut listpack = Listpack::new();
         listpack.push_back(text);
-        Self::Packed(listpack)
+        Self::Packed(listpack.moved())
     }
 
     /// The node, to be read.
     #[inline]
     pub fn as_ref(&self) -> NodeRef<'_> {
         match self {
-            Self::Packed(listpack) => NodeRef::Packed(listpack),
+            Self::Packed(listpack) => NodeRef::Packed(listpack.view()),
             Self::Plain(text) => NodeRef::Plain(text),
         }
     }
@@ -68,8 +74,23 @@ impl Node {
         }
     }
 
+    /// Whether it has much room for more elements.
+    pub fn has_room(&self) -> bool {
+        match self {
+            Self::Packed(listpack) => size_class(self.bytes()) < listpack.memory_bytes(),
+            Self::Plain(_) => false,
+        }
+    }
+
+    /// Gives back what stands empty, when no more elements are expected.
+    pub fn trim(&mut self) {
+        if let Self::Packed(listpack) = self {
+            listpack.bytes_mut().trim();
+        }
+    }
+
     /// The listpack, for a change of its elements; callers have seen that it is one.
-    pub fn listpack_mut(&mut self) -> &mut Listpack {
+    pub fn listpack_mut(&mut self) -> &mut Pack {
         match self {
             Self::Packed(listpack) => listpack,
             Self::Plain(_) => unreachable!("long elements are replaced as whole nodes"),
@@ -107,7 +128,7 @@ impl<'a> NodeRef<'a> {
 }
 
 /// Where the element at `offset` is, which is there: looked for from the nearer end.
-pub fn seek(listpack: &Listpack, offset: usize) -> listpack::Position {
+pub fn seek(listpack: View<'_>, offset: usize) -> listpack::Position {
     let (offset, len) = (offset as i64, listpack.len() as i64);
     let index = if offset < len / 2 { offset } else { offset - len };
     listpack.seek(index).expect("callers stay within the node")

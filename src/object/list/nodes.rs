@@ -7,10 +7,10 @@
 //! stricter than in Redis: a long element that replaces a short one, or comes to stand between others,
 //! gets a node of its own, so that nodes stay small.
 
-use super::node::{Needle, Node, NodeRef, seek};
+use super::node::{Needle, Node, NodeRef, Pack, seek};
 use super::tree::{Place, Tree};
 use super::{ELEMENT_OVERHEAD, End, ListLimits, Side};
-use crate::object::listpack::{Element, Listpack};
+use crate::object::listpack::{Bytes, Element, Listpack};
 
 /// Bytes of a listpack without elements.
 const EMPTY_BYTES: usize = 7;
@@ -23,10 +23,10 @@ pub struct Nodes {
 
 impl Nodes {
     /// A list whose only node is this one, if it has elements.
-    pub fn of(listpack: Listpack) -> Self {
+    pub fn of(listpack: &Listpack) -> Self {
         let mut nodes = Self::default();
         if !listpack.is_empty() {
-            nodes.tree.insert(0, Node::Packed(listpack));
+            nodes.tree.insert(0, Node::Packed(listpack.moved()));
         }
         nodes
     }
@@ -38,6 +38,9 @@ impl Nodes {
         if nodes > 0 && limits.admit(self.tree.node(number), text) {
             self.tree.edit(number, |node| push(node.listpack_mut(), end, text));
         } else {
+            if nodes > 0 {
+                self.trim(number);
+            }
             let number = if end == End::Head { 0 } else { nodes };
             self.tree.insert(number, limits.single(text));
         }
@@ -65,6 +68,13 @@ impl Nodes {
         true
     }
 
+    /// Lets a node that is an end of the list no more give back its room.
+    fn trim(&mut self, number: usize) {
+        if self.tree.node(number).has_room() {
+            self.tree.edit(number, Node::trim);
+        }
+    }
+
     fn last_number(&self, end: End) -> usize {
         match end {
             End::Head => 0,
@@ -86,7 +96,7 @@ impl Nodes {
         if admits(at) {
             self.tree.edit(at, |node| {
                 let listpack = node.listpack_mut();
-                let position = seek(listpack, offset);
+                let position = seek(listpack.view(), offset);
                 match side {
                     Side::Before => listpack.insert_before(position, text),
                     Side::After => listpack.insert_after(position, text),
@@ -131,7 +141,7 @@ impl Nodes {
         }
         self.tree.edit(at, |node| {
             let listpack = node.listpack_mut();
-            listpack.replace(seek(listpack, offset), text);
+            listpack.replace(seek(listpack.view(), offset), text);
         });
         // What was alone because it was long may go back to the others.
         if limits.exceeded_by(bytes, len) {
@@ -179,7 +189,7 @@ impl Nodes {
         } else {
             self.tree.edit(place.node, |node| {
                 let listpack = node.listpack_mut();
-                listpack.delete(seek(listpack, place.offset), count);
+                listpack.delete(seek(listpack.view(), place.offset), count);
             });
         }
     }
@@ -220,7 +230,7 @@ impl Nodes {
     fn split(&mut self, at: usize, offset: usize) {
         let right = self.tree.edit(at, |node| {
             let listpack = node.listpack_mut();
-            listpack.split_off(seek(listpack, offset))
+            listpack.split_off(seek(listpack.view(), offset))
         });
         self.tree.insert(at + 1, Node::Packed(right));
     }
@@ -252,8 +262,8 @@ impl Nodes {
             return false;
         }
         let NodeRef::Packed(other) = other.as_ref() else { return false };
-        let other = other.clone();
-        self.tree.edit(left, |node| node.listpack_mut().append(&other));
+        let other: Pack = other.to_listpack();
+        self.tree.edit(left, |node| node.listpack_mut().append(other.view()));
         self.tree.remove(left + 1);
         true
     }
@@ -261,7 +271,7 @@ impl Nodes {
 
 /// Adds an element at an end of a listpack.
 #[inline]
-pub fn push(listpack: &mut Listpack, end: End, text: &[u8]) {
+pub fn push<B: Bytes>(listpack: &mut Listpack<B>, end: End, text: &[u8]) {
     match end {
         End::Head => listpack.push_front(text),
         End::Tail => listpack.push_back(text),
@@ -269,7 +279,12 @@ pub fn push(listpack: &mut Listpack, end: End, text: &[u8]) {
 }
 
 /// Removes up to `limit` elements with this text, from an end on; says how many there were.
-pub fn remove(listpack: &mut Listpack, needle: Needle<'_>, from: End, limit: usize) -> usize {
+pub fn remove<B: Bytes>(
+    listpack: &mut Listpack<B>,
+    needle: Needle<'_>,
+    from: End,
+    limit: usize,
+) -> usize {
     let mut removed = 0;
     let mut at = if from == End::Head { listpack.first() } else { listpack.last() };
     while let Some(position) = at

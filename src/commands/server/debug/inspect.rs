@@ -16,7 +16,7 @@ use crate::keyspace::db::Slot;
 use crate::keyspace::value::ValueRef;
 use crate::object::List;
 use crate::object::list::node::NodeRef;
-use crate::object::listpack::Listpack;
+use crate::object::listpack::{Listpack, View};
 use crate::object::module::KeyName;
 use crate::object::rdb::write::Writer;
 use crate::persist::rdb::value;
@@ -83,9 +83,9 @@ pub(super) fn listpack(ctx: &mut ExclusiveCtx<'_>, key: &[u8], reply: &mut Reply
         return Err(REFUSAL);
     }
     let listpack = match db.value(slot) {
-        ValueRef::Hash(hash) => hash.as_listpack(),
-        ValueRef::Set(set) => set.as_listpack(),
-        ValueRef::Zset(zset) => zset.as_listpack(),
+        ValueRef::Hash(hash) => hash.as_listpack().map(Listpack::view),
+        ValueRef::Set(set) => set.as_listpack().map(Listpack::view),
+        ValueRef::Zset(zset) => zset.as_listpack().map(Listpack::view),
         ValueRef::List(list) => match list.node(0) {
             NodeRef::Packed(listpack) => Some(listpack),
             NodeRef::Plain(_) => None,
@@ -97,7 +97,7 @@ pub(super) fn listpack(ctx: &mut ExclusiveCtx<'_>, key: &[u8], reply: &mut Reply
     Ok(())
 }
 
-fn log_listpack(listpack: &Listpack) {
+fn log_listpack(listpack: View<'_>) {
     tracing::info!("listpack: {} elements, {} bytes", listpack.len(), listpack.as_bytes().len());
     for (number, element) in listpack.iter().enumerate() {
         tracing::info!("element {number}: {element:?}");
