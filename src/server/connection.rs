@@ -16,12 +16,12 @@ use std::time::Duration;
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::gate::{Gate, HeldFor};
 use super::stream::{Stream, Way};
 use super::worker::{Scratch, Worker};
 use crate::engine::block::{self, GivenUp};
 use crate::engine::call::{self, Caller, Request};
 use crate::engine::client::{Client, Mode};
-use crate::engine::durable::Durable;
 use crate::engine::effects::Block;
 use crate::engine::outbox::{Piece, SharedBytes};
 use crate::engine::pubsub;
@@ -93,25 +93,14 @@ pub struct Connection {
     output: Vec<u8>,
     /// How much of `output` has been sent.
     sent: usize,
-    /// The position of the log that must be durable before what follows `sent` leaves.
-    gate: u64,
-    /// The hold of the exclusive lock that must have ended before that position is known; 0 if it is.
-    gate_hold: u64,
+    /// What must be durable before what follows `sent` leaves.
+    gate: Gate,
     /// The worker knows that this connection holds output back for that.
     held: bool,
     /// The command that waits, and its deadline.
     blocked: Option<(Block, Option<Pin<Box<Sleep>>>)>,
     /// The connection ends when `output` is empty.
     closing: bool,
-}
-
-/// What held output waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeldFor {
-    /// That what was logged is durable.
-    Log,
-    /// That the lock is released, which takes a moment.
-    Lock,
 }
 
 /// Whether a step left something to do.
@@ -134,8 +123,7 @@ impl Connection {
             message: None,
             output: Vec::new(),
             sent: 0,
-            gate: 0,
-            gate_hold: 0,
+            gate: Gate::default(),
             held: false,
             blocked: None,
             closing: false,
@@ -207,7 +195,7 @@ impl Connection {
         }
         let mut outbox = self.client.outbox.lock();
         // Whoever sent it may not have handed over yet what it logged.
-        self.gate_hold = worker.engine.shared.durable.begun();
+        self.gate.await_hold(&worker.engine.shared.durable);
         while let Some(len) = outbox.next_len() {
             let alone = len > MESSAGES_COPIED_BYTES && scratch.out.is_empty();
             if !alone && !scratch.out.is_empty() && scratch.out.len() + len > MESSAGES_COPIED_BYTES
@@ -238,23 +226,10 @@ impl Connection {
         self.message.is_some() || !self.output.is_empty()
     }
 
-    /// Whether what is to be sent must wait for the log.
-    #[inline]
-    fn is_gated(&mut self, durable: &Durable) -> bool {
-        if self.gate_hold != 0 {
-            if durable.ended() < self.gate_hold {
-                return true;
-            }
-            self.gate_hold = 0;
-            self.gate = durable.appended();
-        }
-        self.gate > durable.released()
-    }
-
     /// Whether output must wait for the log; the worker is told then.
     #[inline]
     fn must_wait(&mut self, worker: &Worker) -> bool {
-        if !self.is_gated(&worker.engine.shared.durable) {
+        if !self.gate.is_closed(&worker.engine.shared.durable) {
             return false;
         }
         if !self.held {
@@ -266,8 +241,8 @@ impl Connection {
 
     /// Sends what was held back, if the log is durable up to there; otherwise it says what it waits for.
     pub fn release(&mut self, worker: &Worker, scratch: &mut Scratch) -> Result<(), HeldFor> {
-        if self.is_gated(&worker.engine.shared.durable) {
-            return Err(if self.gate_hold != 0 { HeldFor::Lock } else { HeldFor::Log });
+        if self.gate.is_closed(&worker.engine.shared.durable) {
+            return Err(self.gate.waits_for());
         }
         let was_full = self.output.len() > HELD_BYTES_MAX;
         self.held = false;
@@ -685,7 +660,7 @@ impl Connection {
             let end = call::run_batch(caller, &mut requests[done..], &mut scratch.out);
             done += end.done;
             if end.shows_data {
-                self.gate = worker.engine.shared.durable.appended();
+                self.gate.await_log(&worker.engine.shared.durable);
             }
             if done == requests.len() || end.close || end.block.is_some() {
                 break (end, Step::Go);

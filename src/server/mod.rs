@@ -15,6 +15,8 @@ pub mod connection;
 
 pub mod stream;
 
+pub mod gate;
+
 pub mod cron;
 
 pub mod host;
