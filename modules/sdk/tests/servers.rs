@@ -8,6 +8,7 @@ mod client;
 
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use client::{Client, Server, example, servers};
 
@@ -262,6 +263,25 @@ fn native_values_are_dumped_restored_and_reloaded() {
         };
         let refused = client.raw(&[b"RESTORE", b"x", b"0", &dump]).to_string();
         assert_eq!(refused, "-ERR Bad data format");
+    });
+}
+
+/// The probe does not say that a snapshot may be taken while it goes on.
+#[test]
+fn a_child_saves_native_values_that_are_not_declared_safe() {
+    with_probe(&[], |_, client| {
+        client.run("probe.note k text");
+        assert_eq!(client.run("BGSAVE"), "+Background saving started");
+        for _ in 0..1000 {
+            if client.run("INFO persistence").contains("rdb_bgsave_in_progress:0") {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(client.run("INFO persistence").contains("rdb_last_bgsave_status:ok"));
+        assert!(client.run("INFO stats").contains("total_forks:1"));
+        assert_eq!(client.run("DEBUG RELOAD NOSAVE"), "+OK");
+        check(client, &[("probe.read k", "\"text\"")]);
     });
 }
 
