@@ -48,6 +48,8 @@ pub(super) fn start(engine: &Arc<Engine>) -> io::Result<Loading> {
     }
     let engine = Arc::clone(engine);
     std::thread::Builder::new().name("loading".into()).spawn(move || {
+        // The tables that it makes are the workers' to change.
+        crate::allocator::use_arena_of(1);
         let loaded = at_start(&engine);
         {
             let _state = engine.write_patiently();
