@@ -37,7 +37,8 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/keyspace/entry/",
     "src/keyspace/table", // table.rs and its child
     "src/allocator.rs",
-    "src/object/thin.rs", // docs/decisions/0008-small-collections.md
+    "src/object/thin.rs",         // docs/decisions/0008-small-collections.md
+    "src/server/saving/child.rs", // docs/decisions/0009-snapshot.md
     "modules/abi/",
     "modules/sdk/src/raw",
     "modules/sdk/src/lib.rs", // the macro that writes a module's entry points
@@ -71,6 +72,7 @@ const HOST_REQUESTS: &[&str] = &[
     "Shutdown",
     "Save",
     "BgSave",
+    "RewriteAof",
     "BgRewriteAof",
     "DebugReload",
     "ModuleLoad",

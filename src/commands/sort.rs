@@ -208,7 +208,7 @@ impl Keys for ReadCtx<'_> {
     }
 
     fn now(&self) -> u64 {
-        self.now_ms().max(0) as u64
+        self.expiry_ms().max(0) as u64
     }
 
     fn is_replayed(&self) -> bool {
@@ -223,7 +223,7 @@ impl Keys for WriteCtx<'_> {
     }
 
     fn now(&self) -> u64 {
-        self.now_ms().max(0) as u64
+        self.expiry_ms().max(0) as u64
     }
 
     fn is_replayed(&self) -> bool {

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::engine::call::{Caller, look_up, run_batch};
 use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::durable::Durable;
 use crate::engine::effects::{EventClass, Request, Targets};
 use crate::engine::events::Heard;
 use crate::engine::evict::Evictor;
@@ -230,6 +231,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         monitors: Default::default(),
         pause: Default::default(),
         post: Post::new(1),
+        durable: Durable::new(1),
         clock: Clock { unix_us: || NOW_MS.get() * 1000, mono_ns: || 0 },
         started_ms: START_MS,
         run_id: String::new(),

@@ -11,6 +11,7 @@ use super::ahead;
 use super::block;
 use super::client::{Client, Mode as Mark, Session};
 use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expire_key, free};
+use super::durable::SyncWaiter;
 use super::effects::{Block, CallEffects, EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
 use super::events;
@@ -86,6 +87,8 @@ pub struct Caller<'a> {
 pub struct BatchEnd {
     /// Requests that were answered.
     pub done: usize,
+    /// Some of the answers show data, so that they must not leave before the log is durable.
+    pub shows_data: bool,
     /// The connection is to be closed when the replies are out.
     pub close: bool,
     /// The last command waits; its answer comes through the outbox or at the deadline.
@@ -196,7 +199,12 @@ pub fn run_while_busy(
             let env = Env { shared, stats, worker: caller.worker, client, now_us };
             let mut session = caller.client.session.lock();
             let before = out.len();
-            refuse(&mut session, env, *request, CommandError::Busy, out);
+            // The script may be one of the append-only file.
+            let why = match shared.loading.is_on() {
+                true => CommandError::Loading,
+                false => CommandError::Busy,
+            };
+            refuse(&mut session, env, *request, why, out);
             if session.mode.intersects(SILENT) {
                 silence(&mut session, before, out);
             }
@@ -238,6 +246,7 @@ fn run_hold(
             break;
         }
         end.done += 1;
+        end.shows_data |= ran.is_some_and(Command::shows_data);
         if unit.block.is_some() {
             begin_wait(caller, &mut session, &mut unit, *request);
         }
@@ -282,6 +291,15 @@ fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, reques
         caller.engine.shared.pause.enter(caller.client.id);
     }
     session.blocked_reply = block.on_timeout().map(<[u8]>::to_vec);
+    if let Block::Synced { position, on_success, .. } = block {
+        let (position, reply) = (*position, on_success.clone());
+        let client = Arc::clone(caller.client);
+        let waiter = SyncWaiter { client, position, reply };
+        if !caller.engine.shared.durable.enter(waiter) {
+            session.blocked_reply = None;
+            caller.client.unblock(if session.drops_reply() { b"" } else { on_success });
+        }
+    }
     if let (Block::Keys { wanted, .. }, Some(command)) = (block, request.command) {
         let shared = &caller.engine.shared;
         let kept = unit.waiting_argv.take();
@@ -390,7 +408,7 @@ fn admit(
     }
     if let Some(refusal) = env.shared.write_refusal() {
         // PING as well, so that whoever looks after the server notices.
-        let is_ping = refusal == CommandError::SaveFailed && command.spec.name == "PING";
+        let is_ping = refusal != CommandError::NoReplicas && command.spec.name == "PING";
         if is_ping || may_write(session, command) {
             return Err(refusal);
         }
@@ -609,7 +627,7 @@ fn end_call(
     }
     state.dirty += call.dirty;
     unit.wrote |= call.dirty > 0;
-    if !state.log.is_active() {
+    if !state.log.is_active() || unit.replays {
         return;
     }
     let targets = call.targets.unwrap_or(Targets::all());
@@ -656,7 +674,7 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
                 unit.has_jobs = false;
             }
             let bond = if unit.scattered { Bond::Apart } else { Bond::Together };
-            state.log.append(&unit.records, bond);
+            state.log.append(&unit.records, bond, env.now_us);
             state.log.send(env.shared);
             unit.records.clear();
             if !unit.ready.is_empty() {
@@ -684,6 +702,28 @@ pub fn nested(
     perform(access, session, unit, env, command, argv, out);
     unit.deny_blocking = denied;
     unit.call = outer;
+}
+
+/// Runs a command of the append-only file as a unit of its own: without the checks that clients are subject to, and
+/// between MULTI and EXEC it is queued. The reply, which may be an error, goes to `out`.
+pub fn replay(
+    access: &mut Access<'_>,
+    session: &mut Session,
+    env: Env<'_>,
+    command: &'static Command,
+    argv: Argv<'_>,
+    out: &mut Vec<u8>,
+) {
+    let mut unit = Unit { replays: true, ..Unit::default() };
+    if let Err(error) = check_shape(command, argv) {
+        Reply::new(out, session.protocol).error(&error.bytes());
+    } else if session.mode.contains(Mark::MULTI) && !command.has(Flag::NotQueued) {
+        let flags = access.flags_of(command, argv);
+        transaction::queue(session, env, command, flags, argv, out);
+    } else {
+        perform(access, session, &mut unit, env, command, argv, out);
+        end_unit(access, &mut unit, env);
+    }
 }
 
 /// Looks requests up in a registry.

@@ -89,6 +89,13 @@ impl<'a> ReadCtx<'a> {
         self.env.now_ms()
     }
 
+    /// The time in unix milliseconds by which keys and fields are past theirs: while logged commands are replayed none
+    /// is, since none was when they ran.
+    #[inline]
+    pub fn expiry_ms(&self) -> i64 {
+        if self.unit.replays { 0 } else { self.now_ms() }
+    }
+
     /// The selected db.
     #[inline]
     pub fn db(&self) -> &'a Db {
@@ -100,7 +107,7 @@ impl<'a> ReadCtx<'a> {
     pub fn peek(&mut self, key: &[u8]) -> Option<Slot> {
         let db = self.db();
         let slot = db.find(key)?;
-        if db.is_expired(slot, self.env.now_ms()) {
+        if db.is_expired(slot, self.expiry_ms()) {
             self.unit.note_expired(self.session.db, key);
             return None;
         }
@@ -205,6 +212,13 @@ impl WriteCtx<'_> {
         self.env.now_ms()
     }
 
+    /// The time in unix milliseconds by which keys and fields are past theirs: while logged commands are replayed none
+    /// is, since none was when they ran.
+    #[inline]
+    pub fn expiry_ms(&self) -> i64 {
+        if self.unit.replays { 0 } else { self.now_ms() }
+    }
+
     /// The configuration.
     pub fn config(&self) -> &crate::config::Config {
         &self.state.config
@@ -248,7 +262,7 @@ impl WriteCtx<'_> {
     #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<Slot> {
         let slot = self.db().find(key)?;
-        if self.db().is_expired(slot, self.env.now_ms()) {
+        if self.db().is_expired(slot, self.expiry_ms()) {
             let db = self.session.db;
             expire_key(self.state, self.unit, self.env, db, key);
             return None;

@@ -100,6 +100,10 @@ pub enum Request {
     ///
     /// [`Persistence`]: super::persistence::Persistence
     BgSave,
+    /// Rewrite the append-only file, as [`Aof`] says was begun.
+    ///
+    /// [`Aof`]: super::persistence::Aof
+    RewriteAof,
 }
 
 /// Whether the end of the process saves the data set.
@@ -116,10 +120,21 @@ pub enum ShutdownSave {
 /// What the client waits for when its command answers "not now".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {
-    /// `WAIT`, `WAITAOF`: until the deadline, answering with this reply.
+    /// `WAIT`: until the deadline, answering with this reply.
     Until {
         /// Unix time in milliseconds; `None` waits for ever.
         deadline_ms: Option<i64>,
+        /// The encoded reply at the deadline.
+        on_timeout: Vec<u8>,
+    },
+    /// `WAITAOF`: until the log is synced up to a position, or the deadline.
+    Synced {
+        /// The position.
+        position: u64,
+        /// Unix time in milliseconds; `None` waits for ever.
+        deadline_ms: Option<i64>,
+        /// The encoded reply when it is synced.
+        on_success: Vec<u8>,
         /// The encoded reply at the deadline.
         on_timeout: Vec<u8>,
     },
@@ -196,6 +211,8 @@ pub struct Unit {
     pub has_jobs: bool,
     /// What is propagated does not belong together (keys that happened to expire).
     pub scattered: bool,
+    /// Commands of the append-only file run again.
+    pub replays: bool,
 }
 
 impl Block {
@@ -203,6 +220,7 @@ impl Block {
     pub fn deadline_ms(&self) -> Option<i64> {
         match self {
             Block::Until { deadline_ms, .. }
+            | Block::Synced { deadline_ms, .. }
             | Block::Keys { deadline_ms, .. }
             | Block::Module { deadline_ms, .. } => *deadline_ms,
             Block::Paused { until_ms } => Some(*until_ms),
@@ -212,7 +230,9 @@ impl Block {
     /// The encoded reply at the deadline, unless a module has it.
     pub fn on_timeout(&self) -> Option<&[u8]> {
         match self {
-            Block::Until { on_timeout, .. } | Block::Keys { on_timeout, .. } => Some(on_timeout),
+            Block::Until { on_timeout, .. }
+            | Block::Synced { on_timeout, .. }
+            | Block::Keys { on_timeout, .. } => Some(on_timeout),
             Block::Paused { .. } | Block::Module { .. } => None,
         }
     }

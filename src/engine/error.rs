@@ -110,6 +110,8 @@ pub enum CommandError {
          Please check the Redis logs for details about the RDB error."
     )]
     SaveFailed,
+    #[error("MISCONF Errors writing to the AOF file: {0}")]
+    AppendFailed(String),
     #[error("NOREPLICAS Not enough good replicas to write.")]
     NoReplicas,
     #[error("ERR This Redis command is not allowed from script")]

@@ -49,8 +49,8 @@ impl Deref for Reading<'_> {
     }
 }
 
-/// The state to write, until it is dropped: then what was gathered for caches is told, and the workers concerned
-/// wake up.
+/// The state to write, until it is dropped: then what was logged is handed over, what was gathered for caches is
+/// told, and the workers concerned wake up.
 #[derive(Debug)]
 pub struct Writing<'a> {
     guard: RwLockWriteGuard<'a, State>,
@@ -74,17 +74,31 @@ impl DerefMut for Writing<'_> {
 impl Writing<'_> {
     /// Lets whoever waits for the state have it first, and takes it back.
     pub fn give_way(&mut self) {
-        let shared = self.deliver.0;
-        shared.tracking.broadcast(shared);
-        shared.post.deliver();
+        self.end_hold();
+        self.deliver.0.post.deliver();
         RwLockWriteGuard::bump(&mut self.guard);
+        self.begin_hold();
+    }
+}
+
+impl Writing<'_> {
+    fn begin_hold(&self) {
+        if self.guard.log.has_aof() {
+            self.deliver.0.durable.begin_hold();
+        }
+    }
+
+    fn end_hold(&mut self) {
+        let shared = self.deliver.0;
+        self.guard.log.hand_over(&shared.durable);
+        shared.durable.end_hold();
+        shared.tracking.broadcast(shared);
     }
 }
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        let shared = self.deliver.0;
-        shared.tracking.broadcast(shared);
+        self.end_hold();
     }
 }
 
@@ -118,7 +132,9 @@ impl Engine {
     }
 
     fn writing<'a>(&'a self, guard: RwLockWriteGuard<'a, State>) -> Writing<'a> {
-        Writing { guard, deliver: Deliver(&self.shared) }
+        let writing = Writing { guard, deliver: Deliver(&self.shared) };
+        writing.begin_hold();
+        writing
     }
 
     /// The state to read, unless a script keeps the lock too long.

@@ -2,14 +2,16 @@
 //!
 //! Invariants: a unit's records enter together, in order, wrapped in MULTI/EXEC when there is more
 //! than one and they belong together; the position only grows and counts the bytes that were made. While
-//! no one listens, no bytes are made. There are two streams, each with its own selected db: one that is
-//! kept for tests, and that of the replicas, which goes into their outboxes under the lock, so that all
-//! see one order and it begins right behind the snapshot that each of them got.
+//! no one listens, no bytes are made. There are three streams, each with its own selected db: one that is
+//! kept for tests; that of the replicas, which goes into their outboxes under the lock, so that all
+//! see one order and it begins right behind the snapshot that each of them got; and that of the append-only file,
+//! which is handed to [`super::durable`] when the lock is released.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::client::Client;
+use super::durable::Durable;
 use super::effects::{Record, Targets};
 use super::spec::Argv;
 use super::state::Shared;
@@ -24,6 +26,15 @@ pub struct EffectLog {
     records: u64,
     listener: Option<Stream>,
     replicas: Replicas,
+    aof: Option<AofStream>,
+}
+
+/// The stream of the append-only file.
+#[derive(Debug)]
+struct AofStream {
+    stream: Stream,
+    /// The unix second that was noted last, if times are noted.
+    noted: Option<i64>,
 }
 
 /// One encoded byte stream of the log.
@@ -61,7 +72,46 @@ impl EffectLog {
     /// Whether anyone listens; if not, calls need not copy their arguments.
     #[inline]
     pub fn is_active(&self) -> bool {
-        self.listener.is_some() || !self.replicas.clients.is_empty()
+        self.aof.is_some() || self.listener.is_some() || !self.replicas.clients.is_empty()
+    }
+
+    /// Begins the stream of the append-only file, or begins it anew: the next record names its db.
+    pub fn begin_aof(&mut self, timestamps: bool) {
+        self.aof.get_or_insert_with(|| AofStream {
+            stream: Stream { targets: Targets::AOF, selected: None, bytes: Vec::new() },
+            noted: None,
+        });
+        if let Some(aof) = &mut self.aof {
+            aof.stream.selected = None;
+        }
+        self.note_times(timestamps);
+    }
+
+    /// Ends the stream of the append-only file.
+    pub fn end_aof(&mut self) {
+        self.aof = None;
+    }
+
+    /// Whether records go to the append-only file.
+    pub fn has_aof(&self) -> bool {
+        self.aof.is_some()
+    }
+
+    /// Whether the append-only file gets notes of the time (`aof-timestamp-enabled`).
+    pub fn note_times(&mut self, timestamps: bool) {
+        if let Some(aof) = &mut self.aof {
+            aof.noted = timestamps.then(|| aof.noted.unwrap_or(0));
+        }
+    }
+
+    /// Hands over what is to go to the append-only file. To be called before the lock is released.
+    #[inline]
+    pub fn hand_over(&mut self, durable: &Durable) {
+        if let Some(aof) = &mut self.aof
+            && !aof.stream.bytes.is_empty()
+        {
+            durable.append(&mut aof.stream.bytes);
+        }
     }
 
     /// How many bytes have been logged.
@@ -115,10 +165,13 @@ impl EffectLog {
         self.replicas.clients.retain(|client| !client.killed.load(Ordering::Relaxed));
     }
 
-    /// Logs the records of a unit.
-    pub fn append(&mut self, records: &[Record], bond: Bond) {
+    /// Logs the records of a unit that ends at this unix time, in microseconds.
+    pub fn append(&mut self, records: &[Record], bond: Bond, now_us: i64) {
         self.records += records.len() as u64;
         let mut written = 0;
+        if let Some(aof) = &mut self.aof {
+            aof.append(records, bond, now_us / 1_000_000);
+        }
         if let Some(stream) = &mut self.listener {
             written = stream.append(records, bond);
             if stream.bytes.len() > BACKLOG_BYTES_MAX {
@@ -136,6 +189,22 @@ impl EffectLog {
     pub fn send(&mut self, shared: &Shared) {
         if !self.replicas.stream.bytes.is_empty() {
             self.replicas.send(shared);
+        }
+    }
+}
+
+impl AofStream {
+    fn append(&mut self, records: &[Record], bond: Bond, now_s: i64) {
+        let before = self.stream.bytes.len();
+        if let Some(noted) = &mut self.noted
+            && *noted != now_s
+        {
+            *noted = now_s;
+            self.stream.bytes.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
+        }
+        if self.stream.append(records, bond) == 0 {
+            // A note alone is none.
+            self.stream.bytes.truncate(before);
         }
     }
 }
@@ -219,11 +288,11 @@ mod tests {
     #[test]
     fn a_unit_of_several_records_is_a_transaction_in_its_db() {
         let mut log = EffectLog::default();
-        log.append(&[record(0, &["SET", "lost", "1"])], Bond::Together);
+        log.append(&[record(0, &["SET", "lost", "1"])], Bond::Together, 0);
         assert_eq!((log.take(), log.records()), (Vec::new(), 1));
         log.listen(Targets::AOF);
-        log.append(&[record(3, &["DEL", "a"]), record(3, &["DEL", "b"])], Bond::Together);
-        log.append(&[record(3, &["DEL", "c"]), record(3, &["DEL", "d"])], Bond::Apart);
+        log.append(&[record(3, &["DEL", "a"]), record(3, &["DEL", "b"])], Bond::Together, 0);
+        log.append(&[record(3, &["DEL", "c"]), record(3, &["DEL", "d"])], Bond::Apart, 0);
         let mut want = Vec::new();
         for words in [
             &["MULTI"][..],
@@ -239,5 +308,25 @@ mod tests {
         }
         assert_eq!(log.position(), want.len() as u64);
         assert_eq!(log.take(), want);
+    }
+
+    #[test]
+    fn the_file_gets_what_is_for_it_with_the_time_and_its_db() {
+        let (mut log, durable) = (EffectLog::default(), Durable::new(0));
+        log.begin_aof(true);
+        let mut elsewhere = record(0, &["PUBLISH", "c", "m"]);
+        elsewhere.targets = Targets::REPLICAS;
+        log.append(&[elsewhere], Bond::Together, 1_000_000);
+        log.append(&[record(1, &["DEL", "a"])], Bond::Together, 7_900_000);
+        log.append(&[record(1, &["DEL", "b"])], Bond::Together, 7_999_999);
+        log.begin_aof(true);
+        log.append(&[record(1, &["DEL", "c"])], Bond::Together, 7_999_999);
+        log.hand_over(&durable);
+        let select = b"*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n".to_vec();
+        let del = |key: &str| format!("*2\r\n$3\r\nDEL\r\n$1\r\n{key}\r\n").into_bytes();
+        let want = [b"#TS:7\r\n".to_vec(), select.clone(), del("a"), del("b"), select, del("c")];
+        assert_eq!(durable.take(Vec::new()), want.concat());
+        log.end_aof();
+        assert!(!log.is_active());
     }
 }

@@ -35,6 +35,8 @@ pub mod evict;
 
 pub mod log;
 
+pub mod durable;
+
 pub mod client;
 
 pub mod outbox;

@@ -250,6 +250,17 @@ impl Client {
         self.wake();
     }
 
+    /// Answers the command that the client waits for, unless somebody else has.
+    pub fn answer_wait(&self, reply: &[u8]) {
+        let mut session = self.session.lock();
+        let waits = session.blocked_reply.take().is_some();
+        let is_silent = session.drops_reply();
+        drop(session);
+        if waits {
+            self.unblock(if is_silent { b"" } else { reply });
+        }
+    }
+
     /// The command that the client waits for runs now, elsewhere: what is sent to the client from here on comes
     /// behind its answer, or once [`Client::still_waits`] says that there is none.
     pub fn begin_answer(&self) {

@@ -38,6 +38,14 @@ pub struct Command {
 }
 
 impl Command {
+    /// Whether its answer may show keys or what is in them, so that it waits for the log to be durable.
+    #[inline]
+    pub fn shows_data(&self) -> bool {
+        const OF_DATA: u32 = Flag::Write.bit() | Flag::ReadOnly.bit();
+        let is_apart = matches!(self.spec.group, Group::Connection | Group::Server | Group::Pubsub);
+        self.flags & OF_DATA != 0 || !is_apart
+    }
+
     /// Makes a command of a declaration. `workers` is the number of threads that count.
     pub fn new(
         spec: &'static CommandSpec,

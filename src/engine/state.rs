@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use super::block::WaitTable;
 use super::client::{Client, ClientTable, WatchTable};
 use super::ctx::ExclusiveCtx;
+use super::durable::Durable;
 use super::effects::{EventClass, Request};
 use super::error::CommandError;
 use super::events::Heard;
@@ -30,7 +31,7 @@ use super::stats::WorkerStats;
 use super::tracking::Tracking;
 use crate::config::Config;
 use crate::config::params::Param;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Keyspace, snapshot};
 use crate::object::module::TypeVtable;
 use crate::resp::reply::{Protocol, Reply};
 
@@ -62,10 +63,6 @@ pub trait Hooks: Send + Sync {
     fn load_data(&self, id: u64, when: i32, items: &[u8]) -> Result<usize, TypeDataError> {
         let _ = (id, when, items);
         Err(TypeDataError::NoType)
-    }
-    /// Whether any type has such data.
-    fn has_data(&self) -> bool {
-        false
     }
 }
 
@@ -175,6 +172,11 @@ pub trait Host: Send + Sync {
         let _ = ctx;
         Err(SaveFailed)
     }
+    /// Takes the point in time that a snapshot in the background will show, now, after
+    /// [`Persistence::begin`]; `Request::BgSave` then has it written.
+    fn begin_saving(&self, ctx: &mut ExclusiveCtx<'_>) {
+        let _ = ctx;
+    }
     /// `DEBUG RELOAD`: saves and loads the data set, now. The error is for the client.
     fn reload(&self, ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static str> {
         let _ = (ctx, how);
@@ -195,6 +197,36 @@ pub trait Host: Send + Sync {
     }
     /// What is to be done once a second.
     fn each_second(&self) {}
+    /// Has writes go to the append-only file from now on, or no more.
+    fn append_only(&self, ctx: &mut ExclusiveCtx<'_>, on: bool) -> Result<(), SaveFailed> {
+        let _ = (ctx, on);
+        Err(SaveFailed)
+    }
+    /// Begins a rewrite of the append-only file.
+    fn begin_rewrite(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
+        let _ = ctx;
+        Err(SaveFailed)
+    }
+    /// `DEBUG LOADAOF`.
+    fn reload_aof(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
+        let _ = ctx;
+        Err(SaveFailed)
+    }
+    /// Removes append-only files that are no longer needed.
+    fn remove_history(&self, _config: &Config) {}
+    /// Bytes of the append-only file that is being written, and bytes in memory on their way to it.
+    fn aof_bytes(&self, durable: &Durable) -> (u64, usize) {
+        let _ = durable;
+        (0, 0)
+    }
+    /// Waits so many microseconds before each write to the append-only file (`DEBUG`).
+    fn delay_aof(&self, micros: u64) {
+        let _ = micros;
+    }
+    /// Writes what was logged to the append-only file.
+    fn write_log(&self, durable: &Durable) {
+        let _ = durable;
+    }
     /// The data set as the bytes of an RDB file.
     fn snapshot(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<Vec<u8>, SaveFailed> {
         let _ = ctx;
@@ -467,6 +499,8 @@ pub struct Shared {
     pub pause: Pause,
     /// What is on its way to clients that did not ask for it.
     pub post: Post,
+    /// What is on its way to the append-only file, and which output waits for that.
+    pub durable: Durable,
     /// `requirepass`; empty is none.
     pub password: RwLock<Box<[u8]>>,
     /// Writes are refused, because the last snapshot failed: see [`Persistence::denies_writes`].
@@ -574,13 +608,14 @@ impl Shared {
         self.memory_over_limit() > 0
     }
 
-    /// Bytes in use beyond `maxmemory`, if there is one.
+    /// Bytes in use beyond `maxmemory`, if there is one; what is held for a snapshot does not count.
     #[inline]
     pub fn memory_over_limit(&self) -> usize {
         match self.limits.memory_bytes.load(Ordering::Relaxed) {
             0 => 0,
             limit => {
-                (self.used_memory)().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))
+                let counted = (self.used_memory)().saturating_sub(snapshot::held_bytes());
+                counted.saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))
             }
         }
     }
@@ -596,7 +631,9 @@ impl Shared {
     /// Why writes are refused at the moment, if they are.
     #[inline]
     pub fn write_refusal(&self) -> Option<CommandError> {
-        if self.writes_denied.load(Ordering::Relaxed) {
+        if self.durable.is_failing() {
+            Some(CommandError::AppendFailed(self.durable.failure().unwrap_or_default()))
+        } else if self.writes_denied.load(Ordering::Relaxed) {
             Some(CommandError::SaveFailed)
         } else if self.replicas_missing.load(Ordering::Relaxed) {
             Some(CommandError::NoReplicas)

@@ -30,12 +30,13 @@ pub fn queue(
     let texts: usize = argv.iter().map(|arg| arg.len() + size_of::<Box<[u8]>>()).sum();
     let bytes = texts + size_of::<Queued>();
     session.multi.bytes += bytes;
-    if session.multi.bytes > env.shared.limits.query_bytes.load(Ordering::Relaxed) {
+    // Without a client it is the append-only file that is read.
+    if let Some(client) = env.client
+        && session.multi.bytes > env.shared.limits.query_bytes.load(Ordering::Relaxed)
+    {
         session.multi.queue = Vec::new();
         session.multi.aborted = true;
-        if let Some(client) = env.client {
-            client.kill();
-        }
+        client.kill();
         return;
     }
     let argv = argv.iter().map(|arg| Box::from(*arg)).collect();

@@ -2,8 +2,8 @@
 //!
 //! Reading takes `&`, so that commands that only read run side by side; a key past its expiry is
 //! invisible to [`Db::read`], but stays until someone with `&mut` removes it. Every write goes
-//! through one of four private functions (`write_entry`, `rewrite`, `put`, `take`), which call the
-//! [`WriteHook`].
+//! through one of four private functions (`write_entry`, `rewrite`, `put`, `take`), which tell the
+//! [`WriteHook`]; a table that leaves goes through `clear`, which does too.
 //!
 //! Invariants: a key is in the table at most once; a [`Slot`] is valid until the next insert or
 //! removal.
@@ -20,6 +20,7 @@ use super::fields::EndingFields;
 use super::hash::{KeyHash, SeededHash};
 use super::hook::WriteHook;
 use super::scan::{POSITION_BITS, Shape, Walked};
+use super::snapshot::TableWalk;
 pub use super::table::Slot;
 use super::table::Table;
 use super::value::{
@@ -67,7 +68,10 @@ pub struct Removed {
 
 /// The contents of a db that was emptied: dropping it takes as long as it was large.
 pub struct Detached<H: KeyHash = SeededHash> {
-    table: Table<H>,
+    len: usize,
+    /// None if a snapshot keeps it.
+    #[expect(dead_code, reason = "it is here to be dropped")]
+    table: Option<Table<H>>,
     #[expect(dead_code, reason = "it is here to be dropped with the table")]
     ending: EndingFields,
 }
@@ -75,19 +79,19 @@ pub struct Detached<H: KeyHash = SeededHash> {
 impl<H: KeyHash> Detached<H> {
     /// Number of keys.
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.len
     }
 
     /// Whether there were no keys.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.len == 0
     }
 }
 
 /// One numbered db.
 pub struct Db<H: KeyHash = SeededHash> {
     table: Table<H>,
-    hook: WriteHook,
+    hook: WriteHook<H>,
     /// Collections and module values that were overwritten, until somebody takes them.
     displaced: Vec<Value>,
     /// Hashes with fields that end.
@@ -120,7 +124,7 @@ impl<H: KeyHash> Db<H> {
     pub fn with_hasher() -> Self {
         Self {
             table: Table::default(),
-            hook: WriteHook,
+            hook: WriteHook::default(),
             displaced: Vec::new(),
             ending: EndingFields::default(),
         }
@@ -600,7 +604,7 @@ impl<H: KeyHash> Db<H> {
     /// Empties the db.
     pub fn clear(&mut self) -> Detached<H> {
         let (table, ending) = (std::mem::take(&mut self.table), std::mem::take(&mut self.ending));
-        Detached { table, ending }
+        Detached { len: table.len(), table: self.hook.release(table), ending }
     }
 
     /// Stores a short string or an integer anew; the caller has seen that nothing is lost by that.
@@ -651,22 +655,30 @@ impl<H: KeyHash> Db<H> {
     /// An entry, to be changed in place.
     #[inline]
     fn write_entry(&mut self, slot: Slot) -> EntryMut<'_> {
-        self.hook.before_write(slot.hash(), self.table.entry(slot));
+        self.before_write(slot);
         self.table.entry_mut(slot)
     }
 
     /// An entry, to become another one of the same key.
     #[inline]
     fn rewrite(&mut self, slot: Slot, change: impl FnOnce(Entry) -> Entry) {
-        self.hook.before_write(slot.hash(), self.table.entry(slot));
+        self.before_write(slot);
         self.table.update(slot, change);
+    }
+
+    #[inline]
+    fn before_write(&self, slot: Slot) {
+        if self.hook.is_on() {
+            self.hook.before_write(slot.hash(), self.table.entry(slot));
+        }
     }
 
     /// An entry, to come into the table.
     fn put(&mut self, hash: u64, entry: Entry) -> Slot {
-        let slot = self.table.insert_new(hash, entry);
-        self.hook.created(hash, self.table.entry(slot));
-        slot
+        if self.hook.is_on() {
+            self.hook.created(hash, entry.as_ref());
+        }
+        self.table.insert_new(hash, entry)
     }
 
     /// A value leaves: if it is a hash, its fields need not be watched any more.
@@ -683,8 +695,47 @@ impl<H: KeyHash> Db<H> {
     /// An entry, to leave the table.
     fn take(&mut self, slot: Slot) -> Entry {
         self.forget_fields(slot);
-        self.hook.before_write(slot.hash(), self.table.entry(slot));
+        if self.hook.is_on() {
+            self.hook.before_leaving(slot.hash(), self.table.entry(slot));
+        }
         self.table.remove(slot)
+    }
+}
+
+/// Snapshots.
+impl<H: KeyHash> Db<H> {
+    /// Whether a snapshot walks the table.
+    pub(super) fn is_walked(&self) -> bool {
+        self.hook.is_on()
+    }
+
+    /// The table, if this walk goes through it.
+    pub(super) fn table_walked_by(&self, walk: &Arc<TableWalk<H>>) -> Option<&Table<H>> {
+        self.hook.is_of(walk).then_some(&self.table)
+    }
+
+    /// From now on the walk is told of writes.
+    pub(super) fn begin_walk(&mut self, walk: Arc<TableWalk<H>>) {
+        self.hook.begin(walk);
+    }
+
+    /// From now on nobody is told.
+    pub(super) fn end_walk(&mut self) {
+        self.hook.end();
+        #[cfg(test)]
+        assert!(!self.has_marks(), "no mark is left");
+    }
+
+    /// Whether any entry has a mark.
+    #[cfg(test)]
+    fn has_marks(&self) -> bool {
+        let (mut position, mut found) = (0, false);
+        loop {
+            position = self.table.scan(position, |entry| found |= entry.is_marked());
+            if position == 0 {
+                return found;
+            }
+        }
     }
 }
 

@@ -42,7 +42,7 @@ const EXPIRY_AT: usize = 8;
 /// Bytes of a value that is not inline text: an integer or a pointer.
 const WORD: usize = 8;
 const CLOCK_MASK: u32 = 0x00ff_ffff;
-/// The mark that the snapshot walker will use: the entry's old value is already in the snapshot.
+/// What a snapshot was to have of the entry it has already, or the entry is not of it ([`super::snapshot`]).
 const MARK_SNAPSHOT: u32 = 1 << 24;
 
 /// How the value lies in the block.

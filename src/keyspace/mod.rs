@@ -10,22 +10,31 @@ pub mod fields;
 pub mod hash;
 pub mod hook;
 pub mod scan;
+pub mod snapshot;
 pub mod table;
 pub mod value;
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod snapshot_tests;
 
 use std::mem;
+use std::sync::Arc;
 
 use db::{Db, Detached};
+use hash::{KeyHash, SeededHash};
+use snapshot::{TableWalk, Walk};
+use table::Table;
+
+use crate::object::rdb::write::Style;
 
 /// Dbs of a server whose configuration says nothing else.
 pub const DBS_DEFAULT: usize = 16;
 
 /// The dbs of a server.
-pub struct Keyspace {
-    dbs: Vec<Db>,
+pub struct Keyspace<H: KeyHash = SeededHash> {
+    dbs: Vec<Db<H>>,
 }
 
 impl Default for Keyspace {
@@ -37,7 +46,14 @@ impl Default for Keyspace {
 impl Keyspace {
     /// `count` empty dbs, at least one.
     pub fn new(count: usize) -> Self {
-        Self { dbs: (0..count.max(1)).map(|_| Db::new()).collect() }
+        Self::with_hasher(count)
+    }
+}
+
+impl<H: KeyHash> Keyspace<H> {
+    /// `count` empty dbs with a hash function of their own, for tests.
+    pub fn with_hasher(count: usize) -> Self {
+        Self { dbs: (0..count.max(1)).map(|_| Db::with_hasher()).collect() }
     }
 
     /// Number of dbs.
@@ -49,24 +65,24 @@ impl Keyspace {
     ///
     /// Panics if there is no such db.
     #[inline]
-    pub fn db(&self, index: usize) -> &Db {
+    pub fn db(&self, index: usize) -> &Db<H> {
         &self.dbs[index]
     }
 
     /// The same, to be changed.
     #[inline]
-    pub fn db_mut(&mut self, index: usize) -> &mut Db {
+    pub fn db_mut(&mut self, index: usize) -> &mut Db<H> {
         &mut self.dbs[index]
     }
 
     /// Two different dbs at once, for MOVE and COPY; none if they are the same or do not exist.
-    pub fn two_dbs_mut(&mut self, first: usize, second: usize) -> Option<(&mut Db, &mut Db)> {
+    pub fn two_dbs_mut(&mut self, first: usize, second: usize) -> Option<(&mut Db<H>, &mut Db<H>)> {
         let [first, second] = self.dbs.get_disjoint_mut([first, second]).ok()?;
         Some((first, second))
     }
 
     /// All dbs with their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (usize, &Db)> {
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Db<H>)> {
         self.dbs.iter().enumerate()
     }
 
@@ -77,12 +93,12 @@ impl Keyspace {
 
     /// Empties a db, which must exist. What it held is handed out, to be dropped where it holds up
     /// nobody.
-    pub fn flush(&mut self, index: usize) -> Detached {
+    pub fn flush(&mut self, index: usize) -> Detached<H> {
         self.dbs[index].clear()
     }
 
     /// Empties all dbs.
-    pub fn flush_all(&mut self) -> Vec<Detached> {
+    pub fn flush_all(&mut self) -> Vec<Detached<H>> {
         self.dbs.iter_mut().filter(|db| !db.is_empty()).map(Db::clear).collect()
     }
 
@@ -96,8 +112,30 @@ impl Keyspace {
         self.dbs.iter().all(Db::is_empty)
     }
 
-    /// Exchanges the contents of all dbs with those of another keyspace: loading builds aside.
-    pub fn exchange(&mut self, other: &mut Keyspace) {
+    /// Exchanges the contents of all dbs with those of another keyspace: loading builds aside. No
+    /// snapshot is being taken.
+    pub fn exchange(&mut self, other: &mut Self) {
+        assert!(!self.dbs.iter().any(Db::is_walked), "a walk would lose its tables");
         mem::swap(&mut self.dbs, &mut other.dbs);
+    }
+
+    /// Begins a snapshot of what there is now; values of modules are to be encoded in this style. The one before was ended.
+    pub fn begin_snapshot(&mut self, style: Style) -> Walk<H> {
+        let with_keys = || (0..).zip(&self.dbs).filter(|(_, db)| !db.is_empty());
+        let (walk, tables) = Walk::begin(style, with_keys().map(|(number, _)| number));
+        let dbs = self.dbs.iter_mut().filter(|db| !db.is_empty());
+        dbs.zip(tables).for_each(|(db, table)| db.begin_walk(table));
+        walk
+    }
+
+    /// Ends a snapshot whose walk is done.
+    pub fn end_snapshot(&mut self, walk: &Walk<H>) {
+        walk.assert_over();
+        self.dbs.iter_mut().for_each(Db::end_walk);
+    }
+
+    /// The table that is walked so.
+    fn walked_table(&self, walk: &Arc<TableWalk<H>>) -> Option<&Table<H>> {
+        self.dbs.iter().find_map(|db| db.table_walked_by(walk))
     }
 }

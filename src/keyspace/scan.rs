@@ -86,6 +86,49 @@ impl<H: KeyHash> Table<H> {
         end.map_or(0, |end| end >> BELOW)
     }
 
+    /// Does as [`Table::scan`] does for the home buckets from `cursor` on, for as long as `goes_on`, which is asked
+    /// behind each of them, and to the end of the segment at most. What will be needed soon is asked
+    /// for in advance. Both functions work on `state`.
+    pub fn scan_segment<S>(
+        &self,
+        cursor: u64,
+        state: &mut S,
+        visit: impl Fn(&mut S, EntryRef<'_>),
+        mut goes_on: impl FnMut(&S) -> bool,
+    ) -> u64 {
+        const AHEAD: usize = 3;
+        if cursor >> POSITION_BITS != 0 {
+            return 0;
+        }
+        let hash = cursor << BELOW;
+        let Some(segment) = self.segment(hash) else { return 0 };
+        let parts = Parts::of(segment);
+        let start = start_of(hash, segment.depth());
+        let first = parts.home(hash);
+        (first..first + AHEAD).for_each(|bucket| segment.prefetch_entries(bucket));
+        for bucket in first..parts.buckets {
+            segment.prefetch_entries(bucket + AHEAD);
+            // Only the first bucket may begin before `hash`.
+            if start + parts.offset(bucket) < hash {
+                segment.each_at_home(bucket, |entry| {
+                    if H::hash(entry.key()) >= hash {
+                        visit(state, entry);
+                    }
+                });
+            } else {
+                segment.each_at_home(bucket, |entry| visit(state, entry));
+            }
+            // Behind the last home there may be buckets without hashes of their own.
+            if parts.begin(bucket + 1) > 0xffff {
+                break;
+            }
+            if !goes_on(state) {
+                return (start + parts.offset(bucket + 1)) >> BELOW;
+            }
+        }
+        end_of(hash, segment.depth()).map_or(0, |end| end >> BELOW)
+    }
+
     /// Hands out the entries with an expiry of up to `segments_max` segments from `position` on,
     /// and moves the position behind them; at the end of the table it returns to the start.
     pub fn walk_volatile(

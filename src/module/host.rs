@@ -347,10 +347,6 @@ impl Hooks for ModuleHost {
         native.load_data(items, when, (id & 1023) as c_int).ok_or(TypeDataError::Refused)
     }
 
-    fn has_data(&self) -> bool {
-        self.records.lock().types.iter().any(|native| native.methods.aux_save_triggers != 0)
-    }
-
     fn unit_end(&self, ctx: &mut ExclusiveCtx<'_>) {
         loop {
             // A statement of its own, so that the queue is not locked while the job runs.

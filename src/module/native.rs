@@ -4,6 +4,7 @@
 
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mortise_module_abi as abi;
 
@@ -111,6 +112,11 @@ impl TypeVtable for NativeType {
 
     fn id(&self) -> u64 {
         self.id
+    }
+
+    fn changes_seen(&self) -> bool {
+        let options = self.module.options.load(Ordering::Relaxed);
+        options & abi::OPTIONS_SNAPSHOT_SAFE != 0
     }
 
     fn free(&self, value: usize) {

@@ -21,6 +21,12 @@ pub trait TypeVtable: Send + Sync {
     /// Name and encoding version packed into 64 bits, as RDB has them.
     fn id(&self) -> u64;
 
+    /// Whether values change only between being asked for from a key that is open to write and the end of
+    /// the call that asked: so that a snapshot can be taken while their module goes on.
+    fn changes_seen(&self) -> bool {
+        false
+    }
+
     /// Frees the value.
     fn free(&self, value: usize);
 
@@ -91,23 +97,34 @@ pub trait DigestSink {
 }
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// Those that may change where nobody sees it.
+static LIVE_UNSEEN: AtomicUsize = AtomicUsize::new(0);
 
 /// A value of a module type.
 pub struct ModuleValue {
     vtable: Arc<dyn TypeVtable>,
     value: usize,
+    /// It counts in `LIVE_UNSEEN`.
+    unseen: bool,
 }
 
 impl ModuleValue {
     /// Takes the ownership of `value`, which was made by the module of `vtable`.
     pub fn new(vtable: Arc<dyn TypeVtable>, value: usize) -> Self {
+        let unseen = !vtable.changes_seen();
         LIVE.fetch_add(1, Ordering::Relaxed);
-        Self { vtable, value }
+        LIVE_UNSEEN.fetch_add(usize::from(unseen), Ordering::Relaxed);
+        Self { vtable, value, unseen }
     }
 
     /// How many values of module types there are in the process.
     pub fn live() -> usize {
         LIVE.load(Ordering::Relaxed)
+    }
+
+    /// How many of them may change where nobody sees it ([`TypeVtable::changes_seen`]).
+    pub fn live_unseen() -> usize {
+        LIVE_UNSEEN.load(Ordering::Relaxed)
     }
 
     /// The type.
@@ -140,6 +157,7 @@ impl ModuleValue {
 impl Drop for ModuleValue {
     fn drop(&mut self) {
         LIVE.fetch_sub(1, Ordering::Relaxed);
+        LIVE_UNSEEN.fetch_sub(usize::from(self.unseen), Ordering::Relaxed);
         // Null is what `into_pointer` leaves, and what a module may store; there is nothing to
         // free.
         if self.value != 0 {

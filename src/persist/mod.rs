@@ -3,5 +3,7 @@
 //! Values are encoded by `object/rdb`; here are the files around them. Nothing in this room decides when to
 //! save or load, and nothing of it is asynchronous: `server` calls it, on a thread that may wait.
 
+pub mod io;
+
 pub mod aof;
 pub mod rdb;

@@ -13,14 +13,15 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::stream::{Stream, Way};
 use super::worker::{Scratch, Worker};
 use crate::engine::block::{self, GivenUp};
 use crate::engine::call::{self, Caller, Request};
 use crate::engine::client::{Client, Mode};
+use crate::engine::durable::Durable;
 use crate::engine::effects::Block;
 use crate::engine::outbox::{Piece, SharedBytes};
 use crate::engine::pubsub;
@@ -46,6 +47,9 @@ const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
 /// waits for the socket.
 const MESSAGES_COPIED_BYTES: usize = 16 * 1024;
 
+/// A connection that holds back more than this for the log reads no further.
+const HELD_BYTES_MAX: usize = 1 << 20;
+
 /// When a wait that could not be ended because a script keeps the engine is looked at again.
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -68,87 +72,6 @@ const SENT_KEPT_BYTES: usize = 64 * 1024;
 /// An input buffer that is mostly empty is given back from this size on.
 const INPUT_KEPT_BYTES: usize = 64 * 1024;
 
-/// How the socket is written to.
-enum Way<'a, 'b> {
-    /// Through the runtime, which wakes the connection's task when there is room again.
-    Polled(&'a mut Context<'b>),
-    /// Once, without the runtime.
-    Now,
-}
-
-/// A connected socket.
-#[derive(Debug)]
-pub enum Stream {
-    /// TCP, version 4 or 6.
-    Tcp(TcpStream),
-    /// A unix socket.
-    Unix(UnixStream),
-}
-
-impl Stream {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    /// Reads without the runtime, for the moments when a script keeps the thread.
-    fn read_now(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = match self {
-            Stream::Tcp(stream) => rustix::io::read(stream, buf),
-            Stream::Unix(stream) => rustix::io::read(stream, buf),
-        };
-        read.map_err(io::Error::from)
-    }
-
-    /// Writes from `at` on until all is out or the socket is full; how far that was.
-    fn write(
-        &mut self,
-        worker: &Worker,
-        way: &mut Way<'_, '_>,
-        bytes: &[u8],
-        mut at: usize,
-    ) -> io::Result<usize> {
-        while at < bytes.len() {
-            let written = match way {
-                Way::Polled(cx) => self.poll_write(cx, &bytes[at..]),
-                Way::Now => match self.write_now(&bytes[at..]) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                    written => Poll::Ready(written),
-                },
-            };
-            match written {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(n)) => {
-                    at += n;
-                    worker.stats().net_output.add(n as u64);
-                    worker.stats().writes_processed.add(1);
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => break,
-            }
-        }
-        Ok(at)
-    }
-
-    /// Writes without the runtime.
-    fn write_now(&self, buf: &[u8]) -> io::Result<usize> {
-        let written = match self {
-            Stream::Tcp(stream) => rustix::io::write(stream, buf),
-            Stream::Unix(stream) => rustix::io::write(stream, buf),
-        };
-        written.map_err(io::Error::from)
-    }
-}
-
 /// A client's socket and what is under way on it.
 #[derive(Debug)]
 pub struct Connection {
@@ -167,10 +90,25 @@ pub struct Connection {
     output: Vec<u8>,
     /// How much of `output` has been sent.
     sent: usize,
+    /// The position of the log that must be durable before what follows `sent` leaves.
+    gate: u64,
+    /// The hold of the exclusive lock that must have ended before that position is known; 0 if it is.
+    gate_hold: u64,
+    /// The worker knows that this connection holds output back for that.
+    held: bool,
     /// The command that waits, and its deadline.
     blocked: Option<(Block, Option<Pin<Box<Sleep>>>)>,
     /// The connection ends when `output` is empty.
     closing: bool,
+}
+
+/// What held output waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldFor {
+    /// That what was logged is durable.
+    Log,
+    /// That the lock is released, which takes a moment.
+    Lock,
 }
 
 /// Whether a step left something to do.
@@ -193,6 +131,9 @@ impl Connection {
             message: None,
             output: Vec::new(),
             sent: 0,
+            gate: 0,
+            gate_hold: 0,
+            held: false,
             blocked: None,
             closing: false,
         }
@@ -225,6 +166,9 @@ impl Connection {
             }
             if self.closing {
                 return if self.has_output() { Poll::Pending } else { Poll::Ready(()) };
+            }
+            if self.held && self.output.len() > HELD_BYTES_MAX {
+                return Poll::Pending;
             }
             match self.receive(worker, scratch, cx) {
                 Step::End => return Poll::Ready(()),
@@ -259,6 +203,8 @@ impl Connection {
             return;
         }
         let mut outbox = self.client.outbox.lock();
+        // Whoever sent it may not have handed over yet what it logged.
+        self.gate_hold = worker.engine.shared.durable.begun();
         while let Some(len) = outbox.next_len() {
             let alone = len > MESSAGES_COPIED_BYTES && scratch.out.is_empty();
             if !alone && !scratch.out.is_empty() && scratch.out.len() + len > MESSAGES_COPIED_BYTES
@@ -289,6 +235,48 @@ impl Connection {
         self.message.is_some() || !self.output.is_empty()
     }
 
+    /// Whether what is to be sent must wait for the log.
+    #[inline]
+    fn is_gated(&mut self, durable: &Durable) -> bool {
+        if self.gate_hold != 0 {
+            if durable.ended() < self.gate_hold {
+                return true;
+            }
+            self.gate_hold = 0;
+            self.gate = durable.appended();
+        }
+        self.gate > durable.released()
+    }
+
+    /// Whether output must wait for the log; the worker is told then.
+    #[inline]
+    fn must_wait(&mut self, worker: &Worker) -> bool {
+        if !self.is_gated(&worker.engine.shared.durable) {
+            return false;
+        }
+        if !self.held {
+            self.held = true;
+            worker.hold(self.client.id);
+        }
+        true
+    }
+
+    /// Sends what was held back, if the log is durable up to there; otherwise it says what it waits for.
+    pub fn release(&mut self, worker: &Worker, scratch: &mut Scratch) -> Result<(), HeldFor> {
+        if self.is_gated(&worker.engine.shared.durable) {
+            return Err(if self.gate_hold != 0 { HeldFor::Lock } else { HeldFor::Log });
+        }
+        let was_full = self.output.len() > HELD_BYTES_MAX;
+        self.held = false;
+        match self.flush_all(worker, scratch, &mut Way::Now) {
+            Step::Go if self.closing || was_full => self.client.wake(),
+            Step::Wait if !self.held => self.client.wake(),
+            Step::Go | Step::Wait => {}
+            Step::End => self.client.kill(),
+        }
+        Ok(())
+    }
+
     /// Sends what is there, replies and messages, until nothing is left or the socket is full.
     fn flush_all(&mut self, worker: &Worker, scratch: &mut Scratch, way: &mut Way<'_, '_>) -> Step {
         loop {
@@ -308,8 +296,8 @@ impl Connection {
             self.client.wake();
         } else if !self.has_output() && !self.closing {
             match self.flush_all(worker, scratch, &mut Way::Now) {
-                Step::Go => {}
-                Step::Wait => self.client.wake(),
+                Step::Wait if !self.held => self.client.wake(),
+                Step::Go | Step::Wait => {}
                 Step::End => self.client.kill(),
             }
         }
@@ -325,6 +313,12 @@ impl Connection {
             && !worker.engine.shared.pause.leave(self.client.id)
         {
             // CLIENT UNPAUSE has it go on.
+            return;
+        }
+        if let Block::Synced { .. } = block
+            && !worker.engine.shared.durable.leave(self.client.id)
+        {
+            // The answer is on its way.
             return;
         }
         if let Block::Keys { .. } = block {
@@ -363,6 +357,10 @@ impl Connection {
 
     /// Sends what is in the worker's and the connection's output buffers.
     fn flush(&mut self, worker: &Worker, scratch: &mut Scratch, way: &mut Way<'_, '_>) -> Step {
+        if (self.has_output() || !scratch.out.is_empty()) && self.must_wait(worker) {
+            self.keep_output(scratch, 0);
+            return self.settle_output(worker);
+        }
         match self.send_parts(worker, scratch, way) {
             Ok(()) => self.settle_output(worker),
             Err(_) => {
@@ -414,6 +412,7 @@ impl Connection {
     /// Sends what it can in the middle of a batch, without waiting for more room; ends the connection if too
     /// much is left.
     fn spill(&mut self, worker: &Worker, scratch: &mut Scratch) -> Step {
+        worker.write_log();
         self.flush(worker, scratch, &mut Way::Now)
     }
 
@@ -652,6 +651,9 @@ impl Connection {
             };
             let end = call::run_batch(caller, &mut requests[done..], &mut scratch.out);
             done += end.done;
+            if end.shows_data {
+                self.gate = worker.engine.shared.durable.appended();
+            }
             if done == requests.len() || end.close || end.block.is_some() {
                 break (end, Step::Go);
             }
@@ -676,7 +678,10 @@ impl Connection {
             let wait = Duration::from_millis(u64::try_from(at - now).unwrap_or(0));
             let wait = match block {
                 Block::Keys { .. } => wait.max(WAIT_MIN),
-                Block::Until { .. } | Block::Module { .. } | Block::Paused { .. } => wait,
+                Block::Until { .. }
+                | Block::Synced { .. }
+                | Block::Module { .. }
+                | Block::Paused { .. } => wait,
             };
             Box::pin(sleep_until(Instant::now() + wait))
         });
@@ -743,6 +748,7 @@ impl Connection {
             }
             Some((Block::Keys { .. }, _)) => _ = block::leave(shared, self.client.id),
             Some((Block::Paused { .. }, _)) => _ = shared.pause.leave(self.client.id),
+            Some((Block::Synced { .. }, _)) => _ = shared.durable.leave(self.client.id),
             Some((Block::Until { .. }, _)) | None => {}
         }
         // Whoever sends it something is told that nobody reads it any more.

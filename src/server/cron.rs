@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::appending::Appender;
 use crate::engine::call::{self, Access};
 use crate::engine::client::Mode;
 use crate::engine::ctx::{Env, expire_fields, expire_key};
@@ -24,7 +25,7 @@ const HASHES_PER_SLICE: usize = 16;
 const EXPIRE_BUDGET: Duration = Duration::from_millis(25);
 
 /// Visits the engine for ever.
-pub async fn run(engine: Arc<Engine>) {
+pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
     let mut interval = tokio::time::interval(Duration::from_millis(1000 / HZ));
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut visits = 0u64;
@@ -43,6 +44,7 @@ pub async fn run(engine: Arc<Engine>) {
             expire(&engine);
             note_expiry(&engine, expiry_ns);
             super::saving::visit(&engine);
+            super::appending::visit(&engine, &appender);
         }
         if visits.is_multiple_of(HZ) {
             close_idle(&engine);

@@ -3,18 +3,21 @@
 //! that keeps the engine does not keep the process. If saving fails, the process goes on.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::appending::{self, Appender};
 use super::{host, saving, supervisor};
 use crate::config::choices::{SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
 use crate::config::params::Param;
 use crate::engine::effects::{Request, ShutdownSave};
 use crate::engine::error::CommandError;
 use crate::engine::lock::Engine;
+use crate::engine::persistence::AofMode;
 use crate::engine::state::State;
 use crate::resp::reply::{Protocol, Reply};
 
@@ -37,6 +40,7 @@ enum Why {
 /// Answers the engine's requests until one of them, or a signal, ends the process; returns the exit code.
 pub async fn serve_requests(
     engine: &Arc<Engine>,
+    appender: &Arc<Appender>,
     mut requests: mpsc::UnboundedReceiver<Request>,
     mut failed: mpsc::UnboundedReceiver<()>,
 ) -> u8 {
@@ -47,11 +51,11 @@ pub async fn serve_requests(
     };
     loop {
         let signals = &mut [&mut terminate, &mut interrupt];
-        let why = next(engine, signals, &mut requests, &mut failed).await;
+        let why = next(engine, appender, signals, &mut requests, &mut failed).await;
         if let Why::NotLoaded = why {
             return 1;
         }
-        if end(engine, &why).await {
+        if end(engine, appender, &why).await {
             tracing::warn!("Mortise is now ready to exit, bye bye...");
             return 0;
         }
@@ -64,7 +68,7 @@ pub async fn serve_requests(
             let mut reply = Vec::new();
             Reply::new(&mut reply, Protocol::Resp2).error(&error.bytes());
             if let Some(client) = client {
-                client.unblock(&reply);
+                client.answer_wait(&reply);
             }
         }
     }
@@ -73,6 +77,7 @@ pub async fn serve_requests(
 /// Waits for a reason to end; other requests are answered meanwhile.
 async fn next(
     engine: &Arc<Engine>,
+    appender: &Arc<Appender>,
     [terminate, interrupt]: &mut [&mut Signal; 2],
     requests: &mut mpsc::UnboundedReceiver<Request>,
     failed: &mut mpsc::UnboundedReceiver<()>,
@@ -99,6 +104,7 @@ async fn next(
         while let Poll::Ready(request) = requests.poll_recv(cx) {
             match request {
                 Some(Request::BgSave) => saving::start(engine),
+                Some(Request::RewriteAof) => appending::rewrite::start(engine, appender),
                 Some(Request::Shutdown { save, force, client }) => {
                     return Poll::Ready(Why::Asked { save, force, client });
                 }
@@ -112,7 +118,7 @@ async fn next(
 }
 
 /// Puts everything in order; false if the process is to go on.
-async fn end(engine: &Arc<Engine>, why: &Why) -> bool {
+async fn end(engine: &Arc<Engine>, appender: &Appender, why: &Why) -> bool {
     tracing::warn!("User requested shutdown...");
     supervisor::tell("STOPPING=1\n");
     let loading = &engine.shared.loading;
@@ -121,18 +127,24 @@ async fn end(engine: &Arc<Engine>, why: &Why) -> bool {
     if !saves {
         loading.cancel();
     }
-    let is_busy = || engine.shared.busy.slow.load(std::sync::atomic::Ordering::Acquire) > 0;
+    let is_busy = || engine.shared.busy.slow.load(Ordering::Acquire) > 0;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < deadline && !is_busy() {
         if let Some(mut state) = engine.try_write() {
-            return put_in_order(engine, &mut state, why, saves);
+            return put_in_order(engine, appender, &mut state, why, saves);
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     true
 }
 
-fn put_in_order(engine: &Engine, state: &mut State, why: &Why, saves: bool) -> bool {
+fn put_in_order(
+    engine: &Engine,
+    appender: &Appender,
+    state: &mut State,
+    why: &Why,
+    saves: bool,
+) -> bool {
     let (save, force) = match why {
         _ if !saves => (ShutdownSave::No, false),
         Why::Asked { save, force, .. } => (*save, *force),
@@ -140,6 +152,9 @@ fn put_in_order(engine: &Engine, state: &mut State, why: &Why, saves: bool) -> b
         Why::Terminated => of_choice(state.config.choice(Param::ShutdownOnSigterm)),
         Why::Interrupted => of_choice(state.config.choice(Param::ShutdownOnSigint)),
     };
+    if !close_append_only(engine, appender, state, force) {
+        return false;
+    }
     saving::cancel(state);
     let wanted = match save {
         ShutdownSave::Yes => true,
@@ -157,6 +172,27 @@ fn put_in_order(engine: &Engine, state: &mut State, why: &Why, saves: bool) -> b
         }
     }
     host::announce_shutdown(state, &engine.shared);
+    true
+}
+
+/// Has the append-only file hold all that was written; false if it cannot, and the process is to go on.
+fn close_append_only(engine: &Engine, appender: &Appender, state: &mut State, force: bool) -> bool {
+    if let Some(rewrite) = &state.persistence.aof.rewrite {
+        if state.persistence.aof.mode == AofMode::Waiting {
+            if !force {
+                tracing::warn!("Writing initial AOF, can't exit.");
+                return false;
+            }
+            tracing::warn!("Writing initial AOF. Exit anyway.");
+        }
+        tracing::warn!("There is a child rewriting the AOF. Killing it!");
+        rewrite.progress.cancelled.store(true, Ordering::Relaxed);
+    }
+    if state.persistence.aof.mode != AofMode::Off {
+        tracing::info!("Calling fsync() on the AOF file.");
+        // What went wrong is in the log; writes have been refused since then.
+        let _ = appender.flush(state, &engine.shared);
+    }
     true
 }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc as std_mpsc;
 
 use tokio::sync::mpsc;
 
+use super::appending::Appender;
 use super::migration::Connections;
 use super::oom::OomScore;
 use super::sockets::Sockets;
@@ -15,6 +16,7 @@ use super::{log, process, saving};
 use crate::config::Config;
 use crate::config::rewrite::{Scope, rewrite};
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::durable::Durable;
 use crate::engine::effects::Request;
 use crate::engine::persistence::Reload;
 use crate::engine::state::{
@@ -31,6 +33,7 @@ pub struct ProcessHost {
     sockets: Sockets,
     connections: Connections,
     oom_score: OomScore,
+    appender: Arc<Appender>,
 }
 
 /// Something to be dropped, and how many objects it is.
@@ -45,7 +48,10 @@ struct FreeingCount {
 
 impl ProcessHost {
     /// A host, and where its requests arrive. Starts the thread that drops large values.
-    pub fn start(sockets: Sockets) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Request>)> {
+    pub fn start(
+        sockets: Sockets,
+        appender: Arc<Appender>,
+    ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Request>)> {
         let (requests, receiver) = mpsc::unbounded_channel();
         let (garbage, dropped) = std_mpsc::channel::<Garbage>();
         let freeing = Arc::new(FreeingCount::default());
@@ -67,6 +73,7 @@ impl ProcessHost {
             sockets,
             connections,
             oom_score: OomScore::default(),
+            appender,
         };
         Ok((host, receiver))
     }
@@ -163,6 +170,10 @@ impl Host for ProcessHost {
         saving::save(ctx)
     }
 
+    fn begin_saving(&self, ctx: &mut ExclusiveCtx<'_>) {
+        saving::begin(ctx);
+    }
+
     fn reload(&self, ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static str> {
         saving::reload(ctx, how)
     }
@@ -177,6 +188,34 @@ impl Host for ProcessHost {
 
     fn each_second(&self) {
         self.connections.close_idle();
+    }
+
+    fn append_only(&self, ctx: &mut ExclusiveCtx<'_>, on: bool) -> Result<(), SaveFailed> {
+        self.appender.switch(ctx, on)
+    }
+
+    fn begin_rewrite(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
+        self.appender.begin_rewrite(ctx)
+    }
+
+    fn reload_aof(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
+        self.appender.reload(ctx)
+    }
+
+    fn remove_history(&self, config: &Config) {
+        self.appender.remove_history(config);
+    }
+
+    fn aof_bytes(&self, durable: &Durable) -> (u64, usize) {
+        self.appender.bytes(durable)
+    }
+
+    fn delay_aof(&self, micros: u64) {
+        self.appender.delay(micros);
+    }
+
+    fn write_log(&self, durable: &Durable) {
+        self.appender.write(durable);
     }
 
     fn snapshot(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<Vec<u8>, SaveFailed> {

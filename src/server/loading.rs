@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
+use super::appending::Appender;
+use super::appending::start::Holder;
 use super::saving::{announce, as_server};
 use crate::config::Config;
 use crate::config::params::Param;
@@ -38,7 +40,7 @@ pub(super) struct Loading {
 }
 
 /// Starts the thread that loads the data set. From here on commands are refused.
-pub(super) fn start(engine: &Arc<Engine>) -> io::Result<Loading> {
+pub(super) fn start(engine: &Arc<Engine>, appender: &Arc<Appender>) -> io::Result<Loading> {
     let (done, is_done) = watch::channel(false);
     let (failed, has_failed) = mpsc::unbounded_channel();
     let shared = &engine.shared;
@@ -46,11 +48,11 @@ pub(super) fn start(engine: &Arc<Engine>) -> io::Result<Loading> {
         let _state = engine.write_patiently();
         shared.loading.begin(shared.now_ms() / 1000, 0);
     }
-    let engine = Arc::clone(engine);
+    let (engine, appender) = (Arc::clone(engine), Arc::clone(appender));
     std::thread::Builder::new().name("loading".into()).spawn(move || {
         // The tables that it makes are the workers' to change.
         crate::allocator::use_arena_of(1);
-        let loaded = at_start(&engine);
+        let loaded = at_start(&engine, &appender);
         {
             let _state = engine.write_patiently();
             engine.shared.loading.end();
@@ -66,8 +68,16 @@ pub(super) fn start(engine: &Arc<Engine>) -> io::Result<Loading> {
 }
 
 /// Loads the data set. An error was reported: the process is to end.
-pub(super) fn at_start(engine: &Engine) -> Result<(), SaveFailed> {
-    // With `appendonly yes` it is the append-only files that are loaded, once they are written.
+pub(super) fn at_start(engine: &Engine, appender: &Appender) -> Result<(), SaveFailed> {
+    let appends = engine.read_patiently().config.flag(Param::Appendonly);
+    if appends {
+        appender.load(Holder::Nobody(engine))?;
+        let mut state = engine.write_patiently();
+        appender.open(&mut state, &engine.shared)?;
+        appender.remove_history(&state.config);
+        state.dirty = 0;
+        return Ok(());
+    }
     dump_file(engine).map_err(|error| {
         if !matches!(error, LoadError::Cancelled) {
             disk::report(&error);

@@ -13,6 +13,8 @@ pub mod worker;
 
 pub mod connection;
 
+pub mod stream;
+
 pub mod cron;
 
 pub mod host;
@@ -28,6 +30,8 @@ pub mod supervisor;
 pub mod oom;
 
 pub mod saving;
+
+pub mod appending;
 
 pub mod loading;
 
@@ -60,7 +64,7 @@ const QUIET_LOADING: Duration = Duration::from_millis(50);
 
 /// Runs a prepared server until it is told to end; returns the exit code.
 pub fn run(prepared: Prepared) -> Result<u8> {
-    let Prepared { engine, tcp, exchanges, unix, workers, requests, pid_file } = prepared;
+    let Prepared { engine, tcp, exchanges, unix, workers, appender, requests, pid_file } = prepared;
     let names = [("tcp", !tcp.is_empty()), ("unix", unix.is_some())];
     let names = names.into_iter().filter_map(|(name, listens)| listens.then_some(name)).collect();
     let mut senders = Vec::with_capacity(workers);
@@ -73,16 +77,18 @@ pub fn run(prepared: Prepared) -> Result<u8> {
             .spawn(move || worker::run(engine, number, receiver))
             .context("cannot start a worker thread")?;
     }
+    appending::start_syncing(&engine, &appender).context("cannot start a thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     let code = tasks.block_on(&runtime, async {
-        let Loading { done, failed } = loading::start(&engine).context("cannot start a thread")?;
+        let Loading { done, failed } =
+            loading::start(&engine, &appender).context("cannot start a thread")?;
         let acceptor = Acceptor::new(Arc::clone(&engine), senders);
         let listeners = Listeners { tcp, exchanges, unix: clone_unix(&unix)? };
         tokio::task::spawn_local(listen(acceptor, listeners, done.clone()));
-        tokio::task::spawn_local(cron::run(Arc::clone(&engine)));
+        tokio::task::spawn_local(cron::run(Arc::clone(&engine), Arc::clone(&appender)));
         tokio::task::spawn_local(begin_work(Arc::clone(&engine), names, done));
-        anyhow::Ok(ending::serve_requests(&engine, requests, failed).await)
+        anyhow::Ok(ending::serve_requests(&engine, &appender, requests, failed).await)
     })?;
     if let Some((_, path)) = &unix {
         // Whoever removed it before us did the same.

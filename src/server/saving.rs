@@ -1,15 +1,16 @@
 //! Who saves and loads, and when? SAVE and DEBUG RELOAD at once, under the exclusive lock of their command; BGSAVE
 //! and the save points in a thread of their own; the end of the process last.
 //!
-//! A snapshot in the background holds the lock, shared, while the data set is encoded into memory (exclusive
-//! if modules have values, whose code must not run beside others); from then on the engine goes on
-//! while the thread writes. Invariant: at most one is under way, as `state.persistence.bgsave` says.
+//! A snapshot in the background is taken while the engine goes on (`saving/walker.rs`), or by a child process
+//! (`saving/child.rs`). Invariant: at most one is under way, as `state.persistence.is_busy` says.
+
+mod child;
+mod walker;
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::loading;
 use crate::commands::server::REDIS_VERSION;
@@ -18,18 +19,29 @@ use crate::engine::client::Session;
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::Unit;
 use crate::engine::lock::Engine;
-use crate::engine::persistence::{Progress, RETRY_SECONDS, Reload};
+use crate::engine::persistence::{self, Progress, RETRY_SECONDS, Reload};
 use crate::engine::state::{FileStep, SaveFailed, ServerEvent, Shared, State};
 use crate::object::module::ModuleValue;
-use crate::object::rdb::write::Writer;
 use crate::persist::rdb::disk;
+use crate::persist::rdb::file::NewFile;
 use crate::persist::rdb::load::Options;
-use crate::persist::rdb::pipe::{Inlet, Pipe};
-use crate::persist::rdb::save::{Facts, SnapshotError, write_all};
-use crate::persist::rdb::value::style;
+use crate::persist::rdb::pipe::{self, Pipe};
+use crate::persist::rdb::save::{Facts, SnapshotError};
+
+/// The numbers of two choices of `snapshot-method`.
+const INLINE: u32 = 1;
+const FORK: u32 = 2;
+
+/// The signal by which a snapshot that is cancelled counts as ended: SIGUSR1, as in Redis.
+const CANCELLED: i32 = 10;
 
 fn facts(shared: &Shared, now_us: i64) -> Facts<'static> {
-    Facts { version: REDIS_VERSION, now_us, used_memory: (shared.used_memory)() }
+    Facts { version: REDIS_VERSION, now_us, used_memory: (shared.used_memory)(), base: false }
+}
+
+/// The facts of the base of an append-only file.
+pub(super) fn facts_of_base(shared: &Shared) -> Facts<'static> {
+    Facts { base: true, ..facts(shared, (shared.clock.unix_us)()) }
 }
 
 /// Notes whether writes are refused from now on.
@@ -101,7 +113,8 @@ pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static st
         ctx.state.persistence.libraries.clear();
     }
     let dirty = ctx.state.dirty;
-    match loading::load_announced(ctx, Options { replace: how.merge, ..Options::default() }) {
+    let options = Options { replace: how.merge, ..Options::default() };
+    match loading::load_announced(ctx, options) {
         Ok(Some(_)) => {}
         Ok(None) => return Err("ERR Error trying to load the RDB dump, check server logs."),
         Err(error) => {
@@ -114,74 +127,144 @@ pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static st
     Ok(())
 }
 
-/// Starts the thread of a snapshot that was begun.
+/// A snapshot for BGSAVE or a save point whose point in time was taken.
+struct Saving {
+    begun: Begun,
+    /// Changes that the last file has not, and this one will have.
+    dirty: u64,
+}
+
+/// Takes the point in time of a snapshot that [`Persistence::begin`] has noted.
+///
+/// [`Persistence::begin`]: crate::engine::persistence::Persistence::begin
+pub fn begin(ctx: &mut ExclusiveCtx<'_>) {
+    announce(ctx, ServerEvent::Saving(FileStep::BeginsApart));
+    let Some(bgsave) = &ctx.state.persistence.bgsave else { return };
+    let progress = Arc::clone(&bgsave.progress);
+    let mut dirty = 0;
+    let mut at_start = |state: &mut State| dirty = state.dirty;
+    let job = Job { progress, marker: "-bg", base: false, at_start: &mut at_start };
+    let begun = begin_snapshot(ctx.state, ctx.env.shared, job);
+    ctx.state.persistence.begun = Some(persistence::Begun(Box::new(Saving { begun, dirty })));
+}
+
+/// Starts the thread that writes a snapshot that was begun.
 pub fn start(engine: &Arc<Engine>) {
-    as_server(&mut engine.write_patiently(), &engine.shared, |ctx| {
-        announce(ctx, ServerEvent::Saving(FileStep::BeginsApart));
-    });
     let own = Arc::clone(engine);
     let started = std::thread::Builder::new().name("bgsave".into()).spawn(move || run(&own));
     match started {
         Ok(_) => tracing::info!("Background saving started by pid {}", std::process::id()),
         Err(error) => {
             tracing::warn!("Can't save in background: fork: {error}");
-            finish(engine, false, 0);
+            if let Some(bgsave) = &engine.read_patiently().persistence.bgsave {
+                bgsave.progress.cancelled.store(true, Ordering::Relaxed);
+            }
+            run(engine);
         }
     }
 }
 
-/// Takes and writes a snapshot.
-fn run(engine: &Engine) {
-    let (progress, target, file_style, delay_us) = {
-        let state = engine.read_patiently();
+/// Writes a snapshot that was begun.
+fn run(engine: &Arc<Engine>) {
+    let (progress, target, begun) = {
+        let mut state = engine.write_patiently();
         let Some(bgsave) = &state.persistence.bgsave else { return };
-        let delay = state.config.int(Param::RdbKeySaveDelay).max(0);
-        let file_style = disk::file_style(&state.config);
-        (Arc::clone(&bgsave.progress), disk::path(&state.config), file_style, delay)
+        let progress = Arc::clone(&bgsave.progress);
+        (progress, disk::path(&state.config), state.persistence.begun.take())
     };
-    let pipe = Pipe::default();
-    let (written, dirty) = std::thread::scope(|threads| {
-        let walker = threads.spawn(|| {
-            let walked = walk(engine, &progress, &pipe);
-            pipe.end();
-            walked
-        });
-        let written = disk::create("-bg", file_style).and_then(|mut file| {
-            let delay = Duration::from_micros(delay_us.unsigned_abs());
-            disk::write_from(&pipe, &mut file, &progress, delay).then_some(file)
-        });
-        pipe.abandon();
-        match walker.join() {
-            Ok(Ok(dirty)) => (written, dirty),
-            Ok(Err(error)) => {
-                tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
-                (None, 0)
-            }
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    });
-    let saved = written.is_some_and(|file| disk::complete(file, &target));
+    let Some(saving) = begun.and_then(|begun| begun.0.downcast::<Saving>().ok()) else {
+        return finish(engine, false, 0);
+    };
+    let Saving { begun, dirty } = *saving;
+    let written = write_begun(engine, begun);
+    let written = written.and_then(|mut file| disk::seal(&mut file).then_some(file));
+    // FLUSHALL cancels under the exclusive lock and then saves: what it has replaced must not come back.
+    let permit = || {
+        let state = engine.read_patiently();
+        (!progress.cancelled.load(Ordering::Relaxed)).then_some(state)
+    };
+    let saved = written.is_some_and(|file| disk::publish(file, &target, permit));
     if saved {
         tracing::info!("DB saved on disk");
     }
     finish(engine, saved, dirty);
 }
 
-/// Encodes the data set into the pipe; says how many changes it has that the last file has not.
-fn walk(engine: &Engine, progress: &Progress, pipe: &Pipe) -> Result<u64, SnapshotError> {
-    let encode = |state: &State| {
-        let mut inlet = Inlet(pipe);
-        let mut writer = Writer::draining(style(&state.config), &mut inlet);
-        let facts = facts(&engine.shared, (engine.shared.clock.unix_us)());
-        write_all(state, &facts, progress, &mut writer).map(|()| state.dirty)
-    };
-    let state = engine.read_patiently();
-    let has_data = state.hooks.as_ref().is_some_and(|hooks| hooks.has_data());
-    if ModuleValue::live() == 0 && !has_data {
-        return encode(&state);
+/// What a snapshot is taken for.
+pub(super) struct Job<'a> {
+    /// How far it is, and whether it is to end.
+    pub progress: Arc<Progress>,
+    /// Part of the temporary file's name.
+    pub marker: &'a str,
+    /// The file is the base of an append-only file.
+    pub base: bool,
+    /// Called under the exclusive lock, at the very point in time that the snapshot shows; once, unless a child's
+    /// file cannot be made.
+    pub at_start: &'a mut dyn FnMut(&mut State),
+}
+
+/// A snapshot whose point in time was taken.
+pub(super) enum Begun {
+    Walk(Box<walker::Begun>),
+    Child(child::Begun),
+    /// It cannot be taken, as the log says.
+    Failed,
+}
+
+/// Takes the point in time of a snapshot, which must then be written. One at a time: callers see to that.
+pub(super) fn begin_snapshot(state: &mut State, shared: &Shared, job: Job<'_>) -> Begun {
+    match is_forked(state) {
+        true => child::begin(state, shared, job).map_or(Begun::Failed, Begun::Child),
+        false => Begun::Walk(Box::new(walker::begin(state, shared, job))),
     }
-    drop(state);
-    encode(&engine.write_patiently())
+}
+
+/// Writes it to a new file, which is not yet sealed; None, after having told the log why, if there is none.
+pub(super) fn write_begun(engine: &Engine, begun: Begun) -> Option<NewFile> {
+    let begun = match begun {
+        Begun::Walk(begun) => *begun,
+        Begun::Child(child) => return child::finish(child),
+        Begun::Failed => return None,
+    };
+    let file_style = disk::file_style(&engine.read_patiently().config);
+    let Some(mut file) = disk::create(&begun.marker, file_style) else {
+        walker::give_up(engine, begun);
+        return None;
+    };
+    let pipe = Pipe::new(pipe::BYTES_MAX);
+    std::thread::scope(|threads| {
+        let outlet = &pipe;
+        let writer = threads.spawn(move || {
+            let written = disk::write_from(outlet, &mut file);
+            outlet.abandon();
+            written.then_some(file)
+        });
+        let walked = walker::walk(engine, begun, &pipe);
+        pipe.end();
+        let written = match writer.join() {
+            Ok(written) => written,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        match walked {
+            Ok(()) => written,
+            // What has gone wrong is told elsewhere.
+            Err(SnapshotError::Cancelled | SnapshotError::Abandoned) => None,
+            Err(error) => {
+                tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
+                None
+            }
+        }
+    })
+}
+
+/// Whether a child process takes the snapshot: if the configuration says so, or says nothing and a value of a module could
+/// change where the keyspace does not see it.
+fn is_forked(state: &State) -> bool {
+    match state.config.choice(Param::SnapshotMethod) {
+        FORK => true,
+        INLINE => false,
+        _ => ModuleValue::live_unseen() > 0,
+    }
 }
 
 /// Notes how a snapshot ended.
@@ -191,20 +274,26 @@ fn finish(engine: &Engine, saved: bool, dirty: u64) {
     let now_ms = shared.now_ms();
     let state = &mut *state;
     let began = state.persistence.bgsave.take();
-    let cancelled =
-        began.as_ref().is_some_and(|bgsave| bgsave.progress.cancelled.load(Ordering::Relaxed));
+    let signal = began.as_ref().map_or(0, |bgsave| {
+        let cancelled = bgsave.progress.cancelled.load(Ordering::Relaxed);
+        if cancelled { CANCELLED } else { bgsave.progress.signal.load(Ordering::Relaxed) }
+    });
     if saved {
         tracing::info!("Background saving terminated with success");
         state.dirty = state.dirty.saturating_sub(dirty);
         state.saved_at = now_ms / 1000;
         state.persistence.last_ok = true;
-    } else if cancelled {
-        tracing::warn!("Background saving terminated by signal 10");
     } else {
-        tracing::warn!("Background saving error");
-        state.persistence.last_ok = false;
+        match signal {
+            0 => tracing::warn!("Background saving error"),
+            signal => tracing::warn!("Background saving terminated by signal {signal}"),
+        }
+        state.persistence.last_ok &= signal == CANCELLED;
     }
-    state.persistence.last_seconds = began.map(|bgsave| (now_ms - bgsave.began_ms) / 1000);
+    if let Some(bgsave) = began {
+        state.persistence.last_seconds = Some((now_ms - bgsave.began_ms) / 1000);
+        state.persistence.last_handed_bytes = bgsave.progress.handed_bytes.load(Ordering::Relaxed);
+    }
     mirror(state, shared);
     let step = if saved { FileStep::Done } else { FileStep::Failed };
     as_server(state, shared, |ctx| announce(ctx, ServerEvent::Saving(step)));
@@ -214,10 +303,12 @@ fn finish(engine: &Engine, saved: bool, dirty: u64) {
 pub fn visit(engine: &Arc<Engine>) {
     let Some(mut state) = engine.try_write() else { return };
     let now_us = (engine.shared.clock.unix_us)();
-    if state.persistence.bgsave.is_some() || !is_due(&state, now_us / 1_000_000) {
+    if state.persistence.is_busy() || !is_due(&state, now_us / 1_000_000) {
         return;
     }
-    state.persistence.begin(now_us);
+    let keys = state.keyspace.len();
+    state.persistence.begin(now_us, keys);
+    as_server(&mut state, &engine.shared, begin);
     drop(state);
     start(engine);
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
+use super::appending::Appender;
 use super::host::ProcessHost;
 use super::sockets::{Exchange, Sockets};
 use super::{clock, listener, log, process};
@@ -23,6 +24,7 @@ use crate::config::params::Param;
 use crate::config::value::Value;
 use crate::engine::client::Session;
 use crate::engine::ctx::{Env, ExclusiveCtx};
+use crate::engine::durable::Durable;
 use crate::engine::effects::{Request, Unit};
 use crate::engine::evict::Evictor;
 use crate::engine::lock::Engine;
@@ -48,6 +50,8 @@ pub struct Prepared {
     pub unix: Option<(UnixListener, String)>,
     /// How many worker threads serve connections.
     pub workers: usize,
+    /// The append-only file.
+    pub appender: Arc<Appender>,
     /// Where the engine's requests arrive.
     pub requests: mpsc::UnboundedReceiver<Request>,
     /// The file that names the process, to be removed at the end.
@@ -115,7 +119,8 @@ pub fn prepare(
     let copies = tcp.iter().map(TcpListener::try_clone).collect::<std::io::Result<_>>();
     let copies = copies.map_err(|error| StartError(format!("cannot share a socket: {error}")))?;
     let (sockets, exchanges) = Sockets::new(copies);
-    let (host, requests) = ProcessHost::start(sockets)
+    let appender = Arc::new(Appender::default());
+    let (host, requests) = ProcessHost::start(sockets, Arc::clone(&appender))
         .map_err(|error| StartError(format!("cannot start a thread: {error}")))?;
     let workers = loaded.config.size(Param::IoThreads).max(1);
     let engine = Arc::new(build_engine(&loaded, config_file, workers, host)?);
@@ -123,7 +128,7 @@ pub fn prepare(
     engine.shared.startup_memory.store(crate::allocator::used_memory(), Ordering::Relaxed);
     tracing::info!("Server initialized");
     let pid_file = write_pid_file(&loaded);
-    Ok(Prepared { engine, tcp, exchanges, unix, workers, requests, pid_file })
+    Ok(Prepared { engine, tcp, exchanges, unix, workers, appender, requests, pid_file })
 }
 
 fn start_log(loaded: &Loaded) -> Result<(), StartError> {
@@ -252,6 +257,7 @@ fn build_engine(
         monitors: Default::default(),
         pause: Default::default(),
         post: Post::new(workers + 1),
+        durable: Durable::new(workers + 1),
         password: RwLock::default(),
         writes_denied: Default::default(),
         replicas_missing: Default::default(),

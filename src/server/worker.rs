@@ -1,7 +1,7 @@
 //! What does a worker thread do? It owns its connections for their whole life: no hand-over, no
 //! stealing. Its buffers are shared by all of them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use super::connection::{Connection, Stream, serve};
+use super::connection::{Connection, HeldFor, serve};
+use super::stream::Stream;
 use crate::engine::call::Request;
 use crate::engine::client::Client;
 use crate::engine::lock::Engine;
@@ -102,6 +103,10 @@ pub struct Worker {
     pub scratch: RefCell<Scratch>,
     /// The buffers used while a script runs inside a connection's turn.
     busy_scratch: RefCell<Scratch>,
+    /// Clients whose output is held back until the log is durable.
+    held: RefCell<Vec<u64>>,
+    /// How many of them a sync was asked for.
+    held_asked: Cell<usize>,
     incoming: RefCell<mpsc::UnboundedReceiver<Accepted>>,
 }
 
@@ -151,6 +156,55 @@ impl Worker {
         }
     }
 
+    /// Notes that a client's output is held back. It is released at the end of the turn in which the connections do what
+    /// they can, so that one write to the log serves all of them, or when the log is synced.
+    pub fn hold(&self, client: u64) {
+        self.held.borrow_mut().push(client);
+        self.engine.shared.durable.wake(self.number);
+    }
+
+    /// Writes the log, unless output waits for more than that anyway.
+    pub fn write_log(&self) {
+        let shared = &self.engine.shared;
+        if !shared.durable.waits_for_sync() && shared.durable.written() < shared.durable.appended()
+        {
+            shared.host.write_log(&shared.durable);
+        }
+    }
+
+    /// Releases the output that was held for what is durable by now, and sees to it that the rest will be.
+    fn release_held(&self) {
+        let mut held = std::mem::take(&mut *self.held.borrow_mut());
+        if held.is_empty() {
+            return;
+        }
+        self.write_log();
+        let mut scratch = self.scratch.borrow_mut();
+        let mut wait_for_lock = false;
+        held.retain(|id| {
+            let connection = self.connections.borrow().get(id).cloned();
+            let Some(connection) = connection else { return false };
+            // No connection has its turn now, so none is borrowed.
+            let Ok(mut connection) = connection.try_borrow_mut() else { return true };
+            let released = connection.release(self, &mut scratch);
+            wait_for_lock |= released == Err(HeldFor::Lock);
+            released.is_err()
+        });
+        drop(scratch);
+        let durable = &self.engine.shared.durable;
+        let asked = if durable.waits_for_sync() { held.len() } else { 0 };
+        if asked > self.held_asked.get() {
+            durable.ask_for_sync(asked - self.held_asked.get());
+        }
+        self.held_asked.set(asked);
+        // Those that were held anew meanwhile come behind; they have woken this task.
+        held.append(&mut self.held.borrow_mut());
+        *self.held.borrow_mut() = held;
+        if wait_for_lock {
+            durable.wake(self.number);
+        }
+    }
+
     /// Serves the other connections for a moment while a script keeps this thread.
     fn serve_while_busy(self: &Rc<Self>) {
         let Ok(mut scratch) = self.busy_scratch.try_borrow_mut() else { return };
@@ -189,6 +243,16 @@ async fn deliver_messages(worker: Rc<Worker>) {
     }
 }
 
+/// Releases held output for ever.
+async fn release_held(worker: Rc<Worker>) {
+    std::future::poll_fn(|cx| -> Poll<()> {
+        worker.engine.shared.durable.register(worker.number, cx.waker());
+        worker.release_held();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Serves the connections of the thread that runs a long script; nothing on other threads.
 pub fn serve_while_busy() {
     let worker = WORKER.with(|worker| worker.borrow().clone());
@@ -212,11 +276,14 @@ pub fn run(
         connections: RefCell::default(),
         scratch: RefCell::new(Scratch::new()),
         busy_scratch: RefCell::default(),
+        held: RefCell::default(),
+        held_asked: Cell::new(0),
         incoming: RefCell::new(incoming),
     });
     WORKER.with(|own| *own.borrow_mut() = Some(Rc::clone(&worker)));
     let tasks = LocalSet::new();
     tasks.spawn_local(deliver_messages(Rc::clone(&worker)));
+    tasks.spawn_local(release_held(Rc::clone(&worker)));
     tasks.block_on(&runtime, async move {
         while let Some(accepted) =
             std::future::poll_fn(|cx| worker.incoming.borrow_mut().poll_recv(cx)).await

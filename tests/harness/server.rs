@@ -150,20 +150,36 @@ impl Server {
     ) -> Server {
         // Between asking for a free port and using it another process may take it; three tries make that a non-event.
         for _ in 0..3 {
-            if let Some(server) = Server::try_start(binary, config, args, is_up) {
+            if let Ok(server) = Server::try_start(binary, config, args, is_up, Folder::new()) {
                 return server;
             }
         }
         panic!("{} did not find a free port", binary.display());
     }
 
+    /// Kills the process, if it still runs, and starts the server under test on what it left behind.
+    pub fn start_again(mut self, args: &[&str]) -> Server {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        self.wait();
+        let mut folder = std::mem::replace(&mut self.folder, Folder::new());
+        for _ in 0..3 {
+            match Server::try_start(&under_test(), None, args, Server::answers, folder) {
+                Ok(server) => return server,
+                Err(back) => folder = back,
+            }
+        }
+        panic!("the server did not find a free port");
+    }
+
+    /// The folder comes back if the port was taken.
     fn try_start(
         binary: &Path,
         config: Option<&str>,
         args: &[&str],
         is_up: fn(&Server) -> bool,
-    ) -> Option<Server> {
-        let folder = Folder::new();
+        folder: Folder,
+    ) -> Result<Server, Folder> {
         let port = free_port();
         let mut command = Command::new(binary);
         command.current_dir(folder.path());
@@ -186,9 +202,9 @@ impl Server {
         if gone {
             let log = server.log();
             assert!(log.contains("Failed listening on port"), "the server ended at once:\n{log}");
-            return None;
+            return Err(std::mem::replace(&mut server.folder, Folder::new()));
         }
-        Some(server)
+        Ok(server)
     }
 
     fn answers(&self) -> bool {

@@ -19,5 +19,6 @@ mod protocol;
 mod random_requests;
 mod rdb;
 mod readme;
+mod snapshot;
 mod startup;
 mod tools;

@@ -335,6 +335,10 @@ pub const OPTION_NO_IMPLICIT_SIGNAL_MODIFIED: c_int = 1 << 1;
 pub const OPTIONS_HANDLE_REPL_ASYNC_LOAD: c_int = 1 << 2;
 /// It wants events that its own subscribers cause.
 pub const OPTIONS_ALLOW_NESTED_KEYSPACE_NOTIFICATIONS: c_int = 1 << 3;
+/// An extension of Mortise's, which others ignore: values of its types change only after having been asked for from a
+/// key that is open to write, and not after the command, timer or locked section that asked. Without it snapshots
+/// are taken by a child process while there are such values.
+pub const OPTIONS_SNAPSHOT_SAFE: c_int = 1 << 24;
 /// All options of Redis 7.2.
 pub const OPTIONS_ALL: c_int = (1 << 4) - 1;
 

@@ -29,5 +29,6 @@ mortise_module::module!(Module {
     types: &[&rdb::JSON],
     categories: &["json"],
     services: &[shared_api::SERVICE],
+    snapshot_safe: true,
     ..Module::new("ReJSON", VERSION)
 });

@@ -45,6 +45,9 @@ pub(crate) fn load(ctx: Ctx<'_>, args: &[Arg<'_>], module: &'static Module) -> R
     if module.async_loading {
         options |= abi::OPTIONS_HANDLE_REPL_ASYNC_LOAD;
     }
+    if module.snapshot_safe {
+        options |= abi::OPTIONS_SNAPSHOT_SAFE;
+    }
     ctx.set_module_options(options);
     for category in module.categories {
         // Older servers have no categories of modules; what is in one is then in none.

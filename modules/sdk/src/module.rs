@@ -54,6 +54,10 @@ pub struct Module {
     /// A replica may load new data beside the old, so that the module's types have values in both
     /// at the same time.
     pub async_loading: bool,
+    /// Values of the module's types change by way of [`Key`](crate::key::Key) alone: they have no shared parts
+    /// that something else changes (cells, locks, statics). Mortise then takes snapshots while the module goes on,
+    /// otherwise by a child process; other servers do not look at it.
+    pub snapshot_safe: bool,
 }
 
 /// What runs when the module is loaded.
@@ -81,6 +85,7 @@ impl Module {
             keyspace_events_later: false,
             nested_keyspace_events: false,
             async_loading: false,
+            snapshot_safe: false,
         }
     }
 }

@@ -63,6 +63,7 @@ mortise_module::module!(Module {
     server_events: &events::SERVER,
     info: Some(commands::server_info),
     on_unload: Some(unload),
+    snapshot_safe: true,
     ..Module::new("search", VERSION)
 });
 

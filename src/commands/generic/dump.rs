@@ -151,7 +151,7 @@ fn restore(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
         write.remove(slot);
     }
     reply.ok();
-    if expire_at.is_some_and(|at| at <= write.now_ms()) {
+    if expire_at.is_some_and(|at| at <= write.expiry_ms()) {
         if old.is_some() {
             let delete: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
             write.propagate_as(&[delete, key]);

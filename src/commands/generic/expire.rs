@@ -233,7 +233,7 @@ fn set_expiry(
         reply.int(0);
         return Ok(());
     };
-    if at <= ctx.now_ms() {
+    if at <= ctx.expiry_ms() {
         ctx.remove(slot);
         ctx.changed(key);
         ctx.notify(EventClass::GENERIC, "del", key);

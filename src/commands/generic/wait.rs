@@ -1,12 +1,11 @@
 //! Who else has what this connection wrote? WAIT and WAITAOF answer when enough replicas do, or when the
 //! time is up.
 //!
-//! There are no replicas yet, and no append-only file: so either nobody is waited for, and the answer
-//! comes at once, or the wait lasts as long as it may.
+//! There are no replicas yet: so either none is waited for, or the wait lasts as long as it may.
 
 use crate::base::number;
 use crate::engine::args;
-use crate::engine::ctx::SessionCtx;
+use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::effects::Block;
 use crate::engine::error::CommandError;
 use crate::engine::spec::{Arg, Argv, Arity, Category, CommandSpec, Flag, Group, Outcome, Run};
@@ -37,7 +36,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         flags: &[Flag::NoScript],
         categories: &[Category::Connection],
         args: &[Arg::integer("numlocal"), Arg::integer("numreplicas"), Arg::integer("timeout")],
-        run: Run::Session(waitaof),
+        run: Run::Exclusive(waitaof),
         tips: &["request_policy:all_shards", "response_policy:agg_min"],
         ..CommandSpec::BASE
     },
@@ -75,7 +74,15 @@ fn wait(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
     Ok(())
 }
 
-fn waitaof(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+const NO_FILE: CommandError = CommandError::text(
+    "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+);
+
+/// What those who wait are answered when there is no file any more.
+pub const NO_FILE_REPLY: &[u8] =
+    b"-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.\r\n";
+
+fn waitaof(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let local = args::int(argv[1])?;
     if !(0..=1).contains(&local) {
         return Err(CommandError::NotBetween(0, 1));
@@ -85,12 +92,24 @@ fn waitaof(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
         return Err(CommandError::NotPositive);
     }
     let deadline_ms = parse_timeout(argv[3], ctx.env.now_ms())?;
-    if local > 0 {
-        return Err(CommandError::text(
-            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
-        ));
+    let durable = &ctx.env.shared.durable;
+    if local > 0 && !durable.is_enabled() {
+        return Err(NO_FILE);
     }
-    answer(ctx, replicas == 0, deadline_ms, b"*2\r\n:0\r\n:0\r\n", reply);
+    // What this client wrote is among all that was logged until now.
+    ctx.state.log.hand_over(durable);
+    let position = durable.appended();
+    let is_synced = durable.is_enabled() && durable.synced() >= position;
+    let answer = |synced: bool| format!("*2\r\n:{}\r\n:0\r\n", u8::from(synced)).into_bytes();
+    let is_enough = replicas == 0 && (local == 0 || is_synced);
+    if is_enough || ctx.unit.deny_blocking || ctx.env.client.is_none() {
+        reply.raw(&answer(is_synced));
+    } else if replicas == 0 {
+        let (on_success, on_timeout) = (answer(true), answer(false));
+        ctx.unit.block = Some(Block::Synced { position, deadline_ms, on_success, on_timeout });
+    } else {
+        ctx.unit.block = Some(Block::Until { deadline_ms, on_timeout: answer(is_synced) });
+    }
     Ok(())
 }
 

@@ -138,7 +138,7 @@ fn hgetdel(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         fields.iter().for_each(|_| reply.null());
         return Ok(());
     };
-    let now = hash_time(ctx.now_ms());
+    let now = hash_time(ctx.expiry_ms());
     let hash = hash_mut(ctx, slot);
     let mut deleted = 0;
     for field in fields {
@@ -185,7 +185,7 @@ fn hgetex(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
         fields.iter().for_each(|_| reply.null());
         return Ok(());
     };
-    let now = hash_time(ctx.now_ms());
+    let now = hash_time(ctx.expiry_ms());
     let hash = hash_mut(ctx, slot);
     let (mut changed, mut deleted) = (Vec::new(), Vec::new());
     for &field in fields {
@@ -321,7 +321,7 @@ fn parse_pairs<'a>(arguments: Argv<'a>) -> Result<&'a [[&'a [u8]; 2]], CommandEr
 fn hsetex(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let key = argv[1];
     let parsed = parse_setex(argv, ctx.now_ms())?;
-    let (now, limits) = (hash_time(ctx.now_ms()), limits(ctx));
+    let (now, limits) = (hash_time(ctx.expiry_ms()), limits(ctx));
     let found = find(ctx, key)?;
     let old = found.and_then(|slot| match ctx.db().value(slot) {
         ValueRef::Hash(hash) => Some(hash),

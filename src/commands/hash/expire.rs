@@ -219,7 +219,7 @@ fn expire(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, clock: Clock, reply: &mut Repl
     let key = argv[1];
     // The type is judged before the arguments, as in Redis.
     let slot = find(ctx, key)?;
-    let now = hash_time(ctx.now_ms());
+    let now = hash_time(ctx.expiry_ms());
     let at = deadline(argv[2], clock, ctx.now_ms())?;
     let condition = Condition::of(argv[3]);
     let fields = parse_fields(

@@ -128,7 +128,7 @@ fn field<'a>(
 ) -> Result<Option<Element<'a>>, crate::engine::error::CommandError> {
     let (key, field) = (argv[1], argv[2]);
     let Some(hash) = ctx.hash(key)? else { return Ok(None) };
-    let value = hash.get(field, hash_time(ctx.now_ms()));
+    let value = hash.get(field, hash_time(ctx.expiry_ms()));
     if value.is_none() {
         note_expired(ctx, key, hash);
     }
@@ -156,7 +156,7 @@ fn hstrlen(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
 fn hmget(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, fields) = (argv[1], &argv[2..]);
     let hash = ctx.hash(key)?;
-    let now = hash_time(ctx.now_ms());
+    let now = hash_time(ctx.expiry_ms());
     let mut is_complete = true;
     reply.array(fields.len());
     for field in fields {
@@ -208,7 +208,7 @@ fn all<'r>(
         head(reply, 0);
         return Ok(());
     };
-    let now = hash_time(ctx.now_ms());
+    let now = hash_time(ctx.expiry_ms());
     let visible = hash.visible_len(now);
     head(reply, visible);
     hash.iter(now).for_each(|pair| each(pair, reply));

@@ -47,7 +47,7 @@ fn limits(ctx: &WriteCtx<'_>) -> HashLimits {
 
 /// Notes a hash of which a read found less than it holds, if that is because fields have expired.
 fn note_expired(ctx: &mut ReadCtx<'_>, key: &[u8], hash: &Hash) {
-    if hash.next_expire().is_some_and(|at| at <= hash_time(ctx.now_ms())) {
+    if hash.next_expire().is_some_and(|at| at <= hash_time(ctx.expiry_ms())) {
         ctx.unit.note_expired(ctx.session.db, key);
     }
 }
@@ -57,7 +57,7 @@ fn note_expired(ctx: &mut ReadCtx<'_>, key: &[u8], hash: &Hash) {
 fn find(ctx: &mut WriteCtx<'_>, key: &[u8]) -> Result<Option<Slot>, CommandError> {
     let Some(slot) = ctx.find(key) else { return Ok(None) };
     let ValueRef::Hash(hash) = ctx.db().value(slot) else { return Err(CommandError::WrongType) };
-    if hash.next_expire().is_some_and(|at| at <= hash_time(ctx.now_ms())) {
+    if hash.next_expire().is_some_and(|at| at <= hash_time(ctx.expiry_ms())) {
         return Ok(ctx.expire_fields(key));
     }
     Ok(Some(slot))

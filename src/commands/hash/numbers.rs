@@ -52,7 +52,7 @@ fn refusal(error: HashIncrError) -> CommandError {
 
 fn hincrby(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, field, delta) = (argv[1], argv[2], args::int(argv[3])?);
-    let (now, limits) = (hash_time(ctx.now_ms()), limits(ctx));
+    let (now, limits) = (hash_time(ctx.expiry_ms()), limits(ctx));
     // A new hash takes any step, so an error leaves none behind.
     let opened = open(ctx, key)?;
     let sum = hash_mut(ctx, opened.slot).incr_by(field, delta, now, limits).map_err(refusal)?;
@@ -67,7 +67,7 @@ fn hincrbyfloat(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -
     if !delta.is_finite() {
         return Err(CommandError::text("ERR value is NaN or Infinity"));
     }
-    let (now, limits) = (hash_time(ctx.now_ms()), limits(ctx));
+    let (now, limits) = (hash_time(ctx.expiry_ms()), limits(ctx));
     // A new hash takes any finite step, so an error leaves none behind.
     let opened = open(ctx, key)?;
     let hash = hash_mut(ctx, opened.slot);

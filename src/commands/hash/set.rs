@@ -96,7 +96,7 @@ fn put(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, command: &str) -> Result<usize, C
     let (pairs, []) = argv[2..].as_chunks::<2>() else {
         return Err(CommandError::Arity(command.to_owned()));
     };
-    let (now, limits) = (hash_time(ctx.now_ms()), limits(ctx));
+    let (now, limits) = (hash_time(ctx.expiry_ms()), limits(ctx));
     let opened = open(ctx, key)?;
     let added = hash_mut(ctx, opened.slot).set_all(pairs, now, limits);
     ctx.count_changes(pairs.len() as u64 - 1);
@@ -106,7 +106,7 @@ fn put(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, command: &str) -> Result<usize, C
 
 fn hsetnx(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (key, field, value) = (argv[1], argv[2], argv[3]);
-    let (now, limits) = (hash_time(ctx.now_ms()), limits(ctx));
+    let (now, limits) = (hash_time(ctx.expiry_ms()), limits(ctx));
     if let Some(slot) = find(ctx, key)?
         && matches!(ctx.db().value(slot), ValueRef::Hash(hash) if hash.contains(field, now))
     {
@@ -121,7 +121,7 @@ fn hsetnx(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
 }
 
 fn hdel(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let (key, now) = (argv[1], hash_time(ctx.now_ms()));
+    let (key, now) = (argv[1], hash_time(ctx.expiry_ms()));
     let mut deleted = 0;
     if let Some(slot) = find(ctx, key)? {
         let hash = hash_mut(ctx, slot);

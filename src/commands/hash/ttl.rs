@@ -133,7 +133,7 @@ fn tell(
 ) -> Outcome {
     let hash = ctx.hash(argv[1])?;
     let fields = parse_fields(argv, 2, NOT_POSITIVE)?;
-    let now = hash_time(ctx.now_ms());
+    let now = hash_time(ctx.expiry_ms());
     reply.array(fields.len());
     for field in fields {
         reply.int(match hash.and_then(|hash| hash.field_expire(field, now)) {
@@ -157,7 +157,7 @@ fn hpersist(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
         fields.iter().for_each(|_| reply.int(MISSING));
         return Ok(());
     };
-    let now = hash_time(ctx.now_ms());
+    let now = hash_time(ctx.expiry_ms());
     let hash = hash_mut(ctx, slot);
     let mut is_changed = false;
     for field in fields {

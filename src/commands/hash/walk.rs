@@ -76,7 +76,7 @@ fn hscan(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
     let mut items = 0;
     let mut writer = Reply::new(&mut page, reply.protocol());
     let mut digits = IntBuf::new();
-    let now = hash_time(ctx.now_ms());
+    let now = hash_time(ctx.expiry_ms());
     let next = hash.scan(cursor, options.count, now, &mut |field, value| {
         if options.matches(field.text(&mut digits)) {
             items += 1;
@@ -125,7 +125,7 @@ fn parse_draw(argv: Argv<'_>) -> Result<Draw, CommandError> {
 fn hrandfield(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let draw = if argv.len() > 2 { Some(parse_draw(argv)?) } else { None };
     let hash = ctx.hash(argv[1])?;
-    let now = hash_time(ctx.now_ms());
+    let now = hash_time(ctx.expiry_ms());
     let mut random = Random::new(ctx.env.random_seed());
     let mut random = || random.draw();
     match (hash, draw) {

@@ -1,12 +1,17 @@
 //! CONFIG: the parameters, read and set while the server runs.
 
+use std::sync::Arc;
+
+use crate::commands::generic::wait;
 use crate::config::params::{self, Flags, Param};
 use crate::config::{Config, ConfigError, SetContext};
 use crate::engine::call::Access;
 use crate::engine::ctx::ExclusiveCtx;
-use crate::engine::effects::EventClass;
+use crate::engine::durable::Policy;
+use crate::engine::effects::{Block, EventClass};
 use crate::engine::error::CommandError;
 use crate::engine::evict;
+use crate::engine::persistence::Asked;
 use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
 use crate::engine::state::{Shared, State};
 use crate::engine::stats::CommandStat;
@@ -124,7 +129,10 @@ fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
     let (foreign, own): (Vec<_>, Vec<_>) =
         pairs.into_iter().partition(|(name, _)| settings::is_known(name));
     let changes = ctx.state.config.set_many(&own, context).map_err(raw)?;
+    let changes_aof =
+        changes.changed.contains(&Param::Appendonly) && ctx.state.config.flag(Param::Appendonly);
     let applied = apply(ctx.state, ctx.env.shared, &changes.changed)
+        .and_then(|()| apply_aof(ctx, &changes.changed))
         .and_then(|()| settings::set_many(ctx, &foreign, context));
     if let Err(error) = applied {
         let is_oom = |param: &Param| matches!(param, Param::OomScoreAdj | Param::OomScoreAdjValues);
@@ -146,7 +154,17 @@ fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         // What does not fit any more goes now; the cron goes on with it.
         evict::make_room(&mut Access::Exclusive(ctx.state), ctx.env);
     }
-    reply.ok();
+    let is_begun = changes_aof && ctx.state.persistence.aof.rewrite.is_some();
+    match ctx.env.client {
+        // What comes behind the answer is to go to the file; a rewrite that fails is tried again.
+        Some(client) if is_begun && !ctx.unit.deny_blocking => {
+            const OK: &[u8] = b"+OK\r\n";
+            let asked = Asked { client: Arc::clone(client), begun: OK, failed: OK };
+            ctx.state.persistence.aof.asked_by = Some(asked);
+            ctx.unit.block = Some(Block::Until { deadline_ms: None, on_timeout: OK.to_vec() });
+        }
+        _ => reply.ok(),
+    }
     Ok(())
 }
 
@@ -209,6 +227,28 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
     Ok(())
 }
 
+/// Puts changed parameters of the append-only file into effect.
+fn apply_aof(ctx: &mut ExclusiveCtx<'_>, changed: &[Param]) -> Result<(), ConfigError> {
+    for param in changed {
+        match param {
+            Param::Appendonly => {
+                let on = ctx.state.config.flag(*param);
+                let switched = ctx.env.shared.host.append_only(ctx, on);
+                switched.map_err(|_| {
+                    ConfigError::not_applied(*param, "Unable to turn on AOF. Check server logs.")
+                })?;
+            }
+            Param::AofTimestampEnabled => {
+                let timestamps = ctx.state.config.flag(*param);
+                ctx.state.log.note_times(timestamps);
+            }
+            Param::AofDisableAutoGc => ctx.env.shared.host.remove_history(&ctx.state.config),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Copies what is needed without the lock to where it is read.
 pub fn mirror(config: &Config, shared: &Shared) {
     use std::sync::atomic::Ordering::Relaxed;
@@ -237,6 +277,12 @@ pub fn mirror(config: &Config, shared: &Shared) {
     slow.event_millis.store(config.uint(Param::LatencyMonitorThreshold), Relaxed);
     slow.tracking.store(config.flag(Param::LatencyTracking), Relaxed);
     slow.thresholds_changed();
+    shared.durable.set_policy(match config.choice(Param::Appendfsync) {
+        1 => Policy::Always,
+        2 => Policy::Never,
+        _ => Policy::EverySecond,
+    });
+    shared.durable.enable(config.flag(Param::Appendonly), wait::NO_FILE_REPLY);
     shared.port.store(config.uint(Param::Port), Relaxed);
     *shared.password.write() = config.text(Param::Requirepass).into();
 }

@@ -112,6 +112,17 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
             host.reload(ctx, how).map_err(CommandError::text)?;
             reply.ok();
         }
+        (b"LOADAOF", []) => {
+            let host = &ctx.env.shared.host;
+            host.reload_aof(ctx).map_err(|_| {
+                CommandError::text("ERR Error trying to load the AOF files, check server logs.")
+            })?;
+            reply.ok();
+        }
+        (b"AOF-FLUSH-SLEEP", [micros]) => {
+            ctx.env.shared.host.delay_aof(u64::try_from(number(micros)).unwrap_or(0));
+            reply.ok();
+        }
         (b"SET-SKIP-CHECKSUM-VALIDATION", [on]) => {
             ctx.state.persistence.skip_checksum = number(on) != 0;
             reply.ok();
@@ -151,6 +162,11 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
                     "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
                     "Save the data set and load it again; without forgetting it, without saving it, \
                      replacing keys.",
+                ),
+                ("LOADAOF", "Load the append-only files in place of the data set."),
+                (
+                    "AOF-FLUSH-SLEEP <microseconds>",
+                    "Wait before each write to the append-only file.",
                 ),
                 ("SET-DISABLE-DENY-SCRIPTS <0|1>", "Let scripts call all commands."),
                 ("SET-SKIP-CHECKSUM-VALIDATION <0|1>", "Accept wrong checksums in RDB."),

@@ -9,10 +9,12 @@ use crate::config::params::Param;
 use crate::engine::args;
 use crate::engine::client::Mode;
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::persistence::{AofMode, Bgsave, Progress};
 use crate::engine::pubsub::Kind;
 use crate::engine::registry::Command;
 use crate::engine::spec::{Argv, Outcome};
 use crate::engine::stats::WorkerStats;
+use crate::keyspace::snapshot;
 use crate::resp::reply::Reply;
 
 /// Segments of a key table that the mean time to live is taken from.
@@ -214,12 +216,12 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "maxmemory_human": human(limit),
         "maxmemory_policy": ctx.state.config.choice_name(Param::MaxmemoryPolicy),
         "mem_fragmentation_ratio": format_args!("{:.2}", rss as f64 / used.max(1) as f64),
-        "mem_not_counted_for_evict": 0,
+        "mem_not_counted_for_evict": snapshot::held_bytes(),
         "mem_clients_normal": 0,
         "mem_clients_slaves": 0,
         "mem_total_replication_buffers": 0,
         "mem_cluster_links": 0,
-        "mem_aof_buffer": 0,
+        "mem_aof_buffer": ctx.env.shared.host.aof_bytes(&ctx.env.shared.durable).1,
         "mem_allocator": "jemalloc-5.3.0",
         "active_defrag_running": 0,
         "lazyfree_pending_objects": lazy.pending,
@@ -241,17 +243,23 @@ fn system_memory() -> usize {
 }
 
 fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
-    let files = &ctx.state.persistence;
-    let (keys, keys_total) = files.bgsave.as_ref().map_or((0, 0), |bgsave| {
-        (bgsave.progress.keys.load(Relaxed), bgsave.progress.keys_total.load(Relaxed))
+    let (files, durable) = (&ctx.state.persistence, &ctx.env.shared.durable);
+    let aof = &files.aof;
+    let status = |ok: bool| if ok { "ok" } else { "err" };
+    let now_ms = ctx.env.now_ms();
+    let seconds_of =
+        |job: &Option<Bgsave>| job.as_ref().map_or(-1, |job| (now_ms - job.began_ms) / 1000);
+    let job = files.bgsave.as_ref().or(aof.rewrite.as_ref());
+    let (keys, keys_total, handed_bytes) = job.map_or((0, 0, 0), |job| {
+        let Progress { keys, keys_total, handed_bytes, .. } = &*job.progress;
+        (keys.load(Relaxed), keys_total.load(Relaxed), handed_bytes.load(Relaxed))
     });
     let percent = if keys_total == 0 { 0.0 } else { keys as f64 * 100.0 / keys_total as f64 };
-    let now_ms = ctx.env.now_ms();
     lines!(text,
         "loading": u8::from(ctx.env.shared.loading.is_on()),
         "async_loading": 0,
-        "current_cow_peak": 0,
-        "current_cow_size": 0,
+        "current_cow_peak": handed_bytes,
+        "current_cow_size": handed_bytes,
         "current_cow_size_age": 0,
         "current_fork_perc": format!("{percent:.2}"),
         "current_save_keys_processed": keys,
@@ -259,27 +267,37 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "rdb_changes_since_last_save": ctx.state.dirty,
         "rdb_bgsave_in_progress": u8::from(files.bgsave.is_some()),
         "rdb_last_save_time": ctx.state.saved_at,
-        "rdb_last_bgsave_status": if files.last_ok { "ok" } else { "err" },
+        "rdb_last_bgsave_status": status(files.last_ok),
         "rdb_last_bgsave_time_sec": files.last_seconds.unwrap_or(-1),
-        "rdb_current_bgsave_time_sec":
-            files.bgsave.as_ref().map_or(-1, |bgsave| (now_ms - bgsave.began_ms) / 1000),
+        "rdb_current_bgsave_time_sec": seconds_of(&files.bgsave),
         "rdb_saves": files.saves,
-        "rdb_last_cow_size": 0,
+        "rdb_last_cow_size": files.last_handed_bytes,
         "rdb_last_load_keys_expired": files.keys_expired,
         "rdb_last_load_keys_loaded": files.keys_loaded,
-        "aof_enabled": 0,
-        "aof_rewrite_in_progress": 0,
-        "aof_rewrite_scheduled": 0,
-        "aof_last_rewrite_time_sec": -1,
-        "aof_current_rewrite_time_sec": -1,
-        "aof_last_bgrewrite_status": "ok",
-        "aof_rewrites": 0,
-        "aof_rewrites_consecutive_failures": 0,
-        "aof_last_write_status": "ok",
+        "aof_enabled": u8::from(aof.mode != AofMode::Off),
+        "aof_rewrite_in_progress": u8::from(aof.rewrite.is_some()),
+        "aof_rewrite_scheduled": u8::from(aof.scheduled),
+        "aof_last_rewrite_time_sec": aof.last_seconds.unwrap_or(-1),
+        "aof_current_rewrite_time_sec": seconds_of(&aof.rewrite),
+        "aof_last_bgrewrite_status": status(aof.last_ok),
+        "aof_rewrites": aof.rewrites,
+        "aof_rewrites_consecutive_failures": aof.failures,
+        "aof_last_write_status": status(!durable.is_failing()),
         "aof_last_cow_size": 0,
         "module_fork_in_progress": 0,
         "module_fork_last_cow_size": 0,
     );
+    if aof.mode != AofMode::Off {
+        let (bytes, buffered) = ctx.env.shared.host.aof_bytes(durable);
+        lines!(text,
+            "aof_current_size": aof.other_bytes + bytes,
+            "aof_base_size": aof.base_bytes,
+            "aof_pending_rewrite": 0,
+            "aof_buffer_length": buffered,
+            "aof_pending_bio_fsync": u8::from(durable.synced() < durable.written()),
+            "aof_delayed_fsync": 0,
+        );
+    }
     if ctx.env.shared.loading.is_on() {
         let figures = ctx.env.shared.loading.figures(now_ms / 1000);
         lines!(text,
@@ -329,8 +347,8 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "pubsub_channels": shared.pubsub.len(Kind::Channel),
         "pubsub_patterns": shared.pubsub.len(Kind::Pattern),
         "pubsubshard_channels": shared.pubsub.len(Kind::Shard),
-        "latest_fork_usec": 0,
-        "total_forks": 0,
+        "latest_fork_usec": ctx.state.persistence.last_fork_us,
+        "total_forks": ctx.state.persistence.forks,
         "migrate_cached_sockets": shared.host.kept_connections(),
         "slave_expires_tracked_keys": 0,
         "active_defrag_hits": 0,

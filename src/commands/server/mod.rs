@@ -123,6 +123,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     },
     save::SAVE,
     save::BGSAVE,
+    save::BGREWRITEAOF,
     save::LASTSAVE,
     save::SHUTDOWN,
     sync::SYNC,

@@ -1,5 +1,6 @@
-//! SAVE, BGSAVE, LASTSAVE and SHUTDOWN: the data set goes to its file.
+//! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE and SHUTDOWN: the data set goes to its files.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::SERVER;
@@ -7,6 +8,7 @@ use crate::engine::args::{self, Cursor};
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx, SessionCtx};
 use crate::engine::effects::{Block, Request, ShutdownSave};
 use crate::engine::error::CommandError;
+use crate::engine::persistence::Asked;
 use crate::engine::spec::{Arg, Argv, Arity, Category, CommandSpec, Flag, Outcome, Run};
 use crate::resp::reply::Reply;
 
@@ -30,6 +32,17 @@ pub const BGSAVE: CommandSpec = CommandSpec {
     args: &[Arg::flag("schedule", "SCHEDULE").optional().since("3.2.2")],
     history: &[("3.2.2", "Added the `SCHEDULE` option.")],
     run: Run::Exclusive(bgsave),
+    ..SERVER
+};
+
+/// BGREWRITEAOF.
+pub const BGREWRITEAOF: CommandSpec = CommandSpec {
+    name: "BGREWRITEAOF",
+    summary: "Asynchronously rewrites the append-only file to disk.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(1),
+    flags: &[Flag::NoAsyncLoading, Flag::Admin, Flag::NoScript],
+    run: Run::Exclusive(bgrewriteaof),
     ..SERVER
 };
 
@@ -85,25 +98,74 @@ fn save(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outco
 }
 
 fn bgsave(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    match argv {
-        [_] => {}
-        [_, word] if args::is(word, "SCHEDULE") => {}
+    let may_wait = match argv {
+        [_] => false,
+        [_, word] if args::is(word, "SCHEDULE") => true,
         _ => return Err(CommandError::Syntax),
-    }
+    };
     if ctx.state.persistence.bgsave.is_some() {
         return Err(IN_PROGRESS);
     }
-    if ctx.unit.in_exec {
+    let is_busy = ctx.state.persistence.is_busy();
+    if is_busy && !may_wait && !ctx.unit.in_exec {
+        return Err(CommandError::text(
+            "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
+             schedule a BGSAVE whenever possible.",
+        ));
+    }
+    if is_busy || ctx.unit.in_exec {
         ctx.state.persistence.scheduled = true;
         reply.simple("Background saving scheduled");
         return Ok(());
     }
-    ctx.state.persistence.begin(ctx.env.now_us);
+    let keys = ctx.state.keyspace.len();
+    ctx.state.persistence.begin(ctx.env.now_us, keys);
+    let host = &ctx.env.shared.host;
+    host.begin_saving(ctx);
     // At once, not at the end of the hold, which has room for one request.
-    ctx.env.shared.host.request(Request::BgSave);
+    host.request(Request::BgSave);
     reply.simple("Background saving started");
     Ok(())
 }
+
+fn bgrewriteaof(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    if ctx.state.persistence.aof.rewrite.is_some() {
+        return Err(CommandError::text(
+            "ERR Background append only file rewriting already in progress",
+        ));
+    }
+    if ctx.state.persistence.is_busy() || ctx.unit.in_exec {
+        let aof = &mut ctx.state.persistence.aof;
+        aof.scheduled = true;
+        // Who asks for it does not wait for the end of a delay.
+        aof.failures = 0;
+        reply.simple("Background append only file rewriting scheduled");
+        return Ok(());
+    }
+    ctx.env.shared.host.begin_rewrite(ctx).map_err(|_| {
+        CommandError::text(
+            "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+        )
+    })?;
+    match ctx.env.client {
+        // Its point in time is still to come: what goes to the new file must not be in the base as well.
+        Some(client) if !ctx.unit.deny_blocking => {
+            let asked = Asked { client: Arc::clone(client), begun: STARTED, failed: NOT_STARTED };
+            ctx.state.persistence.aof.asked_by = Some(asked);
+            let on_timeout = STARTED.to_vec();
+            ctx.unit.block = Some(Block::Until { deadline_ms: None, on_timeout });
+        }
+        _ => reply.raw(STARTED),
+    }
+    Ok(())
+}
+
+/// What whoever asked for a rewrite is answered when it has begun, or could not.
+const STARTED: &[u8] = b"+Background append only file rewriting started\r\n";
+/// See [`STARTED`].
+const NOT_STARTED: &[u8] =
+    b"-ERR Can't execute an AOF background rewriting. Please check the server logs for \
+    more information.\r\n";
 
 fn last_save(ctx: &mut ReadCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     reply.int(ctx.state.saved_at);

@@ -169,7 +169,7 @@ pub fn check_file(bytes: &[u8]) {
     }
     let digest = call_words(&first, "DEBUG DIGEST");
     let mut state = first.engine.write().expect("not busy");
-    let facts = Facts { version: "7.2.6", now_us: START_MS * 1000, used_memory: 0 };
+    let facts = Facts { version: "7.2.6", now_us: START_MS * 1000, used_memory: 0, base: false };
     let saved = disk::snapshot(&state, &facts).expect("there are no values of modules");
     state.persistence.skip_checksum = false;
     drop(state);

@@ -483,6 +483,15 @@ impl<'a> Segment<'a> {
         }
     }
 
+    /// Asks for the first two cache lines of each entry in a bucket, if there is such a bucket.
+    pub(in crate::keyspace) fn prefetch_entries(self, bucket: usize) {
+        let words = self.buckets.get(bucket).into_iter().flat_map(|bucket| bucket.words);
+        for block in words.filter_map(Word::block) {
+            prefetch(block.as_ptr());
+            prefetch(block.as_ptr().wrapping_add(LINE - 8));
+        }
+    }
+
     /// Calls `visit` for each entry whose home is `bucket`, wherever it ended up.
     pub fn each_at_home(self, bucket: usize, mut visit: impl FnMut(EntryRef<'a>)) {
         let count = self.buckets.len();

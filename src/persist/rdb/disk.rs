@@ -2,16 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::file::{FileStyle, NewFile};
+use super::file::{FileStyle, NewFile, sync_folder};
 use super::load::LoadError;
 use super::pipe::Pipe;
 use super::save::{Facts, SnapshotError, write_all};
 use super::value::style;
 use crate::config::Config;
 use crate::config::params::Param;
-use crate::engine::persistence::Progress;
 use crate::engine::state::State;
 use crate::object::rdb::write::{Drain, Writer};
 
@@ -56,29 +54,40 @@ pub fn create(marker: &str, style: FileStyle) -> Option<NewFile> {
 
 /// Completes a file and gives it its name; false if that failed.
 pub fn complete(mut file: NewFile, name: &Path) -> bool {
-    if let Err(error) = file.seal() {
-        tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {}", words(&error));
-        return false;
-    }
+    seal(&mut file) && publish(file, name, || Some(()))
+}
+
+/// Completes a file; false if that failed.
+pub fn seal(file: &mut NewFile) -> bool {
+    let sealed = file.seal().inspect_err(|error| {
+        tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {}", words(error));
+    });
+    sealed.is_ok()
+}
+
+/// Gives a sealed file its name, while what `permit` hands out lives; false if it hands out nothing or that failed.
+pub fn publish<P>(mut file: NewFile, name: &Path, permit: impl FnOnce() -> Option<P>) -> bool {
+    let Some(permit) = permit() else { return false };
     let temporary = file.path().to_owned();
-    if let Err(error) = file.publish(name) {
+    let renamed = file.rename(name);
+    drop(permit);
+    let published = renamed.and_then(|()| sync_folder(name)).inspect_err(|error| {
         tracing::warn!(
             "Error moving temp DB file {} on the final destination {} (in server root dir {}): {}",
             temporary.display(),
             name.display(),
             working_directory(),
-            words(&error)
+            words(error)
         );
-        return false;
-    }
-    true
+    });
+    published.is_ok()
 }
 
 /// Saves the data set, now; false if that failed.
 pub fn save(state: &State, facts: &Facts<'_>) -> bool {
     let Some(mut file) = create("", file_style(&state.config)) else { return false };
     let mut writer = Writer::draining(style(&state.config), &mut file);
-    if let Err(error) = write_all(state, facts, &Progress::default(), &mut writer) {
+    if let Err(error) = write_all(state, facts, &mut writer) {
         tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
         return false;
     }
@@ -89,7 +98,7 @@ pub fn save(state: &State, facts: &Facts<'_>) -> bool {
 /// The data set as the bytes of a file, checksum included.
 pub fn snapshot(state: &State, facts: &Facts<'_>) -> Result<Vec<u8>, SnapshotError> {
     let mut writer = Writer::new(style(&state.config));
-    write_all(state, facts, &Progress::default(), &mut writer)?;
+    write_all(state, facts, &mut writer)?;
     let mut bytes = writer.into_bytes();
     let checksum = match state.config.flag(Param::Rdbchecksum) {
         true => crate::base::crc::crc64(0, &bytes),
@@ -99,26 +108,24 @@ pub fn snapshot(state: &State, facts: &Facts<'_>) -> Result<Vec<u8>, SnapshotErr
     Ok(bytes)
 }
 
-/// Writes what comes through a pipe to a file until its end; false if that failed. `delay` is waited for each
-/// key, of which `progress` knows the number (tests of what happens during a snapshot).
-pub fn write_from(pipe: &Pipe, file: &mut NewFile, progress: &Progress, delay: Duration) -> bool {
-    use std::sync::atomic::Ordering::Relaxed;
+/// Writes what comes through a pipe to a file until its end; false, after having told the log, if that fails.
+pub fn write_from(pipe: &Pipe, file: &mut NewFile) -> bool {
     while let Some(mut chunk) = pipe.take() {
         file.drain(&mut chunk);
-        if progress.cancelled.load(Relaxed) {
+        if let Some(error) = file.take_error() {
+            tracing::warn!(
+                "Write error while saving DB to the disk(rdbSaveRio): {}",
+                words(&error)
+            );
             return false;
         }
     }
-    let keys = progress.keys_encoded.load(Relaxed);
-    for key in 0..if delay.is_zero() { 0 } else { keys } {
-        std::thread::sleep(delay);
-        progress.keys.store(key + 1, Relaxed);
-        if progress.cancelled.load(Relaxed) {
-            return false;
-        }
-    }
-    progress.keys.store(keys, Relaxed);
     true
+}
+
+/// The name of a temporary file for what a snapshot puts aside.
+pub fn spill_path(marker: &str) -> PathBuf {
+    PathBuf::from(format!("temp-{}{marker}.old", std::process::id()))
 }
 
 /// Writes to the log why a file was not loaded. The process is to end then.

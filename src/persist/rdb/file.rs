@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use crate::base::crc::crc64;
@@ -62,28 +63,62 @@ impl NewFile {
         Ok(())
     }
 
+    /// What went wrong since the last call, if something did.
+    pub fn take_error(&mut self) -> Option<io::Error> {
+        self.failed.take()
+    }
+
+    /// The checksum of all bytes so far; 0 if the file has none.
+    pub fn checksum(&self) -> u64 {
+        self.checksum.unwrap_or(0)
+    }
+
+    /// Takes over what another process has added through the same descriptor: from here on the checksum of all bytes is
+    /// this one.
+    pub fn adopt_checksum(&mut self, checksum: u64) {
+        if let Some(own) = &mut self.checksum {
+            *own = checksum;
+        }
+    }
+
+    /// The number of the open file.
+    pub fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
     /// Adds the checksum of all bytes so far, and makes sure that they are on the disk.
     pub fn seal(&mut self) -> io::Result<()> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let checksum = self.checksum.unwrap_or(0);
+        let checksum = self.checksum();
         self.file.write_all(&checksum.to_le_bytes())?;
         self.file.sync_all()
     }
 
     /// Gives the sealed file its name.
     pub fn publish(mut self, name: &Path) -> io::Result<()> {
+        self.rename(name)?;
+        sync_folder(name)
+    }
+
+    /// The same, without making sure that the folder is on the disk.
+    pub fn rename(&mut self, name: &Path) -> io::Result<()> {
         fs::rename(&self.path, name)?;
         self.temporary = false;
-        let folder = name.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        Ok(())
     }
 
     /// The temporary name.
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Makes sure that the folder of a file is on the disk, and so its name.
+pub fn sync_folder(name: &Path) -> io::Result<()> {
+    let folder = name.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl Drain for NewFile {

@@ -5,15 +5,17 @@ pub mod value;
 
 pub mod save;
 
+pub mod spill;
+
 pub mod load;
 
 mod ahead;
 
 mod decode;
 
-mod parts;
+pub(in crate::persist) mod parts;
 
-mod window;
+pub(in crate::persist) mod window;
 
 pub mod file;
 

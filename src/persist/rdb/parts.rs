@@ -9,10 +9,10 @@ use crate::object::rdb::read::Reader;
 use crate::object::rdb::{RdbError, corrupt};
 
 /// Files from this version on end with a checksum.
-pub(super) const VERSION_WITH_CHECKSUM: u32 = 5;
+pub(in crate::persist) const VERSION_WITH_CHECKSUM: u32 = 5;
 
 /// A part of a file.
-pub(super) enum Part<K> {
+pub(in crate::persist) enum Part<K> {
     Key(K),
     ExpireAt(i64),
     Frequency(u8),
@@ -33,7 +33,7 @@ pub(super) enum Part<K> {
 
 /// Reads a part. `read_key` reads what follows the byte that says of which kind the value is: key and value.
 #[inline]
-pub(super) fn read_part<K>(
+pub(in crate::persist) fn read_part<K>(
     reader: &mut Reader<'_>,
     read_key: impl FnOnce(u8, &mut Reader<'_>) -> Result<K, RdbError>,
 ) -> Result<Part<K>, RdbError> {
@@ -88,7 +88,7 @@ fn read_module_data<K>(reader: &mut Reader<'_>) -> Result<Part<K>, RdbError> {
 }
 
 /// Reads the first bytes; the version.
-pub(super) fn read_magic(window: &mut Window<'_>) -> Result<u32, LoadError> {
+pub(in crate::persist) fn read_magic(window: &mut Window<'_>) -> Result<u32, LoadError> {
     let magic: [u8; 9] = window.part(|reader| reader.array())?;
     let (digits, is_valkey) = match magic.strip_prefix(b"REDIS") {
         Some(digits) => (digits, false),

@@ -23,26 +23,26 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const HEADROOM: usize = 4096;
 
 /// Some bytes of a file behind the headroom.
-pub(super) struct Chunk {
+pub(in crate::persist) struct Chunk {
     bytes: Vec<u8>,
     /// The checksum of all bytes of the file in front of them.
     checksum: u64,
 }
 
 /// Where chunks come from.
-pub(super) trait Chunks {
+pub(in crate::persist) trait Chunks {
     /// The next one.
     fn next(&mut self) -> io::Result<Chunk>;
 }
 
 /// Reads a file in chunks and sums them up.
-pub(super) struct Summing<'a> {
+pub(in crate::persist) struct Summing<'a> {
     source: &'a mut dyn Read,
     checksum: u64,
 }
 
 impl<'a> Summing<'a> {
-    pub(super) fn new(source: &'a mut dyn Read) -> Self {
+    pub(in crate::persist) fn new(source: &'a mut dyn Read) -> Self {
         Self { source, checksum: 0 }
     }
 }
@@ -60,35 +60,35 @@ impl Chunks for Summing<'_> {
 
 impl Chunk {
     /// Whether there are no more.
-    pub(super) fn is_last(&self) -> bool {
+    pub(in crate::persist) fn is_last(&self) -> bool {
         self.bytes.len() < HEADROOM + CHUNK_BYTES
     }
 }
 
 /// Bytes of a file that stay when the window has gone on.
 #[derive(Clone, Debug)]
-pub(super) struct View {
+pub(in crate::persist) struct View {
     bytes: Arc<Vec<u8>>,
     range: Range<usize>,
     /// Where they begin in the file.
-    pub(super) offset: u64,
+    pub(in crate::persist) offset: u64,
 }
 
 impl View {
     /// Those up to there in the file.
-    pub(super) fn until(mut self, end: u64) -> Self {
+    pub(in crate::persist) fn until(mut self, end: u64) -> Self {
         let len = usize::try_from(end - self.offset).expect("it lies in the view");
         self.range.end = self.range.start + len;
         self
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::persist) fn bytes(&self) -> &[u8] {
         &self.bytes[self.range.clone()]
     }
 }
 
 /// The bytes of a file that are being looked at.
-pub(super) struct Window<'a> {
+pub(in crate::persist) struct Window<'a> {
     source: &'a mut dyn Chunks,
     bytes: Arc<Vec<u8>>,
     at: usize,
@@ -106,7 +106,7 @@ pub(super) struct Window<'a> {
 
 impl<'a> Window<'a> {
     /// A window on a file of so many bytes, if that is known.
-    pub(super) fn new(source: &'a mut dyn Chunks, size: Option<u64>) -> Self {
+    pub(in crate::persist) fn new(source: &'a mut dyn Chunks, size: Option<u64>) -> Self {
         let sums = vec![(0, 0)];
         Self {
             source,
@@ -121,26 +121,26 @@ impl<'a> Window<'a> {
     }
 
     /// Bytes that are behind.
-    pub(super) fn offset(&self) -> u64 {
+    pub(in crate::persist) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// The last so many bytes that are behind; they have come since the window grew.
-    pub(super) fn behind(&self, len: u64) -> View {
+    pub(in crate::persist) fn behind(&self, len: u64) -> View {
         let len = usize::try_from(len).expect("it lies in the window");
         let bytes = Arc::clone(&self.bytes);
         View { bytes, range: self.at - len..self.at, offset: self.offset - len as u64 }
     }
 
     /// The checksum of all that is behind.
-    pub(super) fn checksum(&self) -> u64 {
+    pub(in crate::persist) fn checksum(&self) -> u64 {
         let known = self.sums.iter().take_while(|(start, _)| *start <= self.offset).last();
         let (start, checksum) = known.copied().expect("the last part ended in one of them");
         crc64(checksum, self.behind(self.offset - start).bytes())
     }
 
     /// Reads a part; its reader may be called again from its start.
-    pub(super) fn part<T>(
+    pub(in crate::persist) fn part<T>(
         &mut self,
         mut read: impl FnMut(&mut Reader<'_>) -> Result<T, RdbError>,
     ) -> Result<T, LoadError> {
@@ -154,7 +154,7 @@ impl<'a> Window<'a> {
 
     /// Reads a part if all of it is in the window; if not, the window is to grow.
     #[inline]
-    pub(super) fn part_here<T>(
+    pub(in crate::persist) fn part_here<T>(
         &mut self,
         mut read: impl FnMut(&mut Reader<'_>) -> Result<T, RdbError>,
     ) -> Result<Option<T>, LoadError> {
@@ -184,7 +184,7 @@ impl<'a> Window<'a> {
     }
 
     /// Reads more.
-    pub(super) fn grow(&mut self) -> io::Result<()> {
+    pub(in crate::persist) fn grow(&mut self) -> io::Result<()> {
         let rest = &self.bytes[self.at..];
         let mut start = self.offset + rest.len() as u64;
         let mut chunk = self.source.next()?;
