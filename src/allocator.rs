@@ -201,6 +201,17 @@ pub fn jemalloc_figures() -> (usize, usize, usize) {
     (read(c"stats.allocated"), read(c"stats.active"), read(c"stats.resident"))
 }
 
+/// Lets the calling thread allocate from the arena of a worker, counted from 1. The workers call it for themselves; who makes
+/// what they will replace calls it too, since what is freed in an arena is used again by the threads of that arena
+/// alone. Says whether there is such an arena; without one the thread keeps that which jemalloc gave it.
+pub fn use_arena_of(worker: usize) -> bool {
+    let Ok(mut arena) = u32::try_from(worker) else { return false };
+    let name = c"thread.arena".as_ptr();
+    let new = (&raw mut arena).cast();
+    // SAFETY: the name ends in NUL, and `new` points to an unsigned int of the length given.
+    unsafe { jemalloc::mallctl(name, null_mut(), null_mut(), new, size_of::<u32>()) == 0 }
+}
+
 /// Gives unused pages of all arenas back to the system; says whether that worked.
 pub fn purge() -> bool {
     // All arenas together have the number 4096 (`MALLCTL_ARENAS_ALL`).
@@ -212,6 +223,12 @@ pub fn purge() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_workers_have_arenas() {
+        let found = std::thread::spawn(|| [use_arena_of(1), use_arena_of(1 << 20)]).join();
+        assert_eq!(found.ok(), Some([true, false]));
+    }
 
     #[test]
     fn alignment_holds_whatever_the_size() {

@@ -50,6 +50,8 @@ pub(super) fn start(engine: &Arc<Engine>, appender: &Arc<Appender>) -> io::Resul
     }
     let (engine, appender) = (Arc::clone(engine), Arc::clone(appender));
     std::thread::Builder::new().name("loading".into()).spawn(move || {
+        // The tables that it makes are the workers' to change.
+        crate::allocator::use_arena_of(1);
         let loaded = at_start(&engine, &appender);
         {
             let _state = engine.write_patiently();

@@ -267,6 +267,8 @@ pub fn run(
     number: usize,
     incoming: mpsc::UnboundedReceiver<Accepted>,
 ) -> std::io::Result<()> {
+    // Known by its number, so that what is loaded can be put into it.
+    crate::allocator::use_arena_of(number);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let worker = Rc::new(Worker {
         engine,

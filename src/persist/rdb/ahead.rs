@@ -16,6 +16,7 @@ use super::load::LoadError;
 use super::parts::{Part, VERSION_WITH_CHECKSUM, read_magic, read_part};
 use super::value::dialect_of;
 use super::window::{Chunk, Chunks, Summing, Window};
+use crate::allocator::use_arena_of;
 use crate::object::module::KeyName;
 use crate::object::rdb::read::Reader;
 use crate::object::rdb::skip::skip;
@@ -72,7 +73,9 @@ pub(super) fn start<'scope>(
     let decoders = available_parallelism().map_or(1, usize::from).min(DECODERS_MAX);
     for number in 0..decoders {
         let spawned = Builder::new().name("load-decode".into()).spawn_scoped(threads, move || {
-            loop {
+            // Spread over the workers' arenas, so that each has holes to use again when keys go.
+            for worker in (number..).step_by(decoders) {
+                use_arena_of(1 + worker % setup.workers);
                 // Whoever waits for the next block keeps the others waiting for their turn.
                 let job = jobs.lock().as_ref().map(Receiver::recv);
                 let Some(Ok((block, sender))) = job else { return };

@@ -37,6 +37,8 @@ pub(super) struct Setup {
     /// Whether the checksum is looked at.
     pub(super) checks_sum: bool,
     dbs: usize,
+    /// How many threads will use what is loaded.
+    pub(super) workers: usize,
     /// Bytes of the file that make a block.
     pub(super) block_bytes: u64,
 }
@@ -52,6 +54,7 @@ impl Setup {
             options,
             checks_sum: config.flag(Param::Rdbchecksum) && !state.persistence.skip_checksum,
             dbs: state.keyspace.db_count(),
+            workers: config.size(Param::IoThreads).max(1),
             block_bytes: BLOCK_BYTES_MAX.min(interval.max(1)),
         }
     }
