@@ -669,8 +669,9 @@ impl<H: KeyHash> Db<H> {
     /// An entry, to be changed in place.
     #[inline]
     fn write_entry(&mut self, slot: Slot) -> EntryMut<'_> {
-        self.hook.before_write(slot.hash(), self.table.entry(slot));
-        self.table.entry_mut(slot)
+        let entry = self.table.entry_mut(slot);
+        self.hook.before_write(slot.hash(), entry.as_ref());
+        entry
     }
 
     /// An entry, to become another one of the same key.
