@@ -278,7 +278,7 @@ impl WriteCtx<'_> {
     /// Finds a key without counting or touching it, deleting it first if its time is over.
     #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<Slot> {
-        self.look_up(key, |_, _, _| {})
+        self.look_up(key, |_, _, _| {}).map(|(slot, ())| slot)
     }
 
     /// Finds a key and notes the access.
@@ -286,21 +286,36 @@ impl WriteCtx<'_> {
     pub fn find(&mut self, key: &[u8]) -> Option<Slot> {
         match self.session.mode.contains(Mode::NO_TOUCH) {
             true => self.peek(key),
-            false => self.look_up(key, note_access),
+            false => self.look_up(key, note_access).map(|(slot, ())| slot),
         }
     }
 
+    /// As [`WriteCtx::find`], with what `take` makes of the value, which saves the way back to it.
     #[inline]
-    fn look_up(
+    pub fn find_value<R>(
         &mut self,
         key: &[u8],
-        note: impl FnOnce(&Config, Env<'_>, EntryRef<'_>),
-    ) -> Option<Slot> {
+        take: impl FnOnce(ValueRef<'_>) -> R,
+    ) -> Option<(Slot, R)> {
+        let is_noted = !self.session.mode.contains(Mode::NO_TOUCH);
+        self.look_up(key, |config, env, entry| {
+            if is_noted {
+                note_access(config, env, entry);
+            }
+            take(entry.value())
+        })
+    }
+
+    #[inline]
+    fn look_up<R>(
+        &mut self,
+        key: &[u8],
+        take: impl FnOnce(&Config, Env<'_>, EntryRef<'_>) -> R,
+    ) -> Option<(Slot, R)> {
         match self.db().look_up(key, self.expiry_ms()) {
             Found::Nothing => return None,
             Found::Alive(slot, entry) => {
-                note(&self.state.config, self.env, entry);
-                return Some(slot);
+                return Some((slot, take(&self.state.config, self.env, entry)));
             }
             Found::Expired => {}
         }

@@ -13,7 +13,8 @@ use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use super::connection::{Connection, HeldFor, serve};
+use super::connection::{Connection, serve};
+use super::gate::HeldFor;
 use super::stream::Stream;
 use crate::engine::call::Request;
 use crate::engine::client::Client;

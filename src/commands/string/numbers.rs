@@ -10,7 +10,7 @@ use crate::engine::spec::{
     Access, Arg, Argv, Arity, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
 use crate::keyspace::db::ExpireChange;
-use crate::keyspace::value::StrRef;
+use crate::keyspace::value::{StrRef, ValueRef};
 use crate::resp::reply::Reply;
 
 /// The commands of this file.
@@ -101,8 +101,12 @@ fn decrby(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
 
 #[inline]
 fn add(ctx: &mut WriteCtx<'_>, key: &[u8], delta: i64, reply: &mut Reply<'_>) -> Outcome {
-    let (slot, old) = match ctx.string(key)? {
-        Some((slot, value)) => (Some(slot), value.as_i64().ok_or(CommandError::NotAnInteger)?),
+    let found = ctx.find_value(key, |value| match value {
+        ValueRef::Str(text) => text.as_i64().ok_or(CommandError::NotAnInteger),
+        _ => Err(CommandError::WrongType),
+    });
+    let (slot, old) = match found {
+        Some((slot, value)) => (Some(slot), value?),
         None => (None, 0),
     };
     let sum = old.checked_add(delta).ok_or(CommandError::IncrementOverflow)?;

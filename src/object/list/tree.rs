@@ -8,8 +8,12 @@
 //! insertion if that is an end, so that lists grown by pushing have full branches; they are removed
 //! when empty, and joined when two neighbours together would be less than half full.
 //!
-//! Invariants: all nodes are at the same depth; the counts of a branch are those of what lies below;
-//! only the root may be without parts.
+//! The first and the last node stand beside the tree once they have been changed: pushing and popping neither
+//! descends nor asks, by an atomic exchange on each level, whether somebody else holds what it finds. A clone
+//! copies these two.
+//!
+//! Invariants: all nodes of the tree are at the same depth; the counts of a branch are those of what lies below;
+//! only the root may be without parts; a list of one node never has it as its tail.
 
 use std::sync::Arc;
 
@@ -24,7 +28,14 @@ const SAMPLE_MAX: usize = 256;
 /// The nodes of a list, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
+    /// The first node, unless it is in the tree.
+    head: Option<Node>,
     root: Arc<Branch>,
+    /// What is in the tree.
+    inner: Count,
+    /// The last node, unless it is in the tree or the first one.
+    tail: Option<Node>,
+    /// What there is altogether.
     count: Count,
 }
 
@@ -74,9 +85,24 @@ impl Tree {
         self.count.nodes
     }
 
+    /// How many nodes are in front of the tree.
+    #[inline]
+    fn before_root(&self) -> usize {
+        usize::from(self.head.is_some())
+    }
+
     /// The node of a number, which is there.
+    #[inline]
     pub fn node(&self, number: usize) -> &Node {
-        let (mut branch, mut count, mut number) = (&self.root, self.count, number);
+        match (&self.head, &self.tail) {
+            (Some(head), _) if number == 0 => head,
+            (_, Some(tail)) if number + 1 == self.count.nodes => tail,
+            _ => self.inner_node(number - self.before_root()),
+        }
+    }
+
+    fn inner_node(&self, number: usize) -> &Node {
+        let (mut branch, mut count, mut number) = (&self.root, self.inner, number);
         loop {
             let (at, rest) = branch.locate(number, count, |count| count.nodes);
             let part = &branch.parts[at];
@@ -89,8 +115,15 @@ impl Tree {
 
     /// Where the element of an index is, which is there.
     pub fn find(&self, index: usize) -> Place {
-        let (mut branch, mut count, mut index) = (&self.root, self.count, index);
-        let mut node = 0;
+        let first = self.head.as_ref().map_or(0, Node::elements);
+        let Some(mut index) = index.checked_sub(first) else {
+            return Place { node: 0, offset: index };
+        };
+        if index >= self.inner.elements && self.tail.is_some() {
+            return Place { node: self.count.nodes - 1, offset: index - self.inner.elements };
+        }
+        let (mut branch, mut count) = (&self.root, self.inner);
+        let mut node = self.before_root();
         loop {
             let (at, rest) = branch.locate(index, count, |count| count.elements);
             let part = &branch.parts[at];
@@ -105,23 +138,95 @@ impl Tree {
     }
 
     /// Changes a node. One that becomes empty is to be removed next.
+    #[inline]
     pub fn edit<R>(&mut self, number: usize, change: impl FnOnce(&mut Node) -> R) -> R {
-        let (result, before, after) = Branch::edit(&mut self.root, number, self.count, change);
+        let (result, before, after) = match self.end_mut(number) {
+            Some(node) => {
+                let before = node.elements();
+                let result = change(node);
+                (result, before, node.elements())
+            }
+            None => {
+                let inner = number - self.before_root();
+                let changed = Branch::edit(&mut self.root, inner, self.inner, change);
+                self.inner.elements = self.inner.elements - changed.1 + changed.2;
+                changed
+            }
+        };
         self.count.elements = self.count.elements - before + after;
         result
     }
 
+    /// The first or the last node, which from then on stands beside the tree; nothing for others.
+    #[inline]
+    fn end_mut(&mut self, number: usize) -> Option<&mut Node> {
+        if number == 0 {
+            if self.head.is_none() {
+                self.head = self.take_first();
+            }
+            self.head.as_mut()
+        } else if number + 1 == self.count.nodes {
+            if self.tail.is_none() {
+                self.tail = Some(self.take_inner(self.inner.nodes - 1));
+            }
+            self.tail.as_mut()
+        } else {
+            None
+        }
+    }
+
+    #[cold]
+    fn take_first(&mut self) -> Option<Node> {
+        if self.inner.nodes == 0 { self.tail.take() } else { Some(self.take_inner(0)) }
+    }
+
+    /// Takes a node out of the tree, to be changed.
+    #[cold]
+    fn take_inner(&mut self, number: usize) -> Node {
+        match self.remove_inner(number).link {
+            Link::Node(node) => Arc::unwrap_or_clone(node),
+            Link::Branch(_) => unreachable!("removal ends at a node"),
+        }
+    }
+
+    fn remove_inner(&mut self, number: usize) -> Part {
+        let gone = Branch::remove(&mut self.root, number, self.inner);
+        self.inner.elements -= gone.count.elements;
+        self.inner.nodes -= 1;
+        while let [Part { link: Link::Branch(only), .. }] = &*self.root.parts {
+            self.root = Arc::clone(only);
+        }
+        gone
+    }
+
     /// Adds a node in front of that of a number, or at the end.
     pub fn insert(&mut self, number: usize, node: Node) {
+        let elements = node.elements();
+        if number == 0 {
+            if let Some(second) = self.head.replace(node) {
+                self.insert_inner(0, second);
+            }
+        } else if number == self.count.nodes {
+            if let Some(before) = self.tail.replace(node) {
+                self.insert_inner(self.inner.nodes, before);
+            }
+        } else {
+            self.insert_inner(number - self.before_root(), node);
+        }
+        self.count.elements += elements;
+        self.count.nodes += 1;
+    }
+
+    fn insert_inner(&mut self, number: usize, node: Node) {
         let count = Count { elements: node.elements(), nodes: 1 };
         let part = Part { count, link: Link::Node(Arc::new(node)) };
-        let right = Branch::insert(&mut self.root, number, self.count, part);
-        self.count.elements += count.elements;
-        self.count.nodes += 1;
+        let right = Branch::insert(&mut self.root, number, self.inner, part);
+        self.inner.elements += count.elements;
+        self.inner.nodes += 1;
         if let Some(right) = right {
             let left = Count {
-                elements: self.count.elements - right.count.elements,
-                nodes: self.count.nodes - right.count.nodes,
+                elements: self.inner.elements - right.count.elements,
+                nodes: self.inner.nodes - right.count.nodes,
             };
             let left = Part { count: left, link: Link::Branch(std::mem::take(&mut self.root)) };
             self.root = Arc::new(Branch { parts: vec![left, right] });
@@ -130,24 +235,28 @@ impl Tree {
 
     /// Removes a node.
     pub fn remove(&mut self, number: usize) {
-        let gone = Branch::remove(&mut self.root, number, self.count);
-        self.count.elements -= gone;
+        let is_last = number + 1 == self.count.nodes;
+        let gone = match (&mut self.head, &mut self.tail) {
+            (head @ Some(_), _) if number == 0 => head.take(),
+            (_, tail @ Some(_)) if is_last => tail.take(),
+            _ => None,
+        };
+        self.count.elements -= match gone {
+            Some(node) => node.elements(),
+            None => self.remove_inner(number - self.before_root()).count.elements,
+        };
         self.count.nodes -= 1;
-        while let [Part { link: Link::Branch(only), .. }] = &*self.root.parts {
-            self.root = Arc::clone(only);
+        if self.count.nodes == 1 && self.tail.is_some() {
+            self.head = self.tail.take();
         }
     }
 
     /// The only node, taken out of the list.
-    pub fn into_only(self) -> Option<Node> {
-        match &*self.root.parts {
-            [Part { link: Link::Node(node), .. }] => {
-                let node = Arc::clone(node);
-                drop(self);
-                Some(Arc::unwrap_or_clone(node))
-            }
-            _ => None,
+    pub fn into_only(mut self) -> Option<Node> {
+        if self.count.nodes != 1 {
+            return None;
         }
+        self.head.take().or_else(|| self.take_first())
     }
 
     /// Allocated bytes behind this struct: of the nodes, and roughly of what leads to them.
@@ -261,16 +370,16 @@ impl Branch {
         Part { count: Count::of(&parts), link: Link::Branch(Arc::new(Branch { parts })) }
     }
 
-    /// Removes a node; says how many elements it had.
-    fn remove(this: &mut Arc<Self>, number: usize, count: Count) -> usize {
+    /// Takes a node out.
+    fn remove(this: &mut Arc<Self>, number: usize, count: Count) -> Part {
         let branch = Arc::make_mut(this);
         let (at, rest) = branch.locate(number, count, |count| count.nodes);
         let part = &mut branch.parts[at];
         let gone = match &mut part.link {
-            Link::Node(_) => return branch.parts.remove(at).count.elements,
+            Link::Node(_) => return branch.parts.remove(at),
             Link::Branch(below) => Self::remove(below, rest, part.count),
         };
-        part.count.elements -= gone;
+        part.count.elements -= gone.count.elements;
         part.count.nodes -= 1;
         if part.count.nodes == 0 {
             branch.parts.remove(at);
@@ -337,9 +446,13 @@ mod tests {
                 }
             }
             let (mut depths, mut out) = (Vec::new(), Vec::new());
+            out.extend(self.head.as_ref().map(Node::elements));
             visit(&self.root, 0, &mut depths, &mut out);
+            out.extend(self.tail.as_ref().map(Node::elements));
             assert!(depths.windows(2).all(|pair| pair[0] == pair[1]), "one depth for all nodes");
-            assert_eq!(self.count, Count::of(&self.root.parts));
+            assert_eq!(self.inner, Count::of(&self.root.parts));
+            assert_eq!(self.count, Count { elements: out.iter().sum(), nodes: out.len() });
+            assert!(self.tail.is_none() || out.len() > 1);
             out
         }
     }
@@ -451,7 +564,8 @@ mod tests {
         let held = tree.clone();
         tree.edit(2500, |node| node.listpack_mut().push_back(b"x"));
         let same = |number| std::ptr::eq(tree.node(number), held.node(number));
-        assert_eq!((0..5000).filter(|number| !same(*number)).collect::<Vec<_>>(), [2500]);
+        // The ends are copied with the list.
+        assert_eq!((0..5000).filter(|number| !same(*number)).collect::<Vec<_>>(), [0, 2500, 4999]);
         assert_eq!((tree.len(), held.len()), (5001, 5000));
     }
 }
