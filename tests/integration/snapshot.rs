@@ -307,6 +307,27 @@ fn a_child_that_is_killed_leaves_the_old_file() {
     assert!(!left.iter().any(|name| temporary(name)), "{left:?}");
 }
 
+#[test]
+fn a_child_ends_with_its_parent() {
+    let args = ["--snapshot-method", "fork", "--rdb-key-save-delay", "20000"];
+    let mut server = Server::start(&args);
+    let mut client = server.client();
+    for key in 0..1000 {
+        client.call(&["SET", &format!("key:{key}"), "v"]);
+    }
+    pipeline(&mut client, &[words("BGSAVE")]);
+    wait_until("there is a child", || !children(server.pid()).is_empty());
+    let child = children(server.pid())[0];
+    server.signal("KILL");
+    let _ = server.wait();
+    let stat = format!("/proc/{child}/stat");
+    // It may stay as a zombie until whoever has adopted it looks.
+    wait_until("the child ends", || {
+        fs::read_to_string(&stat).is_ok_and(|text| text.contains(") Z "))
+            || !Path::new(&stat).exists()
+    });
+}
+
 /// FLUSHALL gives a snapshot up; the next one shows what came after.
 fn a_flush_gives_it_up(method: &str) {
     let server = Server::start(&["--snapshot-method", method]);

@@ -1,5 +1,5 @@
 //! RDB: values of keys (`value.rs`), the order of a file's parts (`save.rs`, `load.rs`), and the file itself
-//! (`file.rs`, `pipe.rs`); `check.rs` is the tool that reads one and says what is in it. docs/formats/rdb.md describes the bytes.
+//! (`file.rs`, `pipe.rs`, `spill.rs`); `check.rs` is the tool that reads one and says what is in it. docs/formats/rdb.md describes the bytes.
 
 pub mod value;
 

@@ -32,7 +32,7 @@ use crate::engine::state::{Shared, State};
 use crate::object::rdb::write::Writer;
 use crate::persist::rdb::disk;
 use crate::persist::rdb::file::NewFile;
-use crate::persist::rdb::save::{Facts, Frame, write_framed};
+use crate::persist::rdb::save::{Facts, Frame, SnapshotError, write_framed};
 use crate::server::log;
 
 /// How long the parent waits for news before it looks whether the child is to end.
@@ -114,26 +114,23 @@ fn write_as_child(
     let written = write_framed(state, frame, &mut writer, &mut |count| {
         for _ in 0..if delay.is_zero() { 0 } else { count } {
             std::thread::sleep(delay);
-            news.tell_keys(1);
+            news.tell_keys(1)?;
         }
-        if delay.is_zero() {
-            news.tell_keys(count);
-        }
-        Ok(())
+        if delay.is_zero() { news.tell_keys(count) } else { Ok(()) }
     });
     drop(writer);
-    news.tell(Report::Keys, news.keys);
     if written.is_err() {
-        news.tell(Report::Unsavable, 0);
+        let _ = news.tell(Report::Unsavable, 0);
         return false;
     }
     if let Some(error) = file.take_error() {
-        news.tell(Report::Failed, error.raw_os_error().unwrap_or(libc::EIO) as u64);
+        let _ = news.tell(Report::Failed, error.raw_os_error().unwrap_or(libc::EIO) as u64);
         return false;
     }
-    news.tell(Report::Unshared, unshared_bytes());
-    news.tell(Report::Done, file.checksum());
-    true
+    news.tell(Report::Keys, news.keys)
+        .and_then(|()| news.tell(Report::Unshared, unshared_bytes()))
+        .and_then(|()| news.tell(Report::Done, file.checksum()))
+        .is_ok()
 }
 
 /// What the child tells, and when.
@@ -147,27 +144,28 @@ struct News<'a> {
 }
 
 impl News<'_> {
-    fn tell(&mut self, kind: Report, number: u64) {
+    /// Fails if the parent is gone: the child then ends, too.
+    fn tell(&mut self, kind: Report, number: u64) -> Result<(), SnapshotError> {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&(kind as u64).to_le_bytes());
         bytes[8..].copy_from_slice(&number.to_le_bytes());
-        // A parent that is gone needs no news.
-        let _ = self.pipe.write_all(&bytes);
+        self.pipe.write_all(&bytes).map_err(|_| SnapshotError::Abandoned)
     }
 
     /// So many more keys were written.
-    fn tell_keys(&mut self, count: u64) {
+    fn tell_keys(&mut self, count: u64) -> Result<(), SnapshotError> {
         self.keys += count;
         let now = Instant::now();
         if self.keys - self.told >= KEYS_PER_REPORT || now >= self.next {
             self.told = self.keys;
-            self.tell(Report::Keys, self.keys);
+            self.tell(Report::Keys, self.keys)?;
         }
         if now >= self.next {
-            self.tell(Report::Unshared, unshared_bytes());
+            self.tell(Report::Unshared, unshared_bytes())?;
             // The kernel walks all pages for that, which must not take a good part of the time.
             self.next = Instant::now() + UNSHARED_EVERY.max(now.elapsed() * UNSHARED_SHARE);
         }
+        Ok(())
     }
 }
 
