@@ -33,6 +33,8 @@ pub struct Durable {
     work: Condvar,
     /// Who is to be told that a position moved, by worker.
     wakers: Box<[Mutex<Option<Waker>>]>,
+    /// A sync takes less time than to have another thread do it.
+    syncs_quickly: AtomicBool,
     /// `appendonly`, also while the file is still to come.
     enabled: AtomicBool,
     /// Who waits for a position to be synced: WAITAOF.
@@ -89,6 +91,7 @@ impl Durable {
             pending: Mutex::default(),
             work: Condvar::new(),
             wakers: (0..workers).map(|_| Mutex::default()).collect(),
+            syncs_quickly: AtomicBool::new(false),
             enabled: AtomicBool::new(false),
             waiters: Mutex::default(),
             failures: Mutex::default(),
@@ -185,6 +188,17 @@ impl Durable {
     pub fn set_policy(&self, policy: Policy) {
         self.policy.store(policy as u8, Ordering::Relaxed);
         self.wake_workers();
+    }
+
+    /// Whether whoever waits for a sync had better sync.
+    #[inline]
+    pub fn syncs_quickly(&self) -> bool {
+        self.waits_for_sync() && self.syncs_quickly.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether that is so.
+    pub fn note_quick_sync(&self, quick: bool) {
+        self.syncs_quickly.store(quick, Ordering::Relaxed);
     }
 
     /// Notes how many bytes are in the file.

@@ -223,6 +223,10 @@ pub trait Host: Send + Sync {
     fn delay_aof(&self, micros: u64) {
         let _ = micros;
     }
+    /// Writes what was logged to the append-only file and syncs it, unless somebody else is doing that.
+    fn sync_log(&self, durable: &Durable) {
+        let _ = durable;
+    }
     /// Writes what was logged to the append-only file.
     fn write_log(&self, durable: &Durable) {
         let _ = durable;

@@ -11,7 +11,7 @@ pub mod rewrite;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -31,6 +31,8 @@ use crate::persist::io::{Disk, DiskFile, LocalDisk, words};
 const SECOND: Duration = Duration::from_secs(1);
 /// The longest wait for others to share a sync with.
 const GATHER_MAX: Duration = Duration::from_millis(2);
+/// A sync that takes less than this is no reason to wait for another thread.
+const QUICK: Duration = Duration::from_millis(1);
 /// How long the thread that syncs waits after a failure.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -42,6 +44,8 @@ pub struct Appender {
     /// The files; none until they are loaded or begun.
     pub(super) folder: Mutex<Option<Folder>>,
     disk: Arc<dyn Disk>,
+    /// Held by whoever syncs.
+    syncing: Mutex<()>,
     /// `DEBUG AOF-FLUSH-SLEEP`, in microseconds.
     delay_us: AtomicU64,
 }
@@ -52,6 +56,7 @@ impl Default for Appender {
             writer: Writer::default(),
             folder: Mutex::default(),
             disk: Arc::new(LocalDisk),
+            syncing: Mutex::default(),
             delay_us: AtomicU64::new(0),
         }
     }
@@ -77,11 +82,15 @@ pub(super) fn timestamp(config: &Config) -> Option<i64> {
 impl Appender {
     /// Writes what was logged.
     pub fn write(&self, durable: &Durable) -> bool {
+        self.delay_write();
+        self.writer.write(durable, now_s())
+    }
+
+    fn delay_write(&self) {
         let delay_us = self.delay_us.load(Ordering::Relaxed);
         if delay_us > 0 {
             std::thread::sleep(Duration::from_micros(delay_us));
         }
-        self.writer.write(durable, now_s())
     }
 
     /// `DEBUG AOF-FLUSH-SLEEP`.
@@ -264,22 +273,30 @@ fn sync(engine: &Engine, appender: &Appender) {
                 continue;
             }
         }
-        let began = std::time::Instant::now();
-        let delay_us = appender.delay_us.load(Ordering::Relaxed);
-        if delay_us > 0 {
-            std::thread::sleep(Duration::from_micros(delay_us));
-        }
+        let _syncing = appender.syncing.lock();
         match sync_once(durable, appender) {
-            Ok(true) => gather = (began.elapsed() / 2).min(GATHER_MAX),
-            Ok(false) => {}
+            Ok(Some(took)) => gather = (took / 2).min(GATHER_MAX),
+            Ok(None) => {}
             Err(WriteFailed) => std::thread::sleep(RETRY),
         }
     }
 }
 
-/// Syncs what there is; false if there is nothing. Under `always` the process does not outlive a failure: what it has
+impl Appender {
+    /// Syncs what there is, unless somebody else is doing that.
+    pub fn sync_now(&self, durable: &Durable) {
+        if let Some(_syncing) = self.syncing.try_lock() {
+            // Under `always` the process does not outlive a failure.
+            let _ = sync_once(durable, self);
+        }
+    }
+}
+
+/// Syncs what there is; how long that took, if there was anything. Under `always` the process does not outlive a failure: what it has
 /// promised can no longer be kept.
-fn sync_once(durable: &Durable, appender: &Appender) -> Result<bool, WriteFailed> {
+fn sync_once(durable: &Durable, appender: &Appender) -> Result<Option<Duration>, WriteFailed> {
+    let began = Instant::now();
+    appender.delay_write();
     let always = durable.waits_for_sync();
     let what = appender.writer.write_for_sync(durable, now_s()).inspect_err(|_| {
         if always {
@@ -289,7 +306,7 @@ fn sync_once(durable: &Durable, appender: &Appender) -> Result<bool, WriteFailed
             std::process::exit(1);
         }
     })?;
-    let Some(what) = what else { return Ok(false) };
+    let Some(what) = what else { return Ok(None) };
     if let Err(error) = appender.writer.sync(durable, what) {
         let why = words(&error);
         if always {
@@ -303,7 +320,9 @@ fn sync_once(durable: &Durable, appender: &Appender) -> Result<bool, WriteFailed
         return Err(WriteFailed);
     }
     durable.note_sync_failure(None);
-    Ok(true)
+    let took = began.elapsed();
+    durable.note_quick_sync(took < QUICK);
+    Ok(Some(took))
 }
 
 /// `no-appendfsync-on-rewrite`, while there is one.

@@ -214,6 +214,10 @@ impl Host for ProcessHost {
         self.appender.delay(micros);
     }
 
+    fn sync_log(&self, durable: &Durable) {
+        self.appender.sync_now(durable);
+    }
+
     fn write_log(&self, durable: &Durable) {
         self.appender.write(durable);
     }

@@ -179,7 +179,12 @@ impl Worker {
         if held.is_empty() {
             return;
         }
-        self.write_log();
+        let shared = &self.engine.shared;
+        if shared.durable.syncs_quickly() {
+            shared.host.sync_log(&shared.durable);
+        } else {
+            self.write_log();
+        }
         let mut scratch = self.scratch.borrow_mut();
         let mut wait_for_lock = false;
         held.retain(|id| {

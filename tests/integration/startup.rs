@@ -123,6 +123,8 @@ fn one_argument_may_hold_a_directive_and_its_value() {
 #[test]
 fn the_log_says_what_supervisors_wait_for() {
     let server = Server::start(&["--always-show-logo", "yes"]);
+    // It answers a moment before it says so.
+    wait_until("the server is ready", || server.log().contains("Ready to accept"));
     let log = server.log();
     let pid = format!(" PID: {}", server.pid());
     let place = |text: &str| log.find(text).unwrap_or_else(|| panic!("no {text:?} in:\n{log}"));

@@ -168,6 +168,8 @@ impl Walker<'_> {
 
     /// Lets the walk go on for a while under the lock.
     fn slice(&mut self, batch: &mut Batch) -> Step {
+        // With a time slice that has just begun the system is less likely to take the processor away under the lock.
+        std::thread::yield_now();
         if ModuleValue::live() == 0 {
             let state = self.engine.read_patiently();
             // Values of modules come under the exclusive lock only.

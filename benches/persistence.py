@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+"""What do snapshots, the append-only file and loading cost? Several servers in turn, on the disk of the working folder.
+
+    benches/persistence.py 'ours=target/release/mortise --io-threads 1' redis=redis-server
+
+Sections: `save` is a BGSAVE of the data set without writes, `during` one under full write load, beside a connection that
+asks PING once a millisecond; `load` is a start with the file of the first server; `always` is SET with `appendfsync
+always` from 50 connections, pipeline 1. CPU is what the kernel says that the server and its children have run, for writes
+the threads that serve clients; memory is resident, with the pages that a child no longer shares. A server is stopped while another one is measured, and rounds
+visit them in turn; ratios are to the last server named.
+"""
+import argparse
+import os
+import shlex
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+
+def command(*words):
+    words = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
+
+
+class Server:
+    def __init__(self, line, folder, *options):
+        self.port = free_port()
+        self.log = open(os.path.join(folder, "log"), "wb")
+        args = shlex.split(line) + ["--port", str(self.port), "--dir", folder, "--save", ""]
+        args += ["--enable-debug-command", "yes", *options]
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(args, stdout=self.log, stderr=self.log)
+        self.pid = self.process.pid
+        while True:
+            try:
+                if self.call("PING") == b"+PONG":
+                    break
+            except OSError:
+                pass
+            if self.process.poll() is not None:
+                sys.exit("%s ended: see %s" % (line, self.log.name))
+            time.sleep(0.005)
+        self.ready = time.monotonic() - self.began
+
+    def connect(self):
+        s = socket.create_connection(("127.0.0.1", self.port))
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return s
+
+    def call(self, *words):
+        with self.connect() as s:
+            s.sendall(command(*words))
+            answer = b""
+            while not answer.endswith(b"\r\n"):
+                answer += s.recv(1 << 16)
+            if answer.startswith(b"$"):
+                length = int(answer[1:answer.index(b"\r\n")])
+                while len(answer) < length:
+                    answer += s.recv(1 << 16)
+            return answer.rstrip()
+
+    def info(self, name):
+        for line in self.call("INFO", "everything").split(b"\r\n"):
+            if line.startswith(name.encode() + b":"):
+                return line.split(b":")[1].decode()
+        return None
+
+    def children(self):
+        with open("/proc/%d/task/%d/children" % (self.pid, self.pid)) as f:
+            found = f.read().split()
+        for task in os.listdir("/proc/%d/task" % self.pid):
+            try:
+                with open("/proc/%d/task/%s/children" % (self.pid, task)) as f:
+                    found += f.read().split()
+            except OSError:
+                pass
+        return set(map(int, found))
+
+    def cpu(self):
+        """Seconds that the server and its children have run."""
+        ticks = 0
+        for pid, fields in [(self.pid, (13, 14, 15, 16))] + [(c, (13, 14)) for c in self.children()]:
+            try:
+                with open("/proc/%d/stat" % pid) as f:
+                    parts = f.read().rsplit(")", 1)[1].split()
+                ticks += sum(int(parts[i - 2]) for i in fields)
+            except OSError:
+                pass
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def write_cpu(self):
+        """Seconds that the threads which serve clients have run, without those that save."""
+        total = 0
+        for task in os.listdir("/proc/%d/task" % self.pid):
+            try:
+                with open("/proc/%d/task/%s/comm" % (self.pid, task)) as f:
+                    name = f.read().strip()
+                with open("/proc/%d/task/%s/schedstat" % (self.pid, task)) as f:
+                    ran = int(f.read().split()[0])
+            except OSError:
+                continue
+            if name.startswith("worker-") or int(task) == self.pid:
+                total += ran
+        return total / 1e9
+
+    def memory(self):
+        """Resident bytes, and what children have for themselves."""
+        total = 0
+        for pid, wanted in [(self.pid, "Rss")] + [(c, "Private_Dirty") for c in self.children()]:
+            try:
+                with open("/proc/%d/smaps_rollup" % pid) as f:
+                    total += sum(int(line.split()[1]) * 1024 for line in f if line.startswith(wanted + ":"))
+            except OSError:
+                pass
+        return total
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Pinger:
+    """Asks PING once a millisecond; the longest wait."""
+
+    def __init__(self, server):
+        self.socket, self.longest, self.running = server.connect(), 0.0, True
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while self.running:
+            began = time.monotonic()
+            self.socket.sendall(b"PING\r\n")
+            self.socket.recv(64)
+            self.longest = max(self.longest, time.monotonic() - began)
+            time.sleep(0.001)
+
+    def take(self):
+        longest, self.longest = self.longest, 0.0
+        return longest
+
+    def end(self):
+        self.running = False
+        self.thread.join()
+
+
+def fill(server, keys, members):
+    server.call("DEBUG", "POPULATE", keys, "key", 32)
+    with server.connect() as s:
+        for begin in range(0, members, 10000):
+            words = [w for i in range(begin, min(begin + 10000, members)) for w in (i, "member:%d" % i)]
+            s.sendall(command("ZADD", "zset", *words))
+            s.recv(4096)
+
+
+def wait_for_save(server, look=lambda: None):
+    while server.info("rdb_bgsave_in_progress") == "1":
+        look()
+        time.sleep(0.02)
+
+
+def save(server):
+    before, began = server.cpu(), time.monotonic()
+    server.call("BGSAVE")
+    wait_for_save(server)
+    return {"cpu s": server.cpu() - before, "wall s": time.monotonic() - began}
+
+
+def during(server, keys, seconds):
+    load = subprocess.Popen(["redis-benchmark", "-p", str(server.port), "-n", "1000000000", "-P", "16", "-c", "20",
+                             "-r", str(keys), "-t", "set", "-d", "32"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(1)
+    pinger = Pinger(server)
+
+    def sample(work):
+        pinger.take()
+        cpu, done = server.write_cpu(), int(server.info("total_commands_processed"))
+        work()
+        ops = int(server.info("total_commands_processed")) - done
+        return (server.write_cpu() - cpu) / ops * 1e6, pinger.take() * 1000
+
+    plain_cpu, plain_wait = sample(lambda: time.sleep(seconds))
+    before, peak = server.memory(), [0]
+
+    def look():
+        peak[0] = max(peak[0], server.memory())
+
+    def snapshot():
+        server.call("BGSAVE")
+        wait_for_save(server, look)
+
+    save_cpu, save_wait = sample(snapshot)
+    pinger.end()
+    load.kill()
+    load.wait()
+    return {"write us": plain_cpu, "write us while saving": save_cpu, "longest PING ms": plain_wait,
+            "longest PING ms while saving": save_wait, "memory added %": (peak[0] - before) / before * 100}
+
+
+def always(line, requests):
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        server = Server(line, folder, "--appendonly", "yes", "--appendfsync", "always")
+        began, before = time.monotonic(), server.cpu()
+        subprocess.run(["redis-benchmark", "-p", str(server.port), "-n", str(requests), "-c", "50", "-P", "1", "-t", "set",
+                        "-r", "100000", "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        result = {"sets/s": requests / (time.monotonic() - began), "cpu us/set": (server.cpu() - before) / requests * 1e6}
+        server.stop()
+        return result
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("servers", nargs="+", metavar="NAME=COMMAND")
+    p.add_argument("--keys", type=int, default=5_000_000)
+    p.add_argument("--members", type=int, default=1_000_000)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--seconds", type=float, default=5)
+    p.add_argument("--requests", type=int, default=30_000)
+    p.add_argument("--sections", default="save,during,load,always")
+    args = p.parse_args()
+    servers = dict(s.split("=", 1) for s in args.servers)
+    sections = args.sections.split(",")
+    results = {name: {} for name in servers}
+
+    def note(name, section, figures):
+        for what, figure in figures.items():
+            results[name].setdefault("%s: %s" % (section, what), []).append(figure)
+            print("%-8s %-7s %-30s %10.3f" % (name, section, what, figure), file=sys.stderr)
+
+    dump = None
+    for name, line in servers.items():
+        if not {"save", "during", "load"} & set(sections):
+            break
+        folder = tempfile.mkdtemp(dir=".")
+        server = Server(line, folder)
+        fill(server, args.keys, args.members)
+        for _ in range(args.rounds):
+            note(name, "save", save(server))
+        if "during" in sections:
+            for _ in range(args.rounds):
+                note(name, "during", during(server, args.keys, args.seconds))
+        if dump is None:
+            # Debian's server reads no newer one; others do not know the parameter.
+            server.call("CONFIG", "SET", "rdb-target-version", "10")
+            server.call("SAVE")
+            dump = os.path.join(folder, "dump.rdb")
+        else:
+            shutil.rmtree(folder)
+        server.stop()
+    for _ in range(args.rounds):
+        for name, line in servers.items():
+            if "load" in sections:
+                with tempfile.TemporaryDirectory(dir=".") as folder:
+                    os.link(dump, os.path.join(folder, "dump.rdb"))
+                    server = Server(line, folder)
+                    note(name, "load", {"wall s": server.ready, "cpu s": server.cpu()})
+                    server.stop()
+            if "always" in sections:
+                note(name, "always", always(line, args.requests))
+    if dump:
+        shutil.rmtree(os.path.dirname(dump))
+    last = list(servers)[-1]
+    print("\n| figure | %s |" % " | ".join(servers))
+    print("|---|%s" % ("---|" * len(servers)))
+    for what in results[last]:
+        base = statistics.median(results[last][what])
+        cells = []
+        for name in servers:
+            median = statistics.median(results[name][what])
+            cells.append("%.3f" % median + (" (%.2fx)" % (median / base) if base and name != last else ""))
+        print("| %s | %s |" % (what, " | ".join(cells)))
+
+
+if __name__ == "__main__":
+    main()
