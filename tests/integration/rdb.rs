@@ -146,7 +146,7 @@ const THRESHOLDS: &[(&str, &[&str])] = &[
 ];
 
 /// Fills two dbs with keys of all kinds.
-fn fill(client: &mut Client, random: &mut Random, keys: usize) {
+pub fn fill(client: &mut Client, random: &mut Random, keys: usize) {
     for db in ["0", "3"] {
         assert_eq!(client.call(&["SELECT", db]).text(), "OK");
         for number in 0..keys {
@@ -164,7 +164,7 @@ fn fill(client: &mut Client, random: &mut Random, keys: usize) {
 }
 
 /// All that a server holds, as text.
-fn describe(client: &mut Client) -> Vec<String> {
+pub fn describe(client: &mut Client) -> Vec<String> {
     let mut lines = Vec::new();
     for db in ["0", "3"] {
         client.call(&["SELECT", db]);
@@ -224,7 +224,7 @@ fn stream_parts(client: &mut Client, key: &str) -> Vec<String> {
 }
 
 /// Compares key by key, and shows the start of those that differ.
-fn same(after: &[String], before: &[String]) {
+pub fn same(after: &[String], before: &[String]) {
     assert_eq!(after.len(), before.len(), "number of keys");
     let other = after.iter().zip(before).find(|(after, before)| after != before);
     if let Some((after, before)) = other {

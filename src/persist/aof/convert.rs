@@ -22,8 +22,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub enum Converted {
     /// It has.
     Whole,
-    /// It holds function libraries, for which there are no commands yet; what was written is of no use.
-    Libraries,
+    /// It holds what there are no commands for, function libraries or data of modules beside the keys; what was written is of no use.
+    Inexpressible,
 }
 
 /// Writes the keys of a snapshot as commands. `timestamp` is noted in front of them, in unix seconds.
@@ -54,7 +54,7 @@ pub fn convert(
             Part::End => break,
             Part::ExpireAt(at) => expire_at = Some(at),
             Part::SelectDb(index) => selected = Some(index),
-            Part::Library(_) => return Ok(Converted::Libraries),
+            Part::Library(_) | Part::ModuleData { .. } => return Ok(Converted::Inexpressible),
             Part::Key(Key { name, value }) => {
                 if let Some(index) = selected.take() {
                     encode(&mut out, &[b"SELECT", index.to_string().as_bytes()]);
@@ -70,12 +70,7 @@ pub fn convert(
                     encode(&mut out, &[b"PEXPIREAT", &name, at.to_string().as_bytes()]);
                 }
             }
-            Part::Frequency(_)
-            | Part::Idle(_)
-            | Part::Resize(_)
-            | Part::Fact(..)
-            | Part::ModuleData { .. }
-            | Part::Hint => {}
+            Part::Frequency(_) | Part::Idle(_) | Part::Resize(_) | Part::Fact(..) | Part::Hint => {}
         }
         if out.len() >= CHUNK_BYTES {
             write(&out)?;

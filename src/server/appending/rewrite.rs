@@ -192,7 +192,7 @@ fn to_commands(folder: &Folder, plan: &Plan, snapshot: NewFile) -> Result<Base, 
     })();
     match written {
         Ok(Converted::Whole) => Ok(Base::Commands(aside)),
-        Ok(Converted::Libraries) => Ok(Base::Snapshot(snapshot)),
+        Ok(Converted::Inexpressible) => Ok(Base::Snapshot(snapshot)),
         Err(error) => {
             tracing::warn!("Write error writing append only file on disk: {error}");
             Err(SaveFailed)
