@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use super::client::Client;
 use crate::config::Config;
@@ -122,6 +122,11 @@ impl Aof {
         self.scheduled = false;
         self.rewrites += 1;
         self.rewrite = Some(Bgsave { began_ms: now_us / 1000, progress: Arc::default() });
+    }
+
+    /// Whether a rewrite was given up and has not come to its end yet.
+    pub fn is_ending(&self) -> bool {
+        self.rewrite.as_ref().is_some_and(|job| job.progress.cancelled.load(Ordering::Relaxed))
     }
 
     /// Whether a rewrite has to wait, because the last ones failed: a minute, then twice as long each time.

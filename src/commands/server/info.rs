@@ -275,7 +275,7 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "rdb_last_load_keys_expired": files.keys_expired,
         "rdb_last_load_keys_loaded": files.keys_loaded,
         "aof_enabled": u8::from(aof.mode != AofMode::Off),
-        "aof_rewrite_in_progress": u8::from(aof.rewrite.is_some()),
+        "aof_rewrite_in_progress": u8::from(aof.rewrite.is_some() && !aof.is_ending()),
         "aof_rewrite_scheduled": u8::from(aof.scheduled),
         "aof_last_rewrite_time_sec": aof.last_seconds.unwrap_or(-1),
         "aof_current_rewrite_time_sec": seconds_of(&aof.rewrite),

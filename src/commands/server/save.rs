@@ -129,7 +129,9 @@ fn bgsave(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
 }
 
 fn bgrewriteaof(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    if ctx.state.persistence.aof.rewrite.is_some() {
+    let aof = &mut ctx.state.persistence.aof;
+    let is_ending = aof.is_ending();
+    if aof.rewrite.is_some() && !is_ending {
         return Err(CommandError::text(
             "ERR Background append only file rewriting already in progress",
         ));
@@ -139,7 +141,9 @@ fn bgrewriteaof(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) 
         aof.scheduled = true;
         // Who asks for it does not wait for the end of a delay.
         aof.failures = 0;
-        reply.simple("Background append only file rewriting scheduled");
+        if !is_ending || !wait_for_begin(ctx) {
+            reply.simple("Background append only file rewriting scheduled");
+        }
         return Ok(());
     }
     ctx.env.shared.host.begin_rewrite(ctx).map_err(|_| {
@@ -147,17 +151,20 @@ fn bgrewriteaof(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) 
             "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
         )
     })?;
-    match ctx.env.client {
-        // Its point in time is still to come: what goes to the new file must not be in the base as well.
-        Some(client) if !ctx.unit.deny_blocking => {
-            let asked = Asked { client: Arc::clone(client), begun: STARTED, failed: NOT_STARTED };
-            ctx.state.persistence.aof.asked_by = Some(asked);
-            let on_timeout = STARTED.to_vec();
-            ctx.unit.block = Some(Block::Until { deadline_ms: None, on_timeout });
-        }
-        _ => reply.raw(STARTED),
+    // Its point in time is still to come: what goes to the new file must not be in the base as well.
+    if !wait_for_begin(ctx) {
+        reply.raw(STARTED);
     }
     Ok(())
+}
+
+/// Has the client wait until the rewrite has begun; false if it cannot.
+fn wait_for_begin(ctx: &mut ExclusiveCtx<'_>) -> bool {
+    let Some(client) = ctx.env.client.filter(|_| !ctx.unit.deny_blocking) else { return false };
+    let asked = Asked { client: Arc::clone(client), begun: STARTED, failed: NOT_STARTED };
+    ctx.state.persistence.aof.asked_by = Some(asked);
+    ctx.unit.block = Some(Block::Until { deadline_ms: None, on_timeout: STARTED.to_vec() });
+    true
 }
 
 /// What whoever asked for a rewrite is answered when it has begun, or could not.

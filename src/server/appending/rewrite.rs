@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::super::saving::{Begun, Job, begin_snapshot, write_begun};
+use super::super::saving::{Begun, Job, as_server, begin_snapshot, write_begun};
 use super::{Appender, base_format};
 use crate::config::params::Param;
 use crate::engine::lock::Engine;
@@ -275,8 +275,6 @@ fn rename_next(folder: &Folder, next: &Part) -> Result<(), SaveFailed> {
 
 /// Notes how a rewrite ended.
 fn finish(engine: &Engine, appender: &Appender, result: Result<u64, SaveFailed>) {
-    // If nobody has told them that it began, it has not.
-    answer(engine, false);
     let mut state = engine.write_patiently();
     let state = &mut *state;
     let Some(rewrite) = state.persistence.aof.rewrite.take() else { return };
@@ -313,6 +311,20 @@ fn finish(engine: &Engine, appender: &Appender, result: Result<u64, SaveFailed>)
                 give_up_next(engine, appender, state);
             }
         }
+    }
+    go_on(engine, appender, state);
+}
+
+/// Answers whoever still waits: if they asked when the rewrite had been given up, theirs begins now; others have not
+/// been told that it began, so it has not.
+fn go_on(engine: &Engine, appender: &Appender, state: &mut State) {
+    let Some(asked) = state.persistence.aof.asked_by.take() else { return };
+    let begins = state.persistence.aof.scheduled
+        && as_server(state, &engine.shared, |ctx| appender.begin_rewrite(ctx)).is_ok();
+    if begins {
+        state.persistence.aof.asked_by = Some(asked);
+    } else {
+        asked.client.answer_wait(asked.failed);
     }
 }
 
