@@ -5,7 +5,7 @@
 //! Keys that are written at the source meanwhile come as they are when their turn is, or not at all if they were not there
 //! when it began; so for an exact copy the writers are stopped first, or it is run a second time.
 //!
-//! Invariants: what is on its way is bounded: the next commands are as many as fit [`GROUP_BYTES`] by the mean size so far,
+//! Invariants: what is on its way is bounded: the next commands are as many as fit `GROUP_BYTES` by the mean size so far,
 //! and one value at a time is held here.
 
 use std::collections::VecDeque;

@@ -54,7 +54,7 @@ pub struct Module {
     /// A replica may load new data beside the old, so that the module's types have values in both
     /// at the same time.
     pub async_loading: bool,
-    /// Values of the module's types change by way of [`Key`](crate::key::Key) alone: they have no shared parts
+    /// Values of the module's types change by way of an open key alone: they have no shared parts
     /// that something else changes (cells, locks, statics). Mortise then takes snapshots while the module goes on,
     /// otherwise by a child process; other servers do not look at it.
     pub snapshot_safe: bool,
