@@ -40,6 +40,7 @@ compare: build
 install: build
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/mortise' '$(DESTDIR)$(PREFIX)/share/doc/mortise'
 	install -m 755 '$(RELEASE)/mortise' '$(DESTDIR)$(PREFIX)/bin/mortise'
+	for tool in aof rdb; do ln -sf mortise "$(DESTDIR)$(PREFIX)/bin/redis-check-$$tool" || exit 1; done
 	for module in $(MODULES); do install -m 755 "$(RELEASE)/$$module" '$(DESTDIR)$(PREFIX)/lib/mortise/' || exit 1; done
 	install -m 644 LICENSE-MIT LICENSE-APACHE README.md '$(DESTDIR)$(PREFIX)/share/doc/mortise/'
 
