@@ -75,7 +75,17 @@ struct Pending {
     held: usize,
     /// Output of so many was released by the last sync.
     released: usize,
-    ending: bool,
+}
+
+impl Policy {
+    /// The policy of a number, as the choices of `appendfsync` have it.
+    pub fn of(number: u32) -> Self {
+        match number {
+            1 => Policy::Always,
+            2 => Policy::Never,
+            _ => Policy::EverySecond,
+        }
+    }
 }
 
 impl Durable {
@@ -108,7 +118,11 @@ impl Durable {
     /// The hold ends, and what was logged in it was handed over. To be called under the exclusive lock.
     #[inline]
     pub fn end_hold(&self) {
-        self.ended.store(self.begun.load(Ordering::Relaxed), Ordering::Release);
+        let begun = self.begun.load(Ordering::Relaxed);
+        // Without a file nothing changes here, and the line that others read stays theirs.
+        if self.ended.load(Ordering::Relaxed) != begun {
+            self.ended.store(begun, Ordering::Release);
+        }
     }
 
     /// How many holds have begun.
@@ -177,11 +191,7 @@ impl Durable {
     /// When the file is synced.
     #[inline]
     pub fn policy(&self) -> Policy {
-        match self.policy.load(Ordering::Relaxed) {
-            1 => Policy::Always,
-            2 => Policy::Never,
-            _ => Policy::EverySecond,
-        }
+        Policy::of(u32::from(self.policy.load(Ordering::Relaxed)))
     }
 
     /// When the file is to be synced from now on.
@@ -304,7 +314,7 @@ impl Durable {
     /// Waits until somebody asks for a sync, at most for `patience`; says whether somebody has.
     pub fn wait_for_work(&self, patience: std::time::Duration) -> bool {
         let mut pending = self.pending.lock();
-        if pending.held == 0 && !pending.ending {
+        if pending.held == 0 {
             self.work.wait_for(&mut pending, patience);
         }
         pending.held > 0
@@ -314,24 +324,9 @@ impl Durable {
     /// same time, and a sync that leaves without most of them has them wait for the next. Says for how many it is.
     pub fn gather(&self, patience: std::time::Duration) -> usize {
         let mut pending = self.pending.lock();
-        self.work.wait_while_for(
-            &mut pending,
-            |pending| pending.held < pending.released && !pending.ending,
-            patience,
-        );
+        self.work.wait_while_for(&mut pending, |own| own.held < own.released, patience);
         pending.released = std::mem::take(&mut pending.held);
         pending.released
-    }
-
-    /// Has the thread that syncs end; it asks by [`Durable::is_ending`].
-    pub fn end(&self) {
-        self.pending.lock().ending = true;
-        self.work.notify_all();
-    }
-
-    /// Whether the thread that syncs is to end.
-    pub fn is_ending(&self) -> bool {
-        self.pending.lock().ending
     }
 }
 

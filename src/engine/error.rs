@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::resp::reply::{Protocol, Reply};
+
 /// An error reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the text of each variant says what it means")]
@@ -154,6 +156,13 @@ impl CommandError {
     /// The code: the text's first word.
     pub fn code(text: &[u8]) -> &[u8] {
         text.split(|b| *b == b' ').next().unwrap_or_default()
+    }
+
+    /// The whole reply.
+    pub fn reply(&self) -> Vec<u8> {
+        let mut reply = Vec::new();
+        Reply::new(&mut reply, Protocol::Resp2).error(&self.bytes());
+        reply
     }
 
     /// The bytes of the reply, without the minus and the line's end.

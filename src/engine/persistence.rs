@@ -68,7 +68,7 @@ const DELAY_MINUTES_MAX: i64 = 60;
 pub struct Asked {
     pub client: Arc<Client>,
     pub begun: &'static [u8],
-    pub failed: &'static [u8],
+    pub failed: Vec<u8>,
 }
 
 /// What is known of the append-only file.
@@ -228,15 +228,14 @@ impl Default for Persistence {
 }
 
 impl Persistence {
-    /// Notes that a snapshot of so many keys begins; the host is to be asked to begin it ([`Host::begin_saving`]).
+    /// Notes that a snapshot begins; the host is to be asked to begin it ([`Host::begin_saving`]).
     ///
     /// [`Host::begin_saving`]: super::state::Host::begin_saving
-    pub fn begin(&mut self, now_us: i64, keys: usize) {
+    pub fn begin(&mut self, now_us: i64) {
         self.scheduled = false;
         self.saves += 1;
         self.last_try = now_us / 1_000_000;
-        let progress = Progress { keys_total: AtomicU64::new(keys as u64), ..Progress::default() };
-        self.bgsave = Some(Bgsave { began_ms: now_us / 1000, progress: Arc::new(progress) });
+        self.bgsave = Some(Bgsave { began_ms: now_us / 1000, progress: Arc::default() });
     }
 
     /// Whether a snapshot is being written, for whatever purpose: there is one at a time.

@@ -100,6 +100,25 @@ impl DiskFile for File {
     }
 }
 
+/// Writes all of the bytes, unless something comes in the way; how many.
+pub fn write_some(file: &dyn DiskFile, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(n) => written += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
+/// Writes all of the bytes.
+pub fn write_all(file: &dyn DiskFile, bytes: &[u8]) -> io::Result<()> {
+    write_some(file, bytes).1
+}
+
 /// A system's error in the system's words.
 pub fn words(error: &io::Error) -> String {
     let text = error.to_string();

@@ -2,8 +2,8 @@
 //! before what they answer leaves (`worker.rs`); a thread of its own syncs it; a rewrite is a snapshot that
 //! becomes the base, and a new file for what is logged from that point in time on.
 //!
-//! Order of locks: the engine's, the folder's, the writer's. No sync happens under the engine's, save when the file is
-//! closed on demand.
+//! Order of locks: the engine's, the folder's, the writer's. A sync happens under the engine's only when a command asks for
+//! what needs one: to close the file, or to remove files.
 
 pub mod start;
 
@@ -257,7 +257,7 @@ pub fn start_syncing(engine: &Arc<Engine>, appender: &Arc<Appender>) -> std::io:
 fn sync(engine: &Engine, appender: &Appender) {
     let durable = &engine.shared.durable;
     let mut gather = Duration::ZERO;
-    while !durable.is_ending() {
+    loop {
         let asked = durable.wait_for_work(SECOND);
         match durable.policy() {
             Policy::Always if asked => _ = durable.gather(gather),
@@ -292,8 +292,8 @@ impl Appender {
     }
 }
 
-/// Syncs what there is; how long that took, if there was anything. Under `always` the process does not outlive a failure: what it has
-/// promised can no longer be kept.
+/// Syncs what there is; how long that took, if there was anything. Under `always` the process does not outlive a failure:
+/// what it has promised can no longer be kept.
 fn sync_once(durable: &Durable, appender: &Appender) -> Result<Option<Duration>, WriteFailed> {
     let began = Instant::now();
     appender.delay_write();
@@ -339,6 +339,8 @@ pub fn visit(engine: &Engine, appender: &Appender) {
     if shared.durable.is_failing() && appender.write(&shared.durable) {
         shared.durable.wake_workers();
     }
+    // Before the engine's lock: whoever writes may be kept by the disk.
+    let len = appender.writer.len();
     let Some(mut state) = engine.try_write() else { return };
     if state.persistence.is_busy() || shared.loading.is_on() {
         return;
@@ -350,7 +352,7 @@ pub fn visit(engine: &Engine, appender: &Appender) {
             return;
         }
     } else {
-        let bytes = persistence.aof.other_bytes + appender.writer.len();
+        let bytes = persistence.aof.other_bytes + len;
         let State { persistence, config, .. } = &mut *state;
         let Some(growth) = persistence.aof.has_grown(config, bytes) else { return };
         if persistence.aof.must_wait(now) {

@@ -19,7 +19,6 @@ use crate::engine::error::CommandError;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::AofMode;
 use crate::engine::state::State;
-use crate::resp::reply::{Protocol, Reply};
 
 /// How long a script may keep the engine from being put in order.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -65,8 +64,7 @@ pub async fn serve_requests(
         if let Why::Asked { client: Some(client), .. } = why {
             let client = engine.shared.clients.lock().get(client).cloned();
             let error = CommandError::text("ERR Errors trying to SHUTDOWN. Check logs.");
-            let mut reply = Vec::new();
-            Reply::new(&mut reply, Protocol::Resp2).error(&error.bytes());
+            let reply = error.reply();
             if let Some(client) = client {
                 client.answer_wait(&reply);
             }

@@ -187,7 +187,7 @@ fn open_dump(config: &Config) -> Result<Option<File>, LoadError> {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => {
-            let (path, words) = (path.display(), disk::words(&error));
+            let (path, words) = (path.display(), crate::persist::io::words(&error));
             tracing::warn!("Fatal error: can't open the RDB file {path} for reading: {words}");
             Err(error.into())
         }

@@ -306,8 +306,7 @@ pub fn visit(engine: &Arc<Engine>) {
     if state.persistence.is_busy() || !is_due(&state, now_us / 1_000_000) {
         return;
     }
-    let keys = state.keyspace.len();
-    state.persistence.begin(now_us, keys);
+    state.persistence.begin(now_us);
     as_server(&mut state, &engine.shared, begin);
     drop(state);
     start(engine);

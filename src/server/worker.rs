@@ -106,7 +106,7 @@ pub struct Worker {
     busy_scratch: RefCell<Scratch>,
     /// Clients whose output is held back until the log is durable.
     held: RefCell<Vec<u64>>,
-    /// How many of them a sync was asked for.
+    /// For how many of them, from the front, a sync was asked.
     held_asked: Cell<usize>,
     incoming: RefCell<mpsc::UnboundedReceiver<Accepted>>,
 }
@@ -186,23 +186,25 @@ impl Worker {
             self.write_log();
         }
         let mut scratch = self.scratch.borrow_mut();
-        let mut wait_for_lock = false;
+        let (mut wait_for_lock, mut at, mut asked) = (false, 0, 0);
         held.retain(|id| {
+            at += 1;
             let connection = self.connections.borrow().get(id).cloned();
             let Some(connection) = connection else { return false };
             // No connection has its turn now, so none is borrowed.
             let Ok(mut connection) = connection.try_borrow_mut() else { return true };
             let released = connection.release(self, &mut scratch);
             wait_for_lock |= released == Err(HeldFor::Lock);
+            asked += usize::from(released.is_err() && at <= self.held_asked.get());
             released.is_err()
         });
         drop(scratch);
         let durable = &self.engine.shared.durable;
-        let asked = if durable.waits_for_sync() { held.len() } else { 0 };
-        if asked > self.held_asked.get() {
-            durable.ask_for_sync(asked - self.held_asked.get());
+        let waits = durable.waits_for_sync();
+        if waits && held.len() > asked {
+            durable.ask_for_sync(held.len() - asked);
         }
-        self.held_asked.set(asked);
+        self.held_asked.set(if waits { held.len() } else { 0 });
         // Those that were held anew meanwhile come behind; they have woken this task.
         held.append(&mut self.held.borrow_mut());
         *self.held.borrow_mut() = held;

@@ -74,13 +74,10 @@ fn wait(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
     Ok(())
 }
 
-const NO_FILE: CommandError = CommandError::text(
+/// There is no file to wait for, or not any more.
+pub const NO_FILE: CommandError = CommandError::text(
     "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
 );
-
-/// What those who wait are answered when there is no file any more.
-pub const NO_FILE_REPLY: &[u8] =
-    b"-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.\r\n";
 
 fn waitaof(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let local = args::int(argv[1])?;

@@ -159,7 +159,7 @@ fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         // What comes behind the answer is to go to the file; a rewrite that fails is tried again.
         Some(client) if is_begun && !ctx.unit.deny_blocking => {
             const OK: &[u8] = b"+OK\r\n";
-            let asked = Asked { client: Arc::clone(client), begun: OK, failed: OK };
+            let asked = Asked { client: Arc::clone(client), begun: OK, failed: OK.to_vec() };
             ctx.state.persistence.aof.asked_by = Some(asked);
             ctx.unit.block = Some(Block::Until { deadline_ms: None, on_timeout: OK.to_vec() });
         }
@@ -277,12 +277,8 @@ pub fn mirror(config: &Config, shared: &Shared) {
     slow.event_millis.store(config.uint(Param::LatencyMonitorThreshold), Relaxed);
     slow.tracking.store(config.flag(Param::LatencyTracking), Relaxed);
     slow.thresholds_changed();
-    shared.durable.set_policy(match config.choice(Param::Appendfsync) {
-        1 => Policy::Always,
-        2 => Policy::Never,
-        _ => Policy::EverySecond,
-    });
-    shared.durable.enable(config.flag(Param::Appendonly), wait::NO_FILE_REPLY);
+    shared.durable.set_policy(Policy::of(config.choice(Param::Appendfsync)));
+    shared.durable.enable(config.flag(Param::Appendonly), &wait::NO_FILE.reply());
     shared.port.store(config.uint(Param::Port), Relaxed);
     *shared.password.write() = config.text(Param::Requirepass).into();
 }

@@ -118,8 +118,7 @@ fn bgsave(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
         reply.simple("Background saving scheduled");
         return Ok(());
     }
-    let keys = ctx.state.keyspace.len();
-    ctx.state.persistence.begin(ctx.env.now_us, keys);
+    ctx.state.persistence.begin(ctx.env.now_us);
     let host = &ctx.env.shared.host;
     host.begin_saving(ctx);
     // At once, not at the end of the hold, which has room for one request.
@@ -146,11 +145,7 @@ fn bgrewriteaof(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) 
         }
         return Ok(());
     }
-    ctx.env.shared.host.begin_rewrite(ctx).map_err(|_| {
-        CommandError::text(
-            "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
-        )
-    })?;
+    ctx.env.shared.host.begin_rewrite(ctx).map_err(|_| NOT_STARTED)?;
     // Its point in time is still to come: what goes to the new file must not be in the base as well.
     if !wait_for_begin(ctx) {
         reply.raw(STARTED);
@@ -161,7 +156,7 @@ fn bgrewriteaof(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) 
 /// Has the client wait until the rewrite has begun; false if it cannot.
 fn wait_for_begin(ctx: &mut ExclusiveCtx<'_>) -> bool {
     let Some(client) = ctx.env.client.filter(|_| !ctx.unit.deny_blocking) else { return false };
-    let asked = Asked { client: Arc::clone(client), begun: STARTED, failed: NOT_STARTED };
+    let asked = Asked { client: Arc::clone(client), begun: STARTED, failed: NOT_STARTED.reply() };
     ctx.state.persistence.aof.asked_by = Some(asked);
     ctx.unit.block = Some(Block::Until { deadline_ms: None, on_timeout: STARTED.to_vec() });
     true
@@ -170,9 +165,9 @@ fn wait_for_begin(ctx: &mut ExclusiveCtx<'_>) -> bool {
 /// What whoever asked for a rewrite is answered when it has begun, or could not.
 const STARTED: &[u8] = b"+Background append only file rewriting started\r\n";
 /// See [`STARTED`].
-const NOT_STARTED: &[u8] =
-    b"-ERR Can't execute an AOF background rewriting. Please check the server logs for \
-    more information.\r\n";
+const NOT_STARTED: CommandError = CommandError::text(
+    "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+);
 
 fn last_save(ctx: &mut ReadCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     reply.int(ctx.state.saved_at);

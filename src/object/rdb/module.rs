@@ -31,6 +31,15 @@ pub fn skip_items(reader: &mut Reader<'_>) -> Result<(), RdbError> {
     }
 }
 
+/// The bytes of a value, which its module does not see.
+pub fn raw(reader: &mut Reader<'_>) -> Result<Vec<u8>, RdbError> {
+    let rest = reader.rest();
+    let before = reader.position();
+    reader.number()?;
+    skip_items(reader)?;
+    Ok(rest[..reader.position() - before].to_vec())
+}
+
 /// Reads a value. Its module sees it only when all of it is there.
 pub fn load(reader: &mut Reader<'_>, ctx: &LoadContext<'_>) -> Result<ModuleValue, RdbError> {
     let id = reader.number()?;

@@ -12,8 +12,8 @@ use std::path::Path;
 use super::manifest::{Manifest, Part};
 use super::scan::{Item, ScanError, Scanner};
 use crate::base::number::parse_i64;
+use crate::persist::io::words;
 use crate::persist::rdb::check::check_rdb_file;
-use crate::persist::rdb::disk::words;
 
 /// Where a tool writes, and where its questions are answered.
 #[expect(missing_debug_implementations, reason = "streams have none")]

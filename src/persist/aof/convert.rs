@@ -6,9 +6,8 @@ use std::io::{self, Read};
 use super::commands::{write_restore, write_value};
 use crate::engine::log::encode;
 use crate::object::module::KeyName;
-use crate::object::rdb::module::skip_items;
 use crate::object::rdb::read::Reader;
-use crate::object::rdb::{Limits, LoadContext, NoTypes, RdbError, kind};
+use crate::object::rdb::{Limits, LoadContext, NoTypes, RdbError, kind, module};
 use crate::persist::rdb::load::LoadError;
 use crate::persist::rdb::parts::{Part, read_magic, read_part};
 use crate::persist::rdb::value::{self, dialect_of};
@@ -96,11 +95,7 @@ enum KeyValue {
 fn read_key(kind: u8, reader: &mut Reader<'_>, ctx: &LoadContext<'_>) -> Result<Key, RdbError> {
     let name = reader.string()?.into_owned();
     if kind == kind::MODULE_2 {
-        let rest = reader.rest();
-        let before = reader.position();
-        reader.number()?;
-        skip_items(reader)?;
-        let bytes = rest[..reader.position() - before].to_vec();
+        let bytes = module::raw(reader)?;
         return Ok(Key { name, value: KeyValue::Module(bytes) });
     }
     let value = match value::load(kind, reader, ctx) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::manifest::{Manifest, ManifestError, Part, Role};
 use crate::config::Config;
 use crate::config::params::Param;
-use crate::persist::io::{Disk, DiskFile, words};
+use crate::persist::io::{Disk, DiskFile, words, write_all};
 
 /// A name made of bytes of the configuration.
 pub fn path_of(name: &[u8]) -> PathBuf {
@@ -208,17 +208,4 @@ impl Folder {
     pub fn remove(&self, name: &[u8]) {
         let _ = self.disk.remove(&self.path_to(name));
     }
-}
-
-/// Writes all of the bytes.
-pub fn write_all(file: &dyn DiskFile, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match file.write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => bytes = &bytes[n..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

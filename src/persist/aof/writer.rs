@@ -11,11 +11,12 @@ mod writer_tests;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::engine::durable::Durable;
-use crate::persist::io::{DiskFile, words};
+use crate::persist::io::{DiskFile, words, write_some};
 
 /// Buffers larger than this are not kept for the next write.
 const KEPT_BYTES: usize = 1 << 20;
@@ -27,6 +28,9 @@ const LOG_SECONDS: i64 = 30;
 #[derive(Debug, Default)]
 pub struct Writer {
     inner: Mutex<Inner>,
+    /// Copies of figures of `inner`, whose lock is held while the disk is written to.
+    len: AtomicU64,
+    buffered_bytes: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -66,11 +70,20 @@ impl Writer {
         let old = inner.file.replace(file);
         inner.retired.extend(old);
         (inner.len, inner.position) = (len, position);
+        self.publish(&inner);
+    }
+
+    fn publish(&self, inner: &Inner) {
+        self.len.store(inner.len, Ordering::Relaxed);
+        let buffered = inner.backlog.capacity() + inner.spare.capacity();
+        self.buffered_bytes.store(buffered, Ordering::Relaxed);
     }
 
     /// Writes to no file any more; bytes that were not written are dropped.
     pub fn close(&self) {
-        *self.inner.lock() = Inner::default();
+        let mut inner = self.inner.lock();
+        *inner = Inner::default();
+        self.publish(&inner);
     }
 
     /// Whether there is a file.
@@ -80,7 +93,7 @@ impl Writer {
 
     /// Bytes of the current file.
     pub fn len(&self) -> u64 {
-        self.inner.lock().len
+        self.len.load(Ordering::Relaxed)
     }
 
     /// Whether the current file has none.
@@ -93,20 +106,22 @@ impl Writer {
         let mut inner = self.inner.lock();
         if inner.file.is_some() {
             inner.len = len;
+            self.publish(&inner);
         }
     }
 
     /// Bytes in memory for the file.
     pub fn buffered_bytes(&self) -> usize {
-        let inner = self.inner.lock();
-        inner.backlog.capacity() + inner.spare.capacity()
+        self.buffered_bytes.load(Ordering::Relaxed)
     }
 
     /// Writes what is pending; false if that failed, and `durable` knows why. `now_s` is the time in unix seconds, for
     /// the log.
     pub fn write(&self, durable: &Durable, now_s: i64) -> bool {
         let mut inner = self.inner.lock();
-        inner.write(durable, now_s)
+        let written = inner.write(durable, now_s);
+        self.publish(&inner);
+        written
     }
 
     /// Writes what is pending, and says what is to be synced for that, if anything is.
@@ -116,7 +131,9 @@ impl Writer {
         now_s: i64,
     ) -> Result<Option<ToSync>, WriteFailed> {
         let mut inner = self.inner.lock();
-        if !inner.write(durable, now_s) {
+        let written = inner.write(durable, now_s);
+        self.publish(&inner);
+        if !written {
             return Err(WriteFailed);
         }
         if inner.position == durable.synced() && inner.retired.is_empty() {
@@ -205,16 +222,7 @@ impl Inner {
         {
             return (0, Err(error));
         }
-        let mut written = 0;
-        while written < bytes.len() {
-            match file.write(&bytes[written..]) {
-                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
-                Ok(n) => written += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (written, Err(error)),
-            }
-        }
-        (written, Ok(()))
+        write_some(file, bytes)
     }
 
     fn advance(&mut self, durable: &Durable, written: usize) {

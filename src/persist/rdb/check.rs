@@ -38,7 +38,7 @@ pub fn check_rdb_file(path: &Path, name: &Path, out: &mut dyn Write) -> io::Resu
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) => {
-            let why = super::disk::words(&error);
+            let why = crate::persist::io::words(&error);
             writeln!(out, "Cannot open file {}: {why}", name.display())?;
             return Ok(None);
         }

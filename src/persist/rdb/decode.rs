@@ -13,7 +13,7 @@ use crate::engine::state::State;
 use crate::keyspace::db::prepared::{Prepared, Room};
 use crate::object::module::KeyName;
 use crate::object::rdb::kind;
-use crate::object::rdb::module::skip_items;
+use crate::object::rdb::module;
 use crate::object::rdb::read::Reader;
 use crate::object::rdb::{Dialect, Limits, LoadContext, NoTypes, RdbError};
 
@@ -281,11 +281,7 @@ impl Decoder<'_> {
             return Ok(Key::Ready(Prepared::string(&key, text, expire_at, self.clock(attributes))));
         }
         if kind == kind::MODULE_2 {
-            let rest = reader.rest();
-            let before = reader.position();
-            reader.number()?;
-            skip_items(reader)?;
-            let bytes = rest[..reader.position() - before].to_vec();
+            let bytes = module::raw(reader)?;
             return Ok(Key::Module { key: key.into_owned(), bytes });
         }
         let name = KeyName { name: Some(&key), db: self.keys.db as i32 };

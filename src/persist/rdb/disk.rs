@@ -1,6 +1,5 @@
 //! What happens when the data set is saved to its file? The steps, and the lines in the log.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file::{FileStyle, NewFile, sync_folder};
@@ -12,6 +11,7 @@ use crate::config::Config;
 use crate::config::params::Param;
 use crate::engine::state::State;
 use crate::object::rdb::write::{Drain, Writer};
+use crate::persist::io::words;
 
 /// Where the configuration wants the file to be, from the working directory.
 pub fn path(config: &Config) -> PathBuf {
@@ -25,12 +25,6 @@ pub fn file_style(config: &Config) -> FileStyle {
         checksum: config.flag(Param::Rdbchecksum),
         syncs: config.flag(Param::RdbSaveIncrementalFsync),
     }
-}
-
-/// A system's error in the system's words.
-pub fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 fn working_directory() -> String {

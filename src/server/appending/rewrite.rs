@@ -19,9 +19,9 @@ use crate::engine::persistence::{AofMode, Asked, Progress};
 use crate::engine::state::{SaveFailed, State};
 use crate::object::rdb::Limits;
 use crate::persist::aof::convert::{Converted, convert};
-use crate::persist::aof::folder::{BaseFormat, Folder, write_all};
+use crate::persist::aof::folder::{BaseFormat, Folder};
 use crate::persist::aof::manifest::{Part, Role};
-use crate::persist::io::{DiskFile, words};
+use crate::persist::io::{Disk, DiskFile, words, write_all};
 use crate::persist::rdb::file::NewFile;
 use crate::persist::rdb::load::LoadError;
 use crate::persist::rdb::value::limits;
@@ -101,7 +101,7 @@ fn rewrite(engine: &Arc<Engine>, appender: &Appender, plan: &Plan) -> Result<u64
     };
     let begun = begin_snapshot(&mut engine.write_patiently(), &engine.shared, job);
     if !refused && !matches!(begun, Begun::Failed) {
-        answer(engine, true);
+        answer(engine);
         // What goes wrong here goes wrong again where it is told.
         let _ = appender.writer.sync_retired();
     }
@@ -115,20 +115,18 @@ fn rewrite(engine: &Arc<Engine>, appender: &Appender, plan: &Plan) -> Result<u64
     })?;
     let base = match plan.format {
         BaseFormat::Rdb => Base::Snapshot(base),
-        BaseFormat::Commands => {
-            appender.with_folder(|folder| to_commands(folder, plan, base))??
-        }
+        BaseFormat::Commands => to_commands(&*appender.disk, plan, base)?,
     };
     let shown = base.path().display().to_string();
     tracing::info!("Successfully created the temporary AOF base file {shown}");
     appender.with_folder(|folder| install(folder, plan, base))?
 }
 
-/// Answers whoever asked for the rewrite, once.
-fn answer(engine: &Engine, has_begun: bool) {
+/// Tells whoever asked for the rewrite that it has begun.
+fn answer(engine: &Engine) {
     let asked = engine.write_patiently().persistence.aof.asked_by.take();
-    if let Some(Asked { client, begun, failed }) = asked {
-        client.answer_wait(if has_begun { begun } else { failed });
+    if let Some(Asked { client, begun, .. }) = asked {
+        client.answer_wait(begun);
     }
 }
 
@@ -174,12 +172,12 @@ impl Drop for Temporary {
 
 /// Writes the commands that make what a snapshot holds. One that holds what there are no commands for stays the base
 /// itself.
-fn to_commands(folder: &Folder, plan: &Plan, snapshot: NewFile) -> Result<Base, SaveFailed> {
+fn to_commands(disk: &dyn Disk, plan: &Plan, snapshot: NewFile) -> Result<Base, SaveFailed> {
     let path = PathBuf::from(format!("temp-rewriteaof-bg-{}.aof", std::process::id()));
     let aside = Temporary(path);
     let written = (|| {
         let mut source = File::open(snapshot.path())?;
-        let out = folder.disk().append(&aside.0, true)?;
+        let out = disk.append(&aside.0, true)?;
         let mut write = |bytes: &[u8]| {
             if plan.progress.cancelled.load(Ordering::Relaxed) {
                 return Err(io::ErrorKind::Interrupted.into());
@@ -203,14 +201,16 @@ fn to_commands(folder: &Folder, plan: &Plan, snapshot: NewFile) -> Result<Base, 
 /// Opens the incremental file for what will be logged from the snapshot on; none if nothing is logged. The manifest
 /// lists it before anything is in it.
 fn open_next(folder: &mut Folder, mode: AofMode) -> Result<Option<Arc<dyn DiskFile>>, SaveFailed> {
-    let name = match mode {
+    let (name, manifest) = match mode {
         AofMode::Off => return Ok(None),
-        AofMode::Waiting => folder.temporary_name(),
-        AofMode::On => folder.with_new_incremental(folder.manifest()).1.name,
+        AofMode::Waiting => (folder.temporary_name(), None),
+        AofMode::On => {
+            let (manifest, part) = folder.with_new_incremental(folder.manifest());
+            (part.name, Some(manifest))
+        }
     };
     let file = folder.open_file(&name, true).map_err(|_| SaveFailed)?;
-    if mode == AofMode::On {
-        let manifest = folder.with_new_incremental(folder.manifest()).0;
+    if let Some(manifest) = manifest {
         folder.persist(manifest).map_err(|_| SaveFailed)?;
     }
     let name = String::from_utf8_lossy(&name);
@@ -275,6 +275,8 @@ fn rename_next(folder: &Folder, next: &Part) -> Result<(), SaveFailed> {
 
 /// Notes how a rewrite ended.
 fn finish(engine: &Engine, appender: &Appender, result: Result<u64, SaveFailed>) {
+    // After a failure the file that is written may be another one, and the one before counts among the others.
+    let all_bytes = if result.is_err() { all_bytes(appender) } else { None };
     let mut state = engine.write_patiently();
     let state = &mut *state;
     let Some(rewrite) = state.persistence.aof.rewrite.take() else { return };
@@ -306,7 +308,9 @@ fn finish(engine: &Engine, appender: &Appender, result: Result<u64, SaveFailed>)
                 aof.last_ok = false;
                 aof.failures += 1;
             }
-            note_open_file(appender, state);
+            if let (AofMode::On, Some(bytes)) = (aof.mode, all_bytes) {
+                aof.other_bytes = bytes.saturating_sub(appender.writer.len());
+            }
             if state.persistence.aof.mode == AofMode::Waiting {
                 give_up_next(engine, appender, state);
             }
@@ -324,22 +328,20 @@ fn go_on(engine: &Engine, appender: &Appender, state: &mut State) {
     if begins {
         state.persistence.aof.asked_by = Some(asked);
     } else {
-        asked.client.answer_wait(asked.failed);
+        asked.client.answer_wait(&asked.failed);
     }
 }
 
-/// After a failed rewrite the file that is written may be another one, and the one before counts among the others.
-fn note_open_file(appender: &Appender, state: &mut State) {
+/// Bytes of all files that the manifest lists.
+fn all_bytes(appender: &Appender) -> Option<u64> {
     let sizes = appender.with_folder(|folder| {
         let files = folder.manifest().files();
         let size = |part: &Part| {
             std::fs::metadata(folder.path_to(&part.name)).map_or(0, |meta| meta.len())
         };
-        files.map(size).sum::<u64>()
+        files.map(size).sum()
     });
-    if let (Ok(sizes), AofMode::On) = (sizes, state.persistence.aof.mode) {
-        state.persistence.aof.other_bytes = sizes.saturating_sub(appender.writer.len());
-    }
+    sizes.ok()
 }
 
 /// Drops what was logged for a first base that did not come about; the next attempt is scheduled.

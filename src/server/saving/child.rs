@@ -207,7 +207,7 @@ fn follow(pid: libc::pid_t, mut news: PipeReader, progress: &Progress) -> Option
             kind if kind == Report::Done as u64 => checksum = Some(number),
             kind if kind == Report::Failed as u64 => {
                 let error = io::Error::from_raw_os_error(number as i32);
-                let words = disk::words(&error);
+                let words = crate::persist::io::words(&error);
                 tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {words}");
             }
             _ => tracing::warn!(
