@@ -10,6 +10,7 @@ the threads that serve clients; memory is resident, with the pages that a child 
 visit them in turn; ratios are to the last server named.
 """
 import argparse
+import multiprocessing
 import os
 import shlex
 import shutil
@@ -18,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 
@@ -93,19 +93,29 @@ class Server:
                 pass
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def write_cpu(self):
-        """Seconds that the threads which serve clients have run, without those that save."""
-        total = 0
+    def serving_threads(self):
         for task in os.listdir("/proc/%d/task" % self.pid):
             try:
                 with open("/proc/%d/task/%s/comm" % (self.pid, task)) as f:
-                    name = f.read().strip()
-                with open("/proc/%d/task/%s/schedstat" % (self.pid, task)) as f:
-                    ran = int(f.read().split()[0])
+                    if f.read().startswith("worker-") or int(task) == self.pid:
+                        yield int(task)
             except OSError:
                 continue
-            if name.startswith("worker-") or int(task) == self.pid:
-                total += ran
+
+    def serve_in_real_time(self):
+        """Has the threads that serve clients run before all others; what they start does not."""
+        for task in self.serving_threads():
+            os.sched_setscheduler(task, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(Pinger.PRIORITY // 2))
+
+    def write_cpu(self):
+        """Seconds that the threads which serve clients have run, without those that save."""
+        total = 0
+        for task in self.serving_threads():
+            try:
+                with open("/proc/%d/task/%s/schedstat" % (self.pid, task)) as f:
+                    total += int(f.read().split()[0])
+            except OSError:
+                continue
         return total / 1e9
 
     def memory(self):
@@ -131,28 +141,42 @@ def free_port():
 
 
 class Pinger:
-    """Asks PING once a millisecond; the longest wait."""
+    """Asks PING once a millisecond; the longest wait. A process of its own, before all others where that is
+    allowed, so that it sees the server's waits and not its own."""
+
+    PRIORITY = 20
 
     def __init__(self, server):
-        self.socket, self.longest, self.running = server.connect(), 0.0, True
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
+        self.ours, theirs = multiprocessing.Pipe()
+        self.process = multiprocessing.Process(target=self.run, args=(server.connect(), theirs))
+        self.process.start()
 
-    def run(self):
-        while self.running:
+    @staticmethod
+    def run(s, pipe):
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(Pinger.PRIORITY))
+        except PermissionError:
+            pass
+        longest = 0.0
+        while True:
             began = time.monotonic()
-            self.socket.sendall(b"PING\r\n")
-            self.socket.recv(64)
-            self.longest = max(self.longest, time.monotonic() - began)
+            s.sendall(b"PING\r\n")
+            s.recv(64)
+            longest = max(longest, time.monotonic() - began)
             time.sleep(0.001)
+            if pipe.poll():
+                if not pipe.recv():
+                    return
+                pipe.send(longest)
+                longest = 0.0
 
     def take(self):
-        longest, self.longest = self.longest, 0.0
-        return longest
+        self.ours.send(True)
+        return self.ours.recv()
 
     def end(self):
-        self.running = False
-        self.thread.join()
+        self.ours.send(False)
+        self.process.join()
 
 
 def fill(server, keys, members):
@@ -226,6 +250,8 @@ def main():
     p.add_argument("--members", type=int, default=1_000_000)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--seconds", type=float, default=5)
+    p.add_argument("--real-time", action="store_true", help="for `during`: the threads that serve clients run before all "
+                   "others (superuser; kernel.sched_rt_runtime_us=-1), so that waits are the server's and not the machine's")
     p.add_argument("--requests", type=int, default=30_000)
     p.add_argument("--sections", default="save,during,load,always")
     args = p.parse_args()
@@ -248,6 +274,8 @@ def main():
         for _ in range(args.rounds):
             note(name, "save", save(server))
         if "during" in sections:
+            if args.real_time:
+                server.serve_in_real_time()
             for _ in range(args.rounds):
                 note(name, "during", during(server, args.keys, args.seconds))
         if dump is None:

@@ -16,6 +16,7 @@ use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::durable::Durable;
 use crate::engine::effects::{EventClass, Request, Targets};
+use crate::engine::errands::Errands;
 use crate::engine::events::Heard;
 use crate::engine::evict::Evictor;
 use crate::engine::lock::Engine;
@@ -231,6 +232,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         monitors: Default::default(),
         pause: Default::default(),
         post: Post::new(1),
+        errands: Errands::new(1),
         durable: Durable::new(1),
         clock: Clock { unix_us: || NOW_MS.get() * 1000, mono_ns: || 0 },
         started_ms: START_MS,

@@ -11,6 +11,7 @@ pub mod keys;
 
 pub mod args;
 
+pub mod errands;
 pub mod error;
 
 pub mod ctx;

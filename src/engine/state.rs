@@ -16,6 +16,7 @@ use super::client::{Client, ClientTable, WatchTable};
 use super::ctx::ExclusiveCtx;
 use super::durable::Durable;
 use super::effects::{EventClass, Request};
+use super::errands::Errands;
 use super::error::CommandError;
 use super::events::Heard;
 use super::evict::Evictor;
@@ -503,6 +504,8 @@ pub struct Shared {
     pub pause: Pause,
     /// What is on its way to clients that did not ask for it.
     pub post: Post,
+    /// What workers do for other threads.
+    pub errands: Errands,
     /// What is on its way to the append-only file, and which output waits for that.
     pub durable: Durable,
     /// `requirepass`; empty is none.

@@ -29,6 +29,7 @@
 //! 2. In a walked table, an entry with a mark lies ahead of the position; `marks` is their number.
 //! 3. Outside of walked tables no entry has a mark.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -97,6 +98,9 @@ pub enum SavedValue<'a> {
     /// A module's, which cannot be saved.
     Unsavable(&'a dyn TypeVtable),
 }
+
+/// About how many bytes are handed over in one batch; fewer in tests, which have small keyspaces.
+const HANDED_BYTES: usize = if cfg!(test) { 512 } else { 256 * 1024 };
 
 /// Entries that were handed out or over.
 #[derive(Default)]
@@ -231,27 +235,48 @@ impl Drop for Batch {
     }
 }
 
-/// Where old values are handed over.
+/// Where old values are handed over: in batches that do not grow without end, since a writer would move all that is
+/// in one when it grows.
 #[derive(Debug)]
 pub struct Handover {
     style: Style,
-    batch: Mutex<Batch>,
+    waiting: Mutex<Waiting>,
     /// About how much was handed over.
     bytes: AtomicU64,
     /// The walk was given up: nothing is handed over any more, and no mark set.
     discards: AtomicBool,
 }
 
+/// What waits to be taken.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Batches to which nothing is added any more, oldest first.
+    full: VecDeque<Batch>,
+    full_bytes: usize,
+    open: Batch,
+}
+
 impl Handover {
-    /// Takes what was handed over since the last time; `batch` is empty, and its room is used again.
-    pub fn take(&self, batch: &mut Batch) {
+    /// Takes some of what was handed over; false if nothing was. `batch` is empty, and its room is used again.
+    pub fn take(&self, batch: &mut Batch) -> bool {
         debug_assert!(batch.is_empty(), "what is in there would be handed out again");
-        std::mem::swap(&mut *self.batch.lock(), batch);
+        let mut waiting = self.waiting.lock();
+        match waiting.full.pop_front() {
+            Some(full) => {
+                waiting.full_bytes -= full.bytes();
+                // Given back outside the lock.
+                drop(waiting);
+                *batch = full;
+            }
+            None => std::mem::swap(&mut waiting.open, batch),
+        }
+        !batch.is_empty()
     }
 
     /// About how much memory waits to be taken.
     pub fn waiting_bytes(&self) -> usize {
-        self.batch.lock().bytes()
+        let waiting = self.waiting.lock();
+        waiting.full_bytes + waiting.open.bytes()
     }
 
     /// About how many bytes were handed over in all.
@@ -264,10 +289,15 @@ impl Handover {
     }
 
     fn push(&self, db: u32, entry: EntryRef<'_>) {
-        let mut batch = self.batch.lock();
-        let before = batch.bytes();
-        batch.push(db, entry, self.style);
-        self.bytes.fetch_add((batch.bytes() - before) as u64, Relaxed);
+        let mut waiting = self.waiting.lock();
+        let Waiting { full, full_bytes, open } = &mut *waiting;
+        let before = open.bytes();
+        open.push(db, entry, self.style);
+        self.bytes.fetch_add((open.bytes() - before) as u64, Relaxed);
+        if open.bytes() >= HANDED_BYTES {
+            *full_bytes += open.bytes();
+            full.push_back(std::mem::take(open));
+        }
     }
 }
 
@@ -380,7 +410,8 @@ impl<H: KeyHash> Walk<H> {
     /// Gives the snapshot up. Slices go on until they are done.
     pub fn discard(&self) {
         self.handover.discards.store(true, Relaxed);
-        self.handover.batch.lock().clear();
+        // Dropped outside the lock.
+        drop(std::mem::take(&mut *self.handover.waiting.lock()));
     }
 
     /// Hands out entries for as long as `goes_on`, which is asked after every few, wants more. Under the shared lock,
@@ -436,7 +467,7 @@ impl<H: KeyHash> Walk<H> {
     ) -> (Self, Vec<Arc<TableWalk<H>>>) {
         let handover = Arc::new(Handover {
             style,
-            batch: Mutex::default(),
+            waiting: Mutex::default(),
             bytes: AtomicU64::new(0),
             discards: AtomicBool::new(false),
         });

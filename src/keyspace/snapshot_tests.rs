@@ -286,8 +286,9 @@ impl<H: KeyHash> Run<H> {
     fn take(&mut self) {
         if let Some(snapshot) = &mut self.snapshot {
             let mut batch = Batch::default();
-            snapshot.walk.handover().take(&mut batch);
-            snapshot.batches.push(batch);
+            while snapshot.walk.handover().take(&mut batch) {
+                snapshot.batches.push(std::mem::take(&mut batch));
+            }
         }
     }
 
@@ -376,7 +377,7 @@ fn what_is_shared_with_a_snapshot_is_copied_node_by_node() {
         let mut batch = Batch::default();
         assert_eq!(walk.slice(&keyspace, &mut batch, |_| true), Step::Done);
         assert!(batch.is_empty(), "it was handed over before");
-        walk.handover().take(&mut batch);
+        assert!(walk.handover().take(&mut batch));
         let saved = batch.iter().next().expect("one entry");
         match saved.value {
             SavedValue::Value(value) => assert!(render(value) == before, "kind {kind}"),

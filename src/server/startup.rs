@@ -26,6 +26,7 @@ use crate::engine::client::Session;
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::durable::Durable;
 use crate::engine::effects::{Request, Unit};
+use crate::engine::errands::Errands;
 use crate::engine::evict::Evictor;
 use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
@@ -257,6 +258,7 @@ fn build_engine(
         monitors: Default::default(),
         pause: Default::default(),
         post: Post::new(workers + 1),
+        errands: Errands::new(workers + 1),
         durable: Durable::new(workers + 1),
         password: RwLock::default(),
         writes_denied: Default::default(),

@@ -269,6 +269,18 @@ pub fn serve_while_busy() {
     }
 }
 
+/// Does what other threads ask for, between the turns of the connections, for ever.
+async fn run_errands(worker: Rc<Worker>) {
+    let engine = &worker.engine;
+    let Some(mut inbox) = engine.shared.errands.open(worker.number) else { return };
+    loop {
+        let errand =
+            std::future::poll_fn(|cx| inbox.take(cx.waker()).map_or(Poll::Pending, Poll::Ready));
+        errand.await(engine);
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Runs a worker until the acceptor is gone. Blocks the thread.
 pub fn run(
     engine: Arc<Engine>,
@@ -292,6 +304,7 @@ pub fn run(
     let tasks = LocalSet::new();
     tasks.spawn_local(deliver_messages(Rc::clone(&worker)));
     tasks.spawn_local(release_held(Rc::clone(&worker)));
+    tasks.spawn_local(run_errands(Rc::clone(&worker)));
     tasks.block_on(&runtime, async move {
         while let Some(accepted) =
             std::future::poll_fn(|cx| worker.incoming.borrow_mut().poll_recv(cx)).await

@@ -61,10 +61,13 @@ pub fn seal(file: &mut NewFile) -> bool {
 
 /// Gives a sealed file its name, while what `permit` hands out lives; false if it hands out nothing or that failed.
 pub fn publish<P>(mut file: NewFile, name: &Path, permit: impl FnOnce() -> Option<P>) -> bool {
+    // Kept open until the permit is given back: the system takes milliseconds to free a large file that is replaced.
+    let replaced = std::fs::File::open(name);
     let Some(permit) = permit() else { return false };
     let temporary = file.path().to_owned();
     let renamed = file.rename(name);
     drop(permit);
+    drop(replaced);
     let published = renamed.and_then(|()| sync_folder(name)).inspect_err(|error| {
         tracing::warn!(
             "Error moving temp DB file {} on the final destination {} (in server root dir {}): {}",

@@ -56,9 +56,10 @@ impl<'a> Spill<'a> {
     /// Puts aside what waits, if it is much.
     pub fn relieve(&mut self, handover: &Handover) {
         if self.failed.is_none() && handover.waiting_bytes() > self.waiting_max {
-            handover.take(&mut self.batch);
-            self.failed = self.put_aside().err();
-            self.batch.clear();
+            while self.failed.is_none() && handover.take(&mut self.batch) {
+                self.failed = self.put_aside().err();
+                self.batch.clear();
+            }
         }
     }
 

@@ -2,25 +2,29 @@
 //! under the lock, encoded between them.
 //!
 //! A slice holds the shared lock for [`SLICE`] or so and copies what it comes to; values of modules, which their
-//! module's code must encode, need the exclusive lock. What writes have handed over meanwhile is fetched after
-//! each slice. All of it is encoded without a lock and goes into a pipe, at whose other end a thread writes the
+//! module's code must encode, need the exclusive lock. It is done by a worker between the turns of its connections
+//! (`engine/errands.rs`, decision 0021), so that nobody waits for a thread that has lost the processor while it held the
+//! lock; by the walker itself only when no worker comes. What writes have handed over meanwhile comes with the
+//! slice. All of it is encoded without a lock and goes into a pipe, at whose other end a thread writes the
 //! file. While the pipe is full the walk waits, and puts old values aside (`persist/rdb/spill.rs`) when many wait.
 //!
 //! Invariant: whatever happens, the walk goes on to its end, in discard mode if need be, and the hooks of the keyspace
 //! are off when [`walk`] returns.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Job, facts};
 use crate::config::params::Param;
-use crate::engine::lock::Engine;
+use crate::engine::lock::{Busy, Engine};
 use crate::engine::persistence::Progress;
 use crate::engine::state::{Shared, State};
 use crate::keyspace::Keyspace;
-use crate::keyspace::snapshot::{Batch, Step, Walk};
+use crate::keyspace::snapshot::{Batch, Handover, Step, Walk};
 use crate::object::module::ModuleValue;
 use crate::object::rdb::write::Writer;
 use crate::persist::rdb::disk;
@@ -37,13 +41,18 @@ const STEPS_PER_LOOK: usize = 4;
 /// About how many bytes a slice copies at most.
 const SLICE_BYTES: usize = 256 * 1024;
 
-/// How long the walk sleeps at once for `rdb-key-save-delay`.
+/// How long the walk sleeps at once for `rdb-key-save-delay`, and while a script keeps the lock.
 const NAP: Duration = Duration::from_millis(10);
+
+/// How long a slice waits for a worker that does it.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What is known of the slices, for the log.
 #[derive(Debug, Default)]
-struct Slices {
+struct Figures {
     count: u64,
+    /// Those that no worker came for.
+    own: u64,
     total: Duration,
     longest: Duration,
 }
@@ -72,49 +81,193 @@ pub(super) fn begin(state: &mut State, shared: &Shared, job: Job<'_>) -> Begun {
 
 /// Gives up a snapshot that has begun.
 pub(super) fn give_up(engine: &Engine, begun: Begun) {
-    let Begun { progress, walk, delay, .. } = begun;
-    Walker { engine, progress: &progress, walk, delay, slices: Slices::default() }.end();
+    Course::new(engine, begun.walk, begun.delay).end();
 }
 
 /// Encodes it into the pipe.
 pub(super) fn walk(engine: &Engine, begun: Begun, pipe: &Pipe) -> Result<(), SnapshotError> {
     let Begun { progress, marker, walk, frame, delay } = begun;
-    let slices = Slices::default();
-    let mut walker = Walker { engine, progress: &progress, walk, delay, slices };
+    let course = Course::new(engine, walk, delay);
     let spill = Spill::new(&frame, disk::spill_path(&marker), spill::WAITING_MAX);
+    let walker = Walker { course: &course, progress: &progress, delay };
     let result = walker.emit(&frame, spill, pipe);
-    walker.end();
+    course.end();
     result
 }
 
-struct Walker<'a> {
-    engine: &'a Engine,
-    progress: &'a Progress,
+/// What a slice works on.
+struct Slice {
     walk: Walk,
+    /// What it has come to.
+    batch: Batch,
+    /// What writes have handed over.
+    handed: Vec<Batch>,
+    /// One step at a time, for `rdb-key-save-delay`.
+    is_slow: bool,
+    /// What came of it; None while it is to be done.
+    step: Option<Step>,
+    figures: Figures,
+}
+
+impl Slice {
+    /// Does it under the lock; without patience not if a script keeps that.
+    fn run(&mut self, engine: &Engine, patience: bool) -> Result<(), Busy> {
+        if ModuleValue::live() == 0 {
+            let state = insist(patience, || engine.read())?;
+            // Values of modules come under the exclusive lock only.
+            if ModuleValue::live() == 0 {
+                self.go_on(&state.keyspace);
+                return Ok(());
+            }
+        }
+        let state = insist(patience, || engine.write())?;
+        self.go_on(&state.keyspace);
+        // The values of modules in there are freed under the lock that they need.
+        drop(self.walk.take_garbage());
+        Ok(())
+    }
+
+    fn go_on(&mut self, keyspace: &Keyspace) {
+        let began = Instant::now();
+        let mut steps = 0;
+        let is_slow = self.is_slow;
+        self.step = Some(self.walk.slice(keyspace, &mut self.batch, |batch| {
+            steps += 1;
+            !is_slow
+                && batch.bytes() < SLICE_BYTES
+                && (steps % STEPS_PER_LOOK != 0 || began.elapsed() < SLICE)
+        }));
+        let mut handed = Batch::default();
+        while self.walk.handover().take(&mut handed) {
+            self.handed.push(std::mem::take(&mut handed));
+        }
+        let took = began.elapsed();
+        self.figures.count += 1;
+        self.figures.total += took;
+        self.figures.longest = self.figures.longest.max(took);
+    }
+}
+
+/// Takes a lock, again and again if need be.
+fn insist<T>(patience: bool, take: impl Fn() -> Result<T, Busy>) -> Result<T, Busy> {
+    loop {
+        match take() {
+            Err(Busy) if patience => std::thread::sleep(NAP),
+            taken => return taken,
+        }
+    }
+}
+
+/// The walk through the keyspace, which workers take further.
+struct Course<'a> {
+    engine: &'a Engine,
+    slice: Arc<Mutex<Slice>>,
+    handover: Arc<Handover>,
+}
+
+impl<'a> Course<'a> {
+    fn new(engine: &'a Engine, walk: Walk, delay: Duration) -> Self {
+        let handover = Arc::clone(walk.handover());
+        let (batch, is_slow) = (Batch::default(), !delay.is_zero());
+        let slice = Slice {
+            walk,
+            batch,
+            handed: Vec::new(),
+            is_slow,
+            step: None,
+            figures: Figures::default(),
+        };
+        Self { engine, slice: Arc::new(Mutex::new(slice)), handover }
+    }
+
+    /// Has a slice done; what came of it.
+    fn slice(&self) -> (Step, MutexGuard<'_, Slice>) {
+        self.slice.lock().step = None;
+        let slice = Arc::clone(&self.slice);
+        let (done, is_done) = mpsc::channel();
+        // One that comes late does the slice that is due then, or nothing if the walker is at it.
+        self.engine.shared.errands.hand_in(Box::new(move |engine| {
+            if let Some(mut slice) = slice.try_lock()
+                && slice.step.is_none()
+            {
+                let _ = slice.run(engine, false);
+            }
+            // The walker may have gone on without.
+            let _ = done.send(());
+        }));
+        // The walker holds nothing while a worker may want it, since it could lose the processor just then. If no
+        // worker takes the errand, or a script keeps the lock, it does the slice itself.
+        let _ = is_done.recv_timeout(PATIENCE);
+        let mut slice = self.slice.lock();
+        loop {
+            if let Some(step) = slice.step {
+                // Tables that were flushed meanwhile, without values of modules; it may take long.
+                let garbage = slice.walk.take_garbage();
+                if !garbage.is_empty() {
+                    MutexGuard::unlocked(&mut slice, || drop(garbage));
+                }
+                return (step, slice);
+            }
+            slice.figures.own += 1;
+            // Patience meets no refusal.
+            let _ = slice.run(self.engine, true);
+        }
+    }
+
+    /// Goes on to the end, without handing anything out, and lets go of the keyspace.
+    fn end(self) {
+        {
+            let mut slice = self.slice.lock();
+            slice.walk.discard();
+            slice.is_slow = false;
+        }
+        loop {
+            let (step, mut slice) = self.slice();
+            slice.batch.clear();
+            slice.handed.clear();
+            if step == Step::Done {
+                break;
+            }
+        }
+        let slice = self.slice.lock();
+        self.engine.write_patiently().keyspace.end_snapshot(&slice.walk);
+        let Figures { count, own, total, longest } = slice.figures;
+        tracing::debug!(
+            slices = count,
+            own,
+            total_us = total.as_micros() as u64,
+            longest_us = longest.as_micros() as u64,
+            handed_bytes = self.handover.bytes(),
+            "a snapshot was walked"
+        );
+    }
+}
+
+struct Walker<'a> {
+    course: &'a Course<'a>,
+    progress: &'a Progress,
     delay: Duration,
-    slices: Slices,
 }
 
 impl Walker<'_> {
-    fn emit(
-        &mut self,
-        frame: &Frame<'_>,
-        spill: Spill<'_>,
-        pipe: &Pipe,
-    ) -> Result<(), SnapshotError> {
-        let handover = Arc::clone(self.walk.handover());
+    fn emit(&self, frame: &Frame<'_>, spill: Spill<'_>, pipe: &Pipe) -> Result<(), SnapshotError> {
+        let handover = &self.course.handover;
         let spill = RefCell::new(spill);
-        let mut meanwhile = || spill.borrow_mut().relieve(&handover);
+        let mut meanwhile = || spill.borrow_mut().relieve(handover);
         let mut inlet = Inlet { pipe, meanwhile: &mut meanwhile };
         let mut writer = Writer::draining(frame.style(), &mut inlet);
         frame.write_front(&mut writer);
         let mut keys = Keys::new(frame);
         let mut batch = Batch::default();
         loop {
-            let step = self.slice(&mut batch);
+            let (step, mut slice) = self.course.slice();
+            std::mem::swap(&mut slice.batch, &mut batch);
+            let handed = std::mem::take(&mut slice.handed);
+            drop(slice);
             self.write(&mut keys, &mut batch, &mut writer)?;
-            handover.take(&mut batch);
-            self.write(&mut keys, &mut batch, &mut writer)?;
+            for mut batch in handed {
+                self.write(&mut keys, &mut batch, &mut writer)?;
+            }
             self.progress.handed_bytes.store(handover.bytes(), Relaxed);
             spill.borrow_mut().take_error()?;
             if pipe.is_abandoned() {
@@ -164,60 +317,5 @@ impl Walker<'_> {
             self.progress.keys.fetch_add(keys, Relaxed);
         }
         if cancelled() { Err(SnapshotError::Cancelled) } else { Ok(()) }
-    }
-
-    /// Lets the walk go on for a while under the lock.
-    fn slice(&mut self, batch: &mut Batch) -> Step {
-        // With a time slice that has just begun the system is less likely to take the processor away under the lock.
-        std::thread::yield_now();
-        if ModuleValue::live() == 0 {
-            let state = self.engine.read_patiently();
-            // Values of modules come under the exclusive lock only.
-            if ModuleValue::live() == 0 {
-                let step = self.slice_of(&state.keyspace, batch);
-                drop(state);
-                drop(self.walk.take_garbage());
-                return step;
-            }
-        }
-        let state = self.engine.write_patiently();
-        let step = self.slice_of(&state.keyspace, batch);
-        // The values of modules in there are freed under the lock that they need.
-        drop(self.walk.take_garbage());
-        step
-    }
-
-    fn slice_of(&mut self, keyspace: &Keyspace, batch: &mut Batch) -> Step {
-        let began = Instant::now();
-        let mut steps = 0;
-        let is_slow = !self.delay.is_zero();
-        let step = self.walk.slice(keyspace, batch, |batch| {
-            steps += 1;
-            !is_slow
-                && batch.bytes() < SLICE_BYTES
-                && (steps % STEPS_PER_LOOK != 0 || began.elapsed() < SLICE)
-        });
-        let took = began.elapsed();
-        self.slices.count += 1;
-        self.slices.total += took;
-        self.slices.longest = self.slices.longest.max(took);
-        step
-    }
-
-    /// Goes on to the end, without handing anything out, and lets go of the keyspace.
-    fn end(&mut self) {
-        let mut batch = Batch::default();
-        self.walk.discard();
-        self.delay = Duration::ZERO;
-        while self.slice(&mut batch) == Step::More {}
-        self.engine.write_patiently().keyspace.end_snapshot(&self.walk);
-        let Slices { count, total, longest } = self.slices;
-        tracing::debug!(
-            slices = count,
-            total_us = total.as_micros() as u64,
-            longest_us = longest.as_micros() as u64,
-            handed_bytes = self.walk.handover().bytes(),
-            "a snapshot was walked"
-        );
     }
 }
