@@ -104,6 +104,7 @@ impl<'a> ScanOptions<'a> {
 pub fn kind_name<'a>(value: &ValueRef<'a>) -> &'a str {
     match value {
         ValueRef::Module(value) => value.vtable().name(),
+        ValueRef::Unchecked(value) => value.collection().name(),
         other => match other.kind() {
             ValueKind::String => "string",
             ValueKind::List => "list",
@@ -111,7 +112,7 @@ pub fn kind_name<'a>(value: &ValueRef<'a>) -> &'a str {
             ValueKind::Zset => "zset",
             ValueKind::Hash => "hash",
             ValueKind::Stream => "stream",
-            ValueKind::Module => unreachable!("module values are handled above"),
+            ValueKind::Module | ValueKind::Unchecked => unreachable!("handled above"),
         },
     }
 }

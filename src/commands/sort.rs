@@ -251,7 +251,11 @@ fn elements(value: ValueRef<'_>) -> Option<Elements> {
             let texts = zset.iter().map(|(member, _)| member.to_vec()).collect();
             Some(Elements { texts, ordered: true })
         }
-        ValueRef::Str(_) | ValueRef::Hash(_) | ValueRef::Stream(_) | ValueRef::Module(_) => None,
+        ValueRef::Str(_)
+        | ValueRef::Hash(_)
+        | ValueRef::Stream(_)
+        | ValueRef::Module(_)
+        | ValueRef::Unchecked(_) => None,
     }
 }
 

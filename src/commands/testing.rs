@@ -32,6 +32,9 @@ pub mod survival;
 
 pub mod storing;
 
+#[cfg(test)]
+mod unchecked;
+
 thread_local! {
     static NOW_MS: Cell<i64> = const { Cell::new(0) };
 }

@@ -59,7 +59,12 @@ pub const OOM_SCORE_ADJ: [(&str, u32); 4] =
 pub const PUBSUB_DEFAULT: [(&str, u32); 2] = [("allchannels", 1), ("resetchannels", 0)];
 
 /// `sanitize-dump-payload`
-pub const SANITIZE: [(&str, u32); 3] = [("no", 0), ("yes", 1), ("clients", 2)];
+pub const SANITIZE: [(&str, u32); 3] =
+    [("no", 0), ("yes", SANITIZE_YES), ("clients", SANITIZE_CLIENTS)];
+/// Whatever is loaded is checked whole.
+pub const SANITIZE_YES: u32 = 1;
+/// What clients send is.
+pub const SANITIZE_CLIENTS: u32 = 2;
 
 /// `enable-protected-configs`, `enable-debug-command` and `enable-module-command`
 pub const PROTECTED_ACTION: [(&str, u32); 3] = [("no", 0), ("yes", 1), ("local", 2)];

@@ -26,6 +26,7 @@ use super::spec::{Argv, Flag, Outcome, Run};
 use super::state::{Shared, State};
 use super::tracking;
 use super::transaction;
+use super::unchecked;
 use crate::resp::reply::Reply;
 
 /// Commands that one hold of the lock runs at most.
@@ -57,6 +58,15 @@ pub enum Access<'a> {
 }
 
 impl Access<'_> {
+    /// The state, if a lock is held.
+    pub fn state(&self) -> Option<&State> {
+        match self {
+            Access::Session => None,
+            Access::Shared(state) => Some(state),
+            Access::Exclusive(state) => Some(state),
+        }
+    }
+
     /// The flags of a command for these arguments. Without the state they are those of the command.
     #[inline]
     pub fn flags_of(&self, command: &Command, argv: Argv<'_>) -> u32 {
@@ -556,8 +566,13 @@ pub fn perform(
         figures.calls.add(1);
         env.stats.commands.add(1);
     }
-    if let Err(error) = outcome {
+    if let Err(mut error) = outcome {
         out.truncate(before);
+        if error == CommandError::WrongType
+            && let Some(state) = access.state()
+        {
+            error = unchecked::explain(state, session.db, env, command, argv);
+        }
         let text = error.bytes();
         Reply::new(out, protocol).error(&text);
         figures.failed.add(1);

@@ -13,6 +13,11 @@ use crate::resp::reply::{Protocol, Reply};
 pub enum CommandError {
     #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
     WrongType,
+    #[error(
+        "ERR the value at this key is corrupt: it was taken over unchecked (sanitize-dump-payload), and cannot be \
+         read; the log says what is wrong"
+    )]
+    CorruptValue,
     #[error("ERR syntax error")]
     Syntax,
     #[error("ERR value is not an integer or out of range")]

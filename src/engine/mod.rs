@@ -52,6 +52,8 @@ pub mod pause;
 
 pub mod transaction;
 
+pub mod unchecked;
+
 pub mod block;
 
 pub mod stats;

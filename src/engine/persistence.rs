@@ -197,6 +197,8 @@ pub struct Persistence {
     pub keys_loaded: u64,
     /// Keys of it that had expired.
     pub keys_expired: u64,
+    /// Compact forms that were checked whole as `sanitize-dump-payload` wants it.
+    pub payloads_checked: u64,
     /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION`.
     pub skip_checksum: bool,
     /// The append-only file.
@@ -220,6 +222,7 @@ impl Default for Persistence {
             last_fork_us: 0,
             keys_loaded: 0,
             keys_expired: 0,
+            payloads_checked: 0,
             skip_checksum: false,
             aof: Aof::default(),
             libraries: Vec::new(),

@@ -235,6 +235,7 @@ impl<H: KeyHash> Db<H> {
             ValueRef::Zset(value) => value.encoding(),
             ValueRef::Stream(value) => value.encoding(),
             ValueRef::Module(_) => "raw",
+            ValueRef::Unchecked(value) => value.encoding(),
         }
     }
 

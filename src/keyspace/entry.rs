@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::base::size_class::size_class;
-use crate::object::{Hash, List, ModuleValue, Set, Stream, Zset};
+use crate::object::{Hash, List, ModuleValue, Set, Stream, Unchecked, Zset};
 
 use super::value::{RAW_MAX_INLINE, StrForm, StrRef, StrValue, Value, ValueKind, ValueRef};
 use view::EntryRef;
@@ -77,7 +77,7 @@ impl Meta {
             4 => ValueKind::Hash,
             5 => ValueKind::Module,
             6 => ValueKind::Stream,
-            other => unreachable!("no entry of kind {other} is ever built"),
+            _ => ValueKind::Unchecked,
         }
     }
 
@@ -188,6 +188,7 @@ pub(super) enum Content<'a> {
     Zset(Zset),
     Stream(Box<Stream>),
     Module(Box<ModuleValue>),
+    Unchecked(Box<Unchecked>),
 }
 
 impl Content<'_> {
@@ -205,6 +206,7 @@ impl Content<'_> {
             Value::Zset(value) => give(Content::Zset(value)),
             Value::Stream(value) => give(Content::Stream(value)),
             Value::Module(module) => give(Content::Module(module)),
+            Value::Unchecked(value) => give(Content::Unchecked(value)),
         }
     }
 
@@ -222,6 +224,7 @@ impl Content<'_> {
             Content::Zset(_) => (ValueKind::Zset, Form::Heap, WORD),
             Content::Stream(_) => (ValueKind::Stream, Form::Heap, WORD),
             Content::Module(_) => (ValueKind::Module, Form::Heap, WORD),
+            Content::Unchecked(_) => (ValueKind::Unchecked, Form::Heap, WORD),
         };
         Shape { kind, form, has_expiry, key_len, value_len }
     }
@@ -248,6 +251,7 @@ const _: () = {
     assert_shareable::<Zset>();
     assert_shareable::<Stream>();
     assert_shareable::<ModuleValue>();
+    assert_shareable::<Unchecked>();
     assert_shareable::<Arc<Vec<u8>>>();
 };
 
@@ -327,6 +331,7 @@ impl Entry {
             Content::Zset(value) => self.write_word(shape, value),
             Content::Stream(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
             Content::Module(module) => self.write_pointer(shape, Box::into_raw(module).cast()),
+            Content::Unchecked(value) => self.write_pointer(shape, Box::into_raw(value).cast()),
         }
     }
 

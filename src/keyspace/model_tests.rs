@@ -13,7 +13,8 @@ use proptest::prelude::*;
 use crate::base::number::IntBuf;
 use crate::object::hash::HashLimits;
 use crate::object::module::{KeyName, KeyNames, TypeVtable};
-use crate::object::{Hash, ModuleValue};
+use crate::object::unchecked::{Collection, Trouble};
+use crate::object::{Hash, ModuleValue, Unchecked};
 
 use collections::{
     fill_list, fill_set, fill_zset, list_of, number_of_list, number_of_set, number_of_zset, set_of,
@@ -90,6 +91,7 @@ enum ModelValue {
     Set(u64),
     Zset(u64),
     Module(u64),
+    Unchecked(u64),
 }
 
 impl ModelValue {
@@ -113,6 +115,7 @@ impl ModelValue {
             ModelValue::Set(number) => Value::Set(set_of(*number)),
             ModelValue::Zset(number) => Value::Zset(zset_of(*number)),
             ModelValue::Module(number) => Value::Module(Box::new(module_of(*number))),
+            ModelValue::Unchecked(number) => Value::Unchecked(Box::new(unchecked_of(*number))),
         }
     }
 }
@@ -130,6 +133,11 @@ fn number_of_hash(hash: &Hash) -> u64 {
     String::from_utf8_lossy(element.text(&mut IntBuf::new()))
         .parse()
         .expect("hash_of wrote a number")
+}
+
+fn unchecked_of(number: u64) -> Unchecked {
+    let trouble = Trouble::Assertion("wrong".into());
+    Unchecked::new(Collection::Stream, "stream", 21, &number.to_le_bytes(), trouble)
 }
 
 /// A module type whose values stand for numbers in a table, which notices a value freed twice.
@@ -183,6 +191,10 @@ fn as_model(value: ValueRef<'_>, encoding: Option<StrEncoding>, model: &ModelVal
         ValueRef::Set(set) => ModelValue::Set(number_of_set(set)),
         ValueRef::Zset(zset) => ModelValue::Zset(number_of_zset(zset)),
         ValueRef::Module(module) => ModelValue::Module(number_of_module(module)),
+        ValueRef::Unchecked(value) => {
+            let number = value.payload().try_into().expect("unchecked_of has eight bytes");
+            ModelValue::Unchecked(u64::from_le_bytes(number))
+        }
         other => unreachable!("no test makes a {:?}", other.kind()),
     }
 }
@@ -218,6 +230,7 @@ fn model_value() -> impl Strategy<Value = ModelValue> {
         (0..100u64).prop_map(ModelValue::Set),
         (0..100u64).prop_map(ModelValue::Zset),
         any::<u64>().prop_map(ModelValue::Module),
+        any::<u64>().prop_map(ModelValue::Unchecked),
     ]
 }
 
@@ -334,7 +347,7 @@ fn apply<H: KeyHash>(db: &mut Db<H>, model: &mut Model, key: &[u8], op: Op) {
                     ModelValue::Module(number)
                 }
                 // Only asking for the bytes makes a string raw.
-                (ValueMut::Str(_), value) => value,
+                (ValueMut::Str(_) | ValueMut::Unchecked, value) => value,
                 (other, _) => unreachable!("no test makes a {:?}", other.kind()),
             };
             model.0.insert(key.to_vec(), (value, at));

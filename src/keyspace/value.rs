@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::base::number::{IntBuf, append_i64, parse_i64};
-use crate::object::{Hash, List, ModuleValue, Set, Stream, Zset};
+use crate::object::{Hash, List, ModuleValue, Set, Stream, Unchecked, Zset};
 
 use super::entry::view::StrMut;
 
@@ -47,6 +47,8 @@ pub enum ValueKind {
     Module = 5,
     /// A stream.
     Stream = 6,
+    /// None of these: a payload that was taken over unchecked.
+    Unchecked = 7,
 }
 
 /// How a string is stored, in the words of OBJECT ENCODING.
@@ -130,13 +132,15 @@ pub enum ValueRef<'a> {
     Stream(&'a Stream),
     /// A value of a module's type.
     Module(&'a ModuleValue),
+    /// A payload that was taken over unchecked.
+    Unchecked(&'a Unchecked),
 }
 
 impl ValueRef<'_> {
     /// Number of elements of a collection; 1 for what is none.
     pub fn elements(&self) -> usize {
         match self {
-            ValueRef::Str(_) | ValueRef::Module(_) => 1,
+            ValueRef::Str(_) | ValueRef::Module(_) | ValueRef::Unchecked(_) => 1,
             ValueRef::Hash(value) => value.len(),
             ValueRef::List(value) => value.len(),
             ValueRef::Set(value) => value.len(),
@@ -150,7 +154,7 @@ impl ValueRef<'_> {
     pub fn effort_to_free(&self) -> usize {
         let is_large = |encoding: &str| matches!(encoding, "hashtable" | "skiplist");
         match self {
-            ValueRef::Str(_) | ValueRef::Module(_) => 1,
+            ValueRef::Str(_) | ValueRef::Module(_) | ValueRef::Unchecked(_) => 1,
             ValueRef::Hash(value) if is_large(value.encoding()) => value.len(),
             ValueRef::Set(value) if is_large(value.encoding()) => value.len(),
             ValueRef::Zset(value) if is_large(value.encoding()) => value.len(),
@@ -172,6 +176,7 @@ impl ValueRef<'_> {
             ValueRef::Set(value) => value.memory_bytes(),
             ValueRef::Zset(value) => value.memory_bytes(),
             ValueRef::Stream(value) => size_of::<Stream>() + value.memory_bytes(),
+            ValueRef::Unchecked(value) => value.memory_bytes(),
         }
     }
 
@@ -184,6 +189,7 @@ impl ValueRef<'_> {
             ValueRef::Set(value) => Value::Set((*value).clone()),
             ValueRef::Zset(value) => Value::Zset((*value).clone()),
             ValueRef::Stream(value) => Value::Stream(Box::new((*value).clone())),
+            ValueRef::Unchecked(value) => Value::Unchecked(Box::new((*value).clone())),
         })
     }
 
@@ -211,7 +217,7 @@ impl ValueRef<'_> {
         }
     }
 
-    /// The type, as `TYPE` reports it.
+    /// The type.
     #[inline]
     pub fn kind(&self) -> ValueKind {
         match self {
@@ -222,6 +228,7 @@ impl ValueRef<'_> {
             ValueRef::Zset(_) => ValueKind::Zset,
             ValueRef::Stream(_) => ValueKind::Stream,
             ValueRef::Module(_) => ValueKind::Module,
+            ValueRef::Unchecked(_) => ValueKind::Unchecked,
         }
     }
 }
@@ -242,6 +249,8 @@ pub enum ValueMut<'a> {
     Stream(&'a mut Stream),
     /// A value of a module's type.
     Module(&'a mut ModuleValue),
+    /// A payload that was taken over unchecked: nobody may change it.
+    Unchecked,
 }
 
 impl ValueMut<'_> {
@@ -256,6 +265,7 @@ impl ValueMut<'_> {
             ValueMut::Zset(_) => ValueKind::Zset,
             ValueMut::Stream(_) => ValueKind::Stream,
             ValueMut::Module(_) => ValueKind::Module,
+            ValueMut::Unchecked => ValueKind::Unchecked,
         }
     }
 }
@@ -359,6 +369,8 @@ pub enum Value {
     Stream(Box<Stream>),
     /// A value of a module's type.
     Module(Box<ModuleValue>),
+    /// A payload that was taken over unchecked.
+    Unchecked(Box<Unchecked>),
 }
 
 impl Value {
@@ -372,6 +384,7 @@ impl Value {
             Value::Zset(value) => ValueRef::Zset(value),
             Value::Stream(value) => ValueRef::Stream(value),
             Value::Module(value) => ValueRef::Module(value),
+            Value::Unchecked(value) => ValueRef::Unchecked(value),
         }
     }
 

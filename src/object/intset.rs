@@ -114,19 +114,8 @@ impl Intset {
 
     /// Takes foreign bytes after checking every one of them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, IntsetError> {
-        let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(IntsetError::Frame)?;
-        let [w0, w1, w2, w3, n0, n1, n2, n3] = *header;
-        let width = match u32::from_le_bytes([w0, w1, w2, w3]) {
-            2 => Width::Two,
-            4 => Width::Four,
-            8 => Width::Eight,
-            _ => return Err(IntsetError::Frame),
-        };
-        let len = u32::from_le_bytes([n0, n1, n2, n3]) as usize;
-        if len > LEN_MAX || len * width.bytes() != rest.len() {
-            return Err(IntsetError::Frame);
-        }
-        if len == 0 {
+        let (width, rest) = frame(bytes).ok_or(IntsetError::Frame)?;
+        if rest.is_empty() {
             return Err(IntsetError::Empty);
         }
         let intset = Self::of(width, rest);
@@ -318,6 +307,25 @@ impl Iterator for Iter<'_> {
         self.next += 1;
         Some(value)
     }
+}
+
+/// How wide the integers of foreign bytes are, and the integers themselves.
+fn frame(bytes: &[u8]) -> Option<(Width, &[u8])> {
+    let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>()?;
+    let [w0, w1, w2, w3, n0, n1, n2, n3] = *header;
+    let width = match u32::from_le_bytes([w0, w1, w2, w3]) {
+        2 => Width::Two,
+        4 => Width::Four,
+        8 => Width::Eight,
+        _ => return None,
+    };
+    let len = u32::from_le_bytes([n0, n1, n2, n3]) as usize;
+    (len <= LEN_MAX && len * width.bytes() == rest.len()).then_some((width, rest))
+}
+
+/// How many integers foreign bytes say they are, whatever their order.
+pub fn stated_len(bytes: &[u8]) -> Option<usize> {
+    frame(bytes).map(|(width, rest)| rest.len() / width.bytes())
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ impl ListLimits {
 
     /// Whether a node of this size is too large.
     #[inline]
-    fn exceeded_by(self, bytes: usize, len: usize) -> bool {
+    pub fn exceeded_by(self, bytes: usize, len: usize) -> bool {
         bytes > self.bytes_max || len > self.len_max
     }
 

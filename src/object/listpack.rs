@@ -15,6 +15,7 @@
 //! change in front of it. Finding and counting walk from the front: keep listpacks small.
 
 mod encoding;
+pub mod foreign;
 mod view;
 
 use std::fmt;

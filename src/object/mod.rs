@@ -17,6 +17,7 @@ pub mod set;
 pub mod stream;
 mod table;
 pub mod thin;
+pub mod unchecked;
 pub mod zset;
 
 pub use hash::Hash;
@@ -24,4 +25,5 @@ pub use list::List;
 pub use module::ModuleValue;
 pub use set::Set;
 pub use stream::Stream;
+pub use unchecked::Unchecked;
 pub use zset::Zset;

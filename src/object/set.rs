@@ -144,6 +144,12 @@ impl Set {
         distinct.then(|| Self { repr: Compact::small(listpack.into()) })
     }
 
+    /// Takes a listpack in which members may come twice, as Redis takes them over from payloads that it does not check:
+    /// it shows what it holds, and each removal takes one of them away.
+    pub fn with_repetitions(listpack: Listpack) -> Self {
+        Self { repr: Compact::small(listpack.into()) }
+    }
+
     /// The intset, if that is the encoding.
     pub fn as_intset(&self) -> Option<&Intset> {
         if let Repr::Ints(intset) = self.form() { Some(intset) } else { None }

@@ -9,7 +9,7 @@
 mod group;
 mod id;
 mod log;
-mod node;
+pub(crate) mod node;
 mod tree;
 
 pub use group::{Consumer, ConsumerSlot, Group, Groups, Pending};

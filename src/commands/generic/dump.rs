@@ -11,7 +11,7 @@ use crate::engine::spec::{
 };
 use crate::object::module::KeyName;
 use crate::object::rdb::RdbError;
-use crate::persist::rdb::value::{self, PayloadError};
+use crate::persist::rdb::value::{self, Origin, PayloadError};
 use crate::resp::reply::Reply;
 
 const GENERIC: CommandSpec =
@@ -141,7 +141,12 @@ fn restore(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
         (ttl, false) => Some(ttl.saturating_add(ctx.now_ms())),
     };
     let name = KeyName { name: Some(key), db: ctx.session.db as i32 };
-    let value = value::restore(argv[3], name, ctx.state).map_err(refusal)?;
+    // What a file has was let in before.
+    let origin = match ctx.unit.replays {
+        true => Origin::Trusted,
+        false => Origin::Client,
+    };
+    let value = value::restore(argv[3], name, origin, ctx.state).map_err(refusal)?;
     let clock = options.clock(&ctx.read());
 
     let lazy = ctx.state.config.flag(Param::LazyfreeLazyServerDel);
@@ -186,10 +191,13 @@ fn refusal(error: PayloadError) -> CommandError {
             CommandError::text("ERR DUMP payload version or checksum are wrong")
         }
         PayloadError::Value(error) => {
-            if error != RdbError::Empty {
-                tracing::debug!(
+            match error {
+                RdbError::Empty => {}
+                // Redis would have gone down.
+                RdbError::Unreadable(_) => tracing::error!("{error}"),
+                error => tracing::debug!(
                     "Internal error in RDB reading offset 0, function at value.rs -> {error}"
-                );
+                ),
             }
             CommandError::text("ERR Bad data format")
         }

@@ -295,6 +295,7 @@ fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) ->
     ctx.state.evictor.reset_stat();
     ctx.state.expired_keys = 0;
     ctx.state.expired_fields = 0;
+    ctx.state.persistence.payloads_checked = 0;
     ctx.env.shared.host.reset_freed();
     ctx.env
         .shared

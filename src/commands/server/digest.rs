@@ -116,6 +116,7 @@ fn digest(value: &ValueRef<'_>, key: KeyName<'_>) -> Sum {
             vtable.digest(key, module.pointer(), &mut sink);
             sum.add(sink.sum);
         }
+        ValueRef::Unchecked(value) => sum.mix(value.payload()),
     }
     sum
 }

@@ -358,7 +358,7 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "tracking_total_prefixes": tracked.prefixes,
         "unexpected_error_replies": 0,
         "total_error_replies": shared.sum(|w| w.errors.get()),
-        "dump_payload_sanitizations": 0,
+        "dump_payload_sanitizations": ctx.state.persistence.payloads_checked,
         "total_reads_processed": shared.sum(|w| w.reads_processed.get()),
         "total_writes_processed": shared.sum(|w| w.writes_processed.get()),
         "io_threaded_reads_processed": 0,

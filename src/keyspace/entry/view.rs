@@ -17,7 +17,7 @@ use crate::keyspace::value::{
     RAW_MAX_INLINE, StrEncoding, StrForm, StrRef, StrValue, Value, ValueKind, ValueMut, ValueRef,
     short_encoding,
 };
-use crate::object::{Hash, List, ModuleValue, Set, Stream, Zset};
+use crate::object::{Hash, List, ModuleValue, Set, Stream, Unchecked, Zset};
 
 use super::{CLOCK_MASK, EXPIRY_AT, Entry, Form, MARK_SNAPSHOT, Meta, Shape, WORD};
 
@@ -166,6 +166,10 @@ impl<'a> EntryRef<'a> {
                         // SAFETY: as for the stream.
                         ValueRef::Module(unsafe { &*pointer.cast::<ModuleValue>() })
                     }
+                    ValueKind::Unchecked => {
+                        // SAFETY: as for the stream.
+                        ValueRef::Unchecked(unsafe { &*pointer.cast::<Unchecked>() })
+                    }
                 }
             }
         }
@@ -220,6 +224,10 @@ impl<'a> EntryRef<'a> {
             ValueKind::Module => {
                 // SAFETY: as for the stream.
                 Value::Module(unsafe { Box::from_raw(pointer.cast::<ModuleValue>()) })
+            }
+            ValueKind::Unchecked => {
+                // SAFETY: as for the stream.
+                Value::Unchecked(unsafe { Box::from_raw(pointer.cast::<Unchecked>()) })
             }
         })
     }
@@ -376,6 +384,7 @@ impl<'a> EntryMut<'a> {
                 // SAFETY: as for the stream.
                 ValueMut::Module(unsafe { &mut *pointer.cast::<ModuleValue>() })
             }
+            ValueKind::Unchecked => ValueMut::Unchecked,
             ValueKind::String => unreachable!("handled above"),
         }
     }

@@ -12,11 +12,14 @@ use crate::object::list::{End, ListLimits, PLAIN_BYTES_MIN};
 use crate::object::module::{KeyName, KeyNames, TypeVtable};
 use crate::object::set::SetLimits;
 use crate::object::stream::{Group, NewId, NodeLimits, Pending, StreamId, Trim, TrimTo};
+use crate::object::unchecked::{Collection, Trouble};
 use crate::object::zset::ZsetLimits;
-use crate::object::{Hash, List, ModuleValue, Set, Stream, Zset};
+use crate::object::{Hash, List, ModuleValue, Set, Stream, Unchecked, Zset};
 
 /// Number of types.
-pub const KINDS: usize = 7;
+pub const KINDS: usize = 8;
+/// The one that cannot be changed.
+pub const UNCHECKED: usize = 7;
 
 const SMALL_MAX: usize = 8;
 const HASH: HashLimits = HashLimits { entries_max: SMALL_MAX, value_max: 64 };
@@ -76,8 +79,14 @@ pub fn make(kind: usize, count: usize) -> Value {
             stream.groups.add(b"group", Group::new(StreamId::MIN, Some(0)));
             Value::Stream(Box::new(stream))
         }
-        _ => Value::Module(Box::new(module_of(count as u64))),
+        6 => Value::Module(Box::new(module_of(count as u64))),
+        _ => Value::Unchecked(Box::new(unchecked(&vec![b'u'; count]))),
     }
+}
+
+fn unchecked(payload: &[u8]) -> Unchecked {
+    let trouble = Trouble::Assertion("wrong".into());
+    Unchecked::new(Collection::List, "quicklist", 18, payload, trouble)
 }
 
 fn append(stream: &mut Stream) {
@@ -85,7 +94,7 @@ fn append(stream: &mut Stream) {
     stream.log.append(id, &[[b"field", b"value"]], STREAM).expect("a small entry");
 }
 
-/// Changes a value somehow, and never to what it was.
+/// Changes a value somehow, and never to what it was; an unchecked one cannot be.
 pub fn change(value: ValueMut<'_>, seed: u64) {
     let mut draws = Random::new(seed);
     let mut draw = || draws.draw();
@@ -127,6 +136,7 @@ pub fn change(value: ValueMut<'_>, seed: u64) {
             hash.set(&text(draw() % 500), &text(draw()), 0, HASH);
         }
         ValueMut::Stream(stream) => change_stream(stream, draw()),
+        ValueMut::Unchecked => {}
         ValueMut::Module(module) => {
             let mut live = numbers();
             let number = live.get_mut(&module.pointer()).expect("it is alive");
@@ -205,6 +215,9 @@ pub fn render(value: ValueRef<'_>) -> String {
                     .expect("to memory");
             }
             out
+        }
+        ValueRef::Unchecked(value) => {
+            format!("unchecked {}", String::from_utf8_lossy(value.payload()))
         }
         ValueRef::Module(module) => {
             format!("module {}", numbers()[&module.pointer()])

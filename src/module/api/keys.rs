@@ -10,6 +10,7 @@ use super::super::native::KeyOptions;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::keyspace::db::{Db, ExpireChange, Slot};
 use crate::keyspace::value::{StrRef, Value, ValueMut, ValueRef};
+use crate::object::unchecked::Collection;
 
 /// The key behind a handle; None for null.
 ///
@@ -137,6 +138,14 @@ pub(super) unsafe extern "C" fn key_type(key: *mut abi::Key) -> c_int {
             ValueRef::Hash(_) => abi::KEYTYPE_HASH,
             ValueRef::Stream(_) => abi::KEYTYPE_STREAM,
             ValueRef::Module(_) => abi::KEYTYPE_MODULE,
+            // The functions of that type find nothing in it.
+            ValueRef::Unchecked(value) => match value.collection() {
+                Collection::List => abi::KEYTYPE_LIST,
+                Collection::Set => abi::KEYTYPE_SET,
+                Collection::Zset => abi::KEYTYPE_ZSET,
+                Collection::Hash => abi::KEYTYPE_HASH,
+                Collection::Stream => abi::KEYTYPE_STREAM,
+            },
         })
     });
     kind.unwrap_or(abi::KEYTYPE_EMPTY)
@@ -147,7 +156,7 @@ pub(super) unsafe extern "C" fn value_length(key: *mut abi::Key) -> usize {
     let len = unsafe { borrow(key) }.and_then(|key| {
         key.read(|db, slot| match db.value(slot) {
             ValueRef::Str(text) => text.len(),
-            ValueRef::Module(_) => 0,
+            ValueRef::Module(_) | ValueRef::Unchecked(_) => 0,
             collection => collection.elements(),
         })
     });

@@ -179,6 +179,23 @@ pub(super) fn put(element: &Encoded<'_>, place: &mut [u8], len: usize) {
     write_back_len(len, &mut place[len..]);
 }
 
+/// Length of the encoding and data that foreign bytes start with; none unless a whole element stands there.
+#[inline]
+pub(super) fn checked_len(bytes: &[u8]) -> Option<usize> {
+    let head = match *bytes.first()? {
+        mark::STR12..mark::STR32 => 2,
+        mark::STR32 => 5,
+        0..mark::STR32 | mark::INT16..=mark::INT64 => 1,
+        _ => return None,
+    };
+    if bytes.len() < head {
+        return None;
+    }
+    let len = encoded_len(bytes);
+    let span = len + back_len(len);
+    (bytes.len() >= span && read_back_len(&bytes[..span]) == Some(len)).then_some(len)
+}
+
 /// Whether foreign bytes are a listpack.
 pub(super) fn validate(bytes: &[u8]) -> Result<(), ListpackError> {
     let [a, b, c, d, e, f, body @ .., END] = bytes else { return Err(ListpackError::Frame) };
@@ -187,22 +204,9 @@ pub(super) fn validate(bytes: &[u8]) -> Result<(), ListpackError> {
     }
     let mut rest = body;
     let mut count: usize = 0;
-    while let Some(&first) = rest.first() {
-        let head = match first {
-            mark::STR12..mark::STR32 => 2,
-            mark::STR32 => 5,
-            0..mark::STR32 | mark::INT16..=mark::INT64 => 1,
-            _ => return Err(ListpackError::Element),
-        };
-        if rest.len() < head {
-            return Err(ListpackError::Element);
-        }
-        let len = encoded_len(rest);
-        let span = len + back_len(len);
-        if rest.len() < span || read_back_len(&rest[..span]) != Some(len) {
-            return Err(ListpackError::Element);
-        }
-        rest = &rest[span..];
+    while !rest.is_empty() {
+        let len = checked_len(rest).ok_or(ListpackError::Element)?;
+        rest = &rest[len + back_len(len)..];
         count += 1;
     }
     match u16::from_le_bytes([*e, *f]) {

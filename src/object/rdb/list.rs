@@ -10,7 +10,7 @@ use crate::object::list::node::NodeRef;
 use crate::object::list::{End, List, ListLimits};
 
 /// What a node is.
-mod container {
+pub(super) mod container {
     pub const PLAIN: u64 = 1;
     pub const PACKED: u64 = 2;
 }
@@ -92,6 +92,7 @@ pub fn load_nodes(reader: &mut Reader<'_>, limits: ListLimits) -> Result<List, R
             container::PLAIN => list.append_plain(node_bytes(reader)?),
             container::PACKED => {
                 let bytes = node_bytes(reader)?;
+                reader.checked += 1;
                 let listpack = crate::object::listpack::Listpack::from_bytes(bytes)
                     .map_err(|_| corrupt("Listpack integrity check failed."))?;
                 list.append_listpack(listpack);
@@ -103,7 +104,7 @@ pub fn load_nodes(reader: &mut Reader<'_>, limits: ListLimits) -> Result<List, R
 }
 
 /// Reads the bytes of a node, of which there must be some.
-fn node_bytes(reader: &mut Reader<'_>) -> Result<Vec<u8>, RdbError> {
+pub(super) fn node_bytes(reader: &mut Reader<'_>) -> Result<Vec<u8>, RdbError> {
     let bytes = reader.string()?.into_owned();
     if bytes.is_empty() {
         return Err(corrupt("Quicklist integrity check failed."));

@@ -16,7 +16,7 @@ use crate::object::list::ListLimits;
 use crate::object::module::{KeyName, TypeVtable};
 use crate::object::set::SetLimits;
 use crate::object::zset::ZsetLimits;
-use crate::object::{Hash, List, ModuleValue, Set, Stream, Zset};
+use crate::object::{Hash, List, ModuleValue, Set, Stream, Unchecked, Zset};
 
 pub mod kind;
 
@@ -42,8 +42,13 @@ pub mod module;
 
 pub mod skip;
 
+pub mod unchecked;
+
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod unchecked_tests;
 
 /// Why bytes are no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +62,9 @@ pub enum RdbError {
     /// They are something else. The text is Redis's.
     #[error("{0}")]
     Corrupt(Cow<'static, str>),
+    /// They are something else, which nobody would have minded if it had not to be read just now.
+    #[error("=== ASSERTION FAILED === the value had to be looked into: {0}")]
+    Unreadable(Box<str>),
 }
 
 /// A corruption with a fixed text.
@@ -113,6 +121,17 @@ pub struct LoadContext<'a> {
     pub key: KeyName<'a>,
     /// Who wrote the bytes.
     pub dialect: Dialect,
+    /// What is checked.
+    pub check: Check,
+}
+
+/// What is checked of compact forms, which may be taken over as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Every byte.
+    Whole,
+    /// Every byte, too; but what is wrong inside right frames becomes an [`Unchecked`] value.
+    Frames,
 }
 
 /// A value that was loaded.
@@ -132,10 +151,30 @@ pub enum Loaded {
     Stream(Box<Stream>),
     /// A value of a module's type.
     Module(Box<ModuleValue>),
+    /// A payload that is none of these.
+    Unchecked(Box<Unchecked>),
 }
 
 /// Reads the value of a kind.
 pub fn load(
+    kind: u8,
+    reader: &mut read::Reader<'_>,
+    ctx: &LoadContext<'_>,
+) -> Result<Loaded, RdbError> {
+    let start = *reader;
+    match load_checked(kind, reader, ctx) {
+        Err(error @ RdbError::Corrupt(_))
+            if ctx.check == Check::Frames && unchecked::is_candidate(kind) =>
+        {
+            *reader = start;
+            unchecked::load(kind, reader, ctx, error)
+                .map(|value| Loaded::Unchecked(Box::new(value)))
+        }
+        loaded => loaded,
+    }
+}
+
+fn load_checked(
     kind: u8,
     reader: &mut read::Reader<'_>,
     ctx: &LoadContext<'_>,
@@ -149,7 +188,7 @@ pub fn load(
         }
         kind::SET => set::load_table(reader, ctx.limits.set).map(Loaded::Set),
         kind::SET_INTSET => set::load_intset(reader, ctx.limits.set).map(Loaded::Set),
-        kind::SET_LISTPACK => set::load_listpack(reader, ctx.limits.set).map(Loaded::Set),
+        kind::SET_LISTPACK => set::load_listpack(reader, ctx).map(Loaded::Set),
         kind::ZSET | kind::ZSET_2 | kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => {
             load_zset(kind, reader, ctx.limits.zset).map(Loaded::Zset)
         }

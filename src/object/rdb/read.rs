@@ -24,12 +24,14 @@ pub struct Reader<'a> {
     at: usize,
     /// Bytes from the start that what was asked for last would have taken, if there had been so many.
     wanted: usize,
+    /// Compact forms that were checked whole.
+    pub checked: u64,
 }
 
 impl<'a> Reader<'a> {
     /// A reader at the first byte.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, wanted: 0 }
+        Self { bytes, at: 0, wanted: 0, checked: 0 }
     }
 
     /// How many bytes have been read.
@@ -149,6 +151,7 @@ impl<'a> Reader<'a> {
     /// Reads a string that is a listpack, every byte of which is checked.
     pub fn listpack(&mut self, complaint: &'static str) -> Result<Listpack, RdbError> {
         let bytes = self.string()?.into_owned();
+        self.checked += 1;
         Listpack::from_bytes(bytes).map_err(|_| corrupt(complaint))
     }
 

@@ -3,7 +3,7 @@
 use super::hash::write_element;
 use super::read::Reader;
 use super::write::Writer;
-use super::{RdbError, corrupt, kind};
+use super::{Check, LoadContext, RdbError, corrupt, kind};
 use crate::object::intset::Intset;
 use crate::object::set::{Set, SetLimits};
 
@@ -49,6 +49,7 @@ pub fn load_table(reader: &mut Reader<'_>, limits: SetLimits) -> Result<Set, Rdb
 /// Reads an intset.
 pub fn load_intset(reader: &mut Reader<'_>, limits: SetLimits) -> Result<Set, RdbError> {
     let intset = Intset::from_bytes(&reader.string()?);
+    reader.checked += 1;
     let intset = intset.ok().filter(|intset| !intset.is_empty());
     let intset = intset.ok_or(corrupt("Intset integrity check failed."))?;
     let mut set = Set::from_intset(intset);
@@ -57,10 +58,16 @@ pub fn load_intset(reader: &mut Reader<'_>, limits: SetLimits) -> Result<Set, Rd
 }
 
 /// Reads a listpack of members.
-pub fn load_listpack(reader: &mut Reader<'_>, limits: SetLimits) -> Result<Set, RdbError> {
+pub fn load_listpack(reader: &mut Reader<'_>, ctx: &LoadContext<'_>) -> Result<Set, RdbError> {
     const COMPLAINT: &str = "Set listpack integrity check failed.";
+    let limits = ctx.limits.set;
     let listpack = reader.listpack(COMPLAINT)?;
-    let mut set = Set::from_listpack(listpack).ok_or(corrupt(COMPLAINT))?;
+    // Who does not check does not see a member that comes twice, unless a table is to be made of them.
+    let is_small = listpack.len() <= limits.listpack_entries_max;
+    let mut set = match ctx.check {
+        Check::Frames if is_small => Set::with_repetitions(listpack),
+        _ => Set::from_listpack(listpack).ok_or(corrupt(COMPLAINT))?,
+    };
     if set.is_empty() {
         return Err(RdbError::Empty);
     }

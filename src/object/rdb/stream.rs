@@ -88,7 +88,7 @@ fn save_group(group: &Group, layout: Layout, writer: &mut Writer<'_>) {
     }
 }
 
-fn read_id(reader: &mut Reader<'_>) -> Result<StreamId, RdbError> {
+pub(super) fn read_id(reader: &mut Reader<'_>) -> Result<StreamId, RdbError> {
     Ok(StreamId::new(reader.number()?, reader.number()?))
 }
 
@@ -104,6 +104,7 @@ pub fn load(reader: &mut Reader<'_>, layout: Layout) -> Result<Stream, RdbError>
         let id = <[u8; 16]>::try_from(&*id)
             .map_err(|_| corrupt("Stream node key entry is not the size of a stream ID"))?;
         let node = reader.string()?.into_owned();
+        reader.checked += 1;
         if !stream.log.restore_node(StreamId::from_bytes(id), node) {
             return Err(corrupt("Stream listpack integrity check failed."));
         }
@@ -126,14 +127,25 @@ pub fn load(reader: &mut Reader<'_>, layout: Layout) -> Result<Stream, RdbError>
         return Err(corrupt("Stream last ID is smaller than that of its last entry"));
     }
     for _ in 0..reader.number()? {
-        load_group(reader, layout, &mut stream)?;
+        load_group(reader, layout, Owners::AllKnown, &mut stream)?;
     }
     Ok(stream)
 }
 
-fn load_group(
+/// Whether each pending entry of a group must have a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owners {
+    /// It must.
+    AllKnown,
+    /// Nobody looks.
+    MayMiss,
+}
+
+/// Reads a group and adds it.
+pub(super) fn load_group(
     reader: &mut Reader<'_>,
     layout: Layout,
+    owners: Owners,
     stream: &mut Stream,
 ) -> Result<(), RdbError> {
     let name = reader.string()?;
@@ -154,7 +166,7 @@ fn load_group(
     for _ in 0..reader.number()? {
         load_consumer(reader, layout, &mut group)?;
     }
-    if !group.is_complete() {
+    if owners == Owners::AllKnown && !group.is_complete() {
         return Err(corrupt("Stream CG PEL entry without consumer"));
     }
     if !stream.groups.add(&name, group) {

@@ -20,7 +20,8 @@ static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
 });
 
 fn context(dialect: Dialect) -> LoadContext<'static> {
-    LoadContext { limits: *LIMITS, types: &NoTypes, key: KeyName { name: None, db: 0 }, dialect }
+    let (key, check) = (KeyName { name: None, db: 0 }, Check::Whole);
+    LoadContext { limits: *LIMITS, types: &NoTypes, key, dialect, check }
 }
 
 fn read(kind: u8, bytes: &[u8]) -> Result<Loaded, RdbError> {

@@ -24,9 +24,9 @@ use crate::object::listpack::{self, BYTES_MAX, Element, Listpack, Position};
 pub type Pairs<'a> = &'a [[&'a [u8]; 2]];
 
 /// The entry is deleted.
-const DELETED: i64 = 1;
+pub const DELETED: i64 = 1;
 /// The entry has the fields of the master entry.
-const SAME_FIELDS: i64 = 2;
+pub const SAME_FIELDS: i64 = 2;
 
 /// Bytes that an element takes besides its text, at most.
 const ELEMENT_OVERHEAD: usize = 10;

@@ -1,5 +1,5 @@
 //! Which commands make a value anew? The form that a base has with `aof-use-rdb-preamble no`: the commands of Redis's
-//! own rewrites, collections in pieces of 64 elements. What has no commands, the values of modules, comes as RESTORE.
+//! own rewrites, collections in pieces of 64 elements. What has no commands, values of modules and unchecked ones, comes as RESTORE.
 //!
 //! What commands cannot say is lost, as with Redis: pending entries of streams that were deleted, and when consumers
 //! were active.
@@ -46,7 +46,7 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// Adds the commands that make a key with this value; none for those of modules, which have [`write_restore`].
+/// Adds the commands that make a key with this value; none for what has none, and goes by [`write_restore`].
 pub fn write_value(key: &[u8], value: &ValueRef<'_>, out: &mut Vec<u8>) {
     let (mut one, mut two) = (IntBuf::new(), IntBuf::new());
     match value {
@@ -84,7 +84,7 @@ pub fn write_value(key: &[u8], value: &ValueRef<'_>, out: &mut Vec<u8>) {
             }
         }
         ValueRef::Stream(stream) => write_stream(key, stream, out),
-        ValueRef::Module(_) => {}
+        ValueRef::Module(_) | ValueRef::Unchecked(_) => {}
     }
 }
 

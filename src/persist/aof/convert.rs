@@ -5,9 +5,10 @@ use std::io::{self, Read};
 
 use super::commands::{write_restore, write_value};
 use crate::engine::log::encode;
+use crate::keyspace::value::Value;
 use crate::object::module::KeyName;
 use crate::object::rdb::read::Reader;
-use crate::object::rdb::{Limits, LoadContext, NoTypes, RdbError, kind, module};
+use crate::object::rdb::{Check, Limits, LoadContext, NoTypes, RdbError, kind, module};
 use crate::persist::rdb::load::LoadError;
 use crate::persist::rdb::parts::{Part, read_magic, read_part};
 use crate::persist::rdb::value::{self, dialect_of};
@@ -45,7 +46,9 @@ pub fn convert(
         let part = window.part(|reader| {
             read_part(reader, |kind, reader| {
                 let no_key = KeyName { name: None, db: -1 };
-                let ctx = LoadContext { limits, types: &NoTypes, key: no_key, dialect };
+                // What came into the data set unchecked goes on.
+                let check = Check::Frames;
+                let ctx = LoadContext { limits, types: &NoTypes, key: no_key, dialect, check };
                 read_key(kind, reader, &ctx)
             })
         })?;
@@ -59,6 +62,9 @@ pub fn convert(
                     encode(&mut out, &[b"SELECT", index.to_string().as_bytes()]);
                 }
                 match value {
+                    KeyValue::Decoded(Value::Unchecked(value)) => {
+                        write_restore(&name, value.kind(), value.payload(), version, &mut out);
+                    }
                     KeyValue::Decoded(value) => write_value(&name, &value.as_ref(), &mut out),
                     KeyValue::Module(bytes) => {
                         write_restore(&name, kind::MODULE_2, &bytes, version, &mut out);
@@ -86,7 +92,7 @@ struct Key {
 }
 
 enum KeyValue {
-    Decoded(crate::keyspace::value::Value),
+    Decoded(Value),
     /// The bytes of a value of a module.
     Module(Vec<u8>),
     Empty,

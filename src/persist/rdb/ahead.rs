@@ -20,7 +20,7 @@ use crate::allocator::use_arena_of;
 use crate::object::module::KeyName;
 use crate::object::rdb::read::Reader;
 use crate::object::rdb::skip::skip;
-use crate::object::rdb::{self, Dialect, Limits, LoadContext, NoTypes, RdbError};
+use crate::object::rdb::{self, Check, Dialect, Limits, LoadContext, NoTypes, RdbError};
 
 /// Chunks that are read ahead.
 const CHUNKS_AHEAD: usize = 4;
@@ -66,7 +66,7 @@ pub(super) fn start<'scope>(
         match splitter.run() {
             Ok(()) | Err(Stop::Unwanted) => {}
             Err(Stop::Error(error)) => {
-                splitter.hand_over(Decoded { steps: Vec::new(), error: Some(error) });
+                splitter.hand_over(Decoded { error: Some(error), ..Decoded::default() });
             }
         }
     })?;
@@ -150,7 +150,8 @@ impl Splitter<'_> {
         loop {
             let dialect = self.dialect;
             let before = self.window.offset();
-            let passed = self.window.part_here(|reader| pass_over(reader, dialect));
+            let check = self.setup.check;
+            let passed = self.window.part_here(|reader| pass_over(reader, dialect, check));
             match passed {
                 // The decoder comes upon the same error, and says where it is.
                 Err(error) => {
@@ -178,7 +179,7 @@ impl Splitter<'_> {
             self.check_sum()?;
         }
         let end = Step::End(self.window.offset());
-        self.hand_over(Decoded { steps: vec![end], error: None });
+        self.hand_over(Decoded { steps: vec![end], ..Decoded::default() });
         Ok(())
     }
 
@@ -225,7 +226,7 @@ impl Splitter<'_> {
 }
 
 /// Passes over a key with all that is said of it, or over another part.
-fn pass_over(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Passed, RdbError> {
+fn pass_over(reader: &mut Reader<'_>, dialect: Dialect, check: Check) -> Result<Passed, RdbError> {
     loop {
         let part = read_part(reader, |kind, reader| {
             let key = reader.string()?;
@@ -235,7 +236,8 @@ fn pass_over(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Passed, RdbErr
             // Only reading tells where it ends.
             let limits = Limits::default();
             let key = KeyName { name: Some(&key), db: 0 };
-            match rdb::load(kind, reader, &LoadContext { limits, types: &NoTypes, key, dialect }) {
+            let ctx = LoadContext { limits, types: &NoTypes, key, dialect, check };
+            match rdb::load(kind, reader, &ctx) {
                 Ok(_) | Err(RdbError::Empty) => Ok(()),
                 Err(error) => Err(error),
             }

@@ -16,7 +16,7 @@ use crate::object::module::KeyName;
 use crate::object::rdb::kind::{self, opcode};
 use crate::object::rdb::module::{skip_items, type_name};
 use crate::object::rdb::read::Reader;
-use crate::object::rdb::{Limits, LoadContext, NoTypes, RdbError};
+use crate::object::rdb::{Check as Checked, Limits, LoadContext, NoTypes, RdbError};
 
 /// Runs the tool with the arguments behind its name; its exit code.
 pub fn check_rdb(name: &str, args: &[Vec<u8>], out: &mut dyn Write) -> io::Result<u8> {
@@ -111,7 +111,8 @@ impl Check<'_, '_> {
             return Err(Failure::File(format!("Can't handle RDB format version {version}")));
         };
         let no_key = KeyName { name: None, db: -1 };
-        let ctx = LoadContext { limits: Limits::default(), types: &NoTypes, key: no_key, dialect };
+        let (limits, check) = (Limits::default(), Checked::Whole);
+        let ctx = LoadContext { limits, types: &NoTypes, key: no_key, dialect, check };
         let (mut db, mut expire_at) = (0, None);
         loop {
             let trace = &mut self.trace;

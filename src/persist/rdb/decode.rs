@@ -5,7 +5,7 @@
 
 use super::load::{LoadError, Options};
 use super::parts::{Part, read_part};
-use super::value::{self, limits};
+use super::value::{self, Origin, limits};
 use super::window::View;
 use crate::config::params::Param;
 use crate::engine::access::{Lfu, clock_seconds};
@@ -15,7 +15,7 @@ use crate::object::module::KeyName;
 use crate::object::rdb::kind;
 use crate::object::rdb::module;
 use crate::object::rdb::read::Reader;
-use crate::object::rdb::{Dialect, Limits, LoadContext, NoTypes, RdbError};
+use crate::object::rdb::{Check, Dialect, Limits, LoadContext, NoTypes, RdbError};
 
 /// Keys of a step at most.
 const STEP_KEYS_MAX: usize = 512;
@@ -29,6 +29,8 @@ const KEY_BYTES_MIN: u64 = 4;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setup {
     limits: Limits,
+    /// What is checked of values.
+    pub(super) check: Check,
     /// How accesses are counted under an LFU policy.
     lfu: Option<Lfu>,
     /// The time that counts for expiry, in unix microseconds.
@@ -49,6 +51,7 @@ impl Setup {
         let interval = config.uint(Param::LoadingProcessEventsIntervalBytes);
         Self {
             limits: limits(config),
+            check: value::check(config, Origin::Trusted),
             lfu: Lfu::of(config),
             now_us,
             options,
@@ -133,6 +136,8 @@ pub(super) struct Block {
 #[derive(Default)]
 pub(super) struct Decoded {
     pub(super) steps: Vec<Step>,
+    /// Compact forms that were checked whole because that is wanted.
+    pub(super) checked: u64,
     pub(super) error: Option<LoadError>,
 }
 
@@ -144,8 +149,10 @@ pub(super) fn decode(block: &Block, setup: &Setup) -> Decoded {
         keys: Keys { db: block.db, ..Keys::default() },
         steps: Vec::new(),
     };
-    let error = decoder.run(&block.view).err();
-    Decoded { steps: decoder.steps, error }
+    let mut reader = Reader::new(block.view.bytes());
+    let error = decoder.run(&block.view, &mut reader).err();
+    let checked = if setup.check == Check::Whole { reader.checked } else { 0 };
+    Decoded { steps: decoder.steps, checked, error }
 }
 
 struct Decoder<'a> {
@@ -173,13 +180,11 @@ enum Key {
 }
 
 impl Decoder<'_> {
-    fn run(&mut self, view: &View) -> Result<(), LoadError> {
-        let mut reader = Reader::new(view.bytes());
+    fn run<'b>(&mut self, view: &'b View, reader: &mut Reader<'b>) -> Result<(), LoadError> {
         let mut attributes = Attributes::default();
         while !reader.rest().is_empty() {
             let offset = view.offset + reader.position() as u64;
-            let read =
-                read_part(&mut reader, |kind, reader| self.read_key(kind, reader, attributes));
+            let read = read_part(reader, |kind, reader| self.read_key(kind, reader, attributes));
             let part = match read {
                 Ok(part) => part,
                 Err(error) => {
@@ -290,6 +295,7 @@ impl Decoder<'_> {
             types: &NoTypes,
             key: name,
             dialect: self.dialect,
+            check: self.setup.check,
         };
         match value::load(kind, reader, &ctx) {
             Ok(_) if self.setup.is_over(expire_at) => Ok(Key::Over),

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::ahead::{self, Coming};
 use super::decode::{Decoded, Keys, ModuleKey, Setup, Step};
-use super::value::{HookTypes, limits};
+use super::value::{self, HookTypes, Origin, limits};
 use crate::base::number::parse_i64;
 use crate::config::params::Param;
 use crate::engine::ctx::{ExclusiveCtx, notify};
@@ -164,7 +164,10 @@ pub fn load_in_turns(
         let blocks = ahead::start(threads, source, &setup, &jobs)?;
         let mut loading = Loading { turns, options, outcome: Outcome::default(), offset: 0 };
         loop {
-            let Decoded { steps, error } = loading.next(&blocks)?;
+            let Decoded { steps, checked, error } = loading.next(&blocks)?;
+            if checked > 0 {
+                loading.turns.with(&mut |ctx| ctx.state.persistence.payloads_checked += checked);
+            }
             for step in steps {
                 if let Step::End(bytes) = step {
                     return Ok(Outcome { bytes, ..loading.outcome });
@@ -378,6 +381,7 @@ fn read_module_value(state: &State, key: &ModuleKey) -> Result<Value, RdbError> 
         types: &types,
         key: name,
         dialect: key.dialect,
+        check: value::check(&state.config, Origin::Trusted),
     };
     let value = rdb::module::load(&mut Reader::new(&key.bytes), &ctx)?;
     Ok(Value::Module(Box::new(value)))

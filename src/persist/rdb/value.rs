@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::crc::crc64;
 use crate::config::Config;
+use crate::config::choices;
 use crate::config::params::Param;
 use crate::engine::state::{Hooks, State};
 use crate::keyspace::value::{StrRef, StrValue, Value, ValueRef};
@@ -12,7 +13,9 @@ use crate::object::list::{ListLimits, PLAIN_BYTES_MIN};
 use crate::object::module::{KeyName, TypeVtable};
 use crate::object::rdb::read::Reader;
 use crate::object::rdb::write::{Style, VERSION_MAX, Writer};
-use crate::object::rdb::{self, Dialect, Limits, LoadContext, Loaded, ModuleTypes, RdbError, kind};
+use crate::object::rdb::{
+    self, Check, Dialect, Limits, LoadContext, Loaded, ModuleTypes, RdbError, kind,
+};
 use crate::object::set::SetLimits;
 use crate::object::zset::ZsetLimits;
 
@@ -73,6 +76,7 @@ pub fn kind_of(value: &ValueRef<'_>, version: u32) -> u8 {
         ValueRef::Set(set) => rdb::set::kind_of(set, version),
         ValueRef::Zset(zset) => rdb::zset::kind_of(zset, version),
         ValueRef::Stream(_) => rdb::stream::kind_of(version),
+        ValueRef::Unchecked(value) => value.kind(),
     }
 }
 
@@ -95,6 +99,7 @@ pub fn save(
         ValueRef::List(list) => rdb::list::save(list, writer),
         ValueRef::Zset(zset) => rdb::zset::save(zset, writer),
         ValueRef::Stream(stream) => rdb::stream::save(stream, writer),
+        ValueRef::Unchecked(value) => writer.raw(value.payload()),
     }
     Ok(())
 }
@@ -109,8 +114,12 @@ pub fn load(kind: u8, reader: &mut Reader<'_>, ctx: &LoadContext<'_>) -> Result<
         Loaded::Zset(zset) => Value::Zset(zset),
         Loaded::Stream(stream) => Value::Stream(stream),
         Loaded::Module(value) => Value::Module(value),
+        Loaded::Unchecked(value) => Value::Unchecked(value),
     })
 }
+
+/// The version that has every kind of an unchecked value.
+const UNCHECKED_VERSION_MIN: u32 = 11;
 
 /// Bytes behind the value in a DUMP payload: version and checksum.
 const FOOTER_LEN: usize = 10;
@@ -125,6 +134,8 @@ pub fn dump(value: &ValueRef<'_>, key: KeyName<'_>, style: Style) -> Result<Vec<
     // What only a later version can express says so.
     let version = match kind {
         kind::HASH_METADATA | kind::HASH_LISTPACK_EX => style.version.max(VERSION_MAX),
+        // What is not understood is not written otherwise.
+        _ if matches!(value, ValueRef::Unchecked(_)) => style.version.max(UNCHECKED_VERSION_MIN),
         _ => style.version,
     };
     bytes.extend_from_slice(&(version as u16).to_le_bytes());
@@ -142,15 +153,42 @@ pub enum PayloadError {
     Value(RdbError),
 }
 
-/// Reads a DUMP payload.
-pub fn restore(payload: &[u8], key: KeyName<'_>, state: &State) -> Result<Value, PayloadError> {
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client sent it.
+    Client,
+    /// A file, or the command of a file or a primary.
+    Trusted,
+}
+
+/// What the configuration wants to be checked (`sanitize-dump-payload`).
+pub fn check(config: &Config, origin: Origin) -> Check {
+    match (config.choice(Param::SanitizeDumpPayload), origin) {
+        (choices::SANITIZE_YES, _) | (choices::SANITIZE_CLIENTS, Origin::Client) => Check::Whole,
+        _ => Check::Frames,
+    }
+}
+
+/// Reads a DUMP payload, and counts what it has checked.
+pub fn restore(
+    payload: &[u8],
+    key: KeyName<'_>,
+    origin: Origin,
+    state: &mut State,
+) -> Result<Value, PayloadError> {
     let (body, dialect) =
         check_footer(payload, state.persistence.skip_checksum).ok_or(PayloadError::Footer)?;
     let types = HookTypes(state.hooks.clone());
-    let ctx = LoadContext { limits: limits(&state.config), types: &types, key, dialect };
+    let (limits, check) = (limits(&state.config), check(&state.config, origin));
+    let ctx = LoadContext { limits, types: &types, key, dialect, check };
     let mut reader = Reader::new(body);
     let kind = reader.byte().map_err(PayloadError::Value)?;
-    load(kind, &mut reader, &ctx).map_err(PayloadError::Value)
+    let loaded = load(kind, &mut reader, &ctx).map_err(PayloadError::Value);
+    if check == Check::Whole {
+        state.persistence.payloads_checked += reader.checked;
+    }
+    loaded
 }
 
 /// The payload without its footer, and who wrote it.

@@ -90,7 +90,9 @@ pub(super) fn listpack(ctx: &mut ExclusiveCtx<'_>, key: &[u8], reply: &mut Reply
             NodeRef::Packed(listpack) => Some(listpack),
             NodeRef::Plain(_) => None,
         },
-        ValueRef::Str(_) | ValueRef::Stream(_) | ValueRef::Module(_) => None,
+        ValueRef::Str(_) | ValueRef::Stream(_) | ValueRef::Module(_) | ValueRef::Unchecked(_) => {
+            None
+        }
     };
     log_listpack(listpack.ok_or(REFUSAL)?);
     reply.simple("Listpack structure printed on stdout");
