@@ -7,6 +7,7 @@ pub mod faulty;
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,6 +35,10 @@ pub trait DiskFile: Send + Sync + Debug {
     fn truncate(&self, len: u64) -> io::Result<()>;
     /// Has the contents survive a power cut.
     fn sync(&self) -> io::Result<()>;
+    /// Its number, if it is an open file of the system.
+    fn descriptor(&self) -> Option<RawFd> {
+        None
+    }
     /// How long the file is.
     fn len(&self) -> io::Result<u64>;
     /// Whether it is empty.
@@ -93,6 +98,10 @@ impl DiskFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        Some(self.as_raw_fd())
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -65,11 +65,14 @@ impl FaultyDisk {
         self.0.lock().room = bytes;
     }
 
-    /// Loses what was not synced: names as they were when their folder was synced last, and of the bytes behind
-    /// the last sync of a file some part from the front.
+    /// Loses what was not synced: names are as they are now or as they were when their folder was synced last, and
+    /// of the bytes behind the last sync of a file there is some part from the front.
     pub fn cut_power(&self) {
         let mut inner = self.0.lock();
-        inner.names = inner.synced_names.clone();
+        if inner.random.draw().is_multiple_of(2) {
+            inner.names = inner.synced_names.clone();
+        }
+        inner.synced_names = inner.names.clone();
         let files: Vec<_> = inner.names.values().cloned().collect();
         for file in files {
             let mut file = file.lock();

@@ -1,8 +1,9 @@
 //! What happens when the data set is saved to its file? The steps, and the lines in the log.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::file::{FileStyle, NewFile, sync_folder};
+use super::file::{FileStyle, NewFile};
 use super::load::LoadError;
 use super::pipe::Pipe;
 use super::save::{Facts, SnapshotError, write_all};
@@ -11,7 +12,7 @@ use crate::config::Config;
 use crate::config::params::Param;
 use crate::engine::state::State;
 use crate::object::rdb::write::{Drain, Writer};
-use crate::persist::io::words;
+use crate::persist::io::{LocalDisk, words};
 
 /// Where the configuration wants the file to be, from the working directory.
 pub fn path(config: &Config) -> PathBuf {
@@ -34,7 +35,7 @@ fn working_directory() -> String {
 /// Makes a file under a temporary name; `marker` tells it from others of this process.
 pub fn create(marker: &str, style: FileStyle) -> Option<NewFile> {
     let name = PathBuf::from(format!("temp-{}{marker}.rdb", std::process::id()));
-    NewFile::create(name.clone(), style)
+    NewFile::create(Arc::new(LocalDisk), name.clone(), style)
         .inspect_err(|error| {
             tracing::warn!(
                 "Failed opening the temp RDB file {} (in server root dir {}) for saving: {}",
@@ -68,7 +69,7 @@ pub fn publish<P>(mut file: NewFile, name: &Path, permit: impl FnOnce() -> Optio
     let renamed = file.rename(name);
     drop(permit);
     drop(replaced);
-    let published = renamed.and_then(|()| sync_folder(name)).inspect_err(|error| {
+    let published = renamed.and_then(|()| file.sync_folder(name)).inspect_err(|error| {
         tracing::warn!(
             "Error moving temp DB file {} on the final destination {} (in server root dir {}): {}",
             temporary.display(),

@@ -1,13 +1,14 @@
 //! How does a snapshot become a file? Under another name, synced, and moved into place when it is whole; so
 //! a crash leaves the old file or the new one.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::io;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::base::crc::crc64;
 use crate::object::rdb::write::Drain;
+use crate::persist::io::{Disk, DiskFile, write_all};
 
 /// Bytes that are written between two syncs, so that the last one is short.
 const SYNC_BYTES: u64 = 4 << 20;
@@ -15,7 +16,8 @@ const SYNC_BYTES: u64 = 4 << 20;
 /// A file that is being written.
 #[derive(Debug)]
 pub struct NewFile {
-    file: File,
+    disk: Arc<dyn Disk>,
+    file: Arc<dyn DiskFile>,
     path: PathBuf,
     checksum: Option<u64>,
     syncs: bool,
@@ -36,9 +38,10 @@ pub struct FileStyle {
 
 impl NewFile {
     /// Makes the file under a temporary name.
-    pub fn create(path: PathBuf, style: FileStyle) -> io::Result<Self> {
-        let file = File::create(&path)?;
+    pub fn create(disk: Arc<dyn Disk>, path: PathBuf, style: FileStyle) -> io::Result<Self> {
+        let file = disk.append(&path, true)?;
         Ok(Self {
+            disk,
             file,
             path,
             checksum: style.checksum.then_some(0),
@@ -54,10 +57,10 @@ impl NewFile {
         if let Some(checksum) = &mut self.checksum {
             *checksum = crc64(*checksum, bytes);
         }
-        self.file.write_all(bytes)?;
+        write_all(&*self.file, bytes)?;
         self.unsynced += bytes.len() as u64;
         if self.syncs && self.unsynced >= SYNC_BYTES {
-            self.file.sync_data()?;
+            self.file.sync()?;
             self.unsynced = 0;
         }
         Ok(())
@@ -81,9 +84,9 @@ impl NewFile {
         }
     }
 
-    /// The number of the open file.
-    pub fn descriptor(&self) -> RawFd {
-        self.file.as_raw_fd()
+    /// The number of the open file, if it is one of the system's.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.file.descriptor()
     }
 
     /// Adds the checksum of all bytes so far, and makes sure that they are on the disk.
@@ -92,33 +95,33 @@ impl NewFile {
             return Err(error);
         }
         let checksum = self.checksum();
-        self.file.write_all(&checksum.to_le_bytes())?;
-        self.file.sync_all()
+        write_all(&*self.file, &checksum.to_le_bytes())?;
+        self.file.sync()
     }
 
     /// Gives the sealed file its name.
     pub fn publish(mut self, name: &Path) -> io::Result<()> {
         self.rename(name)?;
-        sync_folder(name)
+        self.sync_folder(name)
     }
 
     /// The same, without making sure that the folder is on the disk.
     pub fn rename(&mut self, name: &Path) -> io::Result<()> {
-        fs::rename(&self.path, name)?;
+        self.disk.rename(&self.path, name)?;
         self.temporary = false;
         Ok(())
+    }
+
+    /// Makes sure that the folder of its name is on the disk, and so the name.
+    pub fn sync_folder(&self, name: &Path) -> io::Result<()> {
+        let folder = name.parent().filter(|parent| !parent.as_os_str().is_empty());
+        self.disk.sync_folder(folder.unwrap_or(Path::new(".")))
     }
 
     /// The temporary name.
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
-
-/// Makes sure that the folder of a file is on the disk, and so its name.
-pub fn sync_folder(name: &Path) -> io::Result<()> {
-    let folder = name.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl Drain for NewFile {
@@ -134,7 +137,11 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         if self.temporary {
             // What cannot be removed is overwritten by the next attempt.
-            let _ = fs::remove_file(&self.path);
+            let _ = self.disk.remove(&self.path);
         }
     }
 }
+
+#[cfg(test)]
+#[path = "file/file_tests.rs"]
+mod tests;

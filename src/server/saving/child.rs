@@ -80,7 +80,7 @@ pub(super) fn begin(state: &mut State, shared: &Shared, job: Job<'_>) -> Option<
     progress.keys_total.store(frame.keys() as u64, Relaxed);
     let began = Instant::now();
     let delay = Duration::from_micros(delay_us);
-    let kept = [file.descriptor()];
+    let kept: Vec<RawFd> = file.descriptor().into_iter().collect();
     let child = fork(&kept, |news| write_as_child(state, &frame, &mut file, delay, news));
     state.persistence.forks += 1;
     state.persistence.last_fork_us = began.elapsed().as_micros() as u64;
