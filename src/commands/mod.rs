@@ -14,6 +14,8 @@ pub mod transactions;
 
 pub mod server;
 
+pub mod acl;
+
 pub mod pubsub;
 
 pub mod scripting;
@@ -60,6 +62,7 @@ pub const TABLES: &[&[CommandSpec]] = &[
     connection::COMMANDS,
     transactions::COMMANDS,
     server::COMMANDS,
+    acl::COMMANDS,
     cluster::COMMANDS,
     pubsub::COMMANDS,
     scripting::COMMANDS,

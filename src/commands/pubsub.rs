@@ -8,7 +8,7 @@ use crate::engine::effects::{Propagate, Targets};
 use crate::engine::error::CommandError;
 use crate::engine::pubsub::{self, Kind};
 use crate::engine::spec::{
-    Access, Arg, Argv, Arity, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
+    Access, Arg, Argv, Arity, ChannelSpec, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
 use crate::resp::reply::Reply;
 
@@ -35,6 +35,10 @@ const fn shard_channels(last: i32) -> KeySpec {
     KeySpec::range(1, last, 1, Access::Flags(&[])).with(&["not_key"])
 }
 
+const CHANNEL: Option<ChannelSpec> = Some(ChannelSpec { first: 1, many: false, patterns: false });
+const CHANNELS: Option<ChannelSpec> = Some(ChannelSpec { first: 1, many: true, patterns: false });
+const PATTERNS: Option<ChannelSpec> = Some(ChannelSpec { first: 1, many: true, patterns: true });
+
 /// The commands of this file.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
@@ -42,6 +46,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         summary: "Listens for messages published to channels.",
         complexity: "O(N) where N is the number of channels to subscribe to.",
         arity: Arity::AtLeast(2),
+        channels: CHANNELS,
         args: &[Arg::string("channel").multiple()],
         run: Run::Read(|ctx, argv, reply| listen(ctx, argv, reply, Kind::Channel)),
         ..LISTEN
@@ -60,6 +65,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         summary: "Listens for messages published to channels that match one or more patterns.",
         complexity: "O(N) where N is the number of patterns to subscribe to.",
         arity: Arity::AtLeast(2),
+        channels: PATTERNS,
         args: &[Arg::pattern("pattern").multiple()],
         run: Run::Read(|ctx, argv, reply| listen(ctx, argv, reply, Kind::Pattern)),
         ..LISTEN
@@ -80,6 +86,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         complexity: "O(N) where N is the number of shard channels to subscribe to.",
         arity: Arity::AtLeast(2),
         keys: &[shard_channels(-1)],
+        channels: CHANNELS,
         args: &[Arg::string("shardchannel").multiple()],
         run: Run::Read(|ctx, argv, reply| listen(ctx, argv, reply, Kind::Shard)),
         ..LISTEN
@@ -103,6 +110,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         group: Group::Pubsub,
         arity: Arity::Exactly(3),
         flags: PUBLISH_FLAGS,
+        channels: CHANNEL,
         args: &[Arg::string("channel"), Arg::string("message")],
         run: Run::Exclusive(|ctx, argv, reply| publish(ctx, argv, reply, Kind::Channel)),
         ..CommandSpec::BASE
@@ -116,6 +124,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         arity: Arity::Exactly(3),
         flags: PUBLISH_FLAGS,
         keys: &[shard_channels(0)],
+        channels: CHANNEL,
         args: &[Arg::string("shardchannel"), Arg::string("message")],
         run: Run::Exclusive(|ctx, argv, reply| publish(ctx, argv, reply, Kind::Shard)),
         ..CommandSpec::BASE

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::base::sha1;
+use crate::engine::acl::check::{check, check_session};
+use crate::engine::acl::log::Context;
 use crate::engine::args;
 use crate::engine::call::{self, Access};
 use crate::engine::client::{Mode, Session};
@@ -511,6 +513,14 @@ impl<'a> Running<'a> {
         if command.has(Flag::NoScript) && !calls_all() {
             return Err(CommandError::NotInScript);
         }
+        if self.session.is_restricted() {
+            let (session, env) = (&*self.session, self.env);
+            let denied = check_session(session, env, command, argv, Context::Script);
+            if let Some((_, text)) = denied {
+                let text = [b"ERR ACL failure in script: ", &text[..]].concat();
+                return Err(CommandError::Raw(text));
+            }
+        }
         let writes = command.has(Flag::Write) || command.has(Flag::MayReplicate);
         if writes && self.flags.contains(ScriptFlags::NO_WRITES) {
             return Err(CommandError::WriteInReadOnlyScript);
@@ -585,7 +595,13 @@ impl ScriptHost for Running<'_> {
     }
 
     fn acl_check_cmd(&mut self, argv: &[&[u8]]) -> Option<bool> {
-        self.find(argv).map(|_| true)
+        let command = self.find(argv)?;
+        // A subcommand that does not exist is not known either.
+        if call::check_subcommand(command, argv).is_err() {
+            return None;
+        }
+        let user = self.session.user.as_ref().filter(|user| !user.is_open());
+        Some(user.is_none_or(|user| check(&user.rules(), command, argv).is_ok()))
     }
 
     fn tick(&mut self) -> Tick {

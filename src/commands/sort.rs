@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 
 use super::list::limits;
 use crate::base::number;
+use crate::engine::acl::check::may_read_all;
 use crate::engine::args::{self, Cursor};
 use crate::engine::client::Mode;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
@@ -144,7 +145,8 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    fn parse(argv: Argv<'a>, may_store: bool) -> Result<Self, CommandError> {
+    /// Reads them; `reads_all` says whether the user may read every key, as patterns do.
+    fn parse(argv: Argv<'a>, may_store: bool, reads_all: bool) -> Result<Self, CommandError> {
         let mut options = Self {
             by: By::Element,
             offset: 0,
@@ -169,6 +171,9 @@ impl<'a> Options<'a> {
                 options.store = Some(rest.value()?);
             } else if args::is(word, "BY") {
                 let pattern = rest.value()?;
+                if pattern.contains(&b'*') && !reads_all {
+                    return Err(denied("BY"));
+                }
                 // A pattern that is the same for all elements sorts nothing, whatever else is said.
                 if !pattern.contains(&b'*') || options.by == By::Nothing {
                     options.by = By::Nothing;
@@ -176,7 +181,11 @@ impl<'a> Options<'a> {
                     options.by = By::Pattern(pattern);
                 }
             } else if args::is(word, "GET") {
-                options.gets.push(rest.value()?);
+                let pattern = rest.value()?;
+                if !reads_all {
+                    return Err(denied("GET"));
+                }
+                options.gets.push(pattern);
             } else {
                 return Err(CommandError::Syntax);
             }
@@ -191,6 +200,11 @@ impl<'a> Options<'a> {
         let end = if self.count < 0 { len } else { (start + clamp(self.count)).min(len) };
         start..end
     }
+}
+
+fn denied(option: &str) -> CommandError {
+    let text = format!("ERR {option} option of SORT denied due to insufficient ACL permissions.");
+    CommandError::owned(text)
 }
 
 /// Where SORT looks keys up: for writing, what has expired is deleted before the command; for reading,
@@ -268,7 +282,8 @@ fn list_of(ctx: &WriteCtx<'_>, texts: &[Vec<u8>]) -> Value {
 }
 
 fn sort(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let options = Options::parse(argv, true)?;
+    let reads_all = may_read_all(ctx.session, ctx.env, argv);
+    let options = Options::parse(argv, true, reads_all)?;
     if let Some(slot) = ctx.peek(argv[1])
         && let ValueRef::Zset(zset) = ctx.db().value(slot)
         && zset.as_listpack().is_some()
@@ -288,7 +303,8 @@ fn sort(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
 }
 
 fn sort_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let options = Options::parse(argv, false)?;
+    let reads_all = may_read_all(ctx.session, ctx.env, argv);
+    let options = Options::parse(argv, false, reads_all)?;
     let sorted = sorted(ctx, argv[1], &options)?;
     show(ctx, &sorted, &options, reply);
     Ok(())
@@ -477,13 +493,13 @@ mod tests {
     fn options_may_come_in_any_order_and_number() {
         let words =
             ["SORT", "k", "get", "#", "DESC", "LIMIT", "1", "-2", "by", "w_*", "GET", "x", "asc"];
-        let options = Options::parse(argv(&words), true).expect("valid");
+        let options = Options::parse(argv(&words), true, true).expect("valid");
         assert_eq!((options.offset, options.count), (1, -2));
         assert_eq!(options.by, By::Pattern(b"w_*"));
         assert_eq!(options.gets, [&b"#"[..], b"x"]);
         assert!(!options.descending && !options.alpha && options.store.is_none());
         let parse = |words: &[&'static str], may_store| {
-            Options::parse(argv(words), may_store).map(|options| (options.by, options.store))
+            Options::parse(argv(words), may_store, true).map(|options| (options.by, options.store))
         };
         let nothing = Ok((By::Nothing, Some(&b"t"[..])));
         assert_eq!(parse(&["S", "k", "BY", "x", "BY", "w*", "STORE", "t"], true), nothing);
@@ -498,7 +514,7 @@ mod tests {
     #[test]
     fn limits_are_cut_to_what_there_is() {
         let range = |offset: i64, count: i64, len| {
-            let options = Options::parse(argv(&["S", "k"]), true).expect("valid");
+            let options = Options::parse(argv(&["S", "k"]), true, true).expect("valid");
             Options { offset, count, ..options }.range(len)
         };
         assert_eq!(range(0, -1, 5), 0..5);

@@ -85,7 +85,7 @@ impl Host for NoHost {
     fn change_directory(&self, _: &str) -> Result<(), String> {
         Ok(())
     }
-    fn rewrite_config(&self, _: &str, _: &Config) -> Result<(), String> {
+    fn rewrite_config(&self, _: &str, _: &Config, _: Vec<Vec<u8>>) -> Result<(), String> {
         Ok(())
     }
     fn free_later(&self, _: Box<dyn Any + Send>, _: u64) {}
@@ -248,7 +248,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         limits: Limits::default(),
         databases: 16,
         modules: Mutex::default(),
-        password: RwLock::default(),
+        users: Default::default(),
         writes_denied: Default::default(),
         replicas_missing: Default::default(),
         busy: Default::default(),
@@ -291,6 +291,7 @@ fn client(id: u64) -> Client {
         messages: AtomicBool::new(false),
         subscribed: AtomicBool::new(false),
         tracking: AtomicU32::new(0),
+        user: AtomicU64::new(0),
         redirect: AtomicU64::new(0),
         dirty: AtomicBool::new(false),
         session: Mutex::new(Session::internal(Mode::empty(), 0)),

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::acl::check::check_session;
+use super::acl::log::Context;
 use super::ahead;
 use super::block;
 use super::client::{Client, Mode as Mark, Session};
@@ -343,11 +345,11 @@ pub(super) fn client_call(
     };
     let before = out.len();
     let mut ran = None;
+    session.last_command = request.command;
     if let Err(error) = admit(session, unit, env, request, room) {
         refuse(session, env, request, error, out);
     } else if let Some(command) = request.command {
         let argv = request.argv;
-        session.last_command = Some(command);
         let pause = &env.shared.pause;
         if let Some(until_ms) = pause.holds_back(access, session, env, command, argv) {
             unit.block = Some(Block::Paused { until_ms });
@@ -405,13 +407,16 @@ fn admit(
         // Once there is no password any more, nothing is owed.
         if session.mode.contains(Mark::UNAUTHENTICATED)
             && !command.has(Flag::NoAuth)
-            && !env.shared.password.read().is_empty()
+            && !env.shared.users.default_user().lets_in()
         {
             return Err(CommandError::NoAuth);
         }
         if session.mode.contains(Mark::MULTI) && command.has(Flag::NoMulti) {
             return Err(CommandError::NotInMulti);
         }
+    }
+    if session.is_restricted() {
+        check_permission(session, env, command, argv)?;
     }
     if room == Room::None && needs_memory(session, command) {
         return Err(CommandError::OutOfMemory);
@@ -430,6 +435,24 @@ fn admit(
         return Err(CommandError::Loading);
     }
     Ok(())
+}
+
+/// Whether the client's user may run the command on what it names.
+#[cold]
+fn check_permission(
+    session: &Session,
+    env: Env<'_>,
+    command: &Command,
+    argv: Argv<'_>,
+) -> Result<(), CommandError> {
+    let context = match session.mode.contains(Mark::MULTI) {
+        true => Context::Multi,
+        false => Context::TopLevel,
+    };
+    match check_session(session, env, command, argv, context) {
+        None => Ok(()),
+        Some((_, text)) => Err(CommandError::Raw([b"NOPERM ", &text[..]].concat())),
+    }
 }
 
 /// Whether the command, or all of the queue that it runs, needs no data set.
@@ -479,15 +502,22 @@ fn is_foreign_protocol(argv: Argv<'_>, env: Env<'_>) -> bool {
 /// The number of arguments, and that a container has its subcommand.
 #[inline]
 pub fn check_shape(command: &Command, argv: Argv<'_>) -> Result<(), CommandError> {
+    check_subcommand(command, argv)?;
+    if !command.spec.arity.fits(argv.len()) {
+        return Err(CommandError::Arity(command.name.to_string()));
+    }
+    Ok(())
+}
+
+/// That a container has its subcommand.
+#[inline]
+pub fn check_subcommand(command: &Command, argv: Argv<'_>) -> Result<(), CommandError> {
     if !command.subcommands.is_empty() && argv.len() >= 2 && !has_own_run(command) {
         let container = command.spec.name.to_string();
         return Err(CommandError::UnknownSubcommand(
             super::args::lossy(&argv[1][..argv[1].len().min(128)]),
             container,
         ));
-    }
-    if !command.spec.arity.fits(argv.len()) {
-        return Err(CommandError::Arity(command.name.to_string()));
     }
     Ok(())
 }

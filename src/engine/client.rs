@@ -14,6 +14,8 @@ use std::sync::atomic::{
 use bitflags::bitflags;
 use parking_lot::Mutex;
 
+use super::acl::Users;
+use super::acl::user::User;
 use super::outbox::Outbox;
 use super::pubsub::Subscriptions;
 use super::registry::Command;
@@ -105,8 +107,8 @@ pub struct Session {
     pub protocol: Protocol,
     /// What is special about it.
     pub mode: Mode,
-    /// The user it authenticated as.
-    pub user: Box<str>,
+    /// The user whose permissions hold for it; without one, as inside the server, everything is permitted.
+    pub user: Option<Arc<User>>,
     /// `CLIENT SETNAME`.
     pub name: Box<[u8]>,
     /// `CLIENT SETINFO LIB-NAME`.
@@ -133,7 +135,35 @@ impl Session {
 
     /// The session of calls made inside the server for `mode`, in `db`.
     pub fn internal(mode: Mode, db: u32) -> Self {
-        Session { mode, db, user: "default".into(), ..Session::default() }
+        Session { mode, db, ..Session::default() }
+    }
+
+    /// The session of a client that connects, or is reset: as the default user, who may owe a password.
+    pub fn of_default_user(users: &Users) -> Self {
+        let user = users.default_user();
+        let mut session = Session { user: Some(Arc::clone(user)), ..Session::default() };
+        session.mode.set(Mode::UNAUTHENTICATED, !user.lets_in());
+        session
+    }
+
+    /// Goes on as another user.
+    pub fn log_in(&mut self, client: Option<&Arc<Client>>, user: Arc<User>) {
+        if let Some(client) = client {
+            client.user.store(user.number, Ordering::Relaxed);
+        }
+        self.user = Some(user);
+        self.mode.remove(Mode::UNAUTHENTICATED);
+    }
+
+    /// Whether it is of this user.
+    pub fn is_user(&self, user: &Arc<User>) -> bool {
+        self.user.as_ref().is_some_and(|own| Arc::ptr_eq(own, user))
+    }
+
+    /// Whether commands need a look at what its user may do.
+    #[inline]
+    pub fn is_restricted(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| !user.is_open())
     }
 }
 
@@ -181,6 +211,8 @@ pub struct Client {
     pub subscribed: AtomicBool,
     /// How it tracks keys, as bits of [`TrackingMode`].
     pub tracking: AtomicU32,
+    /// The number of its user: [`Session::user`], to be read without the session.
+    pub user: AtomicU64,
     /// The client that is told in its stead, 0 for none.
     pub redirect: AtomicU64,
     /// A watched key was touched.

@@ -14,6 +14,26 @@ pub struct KeyAt {
     pub flags: Vec<&'static str>,
 }
 
+/// A channel among the arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelAt {
+    /// Its index in argv.
+    pub position: usize,
+    /// It is a pattern of channels.
+    pub is_pattern: bool,
+}
+
+/// The channels that a request publishes to or begins to listen to.
+pub fn channels(command: &Command, argv: Argv<'_>) -> Vec<ChannelAt> {
+    if let Run::Foreign(foreign) = command.spec.run {
+        return foreign.channels(argv);
+    }
+    let Some(spec) = command.spec.channels else { return Vec::new() };
+    let end = if spec.many { argv.len() } else { argv.len().min(spec.first + 1) };
+    let at = |position| ChannelAt { position, is_pattern: spec.patterns };
+    (spec.first..end).map(at).collect()
+}
+
 /// The keys of a request, in order. None if the arguments make no sense for the command.
 pub fn find(command: &Command, argv: Argv<'_>) -> Option<Vec<KeyAt>> {
     if let Run::Foreign(foreign) = command.spec.run

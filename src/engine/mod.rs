@@ -40,6 +40,10 @@ pub mod durable;
 
 pub mod client;
 
+pub mod client_info;
+
+pub mod acl;
+
 pub mod outbox;
 
 pub mod pubsub;

@@ -170,6 +170,20 @@ impl PubSub {
         names.filter(fits).cloned().collect()
     }
 
+    /// Closes the connections of a user that listen to something that it may not any more.
+    pub fn kill_listeners(&self, user: u64, may: impl Fn(Kind, &[u8]) -> bool) {
+        if self.is_idle() {
+            return;
+        }
+        let topics = self.topics.lock();
+        for kind in Kind::ALL {
+            for topic in topics[kind as usize].0.iter().filter(|topic| !may(kind, &topic.name)) {
+                let own = |client: &&Arc<Client>| client.user.load(Ordering::Relaxed) == user;
+                topic.clients.iter().map(|(_, client)| client).filter(own).for_each(|c| c.kill());
+            }
+        }
+    }
+
     fn changed(&self, topics: &[Topics; 3]) {
         let names = topics.iter().map(|topics| topics.0.len()).sum();
         self.names.store(names, Ordering::Relaxed);

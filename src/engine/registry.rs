@@ -4,6 +4,11 @@
 //! checked under the lock by whoever looked a command up before. Commands live for ever (their count
 //! is bounded by what administrators load), so that a queue or a worker may hold on to one.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use parking_lot::Mutex;
+
 use super::spec::{ArgKind, Begin, Category, CommandSpec, Find, Flag, Group, KeySpec};
 use super::stats::CommandStat;
 
@@ -14,6 +19,8 @@ pub struct Command {
     pub spec: &'static CommandSpec,
     /// The name as `COMMAND` shows it: lower case, with `container|` before a subcommand's.
     pub name: Box<str>,
+    /// A number for permissions, the same for a name as long as the process lives.
+    pub id: u32,
     /// The flags as bits.
     pub flags: u32,
     /// The ACL categories as bits.
@@ -71,6 +78,7 @@ impl Command {
         let categories = implied_categories(spec, flags);
         Box::leak(Box::new(Command {
             spec,
+            id: id_of(&name),
             name: name.into(),
             flags,
             categories,
@@ -83,6 +91,15 @@ impl Command {
             module: module.map(Into::into),
             stats: (0..workers).map(|_| CommandStat::default()).collect(),
         }))
+    }
+
+    /// The name as it was declared, with `container|` before a subcommand's, whatever `rename-command` made
+    /// of it.
+    pub fn full_name(&self) -> Vec<u8> {
+        match self.name.contains('|') {
+            true => self.name.as_bytes().to_vec(),
+            false => self.spec.name.to_ascii_lowercase().into_bytes(),
+        }
     }
 
     /// Whether the command has a flag.
@@ -98,6 +115,15 @@ impl Command {
             .find(|sub| name.eq_ignore_ascii_case(sub.spec.name.as_bytes()))
             .copied()
     }
+}
+
+/// The number of a command of this name. A module's command gets the same one again when it comes back;
+/// their count is bounded by what administrators load.
+fn id_of(name: &str) -> u32 {
+    static IDS: LazyLock<Mutex<HashMap<Box<str>, u32>>> = LazyLock::new(Mutex::default);
+    let mut ids = IDS.lock();
+    let next = ids.len() as u32;
+    *ids.entry(name.into()).or_insert(next)
 }
 
 /// Whether only a look at the arguments tells where the keys are.
@@ -224,7 +250,10 @@ pub struct Registry {
     slots: Box<[Option<Slot>]>,
     shift: u32,
     commands: Vec<&'static Command>,
-    /// Names by which commands were renamed away (`rename-command`), upper case.
+    /// Commands that `rename-command` has taken away; rules of users may name them all the same.
+    hidden: Vec<&'static Command>,
+    /// ACL categories that modules have brought, with their bits.
+    categories: Vec<(Box<str>, u64)>,
     generation: u64,
 }
 
@@ -240,6 +269,8 @@ impl Registry {
             slots: vec![None; size].into(),
             shift: 64 - size.trailing_zeros(),
             commands: Vec::with_capacity(named.len()),
+            hidden: Vec::new(),
+            categories: Vec::new(),
             generation,
         };
         for (name, command) in named {
@@ -301,6 +332,55 @@ impl Registry {
     /// All commands, without subcommands.
     pub fn commands(&self) -> &[&'static Command] {
         &self.commands
+    }
+
+    /// With commands that can be named in the rules of users, but not run.
+    pub fn with_hidden(mut self, hidden: Vec<&'static Command>) -> Self {
+        self.hidden = hidden;
+        self
+    }
+
+    /// Those commands.
+    pub fn hidden(&self) -> &[&'static Command] {
+        &self.hidden
+    }
+
+    /// With further ACL categories.
+    pub fn with_categories(mut self, categories: Vec<(Box<str>, u64)>) -> Self {
+        self.categories = categories;
+        self
+    }
+
+    /// The ACL categories that modules have brought, with their bits.
+    pub fn module_categories(&self) -> &[(Box<str>, u64)] {
+        &self.categories
+    }
+
+    /// The bit of an ACL category, named without `@`.
+    pub fn category(&self, name: &[u8]) -> Option<u64> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        let built_in = Category::ALL.iter().find(|category| is(category.name()));
+        let of_module = || self.categories.iter().find(|(known, _)| is(known));
+        built_in.map(|category| category.bit()).or_else(|| of_module().map(|(_, bit)| *bit))
+    }
+
+    /// All commands, without subcommands, those that cannot be run included.
+    pub fn originals(&self) -> impl Iterator<Item = &'static Command> {
+        self.commands.iter().chain(&self.hidden).copied()
+    }
+
+    /// The command that was declared by this name, which may be `container|subcommand`, whatever it is called
+    /// now.
+    pub fn original(&self, name: &[u8]) -> Option<&'static Command> {
+        let mut words = name.splitn(2, |byte| *byte == b'|');
+        let first = words.next()?;
+        let is_it = |command: &Command| first.eq_ignore_ascii_case(command.spec.name.as_bytes());
+        let command = self.lookup(first).filter(|command| is_it(command));
+        let command = command.or_else(|| self.originals().find(|command| is_it(command)))?;
+        match words.next() {
+            None => Some(command),
+            Some(sub) => command.subcommand(sub),
+        }
     }
 
     /// Grows with each change of the commands.

@@ -36,6 +36,11 @@ pub trait ForeignCommand: Send + Sync {
     fn call(&self, ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome;
     /// Asks the module for the key positions of a command flagged `getkeys-api`.
     fn keys(&self, argv: Argv<'_>) -> Option<Vec<super::keys::KeyAt>>;
+    /// Asks the module for the channels that a command publishes to or begins to listen to.
+    fn channels(&self, argv: Argv<'_>) -> Vec<super::keys::ChannelAt> {
+        let _ = argv;
+        Vec::new()
+    }
 }
 
 /// How a command runs, and so which access it gets.
@@ -628,6 +633,17 @@ impl Arg {
     }
 }
 
+/// Where a command names channels that it publishes to or begins to listen to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelSpec {
+    /// The first one's position.
+    pub first: usize,
+    /// All arguments from there on are channels.
+    pub many: bool,
+    /// They are patterns of channels.
+    pub patterns: bool,
+}
+
 /// What replaces a deprecated command.
 #[derive(Clone, Copy, Debug)]
 pub struct Deprecated {
@@ -658,6 +674,8 @@ pub struct CommandSpec {
     pub categories: &'static [Category],
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// Which channels it uses.
+    pub channels: Option<ChannelSpec>,
     /// Its arguments.
     pub args: &'static [Arg],
     /// Its subcommands.
@@ -692,6 +710,7 @@ impl CommandSpec {
         flags: &[],
         categories: &[],
         keys: &[],
+        channels: None,
         args: &[],
         subcommands: &[],
         run: Run::Container,

@@ -2,7 +2,7 @@
 //!
 //! [`State`] is everything that commands work on; it is reached through the one lock of
 //! [`super::lock::Engine`]. [`Shared`] is the rest: facts that workers need before they take the lock
-//! or while a script keeps it (limits, the password, the busy flag).
+//! or while a script keeps it (limits, the users, the busy flag).
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize,
 
 use parking_lot::{Mutex, RwLock};
 
+use super::acl::Users;
 use super::block::WaitTable;
 use super::client::{Client, ClientTable, WatchTable};
 use super::ctx::ExclusiveCtx;
@@ -151,8 +152,28 @@ pub trait Host: Send + Sync {
     }
     /// Changes the working directory; the error says why not.
     fn change_directory(&self, path: &str) -> Result<(), String>;
-    /// Writes the configuration back to its file.
-    fn rewrite_config(&self, path: &str, config: &Config) -> Result<(), String>;
+    /// Writes the configuration back to its file, with these `user` lines.
+    fn rewrite_config(
+        &self,
+        path: &str,
+        config: &Config,
+        users: Vec<Vec<u8>>,
+    ) -> Result<(), String>;
+    /// Fills with bytes that nobody can foretell; false if there are none.
+    fn fill_random(&self, bytes: &mut [u8]) -> bool {
+        let _ = bytes;
+        false
+    }
+    /// The text of the file of users; the error says why there is none.
+    fn read_users(&self, path: &str) -> Result<Vec<u8>, String> {
+        let _ = path;
+        Err("there are no files".to_owned())
+    }
+    /// Writes the file of users. What went wrong is in the log.
+    fn write_users(&self, path: &str, text: &[u8]) -> Result<(), SaveFailed> {
+        let _ = (path, text);
+        Err(SaveFailed)
+    }
     /// From now on, configurations are written back whole, defaults included (`DEBUG`).
     fn rewrite_everything(&self) {}
     /// Drops something large elsewhere, later: so many objects.
@@ -508,8 +529,8 @@ pub struct Shared {
     pub errands: Errands,
     /// What is on its way to the append-only file, and which output waits for that.
     pub durable: Durable,
-    /// `requirepass`; empty is none.
-    pub password: RwLock<Box<[u8]>>,
+    /// Who may do what.
+    pub users: Users,
     /// Writes are refused, because the last snapshot failed: see [`Persistence::denies_writes`].
     pub writes_denied: AtomicBool,
     /// Writes are refused, because too few replicas are close: `min-replicas-to-write`.

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::Ordering;
 
+use super::acl::check::check_session;
+use super::acl::log::{Context, Reason};
 use super::call::{Access, nested};
 use super::client::{Mode, Multi, Queued, Session, Watched};
 use super::ctx::{Env, ExclusiveCtx, ReadCtx};
@@ -71,6 +73,14 @@ pub fn exec(ctx: &mut ExclusiveCtx<'_>, reply: &mut Reply<'_>) -> Outcome {
     let mut began_ns = mono_ns();
     for Queued { command, argv } in &multi.queue {
         let argv: Vec<&[u8]> = argv.iter().map(|arg| &**arg).collect();
+        // The user may have lost permissions since, even by what has just run.
+        if ctx.session.is_restricted()
+            && let Some(text) = refusal(ctx, command, &argv)
+        {
+            ctx.env.stats.error(&text);
+            reply.error(&text);
+            continue;
+        }
         let mut access = Access::Exclusive(ctx.state);
         nested(&mut access, ctx.session, ctx.unit, ctx.env, command, &argv, reply.buffer());
         reply.set_protocol(ctx.session.protocol);
@@ -81,6 +91,24 @@ pub fn exec(ctx: &mut ExclusiveCtx<'_>, reply: &mut Reply<'_>) -> Outcome {
     ctx.unit.deny_blocking = false;
     ctx.unit.in_exec = false;
     Ok(())
+}
+
+/// Why a queued command is not permitted any more, if it is not.
+#[cold]
+fn refusal(ctx: &ExclusiveCtx<'_>, command: &Command, argv: Argv<'_>) -> Option<Vec<u8>> {
+    let (denied, _) = check_session(ctx.session, ctx.env, command, argv, Context::Multi)?;
+    let why = match denied.reason {
+        Reason::Key => "no permission to touch the specified keys",
+        Reason::Channel => {
+            "no permission to access one of the channels used as arguments to the command"
+        }
+        Reason::Command | Reason::Auth => "no permission to execute the command",
+    };
+    let text = format!(
+        "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC \
+         call. This command is no longer allowed for the following reason: {why}"
+    );
+    Some(text.into_bytes())
 }
 
 /// Watches keys of the selected db.

@@ -253,9 +253,11 @@ fn publish(ctx: &mut ExclusiveCtx<'_>) {
     };
     let built_in = state.registry.commands().iter().filter(|one| one.module.is_none());
     let all = built_in.map(|one| (None, *one)).chain(own);
-    let registry = Arc::new(Registry::new(all, state.registry.generation() + 1));
+    let registry = Registry::new(all, state.registry.generation() + 1);
+    let registry = Arc::new(registry.with_hidden(state.registry.hidden().to_vec()));
     state.registry = Arc::clone(&registry);
     let shared = ctx.env.shared;
+    shared.users.recompute(&registry);
     shared.heard.set_by_modules(host().classes());
     *shared.registry.write() = registry;
     shared.registry_generation.store(state.registry.generation(), Ordering::Release);

@@ -624,7 +624,7 @@ impl Connection {
         Limits {
             bulk_bytes_max: limits.bulk_bytes.load(Ordering::Relaxed),
             authenticated: !mode.contains(Mode::UNAUTHENTICATED)
-                || worker.engine.shared.password.read().is_empty(),
+                || worker.engine.shared.users.default_user().lets_in(),
         }
     }
 

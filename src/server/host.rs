@@ -12,9 +12,9 @@ use super::appending::Appender;
 use super::migration::Connections;
 use super::oom::OomScore;
 use super::sockets::Sockets;
-use super::{log, process, saving};
+use super::{log, process, saving, users};
 use crate::config::Config;
-use crate::config::rewrite::{Scope, rewrite};
+use crate::config::rewrite::{Extra, Scope, rewrite};
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::durable::Durable;
 use crate::engine::effects::Request;
@@ -123,7 +123,24 @@ impl Host for ProcessHost {
         })
     }
 
-    fn rewrite_config(&self, path: &str, config: &Config) -> Result<(), String> {
+    fn fill_random(&self, bytes: &mut [u8]) -> bool {
+        getrandom::fill(bytes).is_ok()
+    }
+
+    fn read_users(&self, path: &str) -> Result<Vec<u8>, String> {
+        users::read(path)
+    }
+
+    fn write_users(&self, path: &str, text: &[u8]) -> Result<(), SaveFailed> {
+        users::write(path, text)
+    }
+
+    fn rewrite_config(
+        &self,
+        path: &str,
+        config: &Config,
+        users: Vec<Vec<u8>>,
+    ) -> Result<(), String> {
         let old = match std::fs::read(path) {
             Ok(old) => old,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -133,7 +150,8 @@ impl Host for ProcessHost {
             true => Scope::Everything,
             false => Scope::Changed,
         };
-        let new = rewrite(&old, config, &[], scope);
+        let users = Extra { name: "user".to_owned(), lines: users, force: true };
+        let new = rewrite(&old, config, &[users], scope);
         // Written aside and moved into place, so that a crash leaves one of the two whole.
         let aside = format!("{path}.{}.tmp", std::process::id());
         std::fs::write(&aside, new)

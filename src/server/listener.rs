@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::worker::{Accepted, Socket};
 use crate::config::Config;
 use crate::config::params::Param;
-use crate::engine::client::{Client, Mode, Session};
+use crate::engine::client::{Client, Session};
 use crate::engine::lock::Engine;
 
 /// The acceptor: it knows the engine and the workers.
@@ -82,10 +82,10 @@ impl Acceptor {
         let shared = &self.engine.shared;
         let open = shared.connections.fetch_add(1, Ordering::Relaxed);
         let stats = &shared.workers[0];
-        let password = !shared.password.read().is_empty();
+        let lets_in = shared.users.default_user().lets_in();
         let refusal = if open >= shared.limits.clients.load(Ordering::Relaxed) {
             Some(TOO_MANY)
-        } else if outside && !password && shared.limits.protected_mode.load(Ordering::Relaxed) {
+        } else if outside && lets_in && shared.limits.protected_mode.load(Ordering::Relaxed) {
             Some(PROTECTED)
         } else {
             None
@@ -99,8 +99,7 @@ impl Acceptor {
         stats.connections.add(1);
         let now_ms = shared.now_ms();
         let protocol = shared.first_protocol();
-        let mut session = Session { user: "default".into(), protocol, ..Session::default() };
-        session.mode.set(Mode::UNAUTHENTICATED, password);
+        let session = Session { protocol, ..Session::of_default_user(&shared.users) };
         // The main thread, number 0, has no connections.
         let worker = 1 + self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
         let client = Arc::new(Client {
@@ -119,6 +118,7 @@ impl Acceptor {
             messages: AtomicBool::new(false),
             subscribed: AtomicBool::new(false),
             tracking: AtomicU32::new(0),
+            user: AtomicU64::new(shared.users.default_user().number),
             redirect: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
             session: Mutex::new(session),

@@ -21,6 +21,8 @@ pub mod cron;
 
 pub mod host;
 
+pub mod users;
+
 pub mod module_tasks;
 
 pub mod log;

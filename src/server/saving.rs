@@ -65,7 +65,7 @@ pub fn as_server<R>(
 ) -> R {
     let now_us = (shared.clock.unix_us)();
     let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };
-    let mut session = Session { user: "default".into(), ..Session::default() };
+    let mut session = Session::default();
     let mut unit = Unit::default();
     f(&mut ExclusiveCtx { state, session: &mut session, unit: &mut unit, env })
 }

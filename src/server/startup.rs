@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::appending::Appender;
 use super::host::ProcessHost;
 use super::sockets::{Exchange, Sockets};
-use super::{clock, listener, log, process};
+use super::{clock, listener, log, process, users};
 use crate::commands;
 use crate::commands::server::{MORTISE_VERSION, REDIS_VERSION};
 use crate::config::Config;
@@ -126,6 +126,7 @@ pub fn prepare(
     let workers = loaded.config.size(Param::IoThreads).max(1);
     let engine = Arc::new(build_engine(&loaded, config_file, workers, host)?);
     load_modules(&engine, &loaded)?;
+    users::load(&engine, &loaded)?;
     engine.shared.startup_memory.store(crate::allocator::used_memory(), Ordering::Relaxed);
     tracing::info!("Server initialized");
     let pid_file = write_pid_file(&loaded);
@@ -237,6 +238,7 @@ fn build_engine(
 ) -> Result<Engine, StartError> {
     let config = &loaded.config;
     let registry = Arc::new(build_registry(&loaded.renames, workers + 1)?);
+    users::check_lines(loaded, &registry)?;
     let databases = config.size(Param::Databases);
     let shared = Shared {
         clock: clock::CLOCK,
@@ -260,7 +262,7 @@ fn build_engine(
         post: Post::new(workers + 1),
         errands: Errands::new(workers + 1),
         durable: Durable::new(workers + 1),
-        password: RwLock::default(),
+        users: Default::default(),
         writes_denied: Default::default(),
         replicas_missing: Default::default(),
         busy: Default::default(),
@@ -285,6 +287,7 @@ fn build_engine(
         debug: Default::default(),
     };
     commands::server::config::mirror(config, &shared);
+    shared.users.set_default_password(config.text(Param::Requirepass));
     let state = State {
         keyspace: Keyspace::new(databases),
         config: config.clone(),
@@ -318,6 +321,7 @@ fn build_registry(renames: &[Directive], workers: usize) -> Result<Registry, Sta
         .flat_map(|table| table.iter())
         .map(|spec| (None, Command::new(spec, None, None, workers)))
         .collect();
+    let mut hidden = Vec::new();
     for rename in renames {
         let [from, to] = rename.words.as_slice() else { continue };
         let is_from = |command: &Command| from.eq_ignore_ascii_case(command.spec.name.as_bytes());
@@ -327,12 +331,12 @@ fn build_registry(renames: &[Directive], workers: usize) -> Result<Registry, Sta
             ));
         };
         if to.is_empty() {
-            named.swap_remove(at);
+            hidden.push(named.swap_remove(at).1);
         } else {
             named[at].0 = Some(String::from_utf8_lossy(to).into());
         }
     }
-    Ok(Registry::new(named, 1))
+    Ok(Registry::new(named, 1).with_hidden(hidden))
 }
 
 /// Loads the modules of the configuration, then the shipped ones that are found.
@@ -345,7 +349,7 @@ fn load_modules(engine: &Arc<Engine>, loaded: &Loaded) -> Result<(), StartError>
     let mut state = engine.write_patiently();
     let now_us = (shared.clock.unix_us)();
     let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };
-    let mut session = Session { user: "default".into(), ..Session::default() };
+    let mut session = Session::default();
     let mut unit = Unit::default();
     let mut ctx = ExclusiveCtx { state: &mut state, session: &mut session, unit: &mut unit, env };
     for directive in &loaded.modules {

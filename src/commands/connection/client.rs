@@ -1,19 +1,19 @@
 //! CLIENT: what the server knows of its clients, and what they may set of themselves.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::base::number::parse_i64;
+use crate::engine::acl::Users;
+use crate::engine::acl::user::User;
 use crate::engine::args::{self, Cursor};
 use crate::engine::block::{self, GivenUp};
 use crate::engine::client::{Client, Mode, Session};
+use crate::engine::client_info;
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
-use crate::engine::pubsub::Kind;
 use crate::engine::spec::{Arg, Argv, Arity, Category, CommandSpec, Flag, Group, Outcome, Run};
-use crate::engine::tracking::TrackingMode;
-use crate::resp::reply::{Protocol, Reply};
+use crate::resp::reply::Reply;
 
 use super::{pause, tracking};
 
@@ -238,72 +238,13 @@ fn id(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
 }
 
 fn info(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let mut text = String::new();
+    let mut text = Vec::new();
     if let Some(client) = ctx.env.client {
-        describe(&mut text, client, ctx.session, ctx.env.now_ms());
+        text = client_info::line(client, ctx.session, ctx.env.now_ms());
+        text.push(b'\n');
     }
-    reply.verbatim(b"txt", text.as_bytes());
+    reply.verbatim(b"txt", &text);
     Ok(())
-}
-
-/// A client's line in CLIENT LIST.
-fn describe(out: &mut String, client: &Client, session: &Session, now_ms: i64) {
-    let mut flags = String::new();
-    let mut mark = |on: bool, letter: char| {
-        if on {
-            flags.push(letter);
-        }
-    };
-    let tracking = client.tracking_mode();
-    mark(session.mode.contains(Mode::MONITOR), 'O');
-    mark(session.mode.contains(Mode::SUBSCRIBED), 'P');
-    mark(session.mode.contains(Mode::MULTI), 'x');
-    mark(session.mode.contains(Mode::BLOCKED), 'b');
-    mark(tracking.contains(TrackingMode::ON), 't');
-    mark(tracking.contains(TrackingMode::BROKEN), 'R');
-    mark(tracking.contains(TrackingMode::BCAST), 'B');
-    mark(client.dirty.load(Ordering::Relaxed), 'd');
-    mark(client.unix_socket, 'U');
-    mark(session.mode.contains(Mode::NO_EVICT), 'e');
-    mark(session.mode.contains(Mode::NO_TOUCH), 'T');
-    if flags.is_empty() {
-        flags.push('N');
-    }
-    let in_multi = session.mode.contains(Mode::MULTI);
-    let waiting = client.outbox.lock().bytes();
-    let output = client.output_bytes.load(Ordering::Relaxed) + waiting;
-    let redirect = match tracking.contains(TrackingMode::ON) {
-        true => client.redirect.load(Ordering::Relaxed) as i64,
-        false => -1,
-    };
-    let listens = |kind| session.subscriptions.len(kind);
-    let query = client.query_bytes.load(Ordering::Relaxed);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let _ = writeln!(
-        out,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} \
-         ssub={} multi={} qbuf={query} qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll=0 \
-         omem={output} tot-mem={} events=r cmd={} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
-        client.id,
-        client.addr,
-        client.laddr,
-        client.fd,
-        text(&session.name),
-        (now_ms - client.created_ms) / 1000,
-        (now_ms - client.active_ms.load(Ordering::Relaxed)).max(0) / 1000,
-        session.db,
-        listens(Kind::Channel),
-        listens(Kind::Pattern),
-        listens(Kind::Shard),
-        if in_multi { session.multi.queue.len() as i64 } else { -1 },
-        session.multi.bytes,
-        query + output + session.multi.bytes + size_of::<Client>(),
-        session.last_command.map_or("NULL", |command| &*command.name),
-        session.user,
-        if session.protocol == Protocol::Resp3 { 3 } else { 2 },
-        text(&session.lib_name),
-        text(&session.lib_version),
-    );
 }
 
 /// Visits every client with its session, but not those that are being closed; the caller's own session is the one already borrowed.
@@ -331,26 +272,26 @@ fn list(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
         }
         _ => return Err(CommandError::Syntax),
     }
-    let mut lines: Vec<(u64, String)> = Vec::new();
+    let mut lines: Vec<(u64, Vec<u8>)> = Vec::new();
     let now_ms = ctx.now_ms();
     each_client(ctx, |client, session| {
         let wanted = ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)));
         if wanted && kind.is_none_or(|kind| kind == ClientType::of(session)) {
-            let mut line = String::new();
-            describe(&mut line, client, session, now_ms);
+            let mut line = client_info::line(client, session, now_ms);
+            line.push(b'\n');
             lines.push((client.id, line));
         }
     });
     // Those that were asked for by number come in the order of the question, as often as they occur there.
-    let text: String = match ids {
-        None => lines.into_iter().map(|(_, line)| line).collect(),
+    let text: Vec<u8> = match ids {
+        None => lines.into_iter().flat_map(|(_, line)| line).collect(),
         Some(ids) => ids
             .iter()
             .filter_map(|id| lines.iter().find(|(own, _)| *own as i64 == *id))
-            .map(|(_, line)| line.as_str())
+            .flat_map(|(_, line)| line.iter().copied())
             .collect(),
     };
-    reply.verbatim(b"txt", text.as_bytes());
+    reply.verbatim(b"txt", &text);
     Ok(())
 }
 
@@ -392,7 +333,7 @@ struct Filter<'a> {
     id: Option<i64>,
     addr: Option<&'a [u8]>,
     laddr: Option<&'a [u8]>,
-    user: Option<&'a [u8]>,
+    user: Option<Arc<User>>,
     kind: Option<ClientType>,
     max_age: Option<i64>,
     take_me: bool,
@@ -403,13 +344,13 @@ impl Filter<'_> {
         self.id.is_none_or(|id| id == client.id as i64)
             && self.addr.is_none_or(|addr| addr == client.addr.as_bytes())
             && self.laddr.is_none_or(|addr| addr == client.laddr.as_bytes())
-            && self.user.is_none_or(|user| user == session.user.as_bytes())
+            && self.user.as_ref().is_none_or(|user| session.is_user(user))
             && self.kind.is_none_or(|kind| kind == ClientType::of(session))
             && self.max_age.is_none_or(|age| (now_ms - client.created_ms) / 1000 >= age)
     }
 }
 
-fn parse_filter<'a>(argv: Argv<'a>) -> Result<Filter<'a>, CommandError> {
+fn parse_filter<'a>(argv: Argv<'a>, users: &Users) -> Result<Filter<'a>, CommandError> {
     let mut filter = Filter::default();
     let mut rest = Cursor::new(argv, 2);
     while let Some(word) = rest.next() {
@@ -423,13 +364,9 @@ fn parse_filter<'a>(argv: Argv<'a>) -> Result<Filter<'a>, CommandError> {
         } else if args::is(word, "LADDR") {
             filter.laddr = Some(value);
         } else if args::is(word, "USER") {
-            if value != b"default" {
-                return Err(CommandError::owned(format!(
-                    "ERR No such user '{}'",
-                    args::lossy(value)
-                )));
-            }
-            filter.user = Some(value);
+            let no_user = [b"ERR No such user '", value, b"'"];
+            let user = users.find(value);
+            filter.user = Some(user.ok_or_else(|| CommandError::Raw(no_user.concat()))?);
         } else if args::is(word, "TYPE") {
             filter.kind = Some(parse_type(value)?);
         } else if args::is(word, "MAXAGE") {
@@ -454,7 +391,7 @@ fn kill(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
     let filter = if old_form {
         Filter { addr: Some(argv[2]), take_me: true, ..Filter::default() }
     } else {
-        parse_filter(argv)?
+        parse_filter(argv, &ctx.env.shared.users)?
     };
     let own = ctx.env.client.map(|client| client.id);
     let now_ms = ctx.now_ms();

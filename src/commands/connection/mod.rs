@@ -1,5 +1,7 @@
 //! Connections: AUTH, HELLO, SELECT, PING and their relatives; CLIENT has a file of its own.
 
+use crate::engine::acl;
+use crate::engine::acl::log::{Context, Entry, Reason};
 use crate::engine::args::{self, Cursor};
 use crate::engine::client::{Mode, Session};
 use crate::engine::ctx::SessionCtx;
@@ -167,35 +169,37 @@ pub const COMMANDS: &[CommandSpec] = &[
     client::CLIENT,
 ];
 
-/// Lets the session in, if user and password are right.
-fn authenticate(ctx: &mut SessionCtx<'_>, user: &[u8], password: &[u8]) -> Outcome {
-    let expected = ctx.env.shared.password.read();
-    // The default user without a password accepts any.
-    if user != b"default" || !(expected.is_empty() || same_secret(&expected, password)) {
-        return Err(CommandError::WrongPass);
+/// Has the session go on as this user, if the password is right. `command` is the word by which the client
+/// asked for it.
+fn authenticate(
+    ctx: &mut SessionCtx<'_>,
+    command: &[u8],
+    username: &[u8],
+    password: &[u8],
+) -> Outcome {
+    let users = &ctx.env.shared.users;
+    if let Some(user) = users.authenticate(username, password) {
+        ctx.session.log_in(ctx.env.client, user);
+        return Ok(());
     }
-    ctx.session.mode.remove(Mode::UNAUTHENTICATED);
-    Ok(())
-}
-
-/// Compares in a time that does not tell how much of the secret was right.
-fn same_secret(secret: &[u8], given: &[u8]) -> bool {
-    let mut difference = secret.len() ^ given.len();
-    for (i, byte) in secret.iter().enumerate() {
-        difference |= usize::from(byte ^ given.get(i).copied().unwrap_or(!byte));
-    }
-    difference == 0
+    let context = match ctx.session.mode.contains(Mode::MULTI) || ctx.unit.in_exec {
+        true => Context::Multi,
+        false => Context::TopLevel,
+    };
+    let entry = Entry { reason: Reason::Auth, context, object: command, username };
+    users.note_denied(ctx.session, ctx.env, entry);
+    Err(CommandError::WrongPass)
 }
 
 fn auth(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     match argv {
-        [_, password] => {
-            if ctx.env.shared.password.read().is_empty() {
+        [word, password] => {
+            if ctx.env.shared.users.default_user().rules().no_password {
                 return Err(CommandError::NoPasswordSet);
             }
-            authenticate(ctx, b"default", password)?;
+            authenticate(ctx, word, acl::DEFAULT, password)?;
         }
-        [_, user, password] => authenticate(ctx, user, password)?,
+        [word, user, password] => authenticate(ctx, word, user, password)?,
         _ => return Err(CommandError::Syntax),
     }
     reply.ok();
@@ -234,7 +238,7 @@ fn hello(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         client::check_name(name)?;
     }
     if let Some((user, password)) = credentials {
-        authenticate(ctx, user, password)?;
+        authenticate(ctx, argv[0], user, password)?;
     }
     if ctx.session.mode.contains(Mode::UNAUTHENTICATED) {
         return Err(CommandError::text(
@@ -331,10 +335,12 @@ fn reset(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
     }
     let library =
         (std::mem::take(&mut ctx.session.lib_name), std::mem::take(&mut ctx.session.lib_version));
-    *ctx.session = Session { user: "default".into(), ..Session::default() };
+    *ctx.session = Session::of_default_user(&ctx.env.shared.users);
+    if let Some(client) = ctx.env.client {
+        let number = ctx.env.shared.users.default_user().number;
+        client.user.store(number, std::sync::atomic::Ordering::Relaxed);
+    }
     (ctx.session.lib_name, ctx.session.lib_version) = library;
-    let password = !ctx.env.shared.password.read().is_empty();
-    ctx.session.mode.set(Mode::UNAUTHENTICATED, password);
     speak(ctx, ctx.env.shared.first_protocol(), reply);
     reply.simple("RESET");
     Ok(())

@@ -63,15 +63,7 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec {
         ("6.0.0", "Added the `AUTH2` option."),
     ],
     tips: &["nondeterministic_output"],
-    find_keys: Some(|argv| {
-        let keys = argv.iter().skip(6).position(|word| args::is(word, "KEYS"));
-        match keys {
-            Some(at) if argv.get(3).is_some_and(|key| key.is_empty()) => {
-                Some((at + 7..argv.len()).collect())
-            }
-            _ => Some(vec![3]),
-        }
-    }),
+    find_keys: Some(find_keys),
     secrets: Some(|argv| {
         let word = |name| argv.iter().skip(6).position(|word| args::is(word, name));
         let one = word("AUTH").map(|at| at + 7);
@@ -81,6 +73,23 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec {
     run: Run::Exclusive(migrate),
     ..CommandSpec::BASE
 }];
+
+/// The key, or those behind `KEYS`, which may also be a password.
+fn find_keys(argv: Argv<'_>) -> Option<Vec<usize>> {
+    let mut at = 6;
+    while let Some(word) = argv.get(at) {
+        if args::is(word, "KEYS") {
+            let is_sense = argv[3].is_empty();
+            return is_sense.then(|| (at + 1..argv.len()).collect());
+        }
+        at += match () {
+            () if args::is(word, "AUTH") => 2,
+            () if args::is(word, "AUTH2") => 3,
+            () => 1,
+        };
+    }
+    Some(vec![3])
+}
 
 /// What MIGRATE is asked for.
 struct Options<'a> {

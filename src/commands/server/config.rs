@@ -196,6 +196,9 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
                 let listening = shared.host.listen(&state.config);
                 listening.map_err(|_| ConfigError::not_applied(*param, why))?;
             }
+            Param::Requirepass => {
+                shared.users.set_default_password(state.config.text(Param::Requirepass));
+            }
             Param::TrackingTableMaxKeys => shared.tracking.shrink(shared),
             Param::LogFormat => shared.host.set_log_format(state.config.choice(*param) == 1),
             Param::Maxclients => {
@@ -280,7 +283,9 @@ pub fn mirror(config: &Config, shared: &Shared) {
     shared.durable.set_policy(Policy::of(config.choice(Param::Appendfsync)));
     shared.durable.enable(config.flag(Param::Appendonly), &wait::NO_FILE.reply());
     shared.port.store(config.uint(Param::Port), Relaxed);
-    *shared.password.write() = config.text(Param::Requirepass).into();
+    shared.users.log_len_max.store(config.size(Param::AcllogMaxLen), Relaxed);
+    let all_channels = config.choice_name(Param::AclPubsubDefault) == "allchannels";
+    shared.users.all_channels.store(all_channels, Relaxed);
 }
 
 fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
@@ -292,6 +297,7 @@ fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) ->
             command.stats.iter().for_each(CommandStat::reset);
         }
     }
+    ctx.env.shared.users.reset_denied();
     ctx.state.evictor.reset_stat();
     ctx.state.expired_keys = 0;
     ctx.state.expired_fields = 0;
@@ -309,10 +315,13 @@ fn rewrite(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Ou
     let Some(path) = &ctx.env.shared.config_file else {
         return Err(CommandError::text("ERR The server is running without a config file"));
     };
+    let has_file = !ctx.state.config.text(Param::Aclfile).is_empty();
+    let users = if has_file { Vec::new() } else { ctx.env.shared.users.all() };
+    let users = users.iter().map(|user| user.describe()).collect();
     ctx.env
         .shared
         .host
-        .rewrite_config(path, &ctx.state.config)
+        .rewrite_config(path, &ctx.state.config, users)
         .map_err(|error| CommandError::owned(format!("ERR Rewriting config file: {error}")))?;
     reply.ok();
     Ok(())

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::{MORTISE_VERSION, REDIS_VERSION, latency};
 use crate::config::params::Param;
+use crate::engine::acl::log::Reason;
 use crate::engine::args;
 use crate::engine::client::Mode;
 use crate::engine::ctx::ExclusiveCtx;
@@ -315,6 +316,7 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let exceeded_ms = ctx.state.evictor.exceeded_ms((ctx.env.shared.clock.mono_ns)());
     let shared = ctx.env.shared;
     let tracked = shared.tracking.figures();
+    let users = &shared.users;
     let kbps = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     lines!(text,
         "total_connections_received": shared.sum(|w| w.connections.get()),
@@ -369,10 +371,10 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "eventloop_duration_cmd_sum": command_micros(ctx),
         "instantaneous_eventloop_cycles_per_sec": shared.rates.cycles.load(Relaxed),
         "instantaneous_eventloop_duration_usec": shared.rates.cycle_micros.load(Relaxed),
-        "acl_access_denied_auth": 0,
-        "acl_access_denied_cmd": 0,
-        "acl_access_denied_key": 0,
-        "acl_access_denied_channel": 0,
+        "acl_access_denied_auth": users.denied(Reason::Auth),
+        "acl_access_denied_cmd": users.denied(Reason::Command),
+        "acl_access_denied_key": users.denied(Reason::Key),
+        "acl_access_denied_channel": users.denied(Reason::Channel),
     );
 }
 

@@ -10,6 +10,7 @@ use mortise_module_abi as abi;
 use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice, with_current};
 use super::super::host::host;
 use crate::base::number;
+use crate::engine::acl;
 use crate::engine::call::{self, Access};
 use crate::engine::client::{Client, Mode, Session};
 use crate::resp::reply::Protocol;
@@ -97,15 +98,22 @@ pub(super) unsafe extern "C" fn name(ctx: *mut abi::Ctx, id: u64) -> *mut abi::M
 
 pub(super) unsafe extern "C" fn user_name(ctx: *mut abi::Ctx, id: u64) -> *mut abi::ModuleString {
     // SAFETY: modules pass a live context or null.
-    unsafe { text_of(ctx, id, |session| session.user.as_bytes().to_vec()) }
+    unsafe {
+        text_of(ctx, id, |session| {
+            session.user.as_ref().map(|user| user.name.to_vec()).unwrap_or_default()
+        })
+    }
 }
 
 pub(super) unsafe extern "C" fn current_user(ctx: *mut abi::Ctx) -> *mut abi::ModuleString {
     // SAFETY: modules pass a live context.
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return std::ptr::null_mut() };
-    let user = ctx.engine().map(|engine| engine.session.user.clone());
+    let user = ctx.engine().map(|engine| match &engine.session.user {
+        Some(user) => user.name.clone(),
+        None => acl::DEFAULT.into(),
+    });
     match user {
-        Some(user) => ModuleCtx::new_string(Some(ctx), user.as_bytes()),
+        Some(user) => ModuleCtx::new_string(Some(ctx), &user),
         None => std::ptr::null_mut(),
     }
 }

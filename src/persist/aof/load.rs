@@ -68,7 +68,7 @@ impl Replay {
         Ok(Self {
             scanner: Scanner::new(file, start),
             name: name.to_owned(),
-            session: Session { user: "default".into(), ..Session::default() },
+            session: Session::default(),
             valid_up_to: start,
             valid_before_multi: start,
             out: Vec::new(),
