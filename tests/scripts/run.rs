@@ -111,6 +111,22 @@ impl<'a> Runner<'a> {
             // A server without functions has none to flush.
             self.control.try_call(command)?;
         }
+        self.clean_users()
+    }
+
+    /// Removes all users but the default one, who may do everything again.
+    fn clean_users(&mut self) -> io::Result<()> {
+        if let Value::Array(users) = self.control.try_call(&["ACL", "USERS"])? {
+            for user in users {
+                if let Value::Bulk(name) = user {
+                    self.control.try_call(&[&b"ACL"[..], b"DELUSER", &name])?;
+                }
+            }
+        }
+        let everything = ["reset", "on", "nopass", "~*", "&*", "+@all"];
+        let set: Vec<&str> = ["ACL", "SETUSER", "default"].into_iter().chain(everything).collect();
+        self.control.try_call(&set)?;
+        self.control.try_call(&["ACL", "LOG", "RESET"])?;
         Ok(())
     }
 
