@@ -4,6 +4,8 @@
 //! The targets `engine`, `dump_payload` and `rdb_file` are replayed beside their properties, in `src/commands/testing/`; those of
 //! the modules in `modules/*/tests/fuzz_regressions.rs`.
 
+#[path = "../fuzz/properties/acl.rs"]
+mod acl;
 #[path = "../fuzz/properties/aof_file.rs"]
 mod aof_file;
 #[path = "../fuzz/properties/config_file.rs"]
@@ -34,6 +36,11 @@ mod script_struct;
 mod vm;
 
 use replay::replay;
+
+#[test]
+fn files_of_users() {
+    replay("acl", acl::check);
+}
 
 #[test]
 fn append_only_files() {

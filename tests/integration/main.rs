@@ -5,6 +5,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod acl;
 mod aof;
 mod blocking;
 mod connections;

@@ -253,8 +253,7 @@ fn rule() -> impl Strategy<Value = String> {
     ]);
     let sign = prop::sample::select(vec!["+", "-"]);
     let access = prop::sample::select(vec!["~", "%R~", "%W~", "%RW~", "&"]);
-    // A single star after others would be shown as if it took them in.
-    let pattern = "[a-c]{0,2}\\*?[a-c]";
+    let pattern = "[a-c]{0,2}\\*?[a-c]?";
     let word = prop::sample::select(vec![
         "on",
         "off",

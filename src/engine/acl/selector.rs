@@ -50,6 +50,8 @@ impl KeyPattern {
     /// The rule that adds it.
     fn describe(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(match (self.access.reads, self.access.writes) {
+            // As `~*` it would forbid the patterns behind it. Redis shows it so, and then cannot read it.
+            (true, true) if *self.pattern == *b"*" => b"%RW~",
             (true, true) => b"~",
             (true, false) => b"%R~",
             _ => b"%W~",
