@@ -3,7 +3,8 @@
 use crate::engine::spec::{Arg, Arity, CommandSpec, Flag, Group, Run};
 
 mod facts;
-
+#[cfg(test)]
+mod rule_tests;
 mod users;
 
 const SUB: CommandSpec = CommandSpec {

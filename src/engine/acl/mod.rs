@@ -35,9 +35,6 @@ pub mod log;
 
 pub mod file;
 
-#[cfg(test)]
-mod acl_tests;
-
 /// The name of the user as whom clients come in.
 pub const DEFAULT: &[u8] = b"default";
 

@@ -5,13 +5,13 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use super::check::check;
-use super::file;
-use super::rule::{RuleCtx, RuleError};
-use super::selector::{KeyAccess, Selector};
-use super::user::Rules;
-use super::{SetError, Users};
 use crate::commands::TABLES;
+use crate::engine::acl::check::check;
+use crate::engine::acl::file;
+use crate::engine::acl::rule::{RuleCtx, RuleError};
+use crate::engine::acl::selector::{KeyAccess, Selector};
+use crate::engine::acl::user::Rules;
+use crate::engine::acl::{SetError, Users};
 use crate::engine::registry::{Command, Registry};
 
 /// All commands. Commands live for ever, so they are made once.
