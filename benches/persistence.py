@@ -28,13 +28,16 @@ def command(*words):
 
 
 class Server:
+    environment = {}
+
     def __init__(self, line, folder, *options):
         self.port = free_port()
         self.log = open(os.path.join(folder, "log"), "wb")
         args = shlex.split(line) + ["--port", str(self.port), "--dir", folder, "--save", ""]
         args += ["--enable-debug-command", "yes", *options]
+        environment = dict(os.environ, **Server.environment)
         self.began = time.monotonic()
-        self.process = subprocess.Popen(args, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(args, stdout=self.log, stderr=self.log, env=environment)
         self.pid = self.process.pid
         while True:
             try:
@@ -179,6 +182,12 @@ class Pinger:
         self.process.join()
 
 
+def slow_disk(rate):
+    source, library = os.path.join(os.path.dirname(__file__), "slow_disk.c"), os.path.join(tempfile.mkdtemp(), "slow_disk.so")
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
+    return {"LD_PRELOAD": library, "SLOW_DISK_MB": str(rate)}
+
+
 def fill(server, keys, members):
     server.call("DEBUG", "POPULATE", keys, "key", 32)
     with server.connect() as s:
@@ -252,10 +261,13 @@ def main():
     p.add_argument("--seconds", type=float, default=5)
     p.add_argument("--real-time", action="store_true", help="for `during`: the threads that serve clients run before all "
                    "others (superuser; kernel.sched_rt_runtime_us=-1), so that waits are the server's and not the machine's")
+    p.add_argument("--disk-rate", type=int, help="megabytes a second that the disk takes (needs cc)")
     p.add_argument("--requests", type=int, default=30_000)
     p.add_argument("--sections", default="save,during,load,always")
     args = p.parse_args()
     servers = dict(s.split("=", 1) for s in args.servers)
+    if args.disk_rate:
+        Server.environment = slow_disk(args.disk_rate)
     sections = args.sections.split(",")
     results = {name: {} for name in servers}
 
