@@ -22,6 +22,7 @@ use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
 use crate::engine::outbox::Post;
 use crate::engine::registry::{Command, Registry};
+use crate::engine::replication::Replication;
 use crate::engine::state::{Clock, Hooks, Host, KeyEvent, Limits, ServerEvent, Shared, State};
 use crate::engine::stats::WorkerStats;
 use crate::keyspace::Keyspace;
@@ -111,6 +112,7 @@ impl TestEngine {
             config,
             registry,
             log,
+            replication: Replication::new("test", 1 << 20),
             hooks: Some(Arc::clone(&events) as Arc<dyn Hooks>),
             scripts: HashMap::new(),
             eval_scripts: VecDeque::new(),
@@ -246,6 +248,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         password: RwLock::default(),
         writes_denied: Default::default(),
         replicas_missing: Default::default(),
+        role_refusals: Default::default(),
         busy: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),

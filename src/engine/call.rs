@@ -23,7 +23,7 @@ use super::pubsub;
 use super::registry::{Command, Registry};
 use super::slow::observe;
 use super::spec::{Argv, Flag, Outcome, Run};
-use super::state::{Shared, State};
+use super::state::{RoleRefusals, Shared, State};
 use super::tracking;
 use super::transaction;
 use crate::resp::reply::Reply;
@@ -413,8 +413,15 @@ fn admit(
             return Err(refusal);
         }
     }
+    let refusals = env.shared.role_refusals();
+    if refusals.contains(RoleRefusals::WRITES) && may_write(session, command) {
+        return Err(CommandError::ReadOnlyReplica);
+    }
     if session.mode.intersects(Mark::SUBSCRIBED | Mark::MONITOR) {
         pubsub::check_listener(session, command)?;
+    }
+    if refusals.contains(RoleRefusals::STALE) && shows_stale(session, command) {
+        return Err(CommandError::MasterDown);
     }
     if env.shared.loading.is_on() && !may_run_while_loading(session, command) {
         return Err(CommandError::Loading);
@@ -428,6 +435,14 @@ fn may_run_while_loading(session: &Session, command: &Command) -> bool {
     command.has(Flag::Loading)
         && (!command.has(Flag::RunsQueue)
             || session.multi.queue.iter().all(|queued| queued.command.has(Flag::Loading)))
+}
+
+/// Whether the command, or one of the queue that it runs, shows data that may be old.
+#[cold]
+fn shows_stale(session: &Session, command: &Command) -> bool {
+    !command.has(Flag::Stale)
+        || (command.has(Flag::RunsQueue)
+            && session.multi.queue.iter().any(|queued| !queued.command.has(Flag::Stale)))
 }
 
 /// Whether the command writes, or runs a queue with one that does.
@@ -627,7 +642,7 @@ fn end_call(
     }
     state.dirty += call.dirty;
     unit.wrote |= call.dirty > 0;
-    if !state.log.is_active() || unit.replays {
+    if !state.is_logged() || unit.replays {
         return;
     }
     let targets = call.targets.unwrap_or(Targets::all());
@@ -675,7 +690,7 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
             }
             let bond = if unit.scattered { Bond::Apart } else { Bond::Together };
             state.log.append(&unit.records, bond, env.now_us);
-            state.log.send(env.shared);
+            state.replication.feed(&unit.records, bond);
             unit.records.clear();
             if !unit.ready.is_empty() {
                 block::serve(access, unit, env);

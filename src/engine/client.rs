@@ -140,6 +140,10 @@ impl Session {
 /// What a client that follows the effect log has said about itself (REPLCONF).
 #[derive(Debug, Default)]
 pub struct Following {
+    /// It asked for a snapshot or for the stream.
+    pub follows: AtomicBool,
+    /// The host that it wants to be known by; empty for that of its connection.
+    pub host: Mutex<String>,
     /// Where it takes clients itself.
     pub port: AtomicU16,
     /// How far it has followed.
@@ -202,6 +206,12 @@ impl Client {
     /// The peer's address without the port.
     pub fn host(&self) -> &str {
         self.addr.rsplit_once(':').map_or("", |(host, _)| host)
+    }
+
+    /// Where it can be reached as a replica: the host that it has announced, or that it connected from.
+    pub fn announced_host(&self) -> String {
+        let announced = self.following.host.lock();
+        if announced.is_empty() { self.host().to_owned() } else { announced.clone() }
     }
 
     /// Marks the connection to be closed and wakes its owner.

@@ -532,7 +532,7 @@ impl WriteCtx<'_> {
     /// Whether anyone listens to the effect log; if not, what would be propagated need not be made.
     #[inline]
     pub fn log_active(&self) -> bool {
-        self.state.log.is_active()
+        self.state.is_logged()
     }
 
     /// Propagates this command instead of the one that is running.
@@ -543,7 +543,7 @@ impl WriteCtx<'_> {
 
     /// Propagates this command beside the one that is running.
     pub fn also_propagate(&mut self, argv: Argv<'_>) {
-        let (db, active) = (self.session.db, self.state.log.is_active());
+        let (db, active) = (self.session.db, self.state.is_logged());
         also_propagate(self.unit, active, db, argv);
     }
 
@@ -676,7 +676,7 @@ pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key
     block::signal(env.shared, unit, db, key);
     state.expired_keys += 1;
     touch_watchers(state, env.shared, db, key);
-    if state.log.is_active() {
+    if state.is_logged() {
         let argv = vec![b"DEL".to_vec(), key.to_vec()];
         unit.records.push(Record { db, targets: Targets::all(), argv });
     }
@@ -713,7 +713,7 @@ pub fn expire_fields(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, 
         block::signal(env.shared, unit, db, key);
     }
     touch_watchers(state, env.shared, db, key);
-    if state.log.is_active() {
+    if state.is_logged() {
         unit.records.extend(fields.into_iter().map(|field| Record {
             db,
             targets: Targets::all(),

@@ -288,7 +288,7 @@ fn remove(state: &mut State, env: Env<'_>, db: u32, key: &[u8]) -> usize {
     block::signal(env.shared, &mut unit, db, key);
     state.evictor.evicted_keys += 1;
     touch_watchers(state, env.shared, db, key);
-    if state.log.is_active() {
+    if state.is_logged() {
         let argv = vec![b"DEL".to_vec(), key.to_vec()];
         unit.records.push(Record { db, targets: Targets::all(), argv });
     }

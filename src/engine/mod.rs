@@ -37,6 +37,8 @@ pub mod log;
 
 pub mod durable;
 
+pub mod replication;
+
 pub mod client;
 
 pub mod outbox;

@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
+use bitflags::bitflags;
 use parking_lot::{Mutex, RwLock};
 
 use super::block::WaitTable;
@@ -27,6 +28,7 @@ use super::pause::Pause;
 use super::persistence::{Persistence, Reload};
 use super::pubsub::PubSub;
 use super::registry::Registry;
+use super::replication::Replication;
 use super::stats::WorkerStats;
 use super::tracking::Tracking;
 use crate::config::Config;
@@ -316,6 +318,8 @@ pub struct State {
     pub registry: Arc<Registry>,
     /// Where writes leave.
     pub log: EffectLog,
+    /// Whom this server follows, and who follows it.
+    pub replication: Replication,
     /// Foreign code that listens.
     pub hooks: Option<Arc<dyn Hooks>>,
     /// The scripts by the SHA1 of their text, in lower-case hexadecimal.
@@ -349,6 +353,14 @@ pub struct State {
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State").field("dirty", &self.dirty).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Whether anyone listens to the effects of commands; if not, calls need not copy their arguments.
+    #[inline]
+    pub fn is_logged(&self) -> bool {
+        self.log.is_active() || self.replication.is_fed()
     }
 }
 
@@ -404,6 +416,8 @@ pub struct Limits {
     pub evicts: AtomicBool,
     /// `client-output-buffer-limit normal`.
     pub normal_output: OutputLimit,
+    /// `client-output-buffer-limit replica`.
+    pub replica_output: OutputLimit,
     /// `client-output-buffer-limit pubsub`.
     pub pubsub_output: OutputLimit,
     /// `tracking-table-max-keys`, 0 is no limit.
@@ -420,9 +434,12 @@ pub struct Limits {
 impl Limits {
     /// How much may wait for a client.
     pub fn output_of(&self, client: &Client) -> &OutputLimit {
-        match client.subscribed.load(Ordering::Relaxed) {
-            false => &self.normal_output,
-            true => &self.pubsub_output,
+        if client.following.follows.load(Ordering::Relaxed) {
+            &self.replica_output
+        } else if client.subscribed.load(Ordering::Relaxed) {
+            &self.pubsub_output
+        } else {
+            &self.normal_output
         }
     }
 }
@@ -449,6 +466,17 @@ impl Busy {
             Ok(_) => true,
             Err(settled) => settled == fate,
         }
+    }
+}
+
+bitflags! {
+    /// What clients, the primary aside, are refused because this server is a replica.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct RoleRefusals: u8 {
+        /// Writes (`replica-read-only`).
+        const WRITES = 1;
+        /// What shows data, which may be old (`replica-serve-stale-data no` without a link).
+        const STALE = 2;
     }
 }
 
@@ -511,6 +539,8 @@ pub struct Shared {
     pub writes_denied: AtomicBool,
     /// Writes are refused, because too few replicas are close: `min-replicas-to-write`.
     pub replicas_missing: AtomicBool,
+    /// What clients are refused because this server is a replica, as bits of [`RoleRefusals`].
+    pub role_refusals: AtomicU8,
     /// The script that is running.
     pub busy: Busy,
     /// The data set is being loaded.
@@ -651,8 +681,28 @@ impl Shared {
         let config = &state.config;
         let (wanted, lag) =
             (config.size(Param::MinReplicasToWrite), config.int(Param::MinReplicasMaxLag));
-        let missing = wanted > 0 && lag > 0 && state.log.close_replicas(lag, now_ms) < wanted;
+        let missing =
+            wanted > 0 && lag > 0 && state.replication.close_replicas(lag, now_ms) < wanted;
         self.replicas_missing.store(missing, Ordering::Relaxed);
+    }
+
+    /// Notes what clients are refused because of the role: to be called when the role, the link or the configuration
+    /// changes.
+    pub fn note_role(&self, state: &State) {
+        let mut refusals = RoleRefusals::empty();
+        if let Some(link) = state.replication.link() {
+            let config = &state.config;
+            refusals.set(RoleRefusals::WRITES, config.flag(Param::ReplicaReadOnly));
+            let serves = link.is_up() || config.flag(Param::ReplicaServeStaleData);
+            refusals.set(RoleRefusals::STALE, !serves);
+        }
+        self.role_refusals.store(refusals.bits(), Ordering::Relaxed);
+    }
+
+    /// What clients are refused because of the role.
+    #[inline]
+    pub fn role_refusals(&self) -> RoleRefusals {
+        RoleRefusals::from_bits_retain(self.role_refusals.load(Ordering::Relaxed))
     }
 
     /// Leaves keys that a reader found expired to the next writer.

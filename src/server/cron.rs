@@ -88,7 +88,7 @@ fn sample_rates(engine: &Engine, last: [u64; 5]) -> [u64; 5] {
 /// Forgets replicas that are gone, and notes whether those that are left suffice.
 fn look_after_replicas(engine: &Engine) {
     if let Some(mut state) = engine.try_write() {
-        state.log.forget_gone();
+        state.replication.forget_gone();
         engine.shared.note_replicas(&state, engine.shared.now_ms());
     }
 }

@@ -31,6 +31,7 @@ use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
 use crate::engine::outbox::Post;
 use crate::engine::registry::{Command, Registry};
+use crate::engine::replication::Replication;
 use crate::engine::state::{Limits, Shared, State};
 use crate::engine::stats::WorkerStats;
 use crate::keyspace::Keyspace;
@@ -261,6 +262,7 @@ fn build_engine(
         password: RwLock::default(),
         writes_denied: Default::default(),
         replicas_missing: Default::default(),
+        role_refusals: Default::default(),
         busy: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),
@@ -288,6 +290,7 @@ fn build_engine(
         config: config.clone(),
         registry,
         log: EffectLog::default(),
+        replication: Replication::new(&shared.run_id, config.size(Param::ReplBacklogSize)),
         hooks: None,
         scripts: HashMap::new(),
         eval_scripts: VecDeque::new(),

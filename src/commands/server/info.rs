@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{MORTISE_VERSION, REDIS_VERSION, latency};
+use super::{MORTISE_VERSION, REDIS_VERSION, latency, role};
 use crate::config::params::Param;
 use crate::engine::args;
 use crate::engine::client::Mode;
@@ -29,7 +29,7 @@ const SECTIONS: &[(&str, Section, bool)] = &[
     ("memory", memory, true),
     ("persistence", persistence, true),
     ("stats", stats, true),
-    ("replication", replication, true),
+    ("replication", role::info, true),
     ("cpu", cpu, true),
     ("modules", modules, true),
     ("commandstats", command_stats, false),
@@ -391,38 +391,6 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "eventloop_duration_cron_sum": shared.rates.cron_micros.load(Relaxed),
         "eventloop_duration_max": most(|w| w.hold_nanos_max.get()).unwrap_or(0) / 1000,
         "eventloop_cmd_per_cycle_max": most(|w| w.hold_commands_max.get()).unwrap_or(0),
-    );
-}
-
-fn replication(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
-    ctx.state.log.forget_gone();
-    let now_ms = ctx.now_ms();
-    let lag_max = ctx.state.config.int(Param::MinReplicasMaxLag);
-    let replicas = ctx.state.log.replicas();
-    lines!(text, "role": "master", "connected_slaves": replicas.len());
-    if ctx.state.config.int(Param::MinReplicasToWrite) > 0 && lag_max > 0 {
-        lines!(text, "min_slaves_good_slaves": ctx.state.log.close_replicas(lag_max, now_ms));
-    }
-    for (index, replica) in replicas.iter().enumerate() {
-        let (host, following) = (replica.host(), &replica.following);
-        let port = following.port.load(Relaxed);
-        let offset = following.offset.load(Relaxed);
-        let lag = (now_ms - following.heard_ms.load(Relaxed)) / 1000;
-        let _ = write!(
-            text,
-            "slave{index}:ip={host},port={port},state=online,offset={offset},lag={lag}\r\n"
-        );
-    }
-    lines!(text,
-        "master_failover_state": "no-failover",
-        "master_replid": ctx.env.shared.run_id,
-        "master_replid2": "0000000000000000000000000000000000000000",
-        "master_repl_offset": ctx.state.log.position(),
-        "second_repl_offset": -1,
-        "repl_backlog_active": 0,
-        "repl_backlog_size": 1_048_576,
-        "repl_backlog_first_byte_offset": 0,
-        "repl_backlog_histlen": 0,
     );
 }
 

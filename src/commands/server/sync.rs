@@ -7,6 +7,7 @@ use super::SERVER;
 use crate::engine::args;
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
+use crate::engine::replication::Phase;
 use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Outcome, Run};
 use crate::resp::reply::Reply;
 
@@ -57,7 +58,9 @@ fn sync(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outco
 
 fn psync(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     args::int(argv[2])?;
-    let header = format!("+FULLRESYNC {} {}\r\n", ctx.env.shared.run_id, ctx.state.log.position());
+    ctx.state.replication.begin_backlog();
+    let replication = &ctx.state.replication;
+    let header = format!("+FULLRESYNC {} {}\r\n", replication.id, replication.offset());
     follow(ctx, &header, reply)
 }
 
@@ -66,7 +69,7 @@ fn follow(ctx: &mut ExclusiveCtx<'_>, header: &str, reply: &mut Reply<'_>) -> Ou
     let Some(client) = ctx.env.client else {
         return Err(CommandError::text("ERR only a client can follow"));
     };
-    if ctx.state.log.replicas().iter().any(|known| known.id == client.id) {
+    if ctx.state.replication.is_followed_by(client) {
         // As Redis does: a client that follows already is not answered.
         return Ok(());
     }
@@ -79,7 +82,8 @@ fn follow(ctx: &mut ExclusiveCtx<'_>, header: &str, reply: &mut Reply<'_>) -> Ou
     reply.raw(format!("${}\r\n", snapshot.len()).as_bytes());
     reply.raw(&snapshot);
     let now_ms = ctx.now_ms();
-    ctx.state.log.follow(client, now_ms);
+    ctx.state.replication.begin_backlog();
+    ctx.state.replication.follow(client, Phase::Online, now_ms);
     ctx.env.shared.note_replicas(ctx.state, now_ms);
     tracing::info!("Synchronization with replica {} succeeded", client.addr);
     Ok(())
