@@ -5,7 +5,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -273,28 +273,8 @@ fn shared(registry: &Arc<Registry>) -> Shared {
 }
 
 fn client(id: u64) -> Client {
-    Client {
-        id,
-        addr: String::new(),
-        laddr: String::new(),
-        fd: 0,
-        unix_socket: false,
-        created_ms: START_MS,
-        active_ms: AtomicI64::new(START_MS),
-        query_bytes: AtomicUsize::new(0),
-        output_bytes: AtomicUsize::new(0),
-        worker: 0,
-        killed: AtomicBool::new(false),
-        leaving: AtomicBool::new(false),
-        messages: AtomicBool::new(false),
-        subscribed: AtomicBool::new(false),
-        tracking: AtomicU32::new(0),
-        redirect: AtomicU64::new(0),
-        dirty: AtomicBool::new(false),
-        session: Mutex::new(Session::internal(Mode::empty(), 0)),
-        outbox: Mutex::default(),
-        following: Default::default(),
-    }
+    let session = Session::internal(Mode::empty(), 0);
+    Client::new(id, String::new(), String::new(), 0, session, START_MS)
 }
 
 fn show(value: &Value<'_>) -> String {

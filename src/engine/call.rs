@@ -675,6 +675,12 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
         // They stay, invisible.
         expired.clear();
     }
+    if let Access::Exclusive(state) = access
+        && state.replication.is_replica()
+    {
+        // The same, until the primary says that they go.
+        expired.clear();
+    }
     match access {
         Access::Exclusive(state) => {
             for (db, key) in expired {
@@ -729,7 +735,32 @@ pub fn replay(
     argv: Argv<'_>,
     out: &mut Vec<u8>,
 ) {
-    let mut unit = Unit { replays: true, ..Unit::default() };
+    let unit = Unit { replays: true, trusts: true, ..Unit::default() };
+    run_logged(access, session, unit, env, command, argv, out);
+}
+
+/// The same for a command of the primary's stream, which goes to the own append-only file.
+pub fn apply(
+    access: &mut Access<'_>,
+    session: &mut Session,
+    env: Env<'_>,
+    command: &'static Command,
+    argv: Argv<'_>,
+    out: &mut Vec<u8>,
+) {
+    let unit = Unit { trusts: true, ..Unit::default() };
+    run_logged(access, session, unit, env, command, argv, out);
+}
+
+fn run_logged(
+    access: &mut Access<'_>,
+    session: &mut Session,
+    mut unit: Unit,
+    env: Env<'_>,
+    command: &'static Command,
+    argv: Argv<'_>,
+    out: &mut Vec<u8>,
+) {
     if let Err(error) = check_shape(command, argv) {
         Reply::new(out, session.protocol).error(&error.bytes());
     } else if session.mode.contains(Mark::MULTI) && !command.has(Flag::NotQueued) {
@@ -738,6 +769,13 @@ pub fn replay(
     } else {
         perform(access, session, &mut unit, env, command, argv, out);
         end_unit(access, &mut unit, env);
+    }
+}
+
+/// Asks ahead for the memory that requests of the primary's stream need.
+pub fn fetch_ahead(state: &State, session: &Session, requests: &[Request<'_>]) {
+    if requests.len() > 1 {
+        ahead::fetch(&Access::Shared(state), session.db, requests);
     }
 }
 

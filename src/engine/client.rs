@@ -48,6 +48,8 @@ bitflags! {
         const SUBSCRIBED = 1 << 10;
         /// MONITOR.
         const MONITOR = 1 << 11;
+        /// The primary that this server follows.
+        const PRIMARY = 1 << 13;
     }
 }
 
@@ -198,6 +200,39 @@ pub struct Client {
 }
 
 impl Client {
+    /// A client that has connected now, over TCP.
+    pub fn new(
+        id: u64,
+        addr: String,
+        laddr: String,
+        fd: i32,
+        session: Session,
+        now_ms: i64,
+    ) -> Self {
+        Self {
+            id,
+            addr,
+            laddr,
+            fd,
+            unix_socket: false,
+            created_ms: now_ms,
+            active_ms: AtomicI64::new(now_ms),
+            query_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            worker: 0,
+            killed: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            messages: AtomicBool::new(false),
+            subscribed: AtomicBool::new(false),
+            tracking: AtomicU32::new(0),
+            redirect: AtomicU64::new(0),
+            dirty: AtomicBool::new(false),
+            session: Mutex::new(session),
+            outbox: Mutex::default(),
+            following: Default::default(),
+        }
+    }
+
     /// Whether the client is on this machine.
     pub fn is_local(&self) -> bool {
         self.unix_socket || self.addr.starts_with("127.") || self.addr.starts_with("[::1]")

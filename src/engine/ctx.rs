@@ -91,11 +91,11 @@ impl<'a> ReadCtx<'a> {
         self.env.now_ms()
     }
 
-    /// The time in unix milliseconds by which keys and fields are past theirs: while logged commands are replayed none
-    /// is, since none was when they ran.
+    /// The time in unix milliseconds by which keys and fields are past theirs: while commands of a log are run
+    /// again none is, since none was when they ran.
     #[inline]
     pub fn expiry_ms(&self) -> i64 {
-        if self.unit.replays { 0 } else { self.now_ms() }
+        if self.unit.trusts { 0 } else { self.now_ms() }
     }
 
     /// The selected db.
@@ -229,11 +229,11 @@ impl WriteCtx<'_> {
         self.env.now_ms()
     }
 
-    /// The time in unix milliseconds by which keys and fields are past theirs: while logged commands are replayed none
-    /// is, since none was when they ran.
+    /// The time in unix milliseconds by which keys and fields are past theirs: while commands of a log are run
+    /// again none is, since none was when they ran.
     #[inline]
     pub fn expiry_ms(&self) -> i64 {
-        if self.unit.replays { 0 } else { self.now_ms() }
+        if self.unit.trusts { 0 } else { self.now_ms() }
     }
 
     /// The configuration.
@@ -319,7 +319,9 @@ impl WriteCtx<'_> {
             }
             Found::Expired => {}
         }
-        expire_key(self.state, self.unit, self.env, self.session.db, key);
+        if !self.state.keeps_expired() {
+            expire_key(self.state, self.unit, self.env, self.session.db, key);
+        }
         None
     }
 

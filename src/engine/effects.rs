@@ -104,6 +104,13 @@ pub enum Request {
     ///
     /// [`Aof`]: super::persistence::Aof
     RewriteAof,
+    /// Follow the primary that the state names, or nobody.
+    Follow {
+        /// The number of the link.
+        generation: u64,
+        /// Whether there is a primary.
+        follows: bool,
+    },
 }
 
 /// Whether the end of the process saves the data set.
@@ -211,8 +218,10 @@ pub struct Unit {
     pub has_jobs: bool,
     /// What is propagated does not belong together (keys that happened to expire).
     pub scattered: bool,
-    /// Commands of the append-only file run again.
+    /// Commands of the append-only file run again, which it need not get.
     pub replays: bool,
+    /// Commands that ran elsewhere run here, too: no key is past its time, since none was there.
+    pub trusts: bool,
 }
 
 impl Block {

@@ -13,6 +13,8 @@ pub mod backlog;
 
 pub mod link;
 
+pub mod role;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -38,6 +40,14 @@ pub struct Replication {
     pub id: String,
     /// The history that this one goes on from.
     pub earlier: Option<Earlier>,
+    /// A primary may be asked to go on with the history.
+    pub resumes: bool,
+    /// The db that the primary's stream has selected.
+    pub stream_db: u32,
+    /// Commands of the primary that failed here.
+    pub errors: u64,
+    /// How many links to primaries there have been, and the number of the present one.
+    pub links: u64,
     /// The offset of the history's last byte.
     offset: u64,
     backlog: Option<Backlog>,
@@ -111,6 +121,10 @@ impl Replication {
             role: Role::Primary,
             id: String::new(),
             earlier: None,
+            resumes: false,
+            stream_db: 0,
+            errors: 0,
+            links: 0,
             offset: 0,
             backlog: None,
             backlog_bytes,
@@ -126,6 +140,12 @@ impl Replication {
         self.seed.1 += 1;
         let text = format!("{}:{}", self.seed.0, self.seed.1);
         String::from_utf8_lossy(&sha1_hex(text.as_bytes())).into_owned()
+    }
+
+    /// Follows another server from the start of the process.
+    pub fn begin_as_replica(&mut self, host: &str, port: u16) {
+        self.links += 1;
+        self.role = Role::Replica(Box::new(Link::new(host.to_owned(), port, self.links)));
     }
 
     /// Whether this server follows another one.

@@ -357,6 +357,12 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
+    /// Whether keys past their time stay, invisible, until the primary says that they go. On a replica that takes writes
+    /// of clients, those see to it that a key is gone before they make it anew.
+    pub fn keeps_expired(&self) -> bool {
+        self.replication.is_replica() && self.config.flag(Param::ReplicaReadOnly)
+    }
+
     /// Whether anyone listens to the effects of commands; if not, calls need not copy their arguments.
     #[inline]
     pub fn is_logged(&self) -> bool {
@@ -681,8 +687,10 @@ impl Shared {
         let config = &state.config;
         let (wanted, lag) =
             (config.size(Param::MinReplicasToWrite), config.int(Param::MinReplicasMaxLag));
-        let missing =
-            wanted > 0 && lag > 0 && state.replication.close_replicas(lag, now_ms) < wanted;
+        let missing = !state.replication.is_replica()
+            && wanted > 0
+            && lag > 0
+            && state.replication.close_replicas(lag, now_ms) < wanted;
         self.replicas_missing.store(missing, Ordering::Relaxed);
     }
 

@@ -113,7 +113,7 @@ pub(super) fn load_rdb(
 ) -> Result<Outcome, LoadError> {
     let start = file.stream_position()?;
     let options = Options { bytes: Some(file.metadata()?.len().saturating_sub(start)), ..options };
-    let mut slices = Slices { engine, progress, state: None, began: 0, bytes_max: 0 };
+    let mut slices = Slices::new(engine, progress);
     let outcome = load_in_turns(&mut slices, file, options)?;
     drop(slices);
     file.seek(SeekFrom::Start(start + outcome.bytes))?;
@@ -122,7 +122,7 @@ pub(super) fn load_rdb(
 }
 
 /// Holds the lock for a slice of the file at a time.
-struct Slices<'a> {
+pub(super) struct Slices<'a> {
     engine: &'a Engine,
     progress: &'a LoadProgress,
     state: Option<Writing<'a>>,
@@ -130,6 +130,13 @@ struct Slices<'a> {
     began: u64,
     /// Bytes that it has at most.
     bytes_max: u64,
+}
+
+impl<'a> Slices<'a> {
+    /// Slices of an engine, whose progress is noted there.
+    pub(super) fn new(engine: &'a Engine, progress: &'a LoadProgress) -> Self {
+        Self { engine, progress, state: None, began: 0, bytes_max: 0 }
+    }
 }
 
 impl Turns for Slices<'_> {

@@ -285,7 +285,7 @@ fn build_engine(
         debug: Default::default(),
     };
     commands::server::config::mirror(config, &shared);
-    let state = State {
+    let mut state = State {
         keyspace: Keyspace::new(databases),
         config: config.clone(),
         registry,
@@ -306,7 +306,12 @@ fn build_engine(
         active_expire: true,
         expire_walk: (0, 0),
     };
+    if let Some((host, port)) = config.replica_of() {
+        let host = String::from_utf8_lossy(host);
+        state.replication.begin_as_replica(&host, port);
+    }
     shared.note_replicas(&state, shared.started_ms);
+    shared.note_role(&state);
     // What goes wrong is in the log, and no reason not to start.
     let _ = shared.host.adjust_oom_score(config);
     Ok(Engine::new(state, shared))

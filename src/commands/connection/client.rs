@@ -247,7 +247,7 @@ fn info(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome
 }
 
 /// A client's line in CLIENT LIST.
-fn describe(out: &mut String, client: &Client, session: &Session, now_ms: i64) {
+pub fn describe(out: &mut String, client: &Client, session: &Session, now_ms: i64) {
     let mut flags = String::new();
     let mut mark = |on: bool, letter: char| {
         if on {
@@ -255,6 +255,7 @@ fn describe(out: &mut String, client: &Client, session: &Session, now_ms: i64) {
         }
     };
     let tracking = client.tracking_mode();
+    mark(session.mode.contains(Mode::PRIMARY), 'M');
     mark(session.mode.contains(Mode::MONITOR), 'O');
     mark(session.mode.contains(Mode::SUBSCRIBED), 'P');
     mark(session.mode.contains(Mode::MULTI), 'x');
@@ -365,9 +366,12 @@ enum ClientType {
 
 impl ClientType {
     fn of(session: &Session) -> Self {
-        match session.mode.contains(Mode::SUBSCRIBED) {
-            true => ClientType::PubSub,
-            false => ClientType::Normal,
+        if session.mode.contains(Mode::PRIMARY) {
+            ClientType::Primary
+        } else if session.mode.contains(Mode::SUBSCRIBED) {
+            ClientType::PubSub
+        } else {
+            ClientType::Normal
         }
     }
 }

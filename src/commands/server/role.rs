@@ -1,5 +1,4 @@
-//! ROLE and REPLICAOF: whom does this server follow, and who follows it? It is a primary and cannot be made a
-//! replica yet, which REPLICAOF says.
+//! ROLE, and INFO's section: whom does this server follow, and who follows it?
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,14 +6,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::SERVER;
 use crate::config::Config;
 use crate::config::params::Param;
-use crate::engine::args;
-use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
-use crate::engine::error::CommandError;
+use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::replication::link::{Link, LinkState};
 use crate::engine::replication::{Phase, Replica, Replication};
-use crate::engine::spec::{
-    Arg, Argv, Arity, Category, CommandSpec, Deprecated, Flag, Outcome, Run,
-};
+use crate::engine::spec::{Argv, Arity, Category, CommandSpec, Flag, Outcome, Run};
 use crate::engine::state::State;
 use crate::resp::reply::Reply;
 
@@ -29,34 +24,6 @@ pub const ROLE: CommandSpec = CommandSpec {
     categories: &[Category::Admin, Category::Dangerous],
     run: Run::Exclusive(role),
     ..SERVER
-};
-
-/// REPLICAOF.
-pub const REPLICAOF: CommandSpec = CommandSpec {
-    name: "REPLICAOF",
-    summary: "Configures a server as replica of another, or promotes it to a master.",
-    since: "5.0.0",
-    complexity: "O(1)",
-    arity: Arity::Exactly(3),
-    flags: &[Flag::NoAsyncLoading, Flag::Admin, Flag::NoScript, Flag::Stale],
-    args: &[Arg::one_of(
-        "args",
-        &[
-            Arg::block("host-port", &[Arg::string("host"), Arg::integer("port")]),
-            Arg::block("no-one", &[Arg::flag("no", "NO"), Arg::flag("one", "ONE")]),
-        ],
-    )],
-    run: Run::Session(replica_of),
-    ..SERVER
-};
-
-/// SLAVEOF, its old name.
-pub const SLAVEOF: CommandSpec = CommandSpec {
-    name: "SLAVEOF",
-    summary: "Sets a Redis server as a replica of another, or promotes it to being a master.",
-    since: "1.0.0",
-    deprecated: Some(Deprecated { since: "5.0.0", replaced_by: "`REPLICAOF`" }),
-    ..REPLICAOF
 };
 
 fn role(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
@@ -182,17 +149,4 @@ fn history_info(replication: &Replication, config: &Config, text: &mut String) {
         backlog.map_or(0, |backlog| backlog.first()),
         backlog.map_or(0, |backlog| backlog.len()),
     );
-}
-
-fn replica_of(_: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    if args::is(argv[1], "NO") && args::is(argv[2], "ONE") {
-        reply.ok();
-        return Ok(());
-    }
-    match args::int(argv[2]) {
-        Ok(0..=65535) => {
-            Err(CommandError::text("ERR REPLICAOF failed: this server cannot be a replica yet"))
-        }
-        _ => Err(CommandError::text("ERR Invalid master port")),
-    }
 }

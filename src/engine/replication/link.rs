@@ -19,6 +19,8 @@ pub struct Link {
     pub transfer: Option<Transfer>,
     /// The offset up to which bytes have come from the primary, applied or not.
     pub read_offset: u64,
+    /// The primary is asked to hand over its role.
+    pub takes_over: bool,
 }
 
 /// How far the link is.
@@ -59,6 +61,7 @@ impl Link {
             down_since_ms: None,
             transfer: None,
             read_offset: 0,
+            takes_over: false,
         }
     }
 
