@@ -11,7 +11,6 @@ use super::ahead;
 use super::block;
 use super::client::{Client, Mode as Mark, Session};
 use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expire_key, free};
-use super::durable::SyncWaiter;
 use super::effects::{Block, CallEffects, EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
 use super::events;
@@ -291,13 +290,13 @@ fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, reques
         caller.engine.shared.pause.enter(caller.client.id);
     }
     session.blocked_reply = block.on_timeout().map(<[u8]>::to_vec);
-    if let Block::Synced { position, on_success, .. } = block {
-        let (position, reply) = (*position, on_success.clone());
+    if let Block::Elsewhere { wanted, .. } = block {
+        let durable = &caller.engine.shared.durable;
+        session.blocked_reply = Some(Vec::new());
         let client = Arc::clone(caller.client);
-        let waiter = SyncWaiter { client, position, reply };
-        if !caller.engine.shared.durable.enter(waiter) {
+        if let Some(reply) = durable.elsewhere.enter(client, *wanted, durable.synced()) {
             session.blocked_reply = None;
-            caller.client.unblock(if session.drops_reply() { b"" } else { on_success });
+            caller.client.unblock(if session.drops_reply() { b"" } else { &reply });
         }
     }
     if let (Block::Keys { wanted, .. }, Some(command)) = (block, request.command) {
@@ -696,7 +695,11 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
             }
             let bond = if unit.scattered { Bond::Apart } else { Bond::Together };
             state.log.append(&unit.records, bond, env.now_us);
-            state.replication.feed(&unit.records, bond);
+            if state.replication.feed(&unit.records, bond)
+                && let Some(client) = env.client
+            {
+                client.wrote_offset.store(state.replication.offset(), Ordering::Relaxed);
+            }
             unit.records.clear();
             if !unit.ready.is_empty() {
                 block::serve(access, unit, env);
@@ -723,60 +726,6 @@ pub fn nested(
     perform(access, session, unit, env, command, argv, out);
     unit.deny_blocking = denied;
     unit.call = outer;
-}
-
-/// Runs a command of the append-only file as a unit of its own: without the checks that clients are subject to, and
-/// between MULTI and EXEC it is queued. The reply, which may be an error, goes to `out`.
-pub fn replay(
-    access: &mut Access<'_>,
-    session: &mut Session,
-    env: Env<'_>,
-    command: &'static Command,
-    argv: Argv<'_>,
-    out: &mut Vec<u8>,
-) {
-    let unit = Unit { replays: true, trusts: true, ..Unit::default() };
-    run_logged(access, session, unit, env, command, argv, out);
-}
-
-/// The same for a command of the primary's stream, which goes to the own append-only file.
-pub fn apply(
-    access: &mut Access<'_>,
-    session: &mut Session,
-    env: Env<'_>,
-    command: &'static Command,
-    argv: Argv<'_>,
-    out: &mut Vec<u8>,
-) {
-    let unit = Unit { trusts: true, ..Unit::default() };
-    run_logged(access, session, unit, env, command, argv, out);
-}
-
-fn run_logged(
-    access: &mut Access<'_>,
-    session: &mut Session,
-    mut unit: Unit,
-    env: Env<'_>,
-    command: &'static Command,
-    argv: Argv<'_>,
-    out: &mut Vec<u8>,
-) {
-    if let Err(error) = check_shape(command, argv) {
-        Reply::new(out, session.protocol).error(&error.bytes());
-    } else if session.mode.contains(Mark::MULTI) && !command.has(Flag::NotQueued) {
-        let flags = access.flags_of(command, argv);
-        transaction::queue(session, env, command, flags, argv, out);
-    } else {
-        perform(access, session, &mut unit, env, command, argv, out);
-        end_unit(access, &mut unit, env);
-    }
-}
-
-/// Asks ahead for the memory that requests of the primary's stream need.
-pub fn fetch_ahead(state: &State, session: &Session, requests: &[Request<'_>]) {
-    if requests.len() > 1 {
-        ahead::fetch(&Access::Shared(state), session.db, requests);
-    }
 }
 
 /// Looks requests up in a registry.

@@ -7,9 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
-};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use bitflags::bitflags;
 use parking_lot::Mutex;
@@ -17,6 +15,7 @@ use parking_lot::Mutex;
 use super::outbox::Outbox;
 use super::pubsub::Subscriptions;
 use super::registry::Command;
+use super::replication::following::Following;
 use super::tracking::TrackingMode;
 use crate::resp::reply::Protocol;
 
@@ -139,21 +138,6 @@ impl Session {
     }
 }
 
-/// What a client that follows the effect log has said about itself (REPLCONF).
-#[derive(Debug, Default)]
-pub struct Following {
-    /// It asked for a snapshot or for the stream.
-    pub follows: AtomicBool,
-    /// The host that it wants to be known by; empty for that of its connection.
-    pub host: Mutex<String>,
-    /// Where it takes clients itself.
-    pub port: AtomicU16,
-    /// How far it has followed.
-    pub offset: AtomicU64,
-    /// When it said so, or began: unix milliseconds.
-    pub heard_ms: AtomicI64,
-}
-
 /// A client.
 #[derive(Debug)]
 pub struct Client {
@@ -195,7 +179,9 @@ pub struct Client {
     pub session: Mutex<Session>,
     /// What others send it.
     pub outbox: Mutex<Outbox>,
-    /// If it is a replica: how far it is.
+    /// The offset of the history behind what it wrote last.
+    pub wrote_offset: AtomicU64,
+    /// If it is a replica: what it has said about itself.
     pub following: Following,
 }
 
@@ -229,6 +215,7 @@ impl Client {
             dirty: AtomicBool::new(false),
             session: Mutex::new(session),
             outbox: Mutex::default(),
+            wrote_offset: AtomicU64::new(0),
             following: Default::default(),
         }
     }
@@ -247,6 +234,14 @@ impl Client {
     pub fn announced_host(&self) -> String {
         let announced = self.following.host.lock();
         if announced.is_empty() { self.host().to_owned() } else { announced.clone() }
+    }
+
+    /// As what a replica appears in the log.
+    pub fn name(&self) -> String {
+        match self.following.port.load(Ordering::Relaxed) {
+            0 => format!("{}:<unknown-replica-port>", self.announced_host()),
+            port => format!("{}:{port}", self.announced_host()),
+        }
     }
 
     /// Marks the connection to be closed and wakes its owner.

@@ -21,6 +21,8 @@ mod ahead;
 
 pub mod call;
 
+pub mod replay;
+
 pub mod state;
 
 pub mod lock;

@@ -11,6 +11,8 @@
 
 pub mod backlog;
 
+pub mod following;
+
 pub mod link;
 
 pub mod role;
@@ -23,10 +25,13 @@ use self::link::Link;
 use super::client::Client;
 use super::effects::{Record, Targets};
 use super::log::{Bond, Stream};
-use super::outbox::SharedBytes;
+use super::outbox::{Outbox, SharedBytes};
 use super::spec::Argv;
 use super::state::Shared;
 use crate::base::sha1::sha1_hex;
+
+/// What stands for the id of no history.
+const NO_ID: &str = "0000000000000000000000000000000000000000";
 
 /// Bytes that one piece of the stream has at most, and of its sixteenth part of the backlog at least.
 const PIECE_BYTES_MIN: usize = 16 * 1024;
@@ -56,6 +61,16 @@ pub struct Replication {
     /// What is to be sent at the end of the hold.
     stream: Stream,
     replicas: Vec<Replica>,
+    /// They were asked how far they are, in what is to be sent.
+    asked_for_acks: bool,
+    /// The snapshot that is being taken for some of them.
+    snapshot: Option<Snapshot>,
+    /// Synchronizations so far.
+    pub counts: SyncCounts,
+    /// A snapshot for replicas has left a file that nobody may need.
+    pub left_file: bool,
+    /// Since when nobody follows, unix milliseconds.
+    alone_since_ms: Option<i64>,
     /// Where ids come from: a secret, and how many were drawn.
     seed: (String, u64),
 }
@@ -78,6 +93,17 @@ pub struct Earlier {
     pub end: u64,
 }
 
+/// Synchronizations with replicas, for INFO.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncCounts {
+    /// By snapshots.
+    pub full: u64,
+    /// By the stream alone.
+    pub partial: u64,
+    /// By the stream alone, if that had been possible.
+    pub partial_refused: u64,
+}
+
 /// A client that follows this server.
 #[derive(Debug)]
 pub struct Replica {
@@ -85,9 +111,28 @@ pub struct Replica {
     pub client: Arc<Client>,
     /// How far it is.
     pub phase: Phase,
-    /// The stream behind its snapshot, while that is on its way.
-    waiting: Vec<SharedBytes>,
-    waiting_bytes: usize,
+    /// Since when it waits for a snapshot, unix milliseconds.
+    pub since_ms: i64,
+}
+
+/// A snapshot that is being taken for replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The offset of the history that it shows.
+    pub offset: u64,
+    /// Where it goes.
+    pub way: Way,
+    /// The version of its format.
+    pub rdb_version: u32,
+}
+
+/// How snapshots reach replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As a file, once it is written.
+    Disk,
+    /// While they are taken.
+    Sockets,
 }
 
 /// How far a replica is.
@@ -130,6 +175,11 @@ impl Replication {
             backlog_bytes,
             stream: Stream::new(Targets::REPLICAS),
             replicas: Vec::new(),
+            asked_for_acks: false,
+            snapshot: None,
+            counts: SyncCounts::default(),
+            left_file: false,
+            alone_since_ms: None,
             seed: (secret.to_owned(), 0),
         };
         replication.id = replication.draw_id();
@@ -146,6 +196,12 @@ impl Replication {
     pub fn begin_as_replica(&mut self, host: &str, port: u16) {
         self.links += 1;
         self.role = Role::Replica(Box::new(Link::new(host.to_owned(), port, self.links)));
+    }
+
+    /// Forty letters that stand in no snapshot, to be known as its end.
+    pub fn draw_mark(&self) -> String {
+        let text = format!("{}:{}:{}:mark", self.seed.0, self.seed.1, self.offset);
+        String::from_utf8_lossy(&sha1_hex(text.as_bytes())).into_owned()
     }
 
     /// Whether this server follows another one.
@@ -197,6 +253,11 @@ impl Replication {
         self.earlier = None;
     }
 
+    /// The id of the history that this one goes on from; zeros if there is none.
+    pub fn earlier_id(&self) -> &str {
+        self.earlier.as_ref().map_or(NO_ID, |earlier| &earlier.id)
+    }
+
     /// Goes on with the history under an id of its own, as a replica that becomes a primary does; those who know the old
     /// id can follow.
     pub fn fork_history(&mut self) {
@@ -230,10 +291,26 @@ impl Replication {
         }
     }
 
-    /// Forgets the backlog. What was missed cannot be known any more, so a primary begins a new history.
+    /// Forgets the backlog.
     pub fn end_backlog(&mut self) {
         self.backlog = None;
         self.stream.bytes.clear();
+    }
+
+    /// Forgets the backlog of a primary that nobody has followed for so long; whether it did. What is missed from here on cannot
+    /// be known, so that a new history begins.
+    pub fn drop_backlog_after(&mut self, ttl_ms: i64, now_ms: i64) -> bool {
+        if !self.replicas.is_empty() || self.is_replica() || self.backlog.is_none() {
+            self.alone_since_ms = None;
+            return false;
+        }
+        let since_ms = *self.alone_since_ms.get_or_insert(now_ms);
+        if now_ms - since_ms <= ttl_ms {
+            return false;
+        }
+        self.begin_history();
+        self.end_backlog();
+        true
     }
 
     /// Changes the size of the backlog (`repl-backlog-size`).
@@ -249,15 +326,30 @@ impl Replication {
         self.stream.selected
     }
 
+    /// The db in which whoever goes on with the history begins, if somebody could.
+    pub fn current_db(&self) -> Option<u32> {
+        match &self.role {
+            Role::Primary => self.backlog.as_ref().map(|_| self.stream.selected.unwrap_or(0)),
+            Role::Replica(_) => Some(self.stream_db),
+        }
+    }
+
     /// Has the next record name its db: somebody comes who has not heard the stream so far.
     pub fn forget_selected(&mut self) {
         self.stream.selected = None;
     }
 
-    /// Adds a unit's records to the history, if they become part of it.
-    pub fn feed(&mut self, records: &[Record], bond: Bond) {
-        if self.is_fed() {
-            self.offset += self.stream.append(records, bond) as u64;
+    /// Adds a unit's records to the history, if they become part of it; whether any did.
+    pub fn feed(&mut self, records: &[Record], bond: Bond) -> bool {
+        let bytes = if self.is_fed() { self.stream.append(records, bond) } else { 0 };
+        self.offset += bytes as u64;
+        bytes > 0
+    }
+
+    /// Asks the replicas how far they are, once in a hold of the lock.
+    pub fn ask_for_acks(&mut self) {
+        if !std::mem::replace(&mut self.asked_for_acks, true) {
+            self.feed_plain(&[b"REPLCONF", b"GETACK", b"*"]);
         }
     }
 
@@ -294,25 +386,145 @@ impl Replication {
             }
             self.replicas.retain_mut(|replica| replica.take(&piece, shared));
         }
+        self.asked_for_acks = false;
         self.stream.bytes.clear();
         if self.stream.bytes.capacity() > STREAM_KEPT_BYTES {
             self.stream.bytes = Vec::new();
         }
     }
 
-    /// A client follows from here on.
-    pub fn follow(&mut self, client: &Arc<Client>, phase: Phase, now_ms: i64) {
+    /// A client has asked for a snapshot.
+    pub fn ask(&mut self, client: &Arc<Client>, now_ms: i64) {
+        self.add(client, Phase::Asked, now_ms);
+    }
+
+    /// A client goes on from an offset that [`Replication::can_continue`] has found good.
+    pub fn go_on(
+        &mut self,
+        client: &Arc<Client>,
+        offset: u64,
+        now_ms: i64,
+        shared: &Shared,
+    ) -> usize {
+        self.send(shared);
+        let pieces = self.backlog.as_ref().and_then(|backlog| backlog.from(offset));
+        let pieces = pieces.unwrap_or_default();
+        self.add(client, Phase::Online, now_ms);
+        client.post(shared, |outbox| pieces.iter().for_each(|piece| outbox.add_shared(piece)));
+        pieces.iter().map(|piece| piece.len()).sum()
+    }
+
+    fn add(&mut self, client: &Arc<Client>, phase: Phase, now_ms: i64) {
         self.forget_gone();
         client.following.follows.store(true, Ordering::Relaxed);
-        client.following.offset.store(self.offset, Ordering::Relaxed);
         client.following.heard_ms.store(now_ms, Ordering::Relaxed);
-        self.replicas.push(Replica {
-            client: Arc::clone(client),
-            phase,
-            waiting: Vec::new(),
-            waiting_bytes: 0,
-        });
+        self.replicas.push(Replica { client: Arc::clone(client), phase, since_ms: now_ms });
+    }
+
+    /// Whether a client that knows a history up to in front of an offset can go on with the stream from there.
+    pub fn can_continue(&self, id: &str, offset: i64) -> Result<u64, Refusal> {
+        if id.starts_with('?') {
+            return Err(Refusal::Requested);
+        }
+        let offset = u64::try_from(offset).unwrap_or(0);
+        if !id.eq_ignore_ascii_case(&self.id) {
+            match &self.earlier {
+                Some(earlier) if id.eq_ignore_ascii_case(&earlier.id) => {
+                    if offset > earlier.end {
+                        return Err(Refusal::Forked(earlier.end));
+                    }
+                }
+                _ => return Err(Refusal::OtherHistory),
+            }
+        }
+        let is_there = |backlog: &Backlog| {
+            // What is still to be sent belongs to it.
+            (backlog.first()..=self.offset + 1).contains(&offset)
+        };
+        match self.backlog.as_ref().is_some_and(is_there) {
+            true => Ok(offset),
+            false => Err(Refusal::Gone),
+        }
+    }
+
+    /// The snapshot that is being taken.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// Begins a snapshot of now for all who wait for one: from here on the stream is held back for them.
+    pub fn begin_snapshot(&mut self, way: Way, rdb_version: u32, shared: &Shared) {
+        self.send(shared);
+        // Whoever comes in here knows no db yet.
         self.stream.selected = None;
+        self.snapshot = Some(Snapshot { offset: self.offset, way, rdb_version });
+        let header = self.header();
+        for replica in self.replicas.iter_mut().filter(|r| r.phase == Phase::Asked) {
+            replica.phase = Phase::Saving;
+            replica.greet(&header, shared, Outbox::hold_stream);
+        }
+    }
+
+    /// A replica that has asked takes part in the snapshot that is being taken, if it can: it gets what the others get.
+    pub fn join_snapshot(&mut self, client: &Client, shared: &Shared) -> bool {
+        self.send(shared);
+        let header = self.header();
+        let fits = |snapshot: &Snapshot| {
+            snapshot.way == Way::Disk && client.following.rdb_version() >= snapshot.rdb_version
+        };
+        if !self.snapshot.as_ref().is_some_and(fits) {
+            return false;
+        }
+        let others = self.replicas.iter().find(|replica| {
+            replica.phase == Phase::Saving && !replica.client.following.is_snapshot_only()
+        });
+        let Some(other) = others.map(|other| Arc::clone(&other.client)) else { return false };
+        let Some(own) = self.replicas.iter_mut().find(|own| own.client.id == client.id) else {
+            return false;
+        };
+        own.phase = Phase::Saving;
+        let other = other.outbox.lock();
+        own.greet(&header, shared, |outbox| outbox.hold_stream_of(&other));
+        true
+    }
+
+    /// A replica gets a snapshot of its own, from now on.
+    pub fn greet_alone(&mut self, client: &Client, shared: &Shared) {
+        self.send(shared);
+        self.stream.selected = None;
+        let header = format!("+FULLRESYNC {} {}\r\n", self.id, self.offset);
+        if let Some(own) = self.replicas.iter_mut().find(|own| own.client.id == client.id) {
+            own.phase = Phase::Online;
+            own.greet(&header, shared, Outbox::hold_stream);
+        }
+    }
+
+    /// What a replica is told when its snapshot begins.
+    fn header(&self) -> String {
+        let offset = self.snapshot.as_ref().map_or(self.offset, |snapshot| snapshot.offset);
+        format!("+FULLRESYNC {} {offset}\r\n", self.id)
+    }
+
+    /// The snapshot was taken, or was not: those who were waiting for it are in this phase now.
+    pub fn end_snapshot(&mut self, next: Phase) -> Vec<Arc<Client>> {
+        self.snapshot = None;
+        let mut clients = Vec::new();
+        for replica in self.replicas.iter_mut().filter(|r| r.phase == Phase::Saving) {
+            replica.phase = next;
+            clients.push(Arc::clone(&replica.client));
+        }
+        clients
+    }
+
+    /// A replica has been sent its snapshot; false if it is not there any more.
+    pub fn put_online(&mut self, client: &Client, now_ms: i64) -> bool {
+        let Some(replica) = self.replicas.iter_mut().find(|r| r.client.id == client.id) else {
+            return false;
+        };
+        replica.phase = Phase::Online;
+        // It may have been busy for long.
+        client.following.heard_ms.store(now_ms, Ordering::Relaxed);
+        true
     }
 
     /// Whether the client follows already.
@@ -331,6 +543,12 @@ impl Replication {
         self.replicas.iter().filter(is_close).count()
     }
 
+    /// The replicas that get the stream.
+    pub fn online_clients(&self) -> impl Iterator<Item = Arc<Client>> {
+        let online = self.replicas.iter().filter(|replica| replica.phase == Phase::Online);
+        online.map(|replica| Arc::clone(&replica.client))
+    }
+
     /// Forgets the replicas that are gone.
     pub fn forget_gone(&mut self) {
         self.replicas.retain(|replica| !replica.client.killed.load(Ordering::Relaxed));
@@ -345,17 +563,35 @@ impl Replication {
 /// A buffer of the stream that has grown past this is given back.
 const STREAM_KEPT_BYTES: usize = 1 << 20;
 
+/// Why a client cannot go on with the stream and needs a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It wants one.
+    Requested,
+    /// It has followed another history.
+    OtherHistory,
+    /// It has followed the earlier history further than up to here, where this one left it.
+    Forked(u64),
+    /// The stream is not there from where it is.
+    Gone,
+}
+
 impl Replica {
     /// Takes a piece of the stream; false if the replica is gone.
     fn take(&mut self, piece: &SharedBytes, shared: &Shared) -> bool {
-        match self.phase {
-            Phase::Asked => !self.client.is_leaving(),
-            Phase::Saving | Phase::Sending => {
-                self.waiting.push(Arc::clone(piece));
-                self.waiting_bytes += piece.len();
-                !self.client.is_leaving()
-            }
-            Phase::Online => self.client.post(shared, |outbox| outbox.add_shared(piece)),
+        if self.phase == Phase::Asked || self.client.following.is_snapshot_only() {
+            return !self.client.is_leaving();
         }
+        self.client.post(shared, |outbox| outbox.add_stream(piece))
+    }
+
+    /// Tells of its snapshot, unless it came with SYNC.
+    fn greet(&self, header: &str, shared: &Shared, hold: impl FnOnce(&mut Outbox)) {
+        self.client.post(shared, |outbox| {
+            hold(outbox);
+            if !self.client.following.is_plain() {
+                outbox.add(|out| out.extend_from_slice(header.as_bytes()));
+            }
+        });
     }
 }

@@ -233,10 +233,9 @@ pub trait Host: Send + Sync {
     fn write_log(&self, durable: &Durable) {
         let _ = durable;
     }
-    /// The data set as the bytes of an RDB file.
-    fn snapshot(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<Vec<u8>, SaveFailed> {
-        let _ = ctx;
-        Err(SaveFailed)
+    /// A replica has asked for a snapshot: begins one, now or later.
+    fn replica_asks(&self, ctx: &mut ExclusiveCtx<'_>, client: &Arc<Client>) {
+        let _ = (ctx, client);
     }
 }
 
@@ -691,6 +690,7 @@ impl Shared {
             && wanted > 0
             && lag > 0
             && state.replication.close_replicas(lag, now_ms) < wanted;
+        self.durable.elsewhere.set_replicas(state.replication.online_clients());
         self.replicas_missing.store(missing, Ordering::Relaxed);
     }
 

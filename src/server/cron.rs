@@ -43,12 +43,13 @@ pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
             let expiry_ns = (engine.shared.clock.mono_ns)();
             expire(&engine);
             note_expiry(&engine, expiry_ns);
+            super::syncing::tick(&engine);
             super::saving::visit(&engine);
             super::appending::visit(&engine, &appender);
         }
         if visits.is_multiple_of(HZ) {
             close_idle(&engine);
-            look_after_replicas(&engine);
+            super::syncing::tick_each_second(&engine, visits / HZ);
             engine.shared.host.each_second();
             cut_off_deaf(&engine);
             last = sample_rates(&engine, last);
@@ -85,14 +86,6 @@ fn sample_rates(engine: &Engine, last: [u64; 5]) -> [u64; 5] {
     now
 }
 
-/// Forgets replicas that are gone, and notes whether those that are left suffice.
-fn look_after_replicas(engine: &Engine) {
-    if let Some(mut state) = engine.try_write() {
-        state.replication.forget_gone();
-        engine.shared.note_replicas(&state, engine.shared.now_ms());
-    }
-}
-
 /// `timeout`: closes clients that have been silent for too long.
 fn close_idle(engine: &Engine) {
     let shared = &engine.shared;
@@ -106,6 +99,9 @@ fn close_idle(engine: &Engine) {
             continue;
         }
         // Who waits is not idle, and whose session is in use neither.
+        if client.following.follows.load(Ordering::Relaxed) {
+            continue;
+        }
         let waits = client.session.try_lock().is_none_or(|s| s.mode.contains(Mode::BLOCKED));
         if !waits {
             tracing::debug!("Closing idle client");
@@ -118,7 +114,9 @@ fn close_idle(engine: &Engine) {
 fn cut_off_deaf(engine: &Engine) {
     for client in engine.shared.clients.lock().iter() {
         let outside = client.output_bytes.load(Ordering::Relaxed);
-        if (outside != 0 || client.has_messages()) && client.is_over_limit(&engine.shared, outside)
+        let follows = client.following.follows.load(Ordering::Relaxed);
+        if (outside != 0 || client.has_messages() || follows)
+            && client.is_over_limit(&engine.shared, outside)
         {
             client.cut_off();
         }

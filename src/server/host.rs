@@ -12,9 +12,10 @@ use super::appending::Appender;
 use super::migration::Connections;
 use super::oom::OomScore;
 use super::sockets::Sockets;
-use super::{log, process, saving};
+use super::{log, process, saving, syncing};
 use crate::config::Config;
 use crate::config::rewrite::{Scope, rewrite};
+use crate::engine::client::Client;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::durable::Durable;
 use crate::engine::effects::Request;
@@ -222,8 +223,8 @@ impl Host for ProcessHost {
         self.appender.write(durable);
     }
 
-    fn snapshot(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<Vec<u8>, SaveFailed> {
-        saving::snapshot(ctx.state, ctx.env.shared)
+    fn replica_asks(&self, ctx: &mut ExclusiveCtx<'_>, client: &Arc<Client>) {
+        syncing::replica_asks(ctx, client);
     }
 }
 

@@ -33,6 +33,8 @@ pub mod oom;
 
 pub mod saving;
 
+pub mod syncing;
+
 pub mod appending;
 
 pub mod loading;

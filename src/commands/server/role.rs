@@ -131,11 +131,8 @@ fn link_info(link: &Link, offset: u64, config: &Config, now_ms: i64, text: &mut 
 }
 
 fn history_info(replication: &Replication, config: &Config, text: &mut String) {
-    let nobody = "0".repeat(40);
-    let (second_id, second_end) = match &replication.earlier {
-        None => (nobody.as_str(), -1),
-        Some(earlier) => (earlier.id.as_str(), earlier.end.cast_signed()),
-    };
+    let second_id = replication.earlier_id();
+    let second_end = replication.earlier.as_ref().map_or(-1, |earlier| earlier.end.cast_signed());
     let backlog = replication.backlog();
     let _ = write!(
         text,

@@ -20,6 +20,7 @@ use crate::engine::ctx::Env;
 use crate::engine::durable::Policy;
 use crate::engine::log::encode;
 use crate::engine::persistence::AofMode;
+use crate::engine::replay;
 use crate::engine::replication::link::LinkState;
 use crate::engine::state::State;
 use crate::persist::io::words;
@@ -220,7 +221,7 @@ impl Applying<'_> {
             0 => 0,
             first => parser.requests()[first - 1].end,
         };
-        call::fetch_ahead(&state, &session, &requests);
+        replay::fetch_ahead(&state, &session, &requests);
         let mut done = 0;
         for (request, span) in requests.iter().zip(spans) {
             let is_inline = buf.get(before) != Some(&b'*');
@@ -324,7 +325,7 @@ fn apply_one(
     match request.command {
         Some(command) => {
             let mut access = Access::Exclusive(state);
-            call::apply(&mut access, session, env, command, request.argv, out);
+            replay::apply(&mut access, session, env, command, request.argv, out);
         }
         None => out.extend_from_slice(b"-ERR unknown command"),
     }
