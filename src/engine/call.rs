@@ -15,11 +15,13 @@ use super::effects::{Block, CallEffects, EventClass, Propagate, Record, Targets,
 use super::error::CommandError;
 use super::events;
 use super::evict::{self, Room};
+use super::keys;
 use super::lock::{Busy, Engine, Mode};
 use super::log::Bond;
 use super::monitor::{Moment, show};
 use super::pubsub;
 use super::registry::{Command, Registry};
+use super::replication::role;
 use super::slow::observe;
 use super::spec::{Argv, Flag, Outcome, Run};
 use super::state::{RoleRefusals, Shared, State};
@@ -332,7 +334,7 @@ pub(super) fn client_call(
     };
     let before = out.len();
     let mut ran = None;
-    if let Err(error) = admit(session, unit, env, request, room) {
+    if let Err(error) = admit(access, session, unit, env, request, room) {
         refuse(session, env, request, error, out);
     } else if let Some(command) = request.command {
         let argv = request.argv;
@@ -378,6 +380,7 @@ fn silence(session: &mut Session, before: usize, out: &mut Vec<u8>) {
 /// Whether a client's request may run at all.
 #[inline]
 fn admit(
+    access: &Access<'_>,
     session: &Session,
     unit: &mut Unit,
     env: Env<'_>,
@@ -413,16 +416,23 @@ fn admit(
         }
     }
     let refusals = env.shared.role_refusals();
-    if refusals.contains(RoleRefusals::WRITES) && may_write(session, command) {
+    if refusals.contains(RoleRefusals::WRITES)
+        && all_flags(access, session, command, argv) & Flag::Write.bit() != 0
+    {
         return Err(CommandError::ReadOnlyReplica);
     }
     if session.mode.intersects(Mark::SUBSCRIBED | Mark::MONITOR) {
         pubsub::check_listener(session, command)?;
     }
-    if refusals.contains(RoleRefusals::STALE) && shows_stale(session, command) {
+    if refusals.contains(RoleRefusals::STALE)
+        && shows_stale(access.flags_of(command, argv), session, command)
+    {
         return Err(CommandError::MasterDown);
     }
     if env.shared.loading.is_on() && !may_run_while_loading(session, command) {
+        return Err(CommandError::Loading);
+    }
+    if command.has(Flag::NoAsyncLoading) && env.shared.loading.is_beside() {
         return Err(CommandError::Loading);
     }
     Ok(())
@@ -438,10 +448,16 @@ fn may_run_while_loading(session: &Session, command: &Command) -> bool {
 
 /// Whether the command, or one of the queue that it runs, shows data that may be old.
 #[cold]
-fn shows_stale(session: &Session, command: &Command) -> bool {
-    !command.has(Flag::Stale)
-        || (command.has(Flag::RunsQueue)
-            && session.multi.queue.iter().any(|queued| !queued.command.has(Flag::Stale)))
+fn shows_stale(flags: u32, session: &Session, command: &Command) -> bool {
+    let stale = Flag::Stale.bit();
+    flags & stale == 0 || (command.has(Flag::RunsQueue) && session.multi.missing & stale != 0)
+}
+
+/// The flags of the command for these arguments, and those of the queue that it runs.
+#[cold]
+fn all_flags(access: &Access<'_>, session: &Session, command: &Command, argv: Argv<'_>) -> u32 {
+    let queued = if command.has(Flag::RunsQueue) { session.multi.flags } else { 0 };
+    access.flags_of(command, argv) | queued
 }
 
 /// Whether the command writes, or runs a queue with one that does.
@@ -581,6 +597,7 @@ pub fn perform(
         show(Moment::After, session, env, command, argv);
     }
     if unit.call.dirty != 0 || unit.call.propagate != Propagate::Verbatim {
+        note_own_expiry(access, session, unit, command, argv);
         end_call(access, session, unit, env, argv);
     }
     if command.has(Flag::ReadOnly) {
@@ -622,6 +639,28 @@ fn run(
         (Run::Container, _) => Err(CommandError::Arity(command.name.to_string())),
         // A read-only script is the only caller that holds less than a command may need.
         (_, Access::Shared(_) | Access::Session) => Err(CommandError::WriteInReadOnlyScript),
+    }
+}
+
+/// A replica that takes writes of its own notes which of their keys are to go by themselves: its primary does not know
+/// them.
+#[inline]
+fn note_own_expiry(
+    access: &mut Access<'_>,
+    session: &Session,
+    unit: &Unit,
+    command: &Command,
+    argv: Argv<'_>,
+) {
+    if let Access::Exclusive(state) = access
+        && state.replication.is_replica()
+        && !unit.trusts
+    {
+        for key in keys::find(command, argv).into_iter().flatten() {
+            if let Some(key) = argv.get(key.position) {
+                role::note_own_expiry(state, session.db, key);
+            }
+        }
     }
 }
 

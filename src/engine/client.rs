@@ -86,6 +86,8 @@ pub struct Multi {
     pub aborted: bool,
     /// The flags of all commands together.
     pub flags: u32,
+    /// The flags that one of the commands has not.
+    pub missing: u32,
 }
 
 /// A watched key.

@@ -51,6 +51,8 @@ pub struct Replication {
     pub stream_db: u32,
     /// Commands of the primary that failed here.
     pub errors: u64,
+    /// Keys that clients have written here, though this server is a replica, and that end.
+    pub own_keys: role::OwnKeys,
     /// How many links to primaries there have been, and the number of the present one.
     pub links: u64,
     /// The offset of the history's last byte.
@@ -169,6 +171,7 @@ impl Replication {
             resumes: false,
             stream_db: 0,
             errors: 0,
+            own_keys: Default::default(),
             links: 0,
             offset: 0,
             backlog: None,

@@ -142,6 +142,8 @@ pub trait Host: Send + Sync {
     fn set_log_level(&self, name: &str);
     /// Sets the form of the log's lines.
     fn set_log_format(&self, _json: bool) {}
+    /// Has the log say whether this server is a replica.
+    fn show_role(&self, _is_replica: bool) {}
     /// Listens where `port` and `bind` say; on an error, where it did before.
     fn listen(&self, _config: &Config) -> Result<(), String> {
         Ok(())

@@ -14,6 +14,8 @@ use crate::engine::ctx::{Env, expire_fields, expire_key};
 use crate::engine::effects::Unit;
 use crate::engine::evict;
 use crate::engine::lock::Engine;
+use crate::engine::replication::role;
+use crate::engine::state::State;
 
 /// Visits per second.
 const HZ: u64 = 10;
@@ -21,6 +23,8 @@ const HZ: u64 = 10;
 const SEGMENTS_PER_SLICE: usize = 4;
 /// Hashes whose fields are looked at under one hold of the lock; each may lose many.
 const HASHES_PER_SLICE: usize = 16;
+/// Keys written on a replica that one visit looks at.
+const OWN_KEYS_PER_VISIT: usize = 256;
 /// Time that the expiry walk may take of each visit.
 const EXPIRE_BUDGET: Duration = Duration::from_millis(25);
 
@@ -129,6 +133,15 @@ fn note_expiry(engine: &Engine, began_ns: u64) {
     engine.shared.slow.event("expire-cycle", (clock.mono_ns)() - began_ns, (clock.unix_us)());
 }
 
+/// On a replica only what its own clients have written goes by itself.
+fn expire_own(state: &mut State, env: Env<'_>) {
+    if state.active_expire && !env.shared.pause.is_active(env.now_ms()) {
+        let mut unit = Unit { scattered: true, ..Unit::default() };
+        role::expire_own(state, &mut unit, env, OWN_KEYS_PER_VISIT);
+        call::end_unit(&mut Access::Exclusive(state), &mut unit, env);
+    }
+}
+
 /// Walks on through the key tables and deletes what is past its time, slice by slice.
 fn expire(engine: &Engine) {
     let shared = &engine.shared;
@@ -146,6 +159,10 @@ fn expire(engine: &Engine) {
             evict::make_room(&mut Access::Exclusive(&mut state), env);
         }
         shared.pause.forget_if_over(env.now_ms());
+        if state.replication.is_replica() {
+            expire_own(&mut state, env);
+            return;
+        }
         if !state.active_expire || shared.pause.is_active(env.now_ms()) {
             return;
         }

@@ -98,6 +98,10 @@ impl Host for ProcessHost {
         log::set_format(if json { log::Format::Json } else { log::Format::Human });
     }
 
+    fn show_role(&self, is_replica: bool) {
+        log::show_role(is_replica);
+    }
+
     fn listen(&self, config: &Config) -> Result<(), String> {
         self.sockets.follow(config)
     }

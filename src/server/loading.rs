@@ -93,8 +93,10 @@ fn dump_file(engine: &Engine) -> Result<(), LoadError> {
     let Some(mut file) = open_dump(&state.config)? else { return Ok(()) };
     shared.loading.begin(shared.now_ms() / 1000, file.metadata()?.len());
     as_server(&mut state, shared, |ctx| announce(ctx, ServerEvent::Loading(FileStep::Begins)));
+    // A replica's primary says when keys go.
+    let options = Options { keep_expired: state.replication.is_replica(), ..Options::default() };
     drop(state);
-    let loaded = load_rdb(engine, &mut file, Options::default(), &shared.loading);
+    let loaded = load_rdb(engine, &mut file, options, &shared.loading);
     let mut state = engine.write_patiently();
     shared.loading.end();
     as_server(&mut state, shared, |ctx| note_end(ctx, &loaded));

@@ -309,6 +309,7 @@ fn build_engine(
     if let Some((host, port)) = config.replica_of() {
         let host = String::from_utf8_lossy(host);
         state.replication.begin_as_replica(&host, port);
+        shared.host.show_role(true);
     }
     shared.note_replicas(&state, shared.started_ms);
     shared.note_role(&state);

@@ -257,7 +257,7 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let percent = if keys_total == 0 { 0.0 } else { keys as f64 * 100.0 / keys_total as f64 };
     lines!(text,
         "loading": u8::from(ctx.env.shared.loading.is_on()),
-        "async_loading": 0,
+        "async_loading": u8::from(ctx.env.shared.loading.is_beside()),
         "current_cow_peak": handed_bytes,
         "current_cow_size": handed_bytes,
         "current_cow_size_age": 0,
@@ -298,8 +298,9 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
             "aof_delayed_fsync": 0,
         );
     }
-    if ctx.env.shared.loading.is_on() {
-        let figures = ctx.env.shared.loading.figures(now_ms / 1000);
+    let loading = &ctx.env.shared.loading;
+    if loading.is_on() || loading.is_beside() {
+        let figures = loading.figures(now_ms / 1000);
         lines!(text,
             "loading_start_time": figures.started,
             "loading_total_bytes": figures.total,
@@ -350,13 +351,13 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "latest_fork_usec": ctx.state.persistence.last_fork_us,
         "total_forks": ctx.state.persistence.forks,
         "migrate_cached_sockets": shared.host.kept_connections(),
-        "slave_expires_tracked_keys": 0,
+        "slave_expires_tracked_keys": ctx.state.replication.own_keys.len(),
         "active_defrag_hits": 0,
         "active_defrag_misses": 0,
         "tracking_total_keys": tracked.keys,
         "tracking_total_items": tracked.items,
         "tracking_total_prefixes": tracked.prefixes,
-        "unexpected_error_replies": 0,
+        "unexpected_error_replies": ctx.state.replication.errors,
         "total_error_replies": shared.sum(|w| w.errors.get()),
         "dump_payload_sanitizations": 0,
         "total_reads_processed": shared.sum(|w| w.reads_processed.get()),

@@ -209,6 +209,9 @@ pub fn flush(ctx: &mut ExclusiveCtx<'_>, db: Option<u32>) {
             ctx.env.shared.host.free_later(Box::new(detached), own_keys);
         }
     }
+    if db.is_none() {
+        ctx.state.replication.own_keys.clear();
+    }
     ctx.env.shared.tracking.invalidate_all(ctx.env.shared);
     // A flush of nothing is propagated all the same, as in Redis.
     ctx.unit.call.dirty += keys.max(1);

@@ -5,6 +5,7 @@
 //! primary that becomes a replica asks its new primary for what comes behind its own history, and those who followed a
 //! replica can follow it as a primary.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::Role;
@@ -12,9 +13,10 @@ use super::link::Link;
 use crate::config::params::Param;
 use crate::config::value::Value;
 use crate::engine::block::{self, GivenUp};
-use crate::engine::ctx::ExclusiveCtx;
-use crate::engine::effects::Request;
+use crate::engine::ctx::{Env, ExclusiveCtx, expire_key};
+use crate::engine::effects::{Request, Unit};
 use crate::engine::persistence::AofMode;
+use crate::engine::state::State;
 
 /// What blocked clients are told when the server becomes a replica.
 const UNBLOCKED: &[u8] =
@@ -52,6 +54,7 @@ pub fn lead(ctx: &mut ExclusiveCtx<'_>) {
     }
     replication.links += 1;
     replication.role = Role::Primary;
+    replication.own_keys.clear();
     replication.resumes = false;
     replication.fork_history();
     if let Some(earlier) = &replication.earlier {
@@ -80,6 +83,7 @@ fn role_changed(ctx: &mut ExclusiveCtx<'_>) {
     let _ = shared.host.adjust_oom_score(&ctx.state.config);
     let replication = &ctx.state.replication;
     let (generation, follows) = (replication.links, replication.is_replica());
+    shared.host.show_role(follows);
     shared.host.request(Request::Follow { generation, follows });
 }
 
@@ -99,5 +103,72 @@ fn release_blocked(ctx: &ExclusiveCtx<'_>) {
         shared.durable.elsewhere.leave(client.id, 0);
         ctx.env.stats.error(&UNBLOCKED[1..UNBLOCKED.len() - 2]);
         client.unblock(if is_silent { b"" } else { UNBLOCKED });
+    }
+}
+
+/// Keys that a replica's own clients have written and that end, at most; more are forgotten until they are written anew.
+const OWN_KEYS_MAX: usize = 1 << 20;
+
+/// The keys that clients of a replica have written and that end: see [`expire_own`].
+#[derive(Debug, Default)]
+pub struct OwnKeys {
+    queue: VecDeque<OwnKey>,
+    known: HashSet<OwnKey>,
+}
+
+/// A key of a db.
+type OwnKey = (u32, Arc<[u8]>);
+
+impl OwnKeys {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Forgets all: their names may be those of the primary's keys by now.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn add(&mut self, own: OwnKey) {
+        if self.queue.len() < OWN_KEYS_MAX && self.known.insert(own.clone()) {
+            self.queue.push_back(own);
+        }
+    }
+
+    fn next(&mut self) -> Option<OwnKey> {
+        let own = self.queue.pop_front()?;
+        self.known.remove(&own);
+        Some(own)
+    }
+}
+
+/// When a key of this db ends, if it is there and does.
+fn end_of(state: &State, db: u32, key: &[u8]) -> Option<i64> {
+    let table = state.keyspace.db(db as usize);
+    table.find(key).and_then(|slot| table.expire_at(slot))
+}
+
+/// Notes a key that a client of this replica has written, if it ends.
+pub fn note_own_expiry(state: &mut State, db: u32, key: &[u8]) {
+    if end_of(state, db, key).is_some() {
+        state.replication.own_keys.add((db, Arc::from(key)));
+    }
+}
+
+/// Deletes those of the next few of a replica's own keys whose time is over.
+pub fn expire_own(state: &mut State, unit: &mut Unit, env: Env<'_>, some: usize) {
+    for _ in 0..some.min(state.replication.own_keys.len()) {
+        let Some((db, key)) = state.replication.own_keys.next() else { return };
+        match end_of(state, db, &key) {
+            None => {}
+            Some(at) if at > env.now_ms() => state.replication.own_keys.add((db, key)),
+            Some(_) => expire_key(state, unit, env, db, &key),
+        }
     }
 }
