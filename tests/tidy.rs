@@ -82,6 +82,7 @@ const HOST_REQUESTS: &[&str] = &[
     "AclSave",
     "AclLoad",
     "Migrate",
+    "Follow",
 ];
 
 /// Where they are named all the same: (path, name, reason).

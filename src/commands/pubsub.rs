@@ -260,7 +260,7 @@ fn publish(
 ) -> Outcome {
     let shared = ctx.env.shared;
     let receivers = shared.pubsub.publish(shared, kind, argv[1], argv[2]);
-    if ctx.state.log.is_active() {
+    if ctx.state.is_logged() {
         // Replicas have subscribers, too; the append-only file has none.
         let call = &mut ctx.unit.call;
         call.propagate = Propagate::Always;

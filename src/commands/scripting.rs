@@ -20,7 +20,7 @@ use crate::engine::registry::Command;
 use crate::engine::spec::{
     Access as KeyAccess, Arg, Argv, Arity, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
-use crate::engine::state::{Busy, ScriptSource, Shared, State};
+use crate::engine::state::{Busy, RoleRefusals, ScriptSource, Shared, State};
 use crate::resp::reply::{Protocol, Reply};
 use crate::script::flags::{self, ScriptFlags};
 use crate::script::host::{KILLED, LogLevel, ReplTargets, ScriptHost, Tick};
@@ -330,6 +330,24 @@ const WRITABLE_REFUSED: CommandError = CommandError::text(
      Writable scripts are blocked. Use 'no-writes' flag for read only scripts.",
 );
 
+/// What the role of this server keeps a script from.
+fn check_role(flags: ScriptFlags, unit: &Unit, env: Env<'_>) -> Outcome {
+    let refusals = env.shared.role_refusals();
+    if unit.trusts || refusals.is_empty() {
+        return Ok(());
+    }
+    if refusals.contains(RoleRefusals::STALE) && !flags.contains(ScriptFlags::ALLOW_STALE) {
+        return Err(CommandError::MasterDown);
+    }
+    let may_write = !flags.intersects(ScriptFlags::UNDECLARED | ScriptFlags::NO_WRITES);
+    match refusals.contains(RoleRefusals::WRITES) && may_write {
+        true => Err(CommandError::text(
+            "READONLY Can not run script with write flag on readonly replica",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Runs a script that may write.
 fn run(
     ctx: &mut ExclusiveCtx<'_>,
@@ -340,6 +358,7 @@ fn run(
     reply: &mut Reply<'_>,
 ) -> Outcome {
     let flags = script_flags(source);
+    check_role(flags, ctx.unit, ctx.env)?;
     if !flags.intersects(ScriptFlags::UNDECLARED | ScriptFlags::NO_WRITES)
         && let Some(refusal) = ctx.env.shared.write_refusal()
     {
@@ -388,21 +407,22 @@ fn eval_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
     // A reader cannot change the engine's cache, so its script waits beside it.
     if !ctx.state.scripts.contains_key(&sha) {
         let flags = parse_flags(argv[1])?;
-        check_read_only(flags)?;
+        check_read_only(ctx, flags)?;
         let mut waiting = ctx.env.shared.new_scripts.lock();
         if !waiting.iter().any(|(known, _)| *known == sha) {
             waiting.truncate(NEW_SCRIPTS_MAX - 1);
             waiting.insert(0, (sha, argv[1].into()));
         }
     } else if let Some(source) = ctx.state.scripts.get(&sha) {
-        check_read_only(script_flags(source))?;
+        check_read_only(ctx, script_flags(source))?;
     }
     run_ro(ctx, &sha, argv[1], keys, args, reply)
 }
 
 /// A script that declares itself, and does not declare that it never writes, may not run where it
 /// cannot.
-fn check_read_only(flags: ScriptFlags) -> Outcome {
+fn check_read_only(ctx: &ReadCtx<'_>, flags: ScriptFlags) -> Outcome {
+    check_role(flags, ctx.unit, ctx.env)?;
     if flags.intersects(ScriptFlags::UNDECLARED | ScriptFlags::NO_WRITES) {
         return Ok(());
     }
@@ -414,7 +434,7 @@ fn eval_sha_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
     let sha = digest(argv[1])?;
     let source = match ctx.state.scripts.get(&sha) {
         Some(source) => {
-            check_read_only(script_flags(source))?;
+            check_read_only(ctx, script_flags(source))?;
             Arc::clone(source)
         }
         None => {
@@ -524,6 +544,17 @@ impl<'a> Running<'a> {
         let writes = command.has(Flag::Write) || command.has(Flag::MayReplicate);
         if writes && self.flags.contains(ScriptFlags::NO_WRITES) {
             return Err(CommandError::WriteInReadOnlyScript);
+        }
+        let refusals = self.env.shared.role_refusals();
+        if !refusals.is_empty() && !self.unit.trusts {
+            if refusals.contains(RoleRefusals::WRITES) && command.has(Flag::Write) && !self.wrote {
+                return Err(CommandError::ReadOnlyReplica);
+            }
+            if refusals.contains(RoleRefusals::STALE) && !command.has(Flag::Stale) {
+                return Err(CommandError::text(
+                    "ERR Can not execute the command on a stale replica",
+                ));
+            }
         }
         // What has begun to write goes on.
         if command.has(Flag::Write)

@@ -5,7 +5,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -23,6 +23,7 @@ use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
 use crate::engine::outbox::Post;
 use crate::engine::registry::{Command, Registry};
+use crate::engine::replication::Replication;
 use crate::engine::state::{Clock, Hooks, Host, KeyEvent, Limits, ServerEvent, Shared, State};
 use crate::engine::stats::WorkerStats;
 use crate::keyspace::Keyspace;
@@ -115,6 +116,7 @@ impl TestEngine {
             config,
             registry,
             log,
+            replication: Replication::new("test", 1 << 20),
             hooks: Some(Arc::clone(&events) as Arc<dyn Hooks>),
             scripts: HashMap::new(),
             eval_scripts: VecDeque::new(),
@@ -251,6 +253,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         users: Default::default(),
         writes_denied: Default::default(),
         replicas_missing: Default::default(),
+        role_refusals: Default::default(),
         busy: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),
@@ -275,29 +278,8 @@ fn shared(registry: &Arc<Registry>) -> Shared {
 }
 
 fn client(id: u64) -> Client {
-    Client {
-        id,
-        addr: String::new(),
-        laddr: String::new(),
-        fd: 0,
-        unix_socket: false,
-        created_ms: START_MS,
-        active_ms: AtomicI64::new(START_MS),
-        query_bytes: AtomicUsize::new(0),
-        output_bytes: AtomicUsize::new(0),
-        worker: 0,
-        killed: AtomicBool::new(false),
-        leaving: AtomicBool::new(false),
-        messages: AtomicBool::new(false),
-        subscribed: AtomicBool::new(false),
-        tracking: AtomicU32::new(0),
-        user: AtomicU64::new(0),
-        redirect: AtomicU64::new(0),
-        dirty: AtomicBool::new(false),
-        session: Mutex::new(Session::internal(Mode::empty(), 0)),
-        outbox: Mutex::default(),
-        following: Default::default(),
-    }
+    let session = Session::internal(Mode::empty(), 0);
+    Client::new(id, String::new(), String::new(), 0, session, START_MS)
 }
 
 fn show(value: &Value<'_>) -> String {

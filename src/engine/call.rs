@@ -13,19 +13,20 @@ use super::ahead;
 use super::block;
 use super::client::{Client, Mode as Mark, Session};
 use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expire_key, free};
-use super::durable::SyncWaiter;
 use super::effects::{Block, CallEffects, EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
 use super::events;
 use super::evict::{self, Room};
+use super::keys;
 use super::lock::{Busy, Engine, Mode};
 use super::log::Bond;
 use super::monitor::{Moment, show};
 use super::pubsub;
 use super::registry::{Command, Registry};
+use super::replication::role;
 use super::slow::observe;
 use super::spec::{Argv, Flag, Outcome, Run};
-use super::state::{Shared, State};
+use super::state::{RoleRefusals, Shared, State};
 use super::tracking;
 use super::transaction;
 use super::unchecked;
@@ -303,13 +304,13 @@ fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, reques
         caller.engine.shared.pause.enter(caller.client.id);
     }
     session.blocked_reply = block.on_timeout().map(<[u8]>::to_vec);
-    if let Block::Synced { position, on_success, .. } = block {
-        let (position, reply) = (*position, on_success.clone());
+    if let Block::Elsewhere { wanted, .. } = block {
+        let durable = &caller.engine.shared.durable;
+        session.blocked_reply = Some(Vec::new());
         let client = Arc::clone(caller.client);
-        let waiter = SyncWaiter { client, position, reply };
-        if !caller.engine.shared.durable.enter(waiter) {
+        if let Some(reply) = durable.elsewhere.enter(client, *wanted, durable.synced()) {
             session.blocked_reply = None;
-            caller.client.unblock(if session.drops_reply() { b"" } else { on_success });
+            caller.client.unblock(if session.drops_reply() { b"" } else { &reply });
         }
     }
     if let (Block::Keys { wanted, .. }, Some(command)) = (block, request.command) {
@@ -346,7 +347,7 @@ pub(super) fn client_call(
     let before = out.len();
     let mut ran = None;
     session.last_command = request.command;
-    if let Err(error) = admit(session, unit, env, request, room) {
+    if let Err(error) = admit(access, session, unit, env, request, room) {
         refuse(session, env, request, error, out);
     } else if let Some(command) = request.command {
         let argv = request.argv;
@@ -391,6 +392,7 @@ fn silence(session: &mut Session, before: usize, out: &mut Vec<u8>) {
 /// Whether a client's request may run at all.
 #[inline]
 fn admit(
+    access: &Access<'_>,
     session: &Session,
     unit: &mut Unit,
     env: Env<'_>,
@@ -428,10 +430,24 @@ fn admit(
             return Err(refusal);
         }
     }
+    let refusals = env.shared.role_refusals();
+    if refusals.contains(RoleRefusals::WRITES)
+        && all_flags(access, session, command, argv) & Flag::Write.bit() != 0
+    {
+        return Err(CommandError::ReadOnlyReplica);
+    }
     if session.mode.intersects(Mark::SUBSCRIBED | Mark::MONITOR) {
         pubsub::check_listener(session, command)?;
     }
+    if refusals.contains(RoleRefusals::STALE)
+        && shows_stale(access.flags_of(command, argv), session, command)
+    {
+        return Err(CommandError::MasterDown);
+    }
     if env.shared.loading.is_on() && !may_run_while_loading(session, command) {
+        return Err(CommandError::Loading);
+    }
+    if command.has(Flag::NoAsyncLoading) && env.shared.loading.is_beside() {
         return Err(CommandError::Loading);
     }
     Ok(())
@@ -461,6 +477,20 @@ fn may_run_while_loading(session: &Session, command: &Command) -> bool {
     command.has(Flag::Loading)
         && (!command.has(Flag::RunsQueue)
             || session.multi.queue.iter().all(|queued| queued.command.has(Flag::Loading)))
+}
+
+/// Whether the command, or one of the queue that it runs, shows data that may be old.
+#[cold]
+fn shows_stale(flags: u32, session: &Session, command: &Command) -> bool {
+    let stale = Flag::Stale.bit();
+    flags & stale == 0 || (command.has(Flag::RunsQueue) && session.multi.missing & stale != 0)
+}
+
+/// The flags of the command for these arguments, and those of the queue that it runs.
+#[cold]
+fn all_flags(access: &Access<'_>, session: &Session, command: &Command, argv: Argv<'_>) -> u32 {
+    let queued = if command.has(Flag::RunsQueue) { session.multi.flags } else { 0 };
+    access.flags_of(command, argv) | queued
 }
 
 /// Whether the command writes, or runs a queue with one that does.
@@ -612,6 +642,7 @@ pub fn perform(
         show(Moment::After, session, env, command, argv);
     }
     if unit.call.dirty != 0 || unit.call.propagate != Propagate::Verbatim {
+        note_own_expiry(access, session, unit, command, argv);
         end_call(access, session, unit, env, argv);
     }
     if command.has(Flag::ReadOnly) {
@@ -656,6 +687,28 @@ fn run(
     }
 }
 
+/// A replica that takes writes of its own notes which of their keys are to go by themselves: its primary does not know
+/// them.
+#[inline]
+fn note_own_expiry(
+    access: &mut Access<'_>,
+    session: &Session,
+    unit: &Unit,
+    command: &Command,
+    argv: Argv<'_>,
+) {
+    if let Access::Exclusive(state) = access
+        && state.replication.is_replica()
+        && !unit.trusts
+    {
+        for key in keys::find(command, argv).into_iter().flatten() {
+            if let Some(key) = argv.get(key.position) {
+                role::note_own_expiry(state, session.db, key);
+            }
+        }
+    }
+}
+
 /// The effects of a call: what it changed is counted and, if anyone listens, recorded.
 fn end_call(
     access: &mut Access<'_>,
@@ -672,7 +725,7 @@ fn end_call(
     }
     state.dirty += call.dirty;
     unit.wrote |= call.dirty > 0;
-    if !state.log.is_active() || unit.replays {
+    if !state.is_logged() || unit.replays {
         return;
     }
     let targets = call.targets.unwrap_or(Targets::all());
@@ -705,6 +758,12 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
         // They stay, invisible.
         expired.clear();
     }
+    if let Access::Exclusive(state) = access
+        && state.replication.is_replica()
+    {
+        // The same, until the primary says that they go.
+        expired.clear();
+    }
     match access {
         Access::Exclusive(state) => {
             for (db, key) in expired {
@@ -720,7 +779,11 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
             }
             let bond = if unit.scattered { Bond::Apart } else { Bond::Together };
             state.log.append(&unit.records, bond, env.now_us);
-            state.log.send(env.shared);
+            if state.replication.feed(&unit.records, bond)
+                && let Some(client) = env.client
+            {
+                client.wrote_offset.store(state.replication.offset(), Ordering::Relaxed);
+            }
             unit.records.clear();
             if !unit.ready.is_empty() {
                 block::serve(access, unit, env);
@@ -747,28 +810,6 @@ pub fn nested(
     perform(access, session, unit, env, command, argv, out);
     unit.deny_blocking = denied;
     unit.call = outer;
-}
-
-/// Runs a command of the append-only file as a unit of its own: without the checks that clients are subject to, and
-/// between MULTI and EXEC it is queued. The reply, which may be an error, goes to `out`.
-pub fn replay(
-    access: &mut Access<'_>,
-    session: &mut Session,
-    env: Env<'_>,
-    command: &'static Command,
-    argv: Argv<'_>,
-    out: &mut Vec<u8>,
-) {
-    let mut unit = Unit { replays: true, ..Unit::default() };
-    if let Err(error) = check_shape(command, argv) {
-        Reply::new(out, session.protocol).error(&error.bytes());
-    } else if session.mode.contains(Mark::MULTI) && !command.has(Flag::NotQueued) {
-        let flags = access.flags_of(command, argv);
-        transaction::queue(session, env, command, flags, argv, out);
-    } else {
-        perform(access, session, &mut unit, env, command, argv, out);
-        end_unit(access, &mut unit, env);
-    }
 }
 
 /// Looks requests up in a registry.

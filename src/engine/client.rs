@@ -7,9 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
-};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use bitflags::bitflags;
 use parking_lot::Mutex;
@@ -19,6 +17,7 @@ use super::acl::user::User;
 use super::outbox::Outbox;
 use super::pubsub::Subscriptions;
 use super::registry::Command;
+use super::replication::following::Following;
 use super::tracking::TrackingMode;
 use crate::resp::reply::Protocol;
 
@@ -50,6 +49,8 @@ bitflags! {
         const SUBSCRIBED = 1 << 10;
         /// MONITOR.
         const MONITOR = 1 << 11;
+        /// The primary that this server follows.
+        const PRIMARY = 1 << 13;
     }
 }
 
@@ -87,6 +88,8 @@ pub struct Multi {
     pub aborted: bool,
     /// The flags of all commands together.
     pub flags: u32,
+    /// The flags that one of the commands has not.
+    pub missing: u32,
 }
 
 /// A watched key.
@@ -167,17 +170,6 @@ impl Session {
     }
 }
 
-/// What a client that follows the effect log has said about itself (REPLCONF).
-#[derive(Debug, Default)]
-pub struct Following {
-    /// Where it takes clients itself.
-    pub port: AtomicU16,
-    /// How far it has followed.
-    pub offset: AtomicU64,
-    /// When it said so, or began: unix milliseconds.
-    pub heard_ms: AtomicI64,
-}
-
 /// A client.
 #[derive(Debug)]
 pub struct Client {
@@ -221,11 +213,49 @@ pub struct Client {
     pub session: Mutex<Session>,
     /// What others send it.
     pub outbox: Mutex<Outbox>,
-    /// If it is a replica: how far it is.
+    /// The offset of the history behind what it wrote last.
+    pub wrote_offset: AtomicU64,
+    /// If it is a replica: what it has said about itself.
     pub following: Following,
 }
 
 impl Client {
+    /// A client that has connected now, over TCP.
+    pub fn new(
+        id: u64,
+        addr: String,
+        laddr: String,
+        fd: i32,
+        session: Session,
+        now_ms: i64,
+    ) -> Self {
+        let user = session.user.as_ref().map_or(0, |user| user.number);
+        Self {
+            id,
+            addr,
+            laddr,
+            fd,
+            unix_socket: false,
+            created_ms: now_ms,
+            active_ms: AtomicI64::new(now_ms),
+            query_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            worker: 0,
+            killed: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            messages: AtomicBool::new(false),
+            subscribed: AtomicBool::new(false),
+            tracking: AtomicU32::new(0),
+            user: AtomicU64::new(user),
+            redirect: AtomicU64::new(0),
+            dirty: AtomicBool::new(false),
+            session: Mutex::new(session),
+            outbox: Mutex::default(),
+            wrote_offset: AtomicU64::new(0),
+            following: Default::default(),
+        }
+    }
+
     /// Whether the client is on this machine.
     pub fn is_local(&self) -> bool {
         self.unix_socket || self.addr.starts_with("127.") || self.addr.starts_with("[::1]")
@@ -234,6 +264,20 @@ impl Client {
     /// The peer's address without the port.
     pub fn host(&self) -> &str {
         self.addr.rsplit_once(':').map_or("", |(host, _)| host)
+    }
+
+    /// Where it can be reached as a replica: the host that it has announced, or that it connected from.
+    pub fn announced_host(&self) -> String {
+        let announced = self.following.host.lock();
+        if announced.is_empty() { self.host().to_owned() } else { announced.clone() }
+    }
+
+    /// As what a replica appears in the log.
+    pub fn name(&self) -> String {
+        match self.following.port.load(Ordering::Relaxed) {
+            0 => format!("{}:<unknown-replica-port>", self.announced_host()),
+            port => format!("{}:{port}", self.announced_host()),
+        }
     }
 
     /// Marks the connection to be closed and wakes its owner.

@@ -91,11 +91,11 @@ impl<'a> ReadCtx<'a> {
         self.env.now_ms()
     }
 
-    /// The time in unix milliseconds by which keys and fields are past theirs: while logged commands are replayed none
-    /// is, since none was when they ran.
+    /// The time in unix milliseconds by which keys and fields are past theirs: while commands of a log are run
+    /// again none is, since none was when they ran.
     #[inline]
     pub fn expiry_ms(&self) -> i64 {
-        if self.unit.replays { 0 } else { self.now_ms() }
+        if self.unit.trusts { 0 } else { self.now_ms() }
     }
 
     /// The selected db.
@@ -229,11 +229,11 @@ impl WriteCtx<'_> {
         self.env.now_ms()
     }
 
-    /// The time in unix milliseconds by which keys and fields are past theirs: while logged commands are replayed none
-    /// is, since none was when they ran.
+    /// The time in unix milliseconds by which keys and fields are past theirs: while commands of a log are run
+    /// again none is, since none was when they ran.
     #[inline]
     pub fn expiry_ms(&self) -> i64 {
-        if self.unit.replays { 0 } else { self.now_ms() }
+        if self.unit.trusts { 0 } else { self.now_ms() }
     }
 
     /// The configuration.
@@ -319,7 +319,9 @@ impl WriteCtx<'_> {
             }
             Found::Expired => {}
         }
-        expire_key(self.state, self.unit, self.env, self.session.db, key);
+        if !self.state.keeps_expired() {
+            expire_key(self.state, self.unit, self.env, self.session.db, key);
+        }
         None
     }
 
@@ -532,7 +534,7 @@ impl WriteCtx<'_> {
     /// Whether anyone listens to the effect log; if not, what would be propagated need not be made.
     #[inline]
     pub fn log_active(&self) -> bool {
-        self.state.log.is_active()
+        self.state.is_logged()
     }
 
     /// Propagates this command instead of the one that is running.
@@ -543,7 +545,7 @@ impl WriteCtx<'_> {
 
     /// Propagates this command beside the one that is running.
     pub fn also_propagate(&mut self, argv: Argv<'_>) {
-        let (db, active) = (self.session.db, self.state.log.is_active());
+        let (db, active) = (self.session.db, self.state.is_logged());
         also_propagate(self.unit, active, db, argv);
     }
 
@@ -676,7 +678,7 @@ pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key
     block::signal(env.shared, unit, db, key);
     state.expired_keys += 1;
     touch_watchers(state, env.shared, db, key);
-    if state.log.is_active() {
+    if state.is_logged() {
         let argv = vec![b"DEL".to_vec(), key.to_vec()];
         unit.records.push(Record { db, targets: Targets::all(), argv });
     }
@@ -713,7 +715,7 @@ pub fn expire_fields(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, 
         block::signal(env.shared, unit, db, key);
     }
     touch_watchers(state, env.shared, db, key);
-    if state.log.is_active() {
+    if state.is_logged() {
         unit.records.extend(fields.into_iter().map(|field| Record {
             db,
             targets: Targets::all(),

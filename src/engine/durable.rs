@@ -9,13 +9,14 @@
 //! Invariants: positions count the bytes logged since the process started, whatever files they went to; `synced <=
 //! written <= appended`, and each only grows.
 
-use std::sync::Arc;
+pub mod elsewhere;
+
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::client::Client;
+use self::elsewhere::Elsewhere;
 
 /// Positions of the log, and the bytes that are not in the file yet.
 #[derive(Debug)]
@@ -37,8 +38,8 @@ pub struct Durable {
     syncs_quickly: AtomicBool,
     /// `appendonly`, also while the file is still to come.
     enabled: AtomicBool,
-    /// Who waits for a position to be synced: WAITAOF.
-    waiters: Mutex<Vec<SyncWaiter>>,
+    /// Who waits for replicas and files: WAIT and WAITAOF.
+    pub elsewhere: Elsewhere,
     /// Why the file could not be written, and why not synced, until it can.
     failures: Mutex<[Option<String>; 2]>,
     /// Whether there is such a reason.
@@ -54,17 +55,6 @@ pub enum Policy {
     Always = 1,
     /// When the system thinks fit.
     Never = 2,
-}
-
-/// A client that waits for a position to be synced.
-#[derive(Debug)]
-pub struct SyncWaiter {
-    /// The client.
-    pub client: Arc<Client>,
-    /// The position.
-    pub position: u64,
-    /// The encoded reply.
-    pub reply: Vec<u8>,
 }
 
 /// What waits for the thread that syncs.
@@ -103,7 +93,7 @@ impl Durable {
             wakers: (0..workers).map(|_| Mutex::default()).collect(),
             syncs_quickly: AtomicBool::new(false),
             enabled: AtomicBool::new(false),
-            waiters: Mutex::default(),
+            elsewhere: Elsewhere::default(),
             failures: Mutex::default(),
             failing: AtomicBool::new(false),
         }
@@ -221,34 +211,14 @@ impl Durable {
         self.written.fetch_max(position, Ordering::AcqRel);
         self.synced.fetch_max(position, Ordering::AcqRel);
         self.wake_workers();
-        let served: Vec<SyncWaiter> =
-            self.waiters.lock().extract_if(.., |waiter| waiter.position <= position).collect();
-        served.into_iter().for_each(|waiter| waiter.client.answer_wait(&waiter.reply));
-    }
-
-    /// Notes that somebody waits for a position; false if it is synced already.
-    pub fn enter(&self, waiter: SyncWaiter) -> bool {
-        let mut waiters = self.waiters.lock();
-        let waits = waiter.position > self.synced();
-        if waits {
-            waiters.push(waiter);
-        }
-        waits
-    }
-
-    /// A client waits no more; false if it is being answered.
-    pub fn leave(&self, client: u64) -> bool {
-        let mut waiters = self.waiters.lock();
-        let at = waiters.iter().position(|waiter| waiter.client.id == client);
-        at.map(|at| waiters.swap_remove(at)).is_some()
+        self.elsewhere.serve(self.synced());
     }
 
     /// Whether there is to be a file. Those who wait for it are answered with `refusal` when there is not.
     pub fn enable(&self, enabled: bool, refusal: &[u8]) {
         self.enabled.store(enabled, Ordering::Relaxed);
         if !enabled {
-            let waiters = std::mem::take(&mut *self.waiters.lock());
-            waiters.into_iter().for_each(|waiter| waiter.client.answer_wait(refusal));
+            self.elsewhere.refuse_own(refusal);
         }
     }
 

@@ -12,6 +12,7 @@
 use bitflags::bitflags;
 
 use super::block::{Ready, Wanted};
+use super::durable::elsewhere::Wanted as Elsewhere;
 
 bitflags! {
     /// Classes of keyspace events, with the numbers that modules know.
@@ -104,6 +105,13 @@ pub enum Request {
     ///
     /// [`Aof`]: super::persistence::Aof
     RewriteAof,
+    /// Follow the primary that the state names, or nobody.
+    Follow {
+        /// The number of the link.
+        generation: u64,
+        /// Whether there is a primary.
+        follows: bool,
+    },
 }
 
 /// Whether the end of the process saves the data set.
@@ -120,23 +128,20 @@ pub enum ShutdownSave {
 /// What the client waits for when its command answers "not now".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {
-    /// `WAIT`: until the deadline, answering with this reply.
+    /// Until somebody answers, or the deadline, answering with this reply.
     Until {
         /// Unix time in milliseconds; `None` waits for ever.
         deadline_ms: Option<i64>,
         /// The encoded reply at the deadline.
         on_timeout: Vec<u8>,
     },
-    /// `WAITAOF`: until the log is synced up to a position, or the deadline.
-    Synced {
-        /// The position.
-        position: u64,
+    /// `WAIT`, `WAITAOF`: until replicas and files have what was written, or the deadline, when the reply is how many have:
+    /// see [`super::durable::elsewhere`].
+    Elsewhere {
+        /// What is waited for.
+        wanted: Elsewhere,
         /// Unix time in milliseconds; `None` waits for ever.
         deadline_ms: Option<i64>,
-        /// The encoded reply when it is synced.
-        on_success: Vec<u8>,
-        /// The encoded reply at the deadline.
-        on_timeout: Vec<u8>,
     },
     /// Until one of the keys has something, or the deadline (`BLPOP`, `XREAD BLOCK` ...): see
     /// [`super::block`].
@@ -211,8 +216,10 @@ pub struct Unit {
     pub has_jobs: bool,
     /// What is propagated does not belong together (keys that happened to expire).
     pub scattered: bool,
-    /// Commands of the append-only file run again.
+    /// Commands of the append-only file run again, which it need not get.
     pub replays: bool,
+    /// Commands that ran elsewhere run here, too: no key is past its time, since none was there.
+    pub trusts: bool,
 }
 
 impl Block {
@@ -220,20 +227,18 @@ impl Block {
     pub fn deadline_ms(&self) -> Option<i64> {
         match self {
             Block::Until { deadline_ms, .. }
-            | Block::Synced { deadline_ms, .. }
+            | Block::Elsewhere { deadline_ms, .. }
             | Block::Keys { deadline_ms, .. }
             | Block::Module { deadline_ms, .. } => *deadline_ms,
             Block::Paused { until_ms } => Some(*until_ms),
         }
     }
 
-    /// The encoded reply at the deadline, unless a module has it.
+    /// The encoded reply at the deadline, if that is known before.
     pub fn on_timeout(&self) -> Option<&[u8]> {
         match self {
-            Block::Until { on_timeout, .. }
-            | Block::Synced { on_timeout, .. }
-            | Block::Keys { on_timeout, .. } => Some(on_timeout),
-            Block::Paused { .. } | Block::Module { .. } => None,
+            Block::Until { on_timeout, .. } | Block::Keys { on_timeout, .. } => Some(on_timeout),
+            Block::Paused { .. } | Block::Module { .. } | Block::Elsewhere { .. } => None,
         }
     }
 }

@@ -121,6 +121,10 @@ pub enum CommandError {
     AppendFailed(String),
     #[error("NOREPLICAS Not enough good replicas to write.")]
     NoReplicas,
+    #[error("READONLY You can't write against a read only replica.")]
+    ReadOnlyReplica,
+    #[error("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")]
+    MasterDown,
     #[error("ERR This Redis command is not allowed from script")]
     NotInScript,
     #[error("ERR Write commands are not allowed from read-only scripts.")]

@@ -149,6 +149,10 @@ pub fn make_room(access: &mut Access<'_>, env: Env<'_>) -> Room {
         _ if !env.shared.is_out_of_memory() => Room::Made,
         // What is loaded is loaded whole; room is made afterwards.
         _ if env.shared.loading.is_on() => Room::Made,
+        // A replica has what its primary has.
+        _ if state.replication.is_replica() && state.config.flag(Param::ReplicaIgnoreMaxmemory) => {
+            Room::Made
+        }
         Some(_) if env.shared.pause.is_active(env.now_ms()) => Room::Pending,
         Some(policy) => evict(state, env, policy, began_ns),
         None => Room::None,
@@ -288,7 +292,7 @@ fn remove(state: &mut State, env: Env<'_>, db: u32, key: &[u8]) -> usize {
     block::signal(env.shared, &mut unit, db, key);
     state.evictor.evicted_keys += 1;
     touch_watchers(state, env.shared, db, key);
-    if state.log.is_active() {
+    if state.is_logged() {
         let argv = vec![b"DEL".to_vec(), key.to_vec()];
         unit.records.push(Record { db, targets: Targets::all(), argv });
     }

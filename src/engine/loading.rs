@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 #[derive(Debug, Default)]
 pub struct LoadProgress {
     on: AtomicBool,
+    /// It goes on beside the data set that is served.
+    beside: AtomicBool,
     cancelled: AtomicBool,
     started: AtomicI64,
     total: AtomicU64,
@@ -49,9 +51,23 @@ impl LoadProgress {
         self.on.store(true, Relaxed);
     }
 
+    /// The same, while the old data set is served. [`LoadProgress::is_on`] does not say so.
+    pub fn begin_beside(&self, now: i64, total: u64) {
+        self.begin(now, total);
+        self.on.store(false, Relaxed);
+        self.beside.store(true, Relaxed);
+    }
+
+    /// Whether a data set is being loaded while an old one is served.
+    #[inline]
+    pub fn is_beside(&self) -> bool {
+        self.beside.load(Relaxed)
+    }
+
     /// It is over. To be called under the exclusive lock.
     pub fn end(&self) {
         self.on.store(false, Relaxed);
+        self.beside.store(false, Relaxed);
     }
 
     /// Whether the data set is being loaded.

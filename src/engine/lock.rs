@@ -49,7 +49,7 @@ impl Deref for Reading<'_> {
     }
 }
 
-/// The state to write, until it is dropped: then what was logged is handed over, what was gathered for caches is
+/// The state to write, until it is dropped: then what was logged is handed over and sent to the replicas, what was gathered for caches is
 /// told, and the workers concerned wake up.
 #[derive(Debug)]
 pub struct Writing<'a> {
@@ -91,6 +91,9 @@ impl Writing<'_> {
     fn end_hold(&mut self) {
         let shared = self.deliver.0;
         self.guard.log.hand_over(&shared.durable);
+        if self.guard.replication.has_news() {
+            self.guard.replication.send(shared);
+        }
         shared.durable.end_hold();
         shared.tracking.broadcast(shared);
     }

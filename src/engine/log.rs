@@ -3,21 +3,15 @@
 //! Invariants: a unit's records enter together, in order, wrapped in MULTI/EXEC when there is more
 //! than one and they belong together; the position only grows and counts the bytes that were made. While
 //! no one listens, no bytes are made. There are three streams, each with its own selected db: one that is
-//! kept for tests; that of the replicas, which goes into their outboxes under the lock, so that all
-//! see one order and it begins right behind the snapshot that each of them got; and that of the append-only file,
-//! which is handed to [`super::durable`] when the lock is released.
+//! kept for tests; that of the append-only file, which is handed to [`super::durable`] when the lock is released;
+//! and that of the replicas, which [`super::replication`] keeps.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use super::client::Client;
 use super::durable::Durable;
 use super::effects::{Record, Targets};
 use super::spec::Argv;
-use super::state::Shared;
 
 /// Bytes that a listener may leave unread before the log drops it.
-pub const BACKLOG_BYTES_MAX: usize = 64 << 20;
+const LISTENER_BYTES_MAX: usize = 64 << 20;
 
 /// The effect log.
 #[derive(Debug, Default)]
@@ -25,7 +19,6 @@ pub struct EffectLog {
     position: u64,
     records: u64,
     listener: Option<Stream>,
-    replicas: Replicas,
     aof: Option<AofStream>,
 }
 
@@ -39,24 +32,12 @@ struct AofStream {
 
 /// One encoded byte stream of the log.
 #[derive(Debug)]
-struct Stream {
+pub(super) struct Stream {
     targets: Targets,
-    selected: Option<u32>,
-    bytes: Vec<u8>,
-}
-
-/// The clients that follow the log.
-#[derive(Debug)]
-struct Replicas {
-    clients: Vec<Arc<Client>>,
-    stream: Stream,
-}
-
-impl Default for Replicas {
-    fn default() -> Self {
-        let stream = Stream { targets: Targets::REPLICAS, selected: None, bytes: Vec::new() };
-        Self { clients: Vec::new(), stream }
-    }
+    /// The db that it has named last.
+    pub(super) selected: Option<u32>,
+    /// What was not taken yet.
+    pub(super) bytes: Vec<u8>,
 }
 
 /// Whether the records of a unit are one transaction.
@@ -69,18 +50,18 @@ pub enum Bond {
 }
 
 impl EffectLog {
-    /// Whether anyone listens; if not, calls need not copy their arguments.
+    /// Whether there is a file or a listener. Whether anyone listens at all, [`State::is_logged`] says.
+    ///
+    /// [`State::is_logged`]: super::state::State::is_logged
     #[inline]
     pub fn is_active(&self) -> bool {
-        self.aof.is_some() || self.listener.is_some() || !self.replicas.clients.is_empty()
+        self.aof.is_some() || self.listener.is_some()
     }
 
     /// Begins the stream of the append-only file, or begins it anew: the next record names its db.
     pub fn begin_aof(&mut self, timestamps: bool) {
-        self.aof.get_or_insert_with(|| AofStream {
-            stream: Stream { targets: Targets::AOF, selected: None, bytes: Vec::new() },
-            noted: None,
-        });
+        self.aof
+            .get_or_insert_with(|| AofStream { stream: Stream::new(Targets::AOF), noted: None });
         if let Some(aof) = &mut self.aof {
             aof.stream.selected = None;
         }
@@ -126,43 +107,12 @@ impl EffectLog {
 
     /// Starts to keep the stream of `targets`.
     pub fn listen(&mut self, targets: Targets) {
-        self.listener = Some(Stream { targets, selected: None, bytes: Vec::new() });
+        self.listener = Some(Stream::new(targets));
     }
 
     /// Takes the bytes kept since the last call.
     pub fn take(&mut self) -> Vec<u8> {
         self.listener.as_mut().map(|s| std::mem::take(&mut s.bytes)).unwrap_or_default()
-    }
-
-    /// The clients that follow the log.
-    pub fn replicas(&self) -> &[Arc<Client>] {
-        &self.replicas.clients
-    }
-
-    /// How many of them were heard of in the last so many seconds.
-    pub fn close_replicas(&self, seconds: i64, now_ms: i64) -> usize {
-        let is_close = |client: &&Arc<Client>| {
-            let heard_ms = client.following.heard_ms.load(Ordering::Relaxed);
-            !client.killed.load(Ordering::Relaxed) && (now_ms - heard_ms) / 1000 <= seconds
-        };
-        self.replicas.clients.iter().filter(is_close).count()
-    }
-
-    /// Sends a client all that is logged from now on.
-    pub fn follow(&mut self, client: &Arc<Client>, now_ms: i64) {
-        self.forget_gone();
-        client.following.offset.store(self.position, Ordering::Relaxed);
-        client.following.heard_ms.store(now_ms, Ordering::Relaxed);
-        if !self.replicas.clients.iter().any(|known| known.id == client.id) {
-            self.replicas.clients.push(Arc::clone(client));
-        }
-        // The newcomer knows no db yet, and all get the same bytes.
-        self.replicas.stream.selected = None;
-    }
-
-    /// Forgets the clients that are gone, so that nothing is made for them.
-    pub fn forget_gone(&mut self) {
-        self.replicas.clients.retain(|client| !client.killed.load(Ordering::Relaxed));
     }
 
     /// Logs the records of a unit that ends at this unix time, in microseconds.
@@ -174,22 +124,11 @@ impl EffectLog {
         }
         if let Some(stream) = &mut self.listener {
             written = stream.append(records, bond);
-            if stream.bytes.len() > BACKLOG_BYTES_MAX {
+            if stream.bytes.len() > LISTENER_BYTES_MAX {
                 self.listener = None;
             }
         }
-        if !self.replicas.clients.is_empty() {
-            written = self.replicas.stream.append(records, bond);
-        }
         self.position += written as u64;
-    }
-
-    /// Sends the replicas what was logged.
-    #[inline]
-    pub fn send(&mut self, shared: &Shared) {
-        if !self.replicas.stream.bytes.is_empty() {
-            self.replicas.send(shared);
-        }
     }
 }
 
@@ -209,27 +148,14 @@ impl AofStream {
     }
 }
 
-impl Replicas {
-    /// Sends all what the stream has gathered.
-    #[cold]
-    fn send(&mut self, shared: &Shared) {
-        self.clients.retain(|client| {
-            let waiting = client.outbox.lock().bytes();
-            if waiting > BACKLOG_BYTES_MAX {
-                client.cut_off();
-                return false;
-            }
-            client.post(shared, |outbox| {
-                outbox.add(|out| out.extend_from_slice(&self.stream.bytes));
-            })
-        });
-        self.stream.bytes.clear();
-    }
-}
-
 impl Stream {
+    /// An empty stream of the records for these targets.
+    pub(super) fn new(targets: Targets) -> Self {
+        Self { targets, selected: None, bytes: Vec::new() }
+    }
+
     /// Encodes those of the records that are meant for this stream; how many bytes that are.
-    fn append(&mut self, records: &[Record], bond: Bond) -> usize {
+    pub(super) fn append(&mut self, records: &[Record], bond: Bond) -> usize {
         let before = self.bytes.len();
         let mine = |record: &&Record| record.targets.intersects(self.targets);
         let wrap = bond == Bond::Together && records.iter().filter(mine).nth(1).is_some();

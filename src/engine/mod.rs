@@ -22,6 +22,8 @@ mod ahead;
 
 pub mod call;
 
+pub mod replay;
+
 pub mod state;
 
 pub mod lock;
@@ -37,6 +39,8 @@ pub mod evict;
 pub mod log;
 
 pub mod durable;
+
+pub mod replication;
 
 pub mod client;
 

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
+use std::thread::Thread;
 
 use parking_lot::Mutex;
 
@@ -65,6 +66,17 @@ pub struct Outbox {
     over_since_ms: i64,
     /// Wakes the connection's task.
     pub waker: Option<Waker>,
+    /// The replication stream of a client whose snapshot is on its way: it leaves behind that.
+    held: Option<HeldStream>,
+    /// The thread that has more for the client and waits for room.
+    pub sender: Option<Thread>,
+}
+
+/// What a replica gets behind its snapshot.
+#[derive(Debug, Default)]
+struct HeldStream {
+    pieces: Vec<SharedBytes>,
+    bytes: usize,
 }
 
 impl Outbox {
@@ -86,6 +98,43 @@ impl Outbox {
             None => self.queue.push_back(piece),
             Some(later) => later.push(piece),
         }
+    }
+
+    /// Appends a piece of the replication stream.
+    pub fn add_stream(&mut self, piece: &SharedBytes) {
+        match &mut self.held {
+            None => self.add_shared(piece),
+            Some(held) => {
+                held.bytes += piece.len();
+                held.pieces.push(Arc::clone(piece));
+            }
+        }
+    }
+
+    /// From here on the replication stream is held back.
+    pub fn hold_stream(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Holds back what another replica, whose snapshot is the same, will get behind it.
+    pub fn hold_stream_of(&mut self, other: &Outbox) {
+        let (pieces, bytes) = match &other.held {
+            Some(held) => (held.pieces.clone(), held.bytes),
+            None => (Vec::new(), 0),
+        };
+        self.held = Some(HeldStream { pieces, bytes });
+    }
+
+    /// Lets the stream that was held back go.
+    pub fn release_stream(&mut self) {
+        for piece in self.held.take().into_iter().flat_map(|held| held.pieces) {
+            self.add_shared(&piece);
+        }
+    }
+
+    /// Bytes of the stream that wait, what is held back included.
+    pub fn stream_bytes(&self) -> usize {
+        self.held.as_ref().map_or(self.bytes, |held| held.bytes)
     }
 
     /// Appends what `write` encodes.
@@ -137,13 +186,18 @@ impl Outbox {
     fn clear(&mut self) {
         self.queue = VecDeque::new();
         self.behind_answer = None;
+        self.held = None;
         self.bytes = 0;
     }
 
     /// Whether more waits than the limits of the client's class allow, `outside` bytes being on their way to
     /// the socket already.
     fn is_over(&mut self, limit: &OutputLimit, outside: usize, now_ms: impl Fn() -> i64) -> bool {
-        let waiting = self.bytes + outside;
+        // A snapshot is sent as fast as the client takes it, so what there is of it is no sign of anything.
+        let waiting = match &self.held {
+            Some(held) => held.bytes,
+            None => self.bytes + outside,
+        };
         let hard = limit.hard.load(Ordering::Relaxed);
         if hard != 0 && waiting > hard {
             return true;
@@ -192,6 +246,9 @@ impl Client {
     pub fn settle(&self, outbox: &mut Outbox) {
         self.messages.store(false, Ordering::Relaxed);
         outbox.noted = false;
+        if let Some(sender) = outbox.sender.take() {
+            sender.unpark();
+        }
     }
 
     /// Changes the client's outbox and notes in its worker's mailbox that there is something in it. False if the
@@ -202,7 +259,7 @@ impl Client {
             return false;
         }
         add(&mut outbox);
-        if outbox.is_empty() {
+        if outbox.is_empty() && outbox.held.is_none() {
             return true;
         }
         let limit = shared.limits.output_of(self);
@@ -212,6 +269,9 @@ impl Client {
             drop(outbox);
             self.cut_off();
             return false;
+        }
+        if outbox.is_empty() {
+            return true;
         }
         self.messages.store(true, Ordering::Relaxed);
         if !std::mem::replace(&mut outbox.noted, true) {

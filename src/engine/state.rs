@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
+use bitflags::bitflags;
 use parking_lot::{Mutex, RwLock};
 
 use super::acl::Users;
@@ -29,6 +30,7 @@ use super::pause::Pause;
 use super::persistence::{Persistence, Reload};
 use super::pubsub::PubSub;
 use super::registry::Registry;
+use super::replication::Replication;
 use super::stats::WorkerStats;
 use super::tracking::Tracking;
 use crate::config::Config;
@@ -142,6 +144,8 @@ pub trait Host: Send + Sync {
     fn set_log_level(&self, name: &str);
     /// Sets the form of the log's lines.
     fn set_log_format(&self, _json: bool) {}
+    /// Has the log say whether this server is a replica.
+    fn show_role(&self, _is_replica: bool) {}
     /// Listens where `port` and `bind` say; on an error, where it did before.
     fn listen(&self, _config: &Config) -> Result<(), String> {
         Ok(())
@@ -253,10 +257,9 @@ pub trait Host: Send + Sync {
     fn write_log(&self, durable: &Durable) {
         let _ = durable;
     }
-    /// The data set as the bytes of an RDB file.
-    fn snapshot(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<Vec<u8>, SaveFailed> {
-        let _ = ctx;
-        Err(SaveFailed)
+    /// A replica has asked for a snapshot: begins one, now or later.
+    fn replica_asks(&self, ctx: &mut ExclusiveCtx<'_>, client: &Arc<Client>) {
+        let _ = (ctx, client);
     }
 }
 
@@ -338,6 +341,8 @@ pub struct State {
     pub registry: Arc<Registry>,
     /// Where writes leave.
     pub log: EffectLog,
+    /// Whom this server follows, and who follows it.
+    pub replication: Replication,
     /// Foreign code that listens.
     pub hooks: Option<Arc<dyn Hooks>>,
     /// The scripts by the SHA1 of their text, in lower-case hexadecimal.
@@ -371,6 +376,20 @@ pub struct State {
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State").field("dirty", &self.dirty).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Whether keys past their time stay, invisible, until the primary says that they go. On a replica that takes writes
+    /// of clients, those see to it that a key is gone before they make it anew.
+    pub fn keeps_expired(&self) -> bool {
+        self.replication.is_replica() && self.config.flag(Param::ReplicaReadOnly)
+    }
+
+    /// Whether anyone listens to the effects of commands; if not, calls need not copy their arguments.
+    #[inline]
+    pub fn is_logged(&self) -> bool {
+        self.log.is_active() || self.replication.is_fed()
     }
 }
 
@@ -426,6 +445,8 @@ pub struct Limits {
     pub evicts: AtomicBool,
     /// `client-output-buffer-limit normal`.
     pub normal_output: OutputLimit,
+    /// `client-output-buffer-limit replica`.
+    pub replica_output: OutputLimit,
     /// `client-output-buffer-limit pubsub`.
     pub pubsub_output: OutputLimit,
     /// `tracking-table-max-keys`, 0 is no limit.
@@ -442,9 +463,12 @@ pub struct Limits {
 impl Limits {
     /// How much may wait for a client.
     pub fn output_of(&self, client: &Client) -> &OutputLimit {
-        match client.subscribed.load(Ordering::Relaxed) {
-            false => &self.normal_output,
-            true => &self.pubsub_output,
+        if client.following.follows.load(Ordering::Relaxed) {
+            &self.replica_output
+        } else if client.subscribed.load(Ordering::Relaxed) {
+            &self.pubsub_output
+        } else {
+            &self.normal_output
         }
     }
 }
@@ -471,6 +495,17 @@ impl Busy {
             Ok(_) => true,
             Err(settled) => settled == fate,
         }
+    }
+}
+
+bitflags! {
+    /// What clients, the primary aside, are refused because this server is a replica.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct RoleRefusals: u8 {
+        /// Writes (`replica-read-only`).
+        const WRITES = 1;
+        /// What shows data, which may be old (`replica-serve-stale-data no` without a link).
+        const STALE = 2;
     }
 }
 
@@ -535,6 +570,8 @@ pub struct Shared {
     pub writes_denied: AtomicBool,
     /// Writes are refused, because too few replicas are close: `min-replicas-to-write`.
     pub replicas_missing: AtomicBool,
+    /// What clients are refused because this server is a replica, as bits of [`RoleRefusals`].
+    pub role_refusals: AtomicU8,
     /// The script that is running.
     pub busy: Busy,
     /// The data set is being loaded.
@@ -675,8 +712,31 @@ impl Shared {
         let config = &state.config;
         let (wanted, lag) =
             (config.size(Param::MinReplicasToWrite), config.int(Param::MinReplicasMaxLag));
-        let missing = wanted > 0 && lag > 0 && state.log.close_replicas(lag, now_ms) < wanted;
+        let missing = !state.replication.is_replica()
+            && wanted > 0
+            && lag > 0
+            && state.replication.close_replicas(lag, now_ms) < wanted;
+        self.durable.elsewhere.set_replicas(state.replication.online_clients());
         self.replicas_missing.store(missing, Ordering::Relaxed);
+    }
+
+    /// Notes what clients are refused because of the role: to be called when the role, the link or the configuration
+    /// changes.
+    pub fn note_role(&self, state: &State) {
+        let mut refusals = RoleRefusals::empty();
+        if let Some(link) = state.replication.link() {
+            let config = &state.config;
+            refusals.set(RoleRefusals::WRITES, config.flag(Param::ReplicaReadOnly));
+            let serves = link.is_up() || config.flag(Param::ReplicaServeStaleData);
+            refusals.set(RoleRefusals::STALE, !serves);
+        }
+        self.role_refusals.store(refusals.bits(), Ordering::Relaxed);
+    }
+
+    /// What clients are refused because of the role.
+    #[inline]
+    pub fn role_refusals(&self) -> RoleRefusals {
+        RoleRefusals::from_bits_retain(self.role_refusals.load(Ordering::Relaxed))
     }
 
     /// Leaves keys that a reader found expired to the next writer.

@@ -29,6 +29,7 @@ pub fn queue(
     out: &mut Vec<u8>,
 ) {
     session.multi.flags |= flags;
+    session.multi.missing |= !flags;
     let texts: usize = argv.iter().map(|arg| arg.len() + size_of::<Box<[u8]>>()).sum();
     let bytes = texts + size_of::<Queued>();
     session.multi.bytes += bytes;

@@ -119,6 +119,19 @@ impl<H: KeyHash> Keyspace<H> {
         mem::swap(&mut self.dbs, &mut other.dbs);
     }
 
+    /// The same for a moment, after which they are exchanged back before anybody else has the keyspace: a walk does not
+    /// notice.
+    pub fn lend(&mut self, other: &mut Self) {
+        mem::swap(&mut self.dbs, &mut other.dbs);
+    }
+
+    /// Takes the contents of all dbs from another keyspace. There were none, but a walk may still hold what there was.
+    pub fn replace(&mut self, other: &mut Self) {
+        assert!(self.is_empty(), "it was emptied");
+        self.dbs.iter_mut().for_each(|db| drop(db.clear()));
+        self.exchange(other);
+    }
+
     /// Begins a snapshot of what there is now; values of modules are to be encoded in this style. The one before was ended.
     pub fn begin_snapshot(&mut self, style: Style) -> Walk<H> {
         let with_keys = || (0..).zip(&self.dbs).filter(|(_, db)| !db.is_empty());

@@ -5,6 +5,8 @@
 //! a request is incomplete or a reply could not be sent; a write is tried at once and writability
 //! awaited only when the socket is full; nothing is awaited while the engine lock is held.
 
+mod recycle;
+
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use self::recycle::recycle;
 use super::gate::{Gate, HeldFor};
 use super::stream::{Stream, Way};
 use super::worker::{Scratch, Worker};
@@ -293,11 +296,14 @@ impl Connection {
             // CLIENT UNPAUSE has it go on.
             return;
         }
-        if let Block::Synced { .. } = block
-            && !worker.engine.shared.durable.leave(self.client.id)
-        {
-            // The answer is on its way.
-            return;
+        let mut on_timeout = block.on_timeout().map(<[u8]>::to_vec);
+        if let Block::Elsewhere { .. } = block {
+            let durable = &worker.engine.shared.durable;
+            match durable.elsewhere.leave(self.client.id, durable.synced()) {
+                // The answer is on its way.
+                None => return,
+                reply => on_timeout = reply,
+            }
         }
         if let Block::Keys { .. } = block {
             // With the lock held nobody is being served, so whoever is still in the table was not.
@@ -312,10 +318,10 @@ impl Connection {
                 return;
             }
         }
-        if let Some(on_timeout) = block.on_timeout()
+        if let Some(on_timeout) = on_timeout
             && !self.client.session.lock().drops_reply()
         {
-            scratch.out.extend_from_slice(on_timeout);
+            scratch.out.extend_from_slice(&on_timeout);
         }
         self.blocked = None;
         self.resume(worker, scratch);
@@ -687,7 +693,7 @@ impl Connection {
             let wait = match block {
                 Block::Keys { .. } => wait.max(WAIT_MIN),
                 Block::Until { .. }
-                | Block::Synced { .. }
+                | Block::Elsewhere { .. }
                 | Block::Module { .. }
                 | Block::Paused { .. } => wait,
             };
@@ -756,7 +762,9 @@ impl Connection {
             }
             Some((Block::Keys { .. }, _)) => _ = block::leave(shared, self.client.id),
             Some((Block::Paused { .. }, _)) => _ = shared.pause.leave(self.client.id),
-            Some((Block::Synced { .. }, _)) => _ = shared.durable.leave(self.client.id),
+            Some((Block::Elsewhere { .. }, _)) => {
+                _ = shared.durable.elsewhere.leave(self.client.id, 0);
+            }
             Some((Block::Until { .. }, _)) | None => {}
         }
         // Whoever sends it something is told that nobody reads it any more.
@@ -773,27 +781,4 @@ pub async fn serve(worker: Rc<Worker>, connection: Rc<std::cell::RefCell<Connect
     connection.borrow_mut().close(&worker);
     let id = connection.borrow().client.id;
     worker.connections.borrow_mut().remove(&id);
-}
-
-/// An empty vector that keeps the allocation of another, whatever lifetimes its items had: the
-/// library collects in place when the layouts agree.
-fn recycle<A, B>(mut items: Vec<A>) -> Vec<B> {
-    items.clear();
-    items.into_iter().map(|_| unreachable!("the vector was cleared")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recycling_keeps_the_allocation() {
-        let text = String::from("x");
-        let mut items: Vec<&[u8]> = Vec::with_capacity(100);
-        items.push(text.as_bytes());
-        let pointer = items.as_ptr() as usize;
-        let again: Vec<&'static [u8]> = recycle(items);
-        assert!(again.is_empty());
-        assert_eq!((again.capacity(), again.as_ptr() as usize), (100, pointer));
-    }
 }

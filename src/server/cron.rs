@@ -14,6 +14,8 @@ use crate::engine::ctx::{Env, expire_fields, expire_key};
 use crate::engine::effects::Unit;
 use crate::engine::evict;
 use crate::engine::lock::Engine;
+use crate::engine::replication::role;
+use crate::engine::state::State;
 
 /// Visits per second.
 const HZ: u64 = 10;
@@ -21,6 +23,8 @@ const HZ: u64 = 10;
 const SEGMENTS_PER_SLICE: usize = 4;
 /// Hashes whose fields are looked at under one hold of the lock; each may lose many.
 const HASHES_PER_SLICE: usize = 16;
+/// Keys written on a replica that one visit looks at.
+const OWN_KEYS_PER_VISIT: usize = 256;
 /// Time that the expiry walk may take of each visit.
 const EXPIRE_BUDGET: Duration = Duration::from_millis(25);
 
@@ -43,12 +47,13 @@ pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
             let expiry_ns = (engine.shared.clock.mono_ns)();
             expire(&engine);
             note_expiry(&engine, expiry_ns);
+            super::syncing::tick(&engine);
             super::saving::visit(&engine);
             super::appending::visit(&engine, &appender);
         }
         if visits.is_multiple_of(HZ) {
             close_idle(&engine);
-            look_after_replicas(&engine);
+            super::syncing::tick_each_second(&engine, visits / HZ);
             engine.shared.host.each_second();
             cut_off_deaf(&engine);
             last = sample_rates(&engine, last);
@@ -85,14 +90,6 @@ fn sample_rates(engine: &Engine, last: [u64; 5]) -> [u64; 5] {
     now
 }
 
-/// Forgets replicas that are gone, and notes whether those that are left suffice.
-fn look_after_replicas(engine: &Engine) {
-    if let Some(mut state) = engine.try_write() {
-        state.log.forget_gone();
-        engine.shared.note_replicas(&state, engine.shared.now_ms());
-    }
-}
-
 /// `timeout`: closes clients that have been silent for too long.
 fn close_idle(engine: &Engine) {
     let shared = &engine.shared;
@@ -106,6 +103,9 @@ fn close_idle(engine: &Engine) {
             continue;
         }
         // Who waits is not idle, and whose session is in use neither.
+        if client.following.follows.load(Ordering::Relaxed) {
+            continue;
+        }
         let waits = client.session.try_lock().is_none_or(|s| s.mode.contains(Mode::BLOCKED));
         if !waits {
             tracing::debug!("Closing idle client");
@@ -118,7 +118,9 @@ fn close_idle(engine: &Engine) {
 fn cut_off_deaf(engine: &Engine) {
     for client in engine.shared.clients.lock().iter() {
         let outside = client.output_bytes.load(Ordering::Relaxed);
-        if (outside != 0 || client.has_messages()) && client.is_over_limit(&engine.shared, outside)
+        let follows = client.following.follows.load(Ordering::Relaxed);
+        if (outside != 0 || client.has_messages() || follows)
+            && client.is_over_limit(&engine.shared, outside)
         {
             client.cut_off();
         }
@@ -129,6 +131,15 @@ fn cut_off_deaf(engine: &Engine) {
 fn note_expiry(engine: &Engine, began_ns: u64) {
     let clock = engine.shared.clock;
     engine.shared.slow.event("expire-cycle", (clock.mono_ns)() - began_ns, (clock.unix_us)());
+}
+
+/// On a replica only what its own clients have written goes by itself.
+fn expire_own(state: &mut State, env: Env<'_>) {
+    if state.active_expire && !env.shared.pause.is_active(env.now_ms()) {
+        let mut unit = Unit { scattered: true, ..Unit::default() };
+        role::expire_own(state, &mut unit, env, OWN_KEYS_PER_VISIT);
+        call::end_unit(&mut Access::Exclusive(state), &mut unit, env);
+    }
 }
 
 /// Walks on through the key tables and deletes what is past its time, slice by slice.
@@ -148,6 +159,10 @@ fn expire(engine: &Engine) {
             evict::make_room(&mut Access::Exclusive(&mut state), env);
         }
         shared.pause.forget_if_over(env.now_ms());
+        if state.replication.is_replica() {
+            expire_own(&mut state, env);
+            return;
+        }
         if !state.active_expire || shared.pause.is_active(env.now_ms()) {
             return;
         }

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::appending::{self, Appender};
+use super::replica::Links;
 use super::{host, saving, supervisor};
 use crate::config::choices::{SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
 use crate::config::params::Param;
@@ -48,9 +49,10 @@ pub async fn serve_requests(
         tracing::warn!("cannot listen for signals");
         return 1;
     };
+    let links = Links::default();
     loop {
         let signals = &mut [&mut terminate, &mut interrupt];
-        let why = next(engine, appender, signals, &mut requests, &mut failed).await;
+        let why = next(engine, appender, &links, signals, &mut requests, &mut failed).await;
         if let Why::NotLoaded = why {
             return 1;
         }
@@ -76,6 +78,7 @@ pub async fn serve_requests(
 async fn next(
     engine: &Arc<Engine>,
     appender: &Arc<Appender>,
+    links: &Links,
     [terminate, interrupt]: &mut [&mut Signal; 2],
     requests: &mut mpsc::UnboundedReceiver<Request>,
     failed: &mut mpsc::UnboundedReceiver<()>,
@@ -102,6 +105,9 @@ async fn next(
         while let Poll::Ready(request) = requests.poll_recv(cx) {
             match request {
                 Some(Request::BgSave) => saving::start(engine),
+                Some(Request::Follow { generation, follows }) => {
+                    links.change(engine, generation, follows);
+                }
                 Some(Request::RewriteAof) => appending::rewrite::start(engine, appender),
                 Some(Request::Shutdown { save, force, client }) => {
                     return Poll::Ready(Why::Asked { save, force, client });

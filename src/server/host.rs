@@ -12,9 +12,10 @@ use super::appending::Appender;
 use super::migration::Connections;
 use super::oom::OomScore;
 use super::sockets::Sockets;
-use super::{log, process, saving, users};
+use super::{log, process, saving, syncing, users};
 use crate::config::Config;
 use crate::config::rewrite::{Extra, Scope, rewrite};
+use crate::engine::client::Client;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::durable::Durable;
 use crate::engine::effects::Request;
@@ -95,6 +96,10 @@ impl Host for ProcessHost {
 
     fn set_log_format(&self, json: bool) {
         log::set_format(if json { log::Format::Json } else { log::Format::Human });
+    }
+
+    fn show_role(&self, is_replica: bool) {
+        log::show_role(is_replica);
     }
 
     fn listen(&self, config: &Config) -> Result<(), String> {
@@ -240,8 +245,8 @@ impl Host for ProcessHost {
         self.appender.write(durable);
     }
 
-    fn snapshot(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<Vec<u8>, SaveFailed> {
-        saving::snapshot(ctx.state, ctx.env.shared)
+    fn replica_asks(&self, ctx: &mut ExclusiveCtx<'_>, client: &Arc<Client>) {
+        syncing::replica_asks(ctx, client);
     }
 }
 

@@ -5,10 +5,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -102,31 +101,11 @@ impl Acceptor {
         let session = Session { protocol, ..Session::of_default_user(&shared.users) };
         // The main thread, number 0, has no connections.
         let worker = 1 + self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
-        let client = Arc::new(Client {
-            id: shared.next_client.fetch_add(1, Ordering::Relaxed),
-            addr,
-            laddr,
-            fd,
-            unix_socket: matches!(socket, Socket::Unix(_)),
-            created_ms: now_ms,
-            active_ms: AtomicI64::new(now_ms),
-            query_bytes: AtomicUsize::new(0),
-            output_bytes: AtomicUsize::new(0),
-            worker,
-            killed: AtomicBool::new(false),
-            leaving: AtomicBool::new(false),
-            messages: AtomicBool::new(false),
-            subscribed: AtomicBool::new(false),
-            tracking: AtomicU32::new(0),
-            user: AtomicU64::new(shared.users.default_user().number),
-            redirect: AtomicU64::new(0),
-            dirty: AtomicBool::new(false),
-            session: Mutex::new(session),
-            outbox: Mutex::default(),
-            following: Default::default(),
-        });
+        let id = shared.next_client.fetch_add(1, Ordering::Relaxed);
+        let unix_socket = matches!(socket, Socket::Unix(_));
+        let client = Client::new(id, addr, laddr, fd, session, now_ms);
+        let client = Arc::new(Client { unix_socket, worker, ..client });
         shared.clients.lock().insert(Arc::clone(&client));
-        let id = client.id;
         if self.workers[worker - 1].send(Accepted { socket, client }).is_err() {
             shared.clients.lock().remove(id);
             shared.connections.fetch_sub(1, Ordering::Relaxed);

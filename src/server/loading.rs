@@ -93,8 +93,10 @@ fn dump_file(engine: &Engine) -> Result<(), LoadError> {
     let Some(mut file) = open_dump(&state.config)? else { return Ok(()) };
     shared.loading.begin(shared.now_ms() / 1000, file.metadata()?.len());
     as_server(&mut state, shared, |ctx| announce(ctx, ServerEvent::Loading(FileStep::Begins)));
+    // A replica's primary says when keys go.
+    let options = Options { keep_expired: state.replication.is_replica(), ..Options::default() };
     drop(state);
-    let loaded = load_rdb(engine, &mut file, Options::default(), &shared.loading);
+    let loaded = load_rdb(engine, &mut file, options, &shared.loading);
     let mut state = engine.write_patiently();
     shared.loading.end();
     as_server(&mut state, shared, |ctx| note_end(ctx, &loaded));
@@ -113,7 +115,7 @@ pub(super) fn load_rdb(
 ) -> Result<Outcome, LoadError> {
     let start = file.stream_position()?;
     let options = Options { bytes: Some(file.metadata()?.len().saturating_sub(start)), ..options };
-    let mut slices = Slices { engine, progress, state: None, began: 0, bytes_max: 0 };
+    let mut slices = Slices::new(engine, progress);
     let outcome = load_in_turns(&mut slices, file, options)?;
     drop(slices);
     file.seek(SeekFrom::Start(start + outcome.bytes))?;
@@ -122,7 +124,7 @@ pub(super) fn load_rdb(
 }
 
 /// Holds the lock for a slice of the file at a time.
-struct Slices<'a> {
+pub(super) struct Slices<'a> {
     engine: &'a Engine,
     progress: &'a LoadProgress,
     state: Option<Writing<'a>>,
@@ -130,6 +132,13 @@ struct Slices<'a> {
     began: u64,
     /// Bytes that it has at most.
     bytes_max: u64,
+}
+
+impl<'a> Slices<'a> {
+    /// Slices of an engine, whose progress is noted there.
+    pub(super) fn new(engine: &'a Engine, progress: &'a LoadProgress) -> Self {
+        Self { engine, progress, state: None, began: 0, bytes_max: 0 }
+    }
 }
 
 impl Turns for Slices<'_> {

@@ -52,6 +52,9 @@ pub fn set_format(format: Format) {
     JSON.store(format == Format::Json, Ordering::Relaxed);
 }
 
+/// Whether this server is a replica.
+static IS_REPLICA: AtomicBool = AtomicBool::new(false);
+
 /// Starts logging to a file, or to standard output if `path` is empty.
 pub fn init(path: &str) -> std::io::Result<()> {
     let path = match path {
@@ -126,10 +129,16 @@ impl Visit for Fields {
     }
 }
 
+/// Says in each line whether this server is a replica.
+pub fn show_role(is_replica: bool) {
+    IS_REPLICA.store(is_replica, Ordering::Relaxed);
+}
+
 fn human_line(rank: u8, fields: &Fields) -> String {
     let mark = [".", "-", "*", "#"][usize::from(rank)];
     let now = chrono::Local::now().format("%d %b %Y %H:%M:%S%.3f");
-    let mut line = format!("{}:M {now} {mark} {}", std::process::id(), fields.message);
+    let role = if IS_REPLICA.load(Ordering::Relaxed) { 'S' } else { 'M' };
+    let mut line = format!("{}:{role} {now} {mark} {}", std::process::id(), fields.message);
     for (name, value) in &fields.rest {
         let _ = write!(line, " {name}={value}");
     }

@@ -35,9 +35,13 @@ pub mod oom;
 
 pub mod saving;
 
+pub mod syncing;
+
 pub mod appending;
 
 pub mod loading;
+
+pub mod replica;
 
 pub mod ending;
 
@@ -57,6 +61,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::sync::{mpsc, watch};
 
+use crate::engine::effects::Request;
 use crate::engine::lock::Engine;
 use listener::Acceptor;
 use loading::Loading;
@@ -137,9 +142,19 @@ async fn begin_work(
     if done.wait_for(|done| *done).await.is_err() {
         return;
     }
+    follow_primary(&engine);
     for name in listeners {
         tracing::info!("Ready to accept connections {name}");
     }
     supervisor::tell("STATUS=Ready to accept connections\nREADY=1\n");
     module_tasks::run(engine).await;
+}
+
+/// Has the primary followed that the configuration names, if it names one: what was loaded is what can be gone on with.
+fn follow_primary(engine: &Engine) {
+    let state = engine.read_patiently();
+    let (generation, follows) = (state.replication.links, state.replication.is_replica());
+    if follows {
+        engine.shared.host.request(Request::Follow { generation, follows });
+    }
 }

@@ -26,7 +26,8 @@ impl OomScore {
     pub fn follow(&self, config: &Config) -> std::io::Result<()> {
         let mut base = self.base.lock();
         let mode = config.choice_name(Param::OomScoreAdj);
-        let [primary, ..] = config.oom_values();
+        let [primary, replica, _] = config.oom_values();
+        let own = if config.replica_of().is_some() { replica } else { primary };
         let score = match (mode.as_ref(), *base) {
             ("no", None) => return Ok(()),
             ("no", Some(before)) => {
@@ -37,7 +38,7 @@ impl OomScore {
                 let before = before.map_or_else(read, Ok)?;
                 *base = Some(before);
                 let relative = if mode == "absolute" { 0 } else { before };
-                (primary + relative).clamp(SCORE_MIN, SCORE_MAX)
+                (own + relative).clamp(SCORE_MIN, SCORE_MAX)
             }
         };
         std::fs::write(FILE, format!("{score}\n"))

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::loading;
+use super::{loading, syncing};
 use crate::commands::server::REDIS_VERSION;
 use crate::config::params::Param;
 use crate::engine::client::Session;
@@ -20,6 +20,7 @@ use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::Unit;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::{self, Progress, RETRY_SECONDS, Reload};
+use crate::engine::replication::Way;
 use crate::engine::state::{FileStep, SaveFailed, ServerEvent, Shared, State};
 use crate::object::module::ModuleValue;
 use crate::persist::rdb::disk;
@@ -35,8 +36,14 @@ const FORK: u32 = 2;
 /// The signal by which a snapshot that is cancelled counts as ended: SIGUSR1, as in Redis.
 const CANCELLED: i32 = 10;
 
-fn facts(shared: &Shared, now_us: i64) -> Facts<'static> {
-    Facts { version: REDIS_VERSION, now_us, used_memory: (shared.used_memory)(), base: false }
+pub(super) fn facts(shared: &Shared, now_us: i64) -> Facts<'static> {
+    Facts {
+        version: REDIS_VERSION,
+        now_us,
+        used_memory: (shared.used_memory)(),
+        base: false,
+        rdb_version_max: u32::MAX,
+    }
 }
 
 /// The facts of the base of an append-only file.
@@ -92,15 +99,6 @@ fn write_now(state: &mut State, shared: &Shared) -> Result<(), SaveFailed> {
     Ok(())
 }
 
-/// The data set as the bytes of a file.
-pub fn snapshot(state: &State, shared: &Shared) -> Result<Vec<u8>, SaveFailed> {
-    let now_us = (shared.clock.unix_us)();
-    disk::snapshot(state, &facts(shared, now_us)).map_err(|error| {
-        tracing::warn!("{error}");
-        SaveFailed
-    })
-}
-
 /// DEBUG RELOAD: saves and loads, now. A file that cannot be loaded ends the process, since what it was to
 /// replace is gone.
 pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static str> {
@@ -127,9 +125,21 @@ pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static st
     Ok(())
 }
 
-/// A snapshot for BGSAVE or a save point whose point in time was taken.
+/// What becomes of a snapshot in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It is the file that the data set is loaded from (BGSAVE, save points).
+    File,
+    /// The same, and replicas get it.
+    FileForReplicas,
+    /// Replicas get it as it is taken.
+    Stream,
+}
+
+/// A snapshot whose point in time was taken.
 struct Saving {
     begun: Begun,
+    purpose: Purpose,
     /// Changes that the last file has not, and this one will have.
     dirty: u64,
 }
@@ -138,14 +148,21 @@ struct Saving {
 ///
 /// [`Persistence::begin`]: crate::engine::persistence::Persistence::begin
 pub fn begin(ctx: &mut ExclusiveCtx<'_>) {
+    begin_for(ctx, Purpose::File, u32::MAX);
+}
+
+/// The same for a purpose, and in a version of the format that is this one at most.
+pub(super) fn begin_for(ctx: &mut ExclusiveCtx<'_>, purpose: Purpose, rdb_version_max: u32) {
     announce(ctx, ServerEvent::Saving(FileStep::BeginsApart));
     let Some(bgsave) = &ctx.state.persistence.bgsave else { return };
     let progress = Arc::clone(&bgsave.progress);
     let mut dirty = 0;
     let mut at_start = |state: &mut State| dirty = state.dirty;
-    let job = Job { progress, marker: "-bg", base: false, at_start: &mut at_start };
+    let at_start = &mut at_start;
+    let job = Job { progress, marker: "-bg", base: false, rdb_version_max, at_start };
     let begun = begin_snapshot(ctx.state, ctx.env.shared, job);
-    ctx.state.persistence.begun = Some(persistence::Begun(Box::new(Saving { begun, dirty })));
+    ctx.state.persistence.begun =
+        Some(persistence::Begun(Box::new(Saving { begun, purpose, dirty })));
 }
 
 /// Starts the thread that writes a snapshot that was begun.
@@ -153,7 +170,13 @@ pub fn start(engine: &Arc<Engine>) {
     let own = Arc::clone(engine);
     let started = std::thread::Builder::new().name("bgsave".into()).spawn(move || run(&own));
     match started {
-        Ok(_) => tracing::info!("Background saving started by pid {}", std::process::id()),
+        Ok(_) => {
+            let started = match engine.read_patiently().replication.snapshot() {
+                Some(snapshot) if snapshot.way == Way::Sockets => "RDB transfer",
+                _ => "saving",
+            };
+            tracing::info!("Background {started} started by pid {}", std::process::id());
+        }
         Err(error) => {
             tracing::warn!("Can't save in background: fork: {error}");
             if let Some(bgsave) = &engine.read_patiently().persistence.bgsave {
@@ -173,9 +196,13 @@ fn run(engine: &Arc<Engine>) {
         (progress, disk::path(&state.config), state.persistence.begun.take())
     };
     let Some(saving) = begun.and_then(|begun| begun.0.downcast::<Saving>().ok()) else {
-        return finish(engine, false, 0);
+        return finish(engine, false, 0, Purpose::File);
     };
-    let Saving { begun, dirty } = *saving;
+    let Saving { begun, purpose, dirty } = *saving;
+    if purpose == Purpose::Stream {
+        let sent = syncing::stream(engine, begun);
+        return finish(engine, sent, 0, purpose);
+    }
     let written = write_begun(engine, begun);
     let written = written.and_then(|mut file| disk::seal(&mut file).then_some(file));
     // FLUSHALL cancels under the exclusive lock and then saves: what it has replaced must not come back.
@@ -187,7 +214,7 @@ fn run(engine: &Arc<Engine>) {
     if saved {
         tracing::info!("DB saved on disk");
     }
-    finish(engine, saved, dirty);
+    finish(engine, saved, dirty, purpose);
 }
 
 /// What a snapshot is taken for.
@@ -198,6 +225,8 @@ pub(super) struct Job<'a> {
     pub marker: &'a str,
     /// The file is the base of an append-only file.
     pub base: bool,
+    /// No later version of the format is written.
+    pub rdb_version_max: u32,
     /// Called under the exclusive lock, at the very point in time that the snapshot shows; once, unless a child's
     /// file cannot be made.
     pub at_start: &'a mut dyn FnMut(&mut State),
@@ -231,22 +260,32 @@ pub(super) fn write_begun(engine: &Engine, begun: Begun) -> Option<NewFile> {
         walker::give_up(engine, begun);
         return None;
     };
+    pour(engine, begun, move |pipe| disk::write_from(pipe, &mut file).then_some(file))
+}
+
+/// Walks a snapshot into a pipe, whose bytes `take` takes in a thread of its own. What that hands out, if the snapshot
+/// is whole.
+fn pour<T: Send>(
+    engine: &Engine,
+    begun: walker::Begun,
+    take: impl FnOnce(&Pipe) -> Option<T> + Send,
+) -> Option<T> {
     let pipe = Pipe::new(pipe::BYTES_MAX);
     std::thread::scope(|threads| {
         let outlet = &pipe;
-        let writer = threads.spawn(move || {
-            let written = disk::write_from(outlet, &mut file);
+        let taker = threads.spawn(move || {
+            let taken = take(outlet);
             outlet.abandon();
-            written.then_some(file)
+            taken
         });
         let walked = walker::walk(engine, begun, &pipe);
         pipe.end();
-        let written = match writer.join() {
-            Ok(written) => written,
+        let taken = match taker.join() {
+            Ok(taken) => taken,
             Err(panic) => std::panic::resume_unwind(panic),
         };
         match walked {
-            Ok(()) => written,
+            Ok(()) => taken,
             // What has gone wrong is told elsewhere.
             Err(SnapshotError::Cancelled | SnapshotError::Abandoned) => None,
             Err(error) => {
@@ -255,6 +294,32 @@ pub(super) fn write_begun(engine: &Engine, begun: Begun) -> Option<NewFile> {
             }
         }
     })
+}
+
+/// Hands the bytes of a snapshot, all but its checksum, to `give`, until that says no more. Whether they were all.
+pub(super) fn hand_out(
+    engine: &Engine,
+    begun: Begun,
+    give: &mut (dyn FnMut(Vec<u8>) -> bool + Send),
+) -> bool {
+    match begun {
+        Begun::Failed => false,
+        Begun::Walk(begun) => pour(engine, *begun, |pipe| {
+            while let Some(chunk) = pipe.take() {
+                if !give(chunk) {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .is_some(),
+        Begun::Child(child) => child::finish(child).is_some_and(|file| {
+            let handed = disk::read_in_parts(file.path(), give);
+            handed
+                .inspect_err(|error| tracing::warn!("cannot read the snapshot: {error}"))
+                .is_ok_and(|all| all)
+        }),
+    }
 }
 
 /// Whether a child process takes the snapshot: if the configuration says so, or says nothing and a value of a module could
@@ -267,8 +332,8 @@ fn is_forked(state: &State) -> bool {
     }
 }
 
-/// Notes how a snapshot ended.
-fn finish(engine: &Engine, saved: bool, dirty: u64) {
+/// Notes how a snapshot ended, and hands it on to the replicas that it is for.
+fn finish(engine: &Arc<Engine>, saved: bool, dirty: u64, purpose: Purpose) {
     let shared = &engine.shared;
     let mut state = engine.write_patiently();
     let now_ms = shared.now_ms();
@@ -278,7 +343,13 @@ fn finish(engine: &Engine, saved: bool, dirty: u64) {
         let cancelled = bgsave.progress.cancelled.load(Ordering::Relaxed);
         if cancelled { CANCELLED } else { bgsave.progress.signal.load(Ordering::Relaxed) }
     });
-    if saved {
+    if purpose == Purpose::Stream {
+        match saved {
+            true => tracing::info!("Background RDB transfer terminated with success"),
+            false if signal == 0 => tracing::warn!("Background transfer error"),
+            false => tracing::warn!("Background transfer terminated by signal {signal}"),
+        }
+    } else if saved {
         tracing::info!("Background saving terminated with success");
         state.dirty = state.dirty.saturating_sub(dirty);
         state.saved_at = now_ms / 1000;
@@ -295,6 +366,9 @@ fn finish(engine: &Engine, saved: bool, dirty: u64) {
         state.persistence.last_handed_bytes = bgsave.progress.handed_bytes.load(Ordering::Relaxed);
     }
     mirror(state, shared);
+    if purpose != Purpose::File {
+        syncing::hand_on(engine, state, saved, purpose);
+    }
     let step = if saved { FileStep::Done } else { FileStep::Failed };
     as_server(state, shared, |ctx| announce(ctx, ServerEvent::Saving(step)));
 }

@@ -32,6 +32,7 @@ use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
 use crate::engine::outbox::Post;
 use crate::engine::registry::{Command, Registry};
+use crate::engine::replication::Replication;
 use crate::engine::state::{Limits, Shared, State};
 use crate::engine::stats::WorkerStats;
 use crate::keyspace::Keyspace;
@@ -265,6 +266,7 @@ fn build_engine(
         users: Default::default(),
         writes_denied: Default::default(),
         replicas_missing: Default::default(),
+        role_refusals: Default::default(),
         busy: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),
@@ -288,11 +290,12 @@ fn build_engine(
     };
     commands::server::config::mirror(config, &shared);
     shared.users.set_default_password(config.text(Param::Requirepass));
-    let state = State {
+    let mut state = State {
         keyspace: Keyspace::new(databases),
         config: config.clone(),
         registry,
         log: EffectLog::default(),
+        replication: Replication::new(&shared.run_id, config.size(Param::ReplBacklogSize)),
         hooks: None,
         scripts: HashMap::new(),
         eval_scripts: VecDeque::new(),
@@ -308,7 +311,13 @@ fn build_engine(
         active_expire: true,
         expire_walk: (0, 0),
     };
+    if let Some((host, port)) = config.replica_of() {
+        let host = String::from_utf8_lossy(host);
+        state.replication.begin_as_replica(&host, port);
+        shared.host.show_role(true);
+    }
     shared.note_replicas(&state, shared.started_ms);
+    shared.note_role(&state);
     // What goes wrong is in the log, and no reason not to start.
     let _ = shared.host.adjust_oom_score(config);
     Ok(Engine::new(state, shared))

@@ -21,6 +21,7 @@ mod protocol;
 mod random_requests;
 mod rdb;
 mod readme;
+mod replica;
 mod snapshot;
 mod startup;
 mod tools;

@@ -306,9 +306,12 @@ enum ClientType {
 
 impl ClientType {
     fn of(session: &Session) -> Self {
-        match session.mode.contains(Mode::SUBSCRIBED) {
-            true => ClientType::PubSub,
-            false => ClientType::Normal,
+        if session.mode.contains(Mode::PRIMARY) {
+            ClientType::Primary
+        } else if session.mode.contains(Mode::SUBSCRIBED) {
+            ClientType::PubSub
+        } else {
+            ClientType::Normal
         }
     }
 }
@@ -535,7 +538,8 @@ fn unblock(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
     const UNBLOCKED: &[u8] = b"UNBLOCKED client unblocked via CLIENT UNBLOCK";
     let how = if as_error { GivenUp::Failed } else { GivenUp::TimedOut };
     block::give_up(ctx.env.shared, ctx.env.worker, client.id, how);
-    ctx.env.shared.durable.leave(client.id);
+    let durable = &ctx.env.shared.durable;
+    let on_timeout = durable.elsewhere.leave(client.id, durable.synced()).unwrap_or(on_timeout);
     let answer = match how {
         GivenUp::TimedOut => on_timeout,
         GivenUp::Failed => {

@@ -1,11 +1,12 @@
 //! Who else has what this connection wrote? WAIT and WAITAOF answer when enough replicas do, or when the
 //! time is up.
-//!
-//! There are no replicas yet: so either none is waited for, or the wait lasts as long as it may.
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::base::number;
 use crate::engine::args;
-use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::durable::elsewhere::Wanted;
 use crate::engine::effects::Block;
 use crate::engine::error::CommandError;
 use crate::engine::spec::{Arg, Argv, Arity, Category, CommandSpec, Flag, Group, Outcome, Run};
@@ -22,7 +23,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         arity: Arity::Exactly(3),
         categories: &[Category::Connection],
         args: &[Arg::integer("numreplicas"), Arg::integer("timeout")],
-        run: Run::Session(wait),
+        run: Run::Exclusive(wait),
         tips: &["request_policy:all_shards", "response_policy:agg_min"],
         ..CommandSpec::BASE
     },
@@ -52,26 +53,43 @@ pub fn parse_timeout(arg: &[u8], now_ms: i64) -> Result<Option<i64>, CommandErro
     }
 }
 
-/// Answers with `reply_now`, at once if nobody is waited for or the caller cannot wait.
-fn answer(
-    ctx: &mut SessionCtx<'_>,
-    is_enough: bool,
-    deadline_ms: Option<i64>,
-    reply_now: &[u8],
-    reply: &mut Reply<'_>,
-) {
-    if is_enough || ctx.unit.deny_blocking || ctx.env.client.is_none() {
-        reply.raw(reply_now);
-    } else {
-        ctx.unit.block = Some(Block::Until { deadline_ms, on_timeout: reply_now.to_vec() });
+fn wait(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    if ctx.state.replication.is_replica() {
+        return Err(CommandError::text(
+            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is \
+             configured to be writable (which is not the default) writes to replicas are just local and are not \
+             propagated.",
+        ));
     }
+    let replicas = args::int(argv[1])?;
+    let deadline_ms = parse_timeout(argv[2], ctx.now_ms())?;
+    let replicas = usize::try_from(replicas).unwrap_or(0);
+    let wanted = Wanted { replicas, offset: wrote_offset(ctx), files: None, synced: false };
+    wait_for(ctx, wanted, deadline_ms, reply);
+    Ok(())
 }
 
-fn wait(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let replicas = args::int(argv[1])?;
-    let deadline_ms = parse_timeout(argv[2], ctx.env.now_ms())?;
-    answer(ctx, replicas <= 0, deadline_ms, b":0\r\n", reply);
-    Ok(())
+/// The offset behind what the client wrote last.
+fn wrote_offset(ctx: &ExclusiveCtx<'_>) -> u64 {
+    ctx.env.client.map_or(0, |client| client.wrote_offset.load(Relaxed))
+}
+
+/// Answers when others have what is wanted: at once if they have, or the caller cannot wait.
+fn wait_for(
+    ctx: &mut ExclusiveCtx<'_>,
+    wanted: Wanted,
+    deadline_ms: Option<i64>,
+    reply: &mut Reply<'_>,
+) {
+    let durable = &ctx.env.shared.durable;
+    let (answer, is_enough) = durable.elsewhere.answer(&wanted, durable.synced());
+    if is_enough || ctx.unit.deny_blocking || ctx.env.client.is_none() {
+        return reply.raw(&answer);
+    }
+    if wanted.replicas > 0 {
+        ctx.state.replication.ask_for_acks();
+    }
+    ctx.unit.block = Some(Block::Elsewhere { wanted, deadline_ms });
 }
 
 /// There is no file to wait for, or not any more.
@@ -89,6 +107,12 @@ fn waitaof(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
         return Err(CommandError::NotPositive);
     }
     let deadline_ms = parse_timeout(argv[3], ctx.env.now_ms())?;
+    if ctx.state.replication.is_replica() {
+        return Err(CommandError::text(
+            "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just \
+             local and are not propagated.",
+        ));
+    }
     let durable = &ctx.env.shared.durable;
     if local > 0 && !durable.is_enabled() {
         return Err(NO_FILE);
@@ -96,17 +120,13 @@ fn waitaof(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
     // What this client wrote is among all that was logged until now.
     ctx.state.log.hand_over(durable);
     let position = durable.appended();
-    let is_synced = durable.is_enabled() && durable.synced() >= position;
-    let answer = |synced: bool| format!("*2\r\n:{}\r\n:0\r\n", u8::from(synced)).into_bytes();
-    let is_enough = replicas == 0 && (local == 0 || is_synced);
-    if is_enough || ctx.unit.deny_blocking || ctx.env.client.is_none() {
-        reply.raw(&answer(is_synced));
-    } else if replicas == 0 {
-        let (on_success, on_timeout) = (answer(true), answer(false));
-        ctx.unit.block = Some(Block::Synced { position, deadline_ms, on_success, on_timeout });
-    } else {
-        ctx.unit.block = Some(Block::Until { deadline_ms, on_timeout: answer(is_synced) });
-    }
+    let wanted = Wanted {
+        replicas: usize::try_from(replicas).unwrap_or(usize::MAX),
+        offset: wrote_offset(ctx),
+        files: Some((local > 0).then_some(position)),
+        synced: durable.is_enabled() && durable.synced() >= position,
+    };
+    wait_for(ctx, wanted, deadline_ms, reply);
     Ok(())
 }
 

@@ -186,6 +186,7 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
     let denied = state.persistence.denies_writes(&state.config);
     shared.writes_denied.store(denied, std::sync::atomic::Ordering::Relaxed);
     shared.note_replicas(state, shared.now_ms());
+    shared.note_role(state);
     for param in changed {
         match param {
             Param::Port | Param::Bind => {
@@ -230,7 +231,7 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
     Ok(())
 }
 
-/// Puts changed parameters of the append-only file into effect.
+/// Puts changed parameters of the log, in a file and on its way to replicas, into effect.
 fn apply_aof(ctx: &mut ExclusiveCtx<'_>, changed: &[Param]) -> Result<(), ConfigError> {
     for param in changed {
         match param {
@@ -244,6 +245,10 @@ fn apply_aof(ctx: &mut ExclusiveCtx<'_>, changed: &[Param]) -> Result<(), Config
             Param::AofTimestampEnabled => {
                 let timestamps = ctx.state.config.flag(*param);
                 ctx.state.log.note_times(timestamps);
+            }
+            Param::ReplBacklogSize => {
+                let bytes = ctx.state.config.size(*param);
+                ctx.state.replication.resize_backlog(bytes);
             }
             Param::AofDisableAutoGc => ctx.env.shared.host.remove_history(&ctx.state.config),
             _ => {}
@@ -264,8 +269,8 @@ pub fn mirror(config: &Config, shared: &Shared) {
     limits.busy_ms.store(config.uint(Param::BusyReplyThreshold), Relaxed);
     limits.memory_bytes.store(config.uint(Param::Maxmemory), Relaxed);
     limits.evicts.store(evict::evicts(config.choice(Param::MaxmemoryPolicy)), Relaxed);
-    let [normal, _, pubsub] = config.output_limits();
-    for (limit, to) in [(normal, &limits.normal_output), (pubsub, &limits.pubsub_output)] {
+    let classes = [&limits.normal_output, &limits.replica_output, &limits.pubsub_output];
+    for (limit, to) in config.output_limits().into_iter().zip(classes) {
         to.hard.store(limit.hard as usize, Relaxed);
         to.soft.store(limit.soft as usize, Relaxed);
         to.soft_seconds.store(limit.soft_seconds, Relaxed);

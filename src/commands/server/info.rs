@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{MORTISE_VERSION, REDIS_VERSION, latency};
+use super::{MORTISE_VERSION, REDIS_VERSION, latency, role};
 use crate::config::params::Param;
 use crate::engine::acl::log::Reason;
 use crate::engine::args;
@@ -30,7 +30,7 @@ const SECTIONS: &[(&str, Section, bool)] = &[
     ("memory", memory, true),
     ("persistence", persistence, true),
     ("stats", stats, true),
-    ("replication", replication, true),
+    ("replication", role::info, true),
     ("cpu", cpu, true),
     ("modules", modules, true),
     ("commandstats", command_stats, false),
@@ -258,7 +258,7 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let percent = if keys_total == 0 { 0.0 } else { keys as f64 * 100.0 / keys_total as f64 };
     lines!(text,
         "loading": u8::from(ctx.env.shared.loading.is_on()),
-        "async_loading": 0,
+        "async_loading": u8::from(ctx.env.shared.loading.is_beside()),
         "current_cow_peak": handed_bytes,
         "current_cow_size": handed_bytes,
         "current_cow_size_age": 0,
@@ -299,8 +299,9 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
             "aof_delayed_fsync": 0,
         );
     }
-    if ctx.env.shared.loading.is_on() {
-        let figures = ctx.env.shared.loading.figures(now_ms / 1000);
+    let loading = &ctx.env.shared.loading;
+    if loading.is_on() || loading.is_beside() {
+        let figures = loading.figures(now_ms / 1000);
         lines!(text,
             "loading_start_time": figures.started,
             "loading_total_bytes": figures.total,
@@ -331,9 +332,9 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "instantaneous_input_repl_kbps": "0.00",
         "instantaneous_output_repl_kbps": "0.00",
         "rejected_connections": shared.sum(|w| w.rejected_connections.get()),
-        "sync_full": 0,
-        "sync_partial_ok": 0,
-        "sync_partial_err": 0,
+        "sync_full": ctx.state.replication.counts.full,
+        "sync_partial_ok": ctx.state.replication.counts.partial,
+        "sync_partial_err": ctx.state.replication.counts.partial_refused,
         "expired_keys": ctx.state.expired_keys,
         "expired_subkeys": ctx.state.expired_fields,
         "expired_stale_perc": "0.00",
@@ -352,13 +353,13 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "latest_fork_usec": ctx.state.persistence.last_fork_us,
         "total_forks": ctx.state.persistence.forks,
         "migrate_cached_sockets": shared.host.kept_connections(),
-        "slave_expires_tracked_keys": 0,
+        "slave_expires_tracked_keys": ctx.state.replication.own_keys.len(),
         "active_defrag_hits": 0,
         "active_defrag_misses": 0,
         "tracking_total_keys": tracked.keys,
         "tracking_total_items": tracked.items,
         "tracking_total_prefixes": tracked.prefixes,
-        "unexpected_error_replies": 0,
+        "unexpected_error_replies": ctx.state.replication.errors,
         "total_error_replies": shared.sum(|w| w.errors.get()),
         "dump_payload_sanitizations": ctx.state.persistence.payloads_checked,
         "total_reads_processed": shared.sum(|w| w.reads_processed.get()),
@@ -393,38 +394,6 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "eventloop_duration_cron_sum": shared.rates.cron_micros.load(Relaxed),
         "eventloop_duration_max": most(|w| w.hold_nanos_max.get()).unwrap_or(0) / 1000,
         "eventloop_cmd_per_cycle_max": most(|w| w.hold_commands_max.get()).unwrap_or(0),
-    );
-}
-
-fn replication(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
-    ctx.state.log.forget_gone();
-    let now_ms = ctx.now_ms();
-    let lag_max = ctx.state.config.int(Param::MinReplicasMaxLag);
-    let replicas = ctx.state.log.replicas();
-    lines!(text, "role": "master", "connected_slaves": replicas.len());
-    if ctx.state.config.int(Param::MinReplicasToWrite) > 0 && lag_max > 0 {
-        lines!(text, "min_slaves_good_slaves": ctx.state.log.close_replicas(lag_max, now_ms));
-    }
-    for (index, replica) in replicas.iter().enumerate() {
-        let (host, following) = (replica.host(), &replica.following);
-        let port = following.port.load(Relaxed);
-        let offset = following.offset.load(Relaxed);
-        let lag = (now_ms - following.heard_ms.load(Relaxed)) / 1000;
-        let _ = write!(
-            text,
-            "slave{index}:ip={host},port={port},state=online,offset={offset},lag={lag}\r\n"
-        );
-    }
-    lines!(text,
-        "master_failover_state": "no-failover",
-        "master_replid": ctx.env.shared.run_id,
-        "master_replid2": "0000000000000000000000000000000000000000",
-        "master_repl_offset": ctx.state.log.position(),
-        "second_repl_offset": -1,
-        "repl_backlog_active": 0,
-        "repl_backlog_size": 1_048_576,
-        "repl_backlog_first_byte_offset": 0,
-        "repl_backlog_histlen": 0,
     );
 }
 

@@ -38,6 +38,8 @@ pub mod sync;
 
 pub mod role;
 
+pub mod replicaof;
+
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.4.0";
 
@@ -130,8 +132,8 @@ pub const COMMANDS: &[CommandSpec] = &[
     sync::PSYNC,
     sync::REPLCONF,
     role::ROLE,
-    role::REPLICAOF,
-    role::SLAVEOF,
+    replicaof::REPLICAOF,
+    replicaof::SLAVEOF,
     CommandSpec {
         name: "MONITOR",
         summary: "Listens for all requests received by the server in real-time.",
@@ -177,7 +179,7 @@ fn check_flush_options(argv: Argv<'_>) -> Outcome {
 }
 
 /// Empties a db, or all, telling watchers and modules; answers how many keys there were.
-fn flush(ctx: &mut ExclusiveCtx<'_>, db: Option<u32>) {
+pub fn flush(ctx: &mut ExclusiveCtx<'_>, db: Option<u32>) {
     if let Some(hooks) = ctx.state.hooks.clone() {
         hooks.server_event(&mut ctx.reborrow(), ServerEvent::Flush { db, done: false });
     }
@@ -206,6 +208,9 @@ fn flush(ctx: &mut ExclusiveCtx<'_>, db: Option<u32>) {
         if ModuleValue::live() == 0 {
             ctx.env.shared.host.free_later(Box::new(detached), own_keys);
         }
+    }
+    if db.is_none() {
+        ctx.state.replication.own_keys.clear();
     }
     ctx.env.shared.tracking.invalidate_all(ctx.env.shared);
     // A flush of nothing is propagated all the same, as in Redis.

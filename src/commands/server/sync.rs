@@ -1,14 +1,22 @@
-//! SYNC, PSYNC and REPLCONF: a client becomes a follower of the effect log. It gets a snapshot, and from the
-//! same moment on every write; nothing more is known of it.
+//! SYNC, PSYNC and REPLCONF: a client becomes a replica. It goes on with the stream where it was, or gets a snapshot and
+//! from the same moment on the stream, as the host sees to it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::SERVER;
 use crate::engine::args;
+use crate::engine::client::Client;
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
+use crate::engine::outbox::Outbox;
+use crate::engine::replication::following::{Following, Traits};
+use crate::engine::replication::{Refusal, Replication};
 use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Outcome, Run};
 use crate::resp::reply::Reply;
+
+/// A host's name is shorter than this.
+const HOST_BYTES_MAX: usize = 256;
 
 /// SYNC.
 pub const SYNC: CommandSpec = CommandSpec {
@@ -51,66 +59,184 @@ pub const REPLCONF: CommandSpec = CommandSpec {
     ..SERVER
 };
 
-fn sync(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    follow(ctx, "", reply)
+fn sync(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, _: &mut Reply<'_>) -> Outcome {
+    let Some(client) = asking(ctx)? else { return Ok(()) };
+    client.following.set(Traits::PLAIN, true);
+    full(ctx, client)
 }
 
-fn psync(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    args::int(argv[2])?;
-    let header = format!("+FULLRESYNC {} {}\r\n", ctx.env.shared.run_id, ctx.state.log.position());
-    follow(ctx, &header, reply)
+fn psync(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, _: &mut Reply<'_>) -> Outcome {
+    let Some(client) = asking(ctx)? else { return Ok(()) };
+    let offset = args::int(argv[2]).inspect_err(|_| {
+        tracing::warn!(
+            "Replica {} asks for synchronization but with a wrong offset",
+            client.name()
+        );
+    })?;
+    let id = args::lossy(argv[1]);
+    let state = &mut *ctx.state;
+    match state.replication.can_continue(&id, offset) {
+        Ok(offset) => {
+            go_on(ctx, client, offset);
+            Ok(())
+        }
+        Err(refusal) => {
+            state.replication.counts.partial_refused += u64::from(refusal != Refusal::Requested);
+            tell_refusal(&state.replication, client, &id, offset, refusal);
+            full(ctx, client)
+        }
+    }
 }
 
-/// Answers with a snapshot, and has the client follow from here on.
-fn follow(ctx: &mut ExclusiveCtx<'_>, header: &str, reply: &mut Reply<'_>) -> Outcome {
+/// Who asks for synchronization; None if it has been before, and is not answered, as in Redis.
+fn asking<'a>(ctx: &ExclusiveCtx<'a>) -> Result<Option<&'a Arc<Client>>, CommandError> {
     let Some(client) = ctx.env.client else {
         return Err(CommandError::text("ERR only a client can follow"));
     };
-    if ctx.state.log.replicas().iter().any(|known| known.id == client.id) {
-        // As Redis does: a client that follows already is not answered.
-        return Ok(());
+    if client.following.follows.load(Ordering::Relaxed) {
+        return Ok(None);
     }
-    tracing::info!("Replica {} asks for synchronization", client.addr);
-    let host = &ctx.env.shared.host;
-    let snapshot = host
-        .snapshot(ctx)
-        .map_err(|_| CommandError::text("ERR Unable to perform background save"))?;
-    reply.raw(header.as_bytes());
-    reply.raw(format!("${}\r\n", snapshot.len()).as_bytes());
-    reply.raw(&snapshot);
+    if ctx.state.replication.link().is_some_and(|link| !link.is_up()) {
+        return Err(CommandError::text(
+            "NOMASTERLINK Can't SYNC while not connected with my master",
+        ));
+    }
+    let traits = client.following.traits();
+    if traits.intersects(Traits::FILTERED) && !traits.contains(Traits::EOF) {
+        return Err(CommandError::text("ERR Filtered replica requires EOF capability"));
+    }
+    tracing::info!("Replica {} asks for synchronization", client.name());
+    Ok(Some(client))
+}
+
+/// Sends the stream from an offset on.
+fn go_on(ctx: &mut ExclusiveCtx<'_>, client: &Arc<Client>, offset: u64) {
+    let (shared, now_ms) = (ctx.env.shared, ctx.now_ms());
+    let replication = &mut ctx.state.replication;
+    let header = match client.following.traits().contains(Traits::PSYNC2) {
+        true => format!("+CONTINUE {}\r\n", replication.id),
+        false => "+CONTINUE\r\n".to_owned(),
+    };
+    client.post(shared, |outbox| outbox.add(|out| out.extend_from_slice(header.as_bytes())));
+    let bytes = replication.go_on(client, offset, now_ms, shared);
+    replication.counts.partial += 1;
+    tracing::info!(
+        "Partial resynchronization request from {} accepted. Sending {bytes} bytes of backlog starting from offset \
+         {offset}.",
+        client.name()
+    );
+    shared.note_replicas(ctx.state, now_ms);
+}
+
+/// Has the client wait for a snapshot, and the stream behind it.
+fn full(ctx: &mut ExclusiveCtx<'_>, client: &Arc<Client>) -> Outcome {
     let now_ms = ctx.now_ms();
-    ctx.state.log.follow(client, now_ms);
-    ctx.env.shared.note_replicas(ctx.state, now_ms);
-    tracing::info!("Synchronization with replica {} succeeded", client.addr);
+    let replication = &mut ctx.state.replication;
+    replication.counts.full += 1;
+    if replication.backlog().is_none() {
+        if !replication.is_replica() {
+            // What there was before nobody can know.
+            replication.begin_history();
+        }
+        replication.begin_backlog();
+        tracing::info!(
+            "Replication backlog created, my new replication IDs are '{}' and '{}'",
+            replication.id,
+            replication.earlier_id()
+        );
+    }
+    replication.ask(client, now_ms);
+    let host = &ctx.env.shared.host;
+    host.replica_asks(ctx, client);
     Ok(())
 }
 
-/// Accepts what a replica says about itself.
+/// Writes to the log why a replica needs a snapshot.
+fn tell_refusal(
+    replication: &Replication,
+    client: &Client,
+    id: &str,
+    offset: i64,
+    refusal: Refusal,
+) {
+    let name = client.name();
+    match refusal {
+        Refusal::Requested => tracing::info!("Full resync requested by replica {name}"),
+        Refusal::OtherHistory => tracing::info!(
+            "Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '{id}', my \
+             replication IDs are '{}' and '{}')",
+            replication.id,
+            replication.earlier_id()
+        ),
+        Refusal::Forked(end) => tracing::info!(
+            "Partial resynchronization not accepted: Requested offset for second ID was {offset}, but I can reply \
+             up to {end}"
+        ),
+        Refusal::Gone => {
+            tracing::info!(
+                "Unable to partial resync with replica {name} for lack of backlog (Replica request was: {offset})."
+            );
+            if offset > replication.offset().cast_signed() {
+                tracing::warn!(
+                    "Warning: replica {name} tried to PSYNC with an offset that is greater than the master \
+                     replication offset."
+                );
+            }
+        }
+    }
+}
+
+/// Hears what a replica says about itself.
 fn replconf(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     if argv.len().is_multiple_of(2) {
         return Err(CommandError::Syntax);
     }
-    for pair in argv[1..].chunks_exact(2) {
-        let known = ["listening-port", "ip-address", "capa", "rdb-only", "rdb-filter-only"];
-        if args::is(pair[0], "ack") {
-            if let Ok(offset) = args::int(pair[1]) {
-                note_progress(ctx, offset);
-            }
+    let Some(client) = ctx.env.client else {
+        return Err(CommandError::text("ERR only a client can follow"));
+    };
+    let following = &client.following;
+    for (at, pair) in (1..).step_by(2).zip(argv[1..].chunks_exact(2)) {
+        let [name, value] = pair else { unreachable!("they are pairs") };
+        if args::is(name, "ack") {
+            note_progress(ctx, client, value, argv.get(at + 2).zip(argv.get(at + 3)));
             return Ok(());
-        } else if args::is(pair[0], "getack") {
+        } else if args::is(name, "getack") {
             // Not answered, since the stream goes the other way.
             return Ok(());
-        } else if args::is(pair[0], "listening-port") {
-            let port =
-                u16::try_from(args::int(pair[1])?).map_err(|_| CommandError::NotAnInteger)?;
-            if let Some(client) = ctx.env.client {
-                client.following.port.store(port, Ordering::Relaxed);
+        } else if args::is(name, "listening-port") {
+            let port = u16::try_from(args::int(value)?).map_err(|_| CommandError::NotAnInteger)?;
+            following.port.store(port, Ordering::Relaxed);
+        } else if args::is(name, "ip-address") {
+            if value.len() >= HOST_BYTES_MAX {
+                return Err(CommandError::owned(format!(
+                    "ERR REPLCONF ip-address provided by replica instance is too long: {} bytes",
+                    value.len()
+                )));
             }
-        }
-        if !known.iter().any(|name| args::is(pair[0], name)) {
+            *following.host.lock() = args::lossy(value);
+        } else if args::is(name, "capa") {
+            // Those that are not known are those of the future.
+            following.set(
+                Traits::EOF,
+                following.traits().contains(Traits::EOF) || args::is(value, "eof"),
+            );
+            if args::is(value, "psync2") {
+                following.set(Traits::PSYNC2, true);
+            }
+        } else if args::is(name, "version") {
+            following.note_version(&args::lossy(value));
+        } else if args::is(name, "rdb-only") {
+            let only = args::int(value)?;
+            if !(0..=1).contains(&only) {
+                return Err(CommandError::NotBetween(0, 1));
+            }
+            following.set(Traits::SNAPSHOT_ONLY, only == 1);
+        } else if args::is(name, "rdb-filter-only") {
+            filter(following, value)?;
+        } else {
             return Err(CommandError::owned(format!(
                 "ERR Unrecognized REPLCONF option: {}",
-                args::lossy(pair[0])
+                args::lossy(name)
             )));
         }
     }
@@ -118,10 +244,45 @@ fn replconf(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
     Ok(())
 }
 
+/// `rdb-filter-only`: of the snapshot it wants only these parts.
+fn filter(following: &Following, value: &[u8]) -> Result<(), CommandError> {
+    let mut traits = Traits::FILTERED;
+    for word in value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+        if !args::is(word, "functions") {
+            return Err(CommandError::owned(format!(
+                "ERR Unsupported rdb-filter-only option: {}",
+                args::lossy(word)
+            )));
+        }
+        traits.remove(Traits::NO_FUNCTIONS);
+    }
+    following.set(traits, true);
+    Ok(())
+}
+
 /// Notes how far a replica is. It is not answered, since the stream goes the other way.
-fn note_progress(ctx: &SessionCtx<'_>, offset: i64) {
-    let Some(client) = ctx.env.client else { return };
+fn note_progress(
+    ctx: &SessionCtx<'_>,
+    client: &Client,
+    offset: &[u8],
+    on_disk: Option<(&&[u8], &&[u8])>,
+) {
     let following = &client.following;
-    following.offset.fetch_max(u64::try_from(offset).unwrap_or(0), Ordering::Relaxed);
+    let number = |value: &[u8]| args::int(value).ok().and_then(|value| u64::try_from(value).ok());
+    let Some(offset) = number(offset) else { return };
+    if !following.follows.load(Ordering::Relaxed) {
+        return;
+    }
+    following.offset.fetch_max(offset, Ordering::Relaxed);
+    if let Some((_, value)) = on_disk.filter(|(name, _)| args::is(name, "fack"))
+        && let Some(offset) = number(value)
+    {
+        following.aof_offset.fetch_max(offset, Ordering::Relaxed);
+    }
     following.heard_ms.store(ctx.env.now_ms(), Ordering::Relaxed);
+    if following.begins_on_ack.swap(false, Ordering::Relaxed) {
+        client.post(ctx.env.shared, Outbox::release_stream);
+    }
+    let durable = &ctx.env.shared.durable;
+    durable.elsewhere.serve(durable.synced());
 }

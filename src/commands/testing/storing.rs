@@ -169,7 +169,13 @@ pub fn check_file(bytes: &[u8]) {
     }
     let digest = call_words(&first, "DEBUG DIGEST");
     let mut state = first.engine.write().expect("not busy");
-    let facts = Facts { version: "7.2.6", now_us: START_MS * 1000, used_memory: 0, base: false };
+    let facts = Facts {
+        version: "7.2.6",
+        now_us: START_MS * 1000,
+        used_memory: 0,
+        base: false,
+        rdb_version_max: u32::MAX,
+    };
     let saved = disk::snapshot(&state, &facts).expect("there are no values of modules");
     state.persistence.skip_checksum = false;
     drop(state);

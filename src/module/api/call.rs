@@ -424,7 +424,7 @@ unsafe extern "C" fn mortise_replicate(
     if engine.unit.call.propagate == Propagate::Verbatim {
         engine.unit.call.propagate = Propagate::Replaced;
     }
-    if engine.state.log.is_active() {
+    if engine.state.is_logged() {
         let argv = argv.iter().map(|arg| arg.to_vec()).collect();
         let record = Record { db: engine.session.db, targets: flags.targets(), argv };
         engine.unit.call.records.push(record);

@@ -9,9 +9,10 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 
 use super::scan::{Item, ScanError, Scanner};
-use crate::engine::call::{self, Access};
+use crate::engine::call::Access;
 use crate::engine::client::{Mode, Session};
 use crate::engine::ctx::{Env, ExclusiveCtx};
+use crate::engine::replay;
 use crate::persist::io::words;
 
 /// Commands that are run between two looks at the time.
@@ -129,7 +130,7 @@ impl Replay {
         }
         let env = Env { client: None, ..ctx.env };
         let mut access = Access::Exclusive(ctx.state);
-        call::replay(&mut access, &mut self.session, env, command, &argv, &mut self.out);
+        replay::replay(&mut access, &mut self.session, env, command, &argv, &mut self.out);
         if self.out.starts_with(b"-") {
             self.errors += 1;
             if self.errors <= ERRORS_LOGGED_MAX {

@@ -121,6 +121,27 @@ pub fn write_from(pipe: &Pipe, file: &mut NewFile) -> bool {
     true
 }
 
+/// Bytes that are read of a file at once.
+const PART_BYTES: u64 = 256 * 1024;
+
+/// Hands the bytes of a file to `give` in parts, until that says no more; whether they were all.
+pub fn read_in_parts(
+    path: &Path,
+    give: &mut (dyn FnMut(Vec<u8>) -> bool + Send),
+) -> std::io::Result<bool> {
+    use std::io::Read;
+    let mut file = std::fs::File::open(path)?;
+    loop {
+        let mut part = Vec::new();
+        if file.by_ref().take(PART_BYTES).read_to_end(&mut part)? == 0 {
+            return Ok(true);
+        }
+        if !give(part) {
+            return Ok(false);
+        }
+    }
+}
+
 /// The name of a temporary file for what a snapshot puts aside.
 pub fn spill_path(marker: &str) -> PathBuf {
     PathBuf::from(format!("temp-{}{marker}.old", std::process::id()))

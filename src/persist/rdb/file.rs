@@ -114,14 +114,19 @@ impl NewFile {
 
     /// Makes sure that the folder of its name is on the disk, and so the name.
     pub fn sync_folder(&self, name: &Path) -> io::Result<()> {
-        let folder = name.parent().filter(|parent| !parent.as_os_str().is_empty());
-        self.disk.sync_folder(folder.unwrap_or(Path::new(".")))
+        self.disk.sync_folder(folder_of(name))
     }
 
     /// The temporary name.
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// The folder that a file of this name is in.
+pub fn folder_of(name: &Path) -> &Path {
+    let folder = name.parent().filter(|parent| !parent.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 impl Drain for NewFile {

@@ -108,6 +108,8 @@ pub struct Outcome {
     pub empty: u64,
     /// Bytes of the snapshot; the file may go on behind it.
     pub bytes: u64,
+    /// The db that the stream which follows the snapshot has selected, if the file says so.
+    pub stream_db: Option<u32>,
 }
 
 /// Who holds the engine while a file is loaded, and for how long?
@@ -305,7 +307,8 @@ impl Loading<'_> {
             b"aof-preamble" if number != 0 => tracing::info!("RDB has an AOF tail"),
             b"aof-base" if number != 0 => tracing::info!("RDB is base AOF"),
             b"aof-base" | b"aof-preamble" | b"redis-bits" | b"lua" => {}
-            b"repl-stream-db" | b"repl-id" | b"repl-offset" => {}
+            b"repl-stream-db" => self.outcome.stream_db = u32::try_from(number).ok(),
+            b"repl-id" | b"repl-offset" => {}
             _ => {
                 tracing::trace!("Unrecognized RDB AUX field: '{}'", String::from_utf8_lossy(name));
             }

@@ -7,6 +7,7 @@
 use super::value::{Unsavable, kind_of, save, style};
 use crate::config::params::Param;
 use crate::engine::access::{Lfu, idle_seconds};
+use crate::engine::replication::Replication;
 use crate::engine::state::{State, TypeData};
 use crate::keyspace::db::Db;
 use crate::keyspace::snapshot::{Batch, SavedValue};
@@ -32,6 +33,27 @@ pub struct Facts<'a> {
     pub used_memory: usize,
     /// The file is the base of an append-only file.
     pub base: bool,
+    /// No later version of the format than this is to be written.
+    pub rdb_version_max: u32,
+}
+
+/// Where in a history of replication a snapshot was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The history's id.
+    pub id: String,
+    /// The offset of its last byte.
+    pub offset: u64,
+    /// The db that the stream has selected.
+    pub db: u32,
+}
+
+impl Moment {
+    /// That of now, if somebody could go on from it.
+    pub fn of(replication: &Replication) -> Option<Self> {
+        let db = replication.current_db()?;
+        Some(Self { id: replication.id.clone(), offset: replication.offset(), db })
+    }
 }
 
 /// Why a snapshot was not completed.
@@ -55,6 +77,7 @@ pub enum SnapshotError {
 #[derive(Debug)]
 pub struct Frame<'a> {
     facts: Facts<'a>,
+    moment: Option<Moment>,
     style: Style,
     accesses: Accesses,
     libraries: Vec<Box<[u8]>>,
@@ -82,9 +105,13 @@ impl<'a> Frame<'a> {
             keys: db.len(),
             volatile: db.volatile_len(),
         });
+        let mut style = style(&state.config);
+        style.version = style.version.min(facts.rdb_version_max);
+        let moment = if facts.base { None } else { Moment::of(&state.replication) };
         Self {
             facts,
-            style: style(&state.config),
+            moment,
+            style,
             accesses: Accesses::of(state),
             libraries: state.persistence.libraries.clone(),
             data: [data(When::Before), data(When::After)],
@@ -96,7 +123,8 @@ impl<'a> Frame<'a> {
     #[cfg(test)]
     pub fn empty(facts: Facts<'a>) -> Self {
         let (style, accesses) = (Style::default(), Accesses::Nothing);
-        Self { facts, style, accesses, libraries: vec![], data: [vec![], vec![]], dbs: vec![] }
+        let data = [vec![], vec![]];
+        Self { facts, moment: None, style, accesses, libraries: vec![], data, dbs: vec![] }
     }
 
     /// How values are written.
@@ -111,7 +139,7 @@ impl<'a> Frame<'a> {
 
     /// Writes what comes in front of the keys.
     pub fn write_front(&self, writer: &mut Writer<'_>) {
-        write_facts(&self.facts, writer);
+        write_facts(&self.facts, self.moment.as_ref(), writer);
         self.write_data(When::Before, writer);
         for library in &self.libraries {
             writer.byte(opcode::FUNCTION);
@@ -253,6 +281,22 @@ pub fn write_all(
     write_framed(state, &Frame::of(state, facts.clone()), writer, &mut |_| Ok(()))
 }
 
+/// A snapshot without keys, with the function libraries or without, as the bytes of a file.
+pub fn write_parts(state: &State, facts: Facts<'_>, functions: bool) -> Vec<u8> {
+    let style = style(&state.config);
+    let mut writer = Writer::new(style);
+    write_facts(&facts, None, &mut writer);
+    for library in state.persistence.libraries.iter().filter(|_| functions) {
+        writer.byte(opcode::FUNCTION);
+        writer.blob(library);
+    }
+    writer.byte(opcode::EOF);
+    let mut bytes = writer.into_bytes();
+    let checksum = crate::base::crc::crc64(0, &bytes);
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
 /// The same in a frame that was made now. `written` is told of every few keys.
 pub fn write_framed(
     state: &State,
@@ -272,7 +316,7 @@ pub fn write_framed(
     Ok(())
 }
 
-fn write_facts(facts: &Facts<'_>, writer: &mut Writer<'_>) {
+fn write_facts(facts: &Facts<'_>, moment: Option<&Moment>, writer: &mut Writer<'_>) {
     writer.raw(format!("REDIS{:04}", writer.style.version).as_bytes());
     let mut fact = |name: &[u8], value: &[u8]| {
         writer.byte(opcode::AUX);
@@ -283,6 +327,11 @@ fn write_facts(facts: &Facts<'_>, writer: &mut Writer<'_>) {
     fact(b"redis-bits", if usize::BITS == 64 { b"64" } else { b"32" });
     fact(b"ctime", (facts.now_us / 1_000_000).to_string().as_bytes());
     fact(b"used-mem", facts.used_memory.to_string().as_bytes());
+    if let Some(moment) = moment {
+        fact(b"repl-stream-db", moment.db.to_string().as_bytes());
+        fact(b"repl-id", moment.id.as_bytes());
+        fact(b"repl-offset", moment.offset.to_string().as_bytes());
+    }
     fact(b"aof-base", if facts.base { b"1" } else { b"0" });
 }
 

@@ -112,7 +112,13 @@ mod tests {
 
     #[test]
     fn what_was_put_aside_comes_back() {
-        let facts = Facts { version: "7.2.6", now_us: 0, used_memory: 0, base: false };
+        let facts = Facts {
+            version: "7.2.6",
+            now_us: 0,
+            used_memory: 0,
+            base: false,
+            rdb_version_max: u32::MAX,
+        };
         let frame = Frame::empty(facts);
         let mut keyspace = Keyspace::new(1);
         let set = |keyspace: &mut Keyspace, value: &[u8]| {
@@ -148,7 +154,13 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_made_is_an_error() {
-        let facts = Facts { version: "7.2.6", now_us: 0, used_memory: 0, base: false };
+        let facts = Facts {
+            version: "7.2.6",
+            now_us: 0,
+            used_memory: 0,
+            base: false,
+            rdb_version_max: u32::MAX,
+        };
         let frame = Frame::empty(facts);
         let mut keyspace = Keyspace::new(1);
         keyspace.db_mut(0).set_string(b"k", None, &[b'v'; 100], ExpireChange::Clear);

@@ -97,6 +97,7 @@ fn rewrite(engine: &Arc<Engine>, appender: &Appender, plan: &Plan) -> Result<u64
         progress: Arc::clone(&plan.progress),
         marker: "-aof-base",
         base: true,
+        rdb_version_max: u32::MAX,
         at_start: &mut at_start,
     };
     let begun = begin_snapshot(&mut engine.write_patiently(), &engine.shared, job);

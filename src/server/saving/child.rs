@@ -71,11 +71,11 @@ pub(in crate::server) struct Begun {
 
 /// Forks a child that takes a snapshot. None, after having told the log why, if that fails.
 pub(super) fn begin(state: &mut State, shared: &Shared, job: Job<'_>) -> Option<Begun> {
-    let Job { progress, marker, base, at_start } = job;
+    let Job { progress, marker, base, rdb_version_max, at_start } = job;
     let mut file = disk::create(marker, disk::file_style(&state.config))?;
     at_start(state);
     let delay_us = state.config.int(Param::RdbKeySaveDelay).max(0).unsigned_abs();
-    let facts = Facts { base, ..facts(shared, (shared.clock.unix_us)()) };
+    let facts = Facts { base, rdb_version_max, ..facts(shared, (shared.clock.unix_us)()) };
     let frame = Frame::of(state, facts);
     progress.keys_total.store(frame.keys() as u64, Relaxed);
     let began = Instant::now();

@@ -68,10 +68,10 @@ pub(in crate::server) struct Begun {
 
 /// Begins a snapshot of what there is now.
 pub(super) fn begin(state: &mut State, shared: &Shared, job: Job<'_>) -> Begun {
-    let Job { progress, marker, base, at_start } = job;
+    let Job { progress, marker, base, rdb_version_max, at_start } = job;
     at_start(state);
     let delay_us = state.config.int(Param::RdbKeySaveDelay).max(0).unsigned_abs();
-    let facts = Facts { base, ..facts(shared, (shared.clock.unix_us)()) };
+    let facts = Facts { base, rdb_version_max, ..facts(shared, (shared.clock.unix_us)()) };
     let frame = Frame::of(state, facts);
     let walk = state.keyspace.begin_snapshot(frame.style());
     progress.keys_total.store(frame.keys() as u64, Relaxed);

@@ -1,0 +1,168 @@
+//! Which bytes of the replication stream can still be had? The last ones, some more than `repl-backlog-size`, so that
+//! a replica whose connection was cut goes on where it was.
+//!
+//! Invariants: the bytes are without a gap, from `first` on; blocks leave from the front, and only while those that stay are
+//! at least as many as wanted. Offsets count the stream's bytes from one, as clients know them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::engine::outbox::SharedBytes;
+
+/// Bytes of a block that is made of smaller pieces. A piece as large is a block of its own, shared with the replicas that are
+/// still to get it.
+const BLOCK_BYTES: usize = 16 * 1024;
+
+/// The last bytes of the replication stream.
+#[derive(Debug)]
+pub struct Backlog {
+    blocks: VecDeque<SharedBytes>,
+    /// The newest bytes, which are no block yet.
+    open: Vec<u8>,
+    bytes: usize,
+    first: u64,
+    bytes_wanted: usize,
+}
+
+impl Backlog {
+    /// An empty backlog of a stream whose next byte has this offset.
+    pub fn new(first: u64, bytes_wanted: usize) -> Self {
+        Self { blocks: VecDeque::new(), open: Vec::new(), bytes: 0, first, bytes_wanted }
+    }
+
+    /// The offset of the first byte that is there, or would be.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The offset of the next byte that comes.
+    pub fn end(&self) -> u64 {
+        self.first + self.bytes as u64
+    }
+
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// How many bytes it is to keep.
+    pub fn bytes_wanted(&self) -> usize {
+        self.bytes_wanted
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn memory_bytes(&self) -> usize {
+        self.blocks.iter().map(|block| block.capacity() + size_of::<SharedBytes>()).sum::<usize>()
+            + self.open.capacity()
+    }
+
+    /// Changes how many bytes it is to keep.
+    pub fn resize(&mut self, bytes_wanted: usize) {
+        self.bytes_wanted = bytes_wanted;
+        self.trim();
+    }
+
+    /// Appends the next bytes.
+    pub fn push(&mut self, piece: &SharedBytes) {
+        self.bytes += piece.len();
+        if piece.len() >= BLOCK_BYTES {
+            self.close();
+            self.blocks.push_back(Arc::clone(piece));
+        } else {
+            if self.open.len() + piece.len() > BLOCK_BYTES {
+                self.close();
+            }
+            if self.open.capacity() == 0 {
+                self.open.reserve_exact(BLOCK_BYTES);
+            }
+            self.open.extend_from_slice(piece);
+        }
+        self.trim();
+    }
+
+    /// Whether the stream from this offset on is there.
+    pub fn covers(&self, offset: u64) -> bool {
+        (self.first..=self.end()).contains(&offset)
+    }
+
+    /// The stream from an offset on, if it is there.
+    pub fn from(&self, offset: u64) -> Option<Vec<SharedBytes>> {
+        if !self.covers(offset) {
+            return None;
+        }
+        // No more than `bytes`, which is a usize.
+        let mut skip = (offset - self.first) as usize;
+        let mut pieces = Vec::new();
+        for block in &self.blocks {
+            match skip {
+                0 => pieces.push(Arc::clone(block)),
+                _ if skip < block.len() => pieces.push(Arc::new(block[skip..].to_vec())),
+                _ => {}
+            }
+            skip = skip.saturating_sub(block.len());
+        }
+        if skip < self.open.len() {
+            pieces.push(Arc::new(self.open[skip..].to_vec()));
+        }
+        Some(pieces)
+    }
+
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            self.blocks.push_back(Arc::new(std::mem::take(&mut self.open)));
+        }
+    }
+
+    fn trim(&mut self) {
+        while let Some(oldest) = self.blocks.front()
+            && self.bytes - oldest.len() >= self.bytes_wanted
+        {
+            self.bytes -= oldest.len();
+            self.first += oldest.len() as u64;
+            self.blocks.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_hands_out_what_was_pushed(
+            pieces in prop::collection::vec(1_usize..40_000, 1..60),
+            wanted in 1_usize..100_000,
+            resized in 1_usize..100_000,
+        ) {
+            let mut backlog = Backlog::new(1, wanted);
+            let mut stream: Vec<u8> = Vec::new();
+            for (number, len) in pieces.iter().enumerate() {
+                let piece: Vec<u8> = (0..*len).map(|at| (at * 7 + number) as u8).collect();
+                stream.extend_from_slice(&piece);
+                backlog.push(&Arc::new(piece));
+                if number == 30 {
+                    backlog.resize(resized);
+                }
+                prop_assert_eq!(backlog.end(), stream.len() as u64 + 1);
+                prop_assert!(backlog.len() >= wanted.min(resized).min(stream.len()));
+                prop_assert!(backlog.len() <= backlog.bytes_wanted() + 40_000 + BLOCK_BYTES);
+                let (first, end) = (backlog.first(), backlog.end());
+                for offset in [first, (first + end) / 2, end] {
+                    let got: Vec<u8> =
+                        backlog.from(offset).unwrap().iter().flat_map(|p| p.to_vec()).collect();
+                    prop_assert_eq!(&got[..], &stream[offset as usize - 1..]);
+                }
+                prop_assert!(backlog.from(end + 1).is_none());
+                prop_assert!(first == 0 || backlog.from(first - 1).is_none());
+            }
+        }
+    }
+}
