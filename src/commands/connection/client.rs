@@ -255,6 +255,7 @@ pub fn describe(out: &mut String, client: &Client, session: &Session, now_ms: i6
         }
     };
     let tracking = client.tracking_mode();
+    mark(client.following.follows.load(Ordering::Relaxed), 'S');
     mark(session.mode.contains(Mode::PRIMARY), 'M');
     mark(session.mode.contains(Mode::MONITOR), 'O');
     mark(session.mode.contains(Mode::SUBSCRIBED), 'P');
@@ -336,7 +337,7 @@ fn list(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
     let now_ms = ctx.now_ms();
     each_client(ctx, |client, session| {
         let wanted = ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)));
-        if wanted && kind.is_none_or(|kind| kind == ClientType::of(session)) {
+        if wanted && kind.is_none_or(|kind| kind == ClientType::of(client, session)) {
             let mut line = String::new();
             describe(&mut line, client, session, now_ms);
             lines.push((client.id, line));
@@ -365,9 +366,11 @@ enum ClientType {
 }
 
 impl ClientType {
-    fn of(session: &Session) -> Self {
+    fn of(client: &Client, session: &Session) -> Self {
         if session.mode.contains(Mode::PRIMARY) {
             ClientType::Primary
+        } else if client.following.follows.load(Ordering::Relaxed) {
+            ClientType::Replica
         } else if session.mode.contains(Mode::SUBSCRIBED) {
             ClientType::PubSub
         } else {
@@ -408,7 +411,7 @@ impl Filter<'_> {
             && self.addr.is_none_or(|addr| addr == client.addr.as_bytes())
             && self.laddr.is_none_or(|addr| addr == client.laddr.as_bytes())
             && self.user.is_none_or(|user| user == session.user.as_bytes())
-            && self.kind.is_none_or(|kind| kind == ClientType::of(session))
+            && self.kind.is_none_or(|kind| kind == ClientType::of(client, session))
             && self.max_age.is_none_or(|age| (now_ms - client.created_ms) / 1000 >= age)
     }
 }
