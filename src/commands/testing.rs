@@ -273,6 +273,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         host: Box::new(NoHost),
         rates: Default::default(),
         slow: Default::default(),
+        ending: Default::default(),
         debug: Default::default(),
     }
 }

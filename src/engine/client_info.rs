@@ -16,6 +16,7 @@ pub fn line(client: &Client, session: &Session, now_ms: i64) -> Vec<u8> {
         }
     };
     let tracking = client.tracking_mode();
+    mark(client.following.follows.load(Ordering::Relaxed), 'S');
     mark(session.mode.contains(Mode::PRIMARY), 'M');
     mark(session.mode.contains(Mode::MONITOR), 'O');
     mark(session.mode.contains(Mode::SUBSCRIBED), 'P');

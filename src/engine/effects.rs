@@ -94,6 +94,8 @@ pub enum Request {
         save: ShutdownSave,
         /// Even if saving fails.
         force: bool,
+        /// Without waiting for replicas.
+        now: bool,
         /// Who waits for it, and is to be told if it fails.
         client: Option<u64>,
     },

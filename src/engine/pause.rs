@@ -18,6 +18,9 @@ use super::ctx::Env;
 use super::registry::Command;
 use super::spec::{Argv, Flag};
 
+/// How long a client waits for the end of the server's own pause before it looks again; it is woken when that ends.
+const OWN_LOOK_MS: i64 = 10_000;
+
 /// What is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -34,13 +37,15 @@ pub struct Pause {
     /// An [`Extent`], or 0: read by every command.
     extent: AtomicU8,
     until_ms: AtomicI64,
+    /// For how many purposes of its own the server pauses writes, until it says otherwise.
+    own: AtomicU8,
     waiting: Mutex<HashSet<u64>>,
 }
 
 impl Pause {
     /// Pauses until this time at least. A pause that is stricter or longer stays so.
     pub fn begin(&self, extent: Extent, until_ms: i64, now_ms: i64) {
-        if self.is_active(now_ms) {
+        if self.is_timed(now_ms) {
             self.extent.fetch_max(extent as u8, Ordering::Relaxed);
             self.until_ms.fetch_max(until_ms, Ordering::Relaxed);
         } else {
@@ -55,15 +60,35 @@ impl Pause {
         std::mem::take(&mut self.waiting.lock())
     }
 
+    /// Pauses writes until [`Pause::end_own`]: the server must not change now.
+    pub fn begin_own(&self) {
+        self.own.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends what [`Pause::begin_own`] began; the clients that waited are handed out to be woken.
+    pub fn end_own(&self) -> HashSet<u64> {
+        self.own.fetch_sub(1, Ordering::Relaxed);
+        std::mem::take(&mut self.waiting.lock())
+    }
+
+    fn is_own(&self) -> bool {
+        self.own.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether a pause is under way, so that nothing expires or is evicted.
     #[inline]
     pub fn is_active(&self, now_ms: i64) -> bool {
+        self.is_own() || self.is_timed(now_ms)
+    }
+
+    #[inline]
+    fn is_timed(&self, now_ms: i64) -> bool {
         self.extent.load(Ordering::Relaxed) != 0 && now_ms < self.until_ms.load(Ordering::Relaxed)
     }
 
     /// Spares commands the look at the time, once the pause is over.
     pub fn forget_if_over(&self, now_ms: i64) {
-        if !self.is_active(now_ms) {
+        if !self.is_timed(now_ms) {
             self.extent.store(0, Ordering::Relaxed);
         }
     }
@@ -88,7 +113,7 @@ impl Pause {
         command: &Command,
         argv: Argv<'_>,
     ) -> Option<i64> {
-        if self.extent.load(Ordering::Relaxed) == 0 {
+        if self.extent.load(Ordering::Relaxed) == 0 && !self.is_own() {
             return None;
         }
         self.holds_back_slow(access, session, env, command, argv)
@@ -108,13 +133,15 @@ impl Pause {
         if !self.is_active(env.now_ms()) || is_busy || session.mode.contains(Mode::MONITOR) {
             return None;
         }
-        let all = self.extent.load(Ordering::Relaxed) == Extent::All as u8;
+        let is_timed = self.is_timed(env.now_ms());
+        let all = is_timed && self.extent.load(Ordering::Relaxed) == Extent::All as u8;
         let waits = all || {
             let queued = if command.has(Flag::RunsQueue) { session.multi.flags } else { 0 };
             let flags = access.flags_of(command, argv) | queued;
             flags & (Flag::Write.bit() | Flag::MayReplicate.bit()) != 0
         };
-        waits.then(|| self.until_ms.load(Ordering::Relaxed))
+        let until_ms = if is_timed { self.until_ms.load(Ordering::Relaxed) } else { 0 };
+        waits.then(|| until_ms.max(if self.is_own() { env.now_ms() + OWN_LOOK_MS } else { 0 }))
     }
 }
 
@@ -137,5 +164,10 @@ mod tests {
         pause.enter(8);
         assert_eq!(pause.end(), HashSet::from([8]));
         assert!(!pause.is_active(260) && !pause.leave(8));
+        pause.begin_own();
+        pause.end();
+        assert!(pause.is_active(i64::MAX));
+        pause.end_own();
+        assert!(!pause.is_active(260));
     }
 }

@@ -11,6 +11,8 @@
 
 pub mod backlog;
 
+pub mod failover;
+
 pub mod following;
 
 pub mod link;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use self::backlog::Backlog;
+use self::failover::Failover;
 use self::link::Link;
 use super::client::Client;
 use super::effects::{Record, Targets};
@@ -69,6 +72,8 @@ pub struct Replication {
     snapshot: Option<Snapshot>,
     /// Synchronizations so far.
     pub counts: SyncCounts,
+    /// The failover that is under way.
+    pub failover: Option<Failover>,
     /// A snapshot for replicas has left a file that nobody may need.
     pub left_file: bool,
     /// Since when nobody follows, unix milliseconds.
@@ -181,6 +186,7 @@ impl Replication {
             asked_for_acks: false,
             snapshot: None,
             counts: SyncCounts::default(),
+            failover: None,
             left_file: false,
             alone_since_ms: None,
             seed: (secret.to_owned(), 0),

@@ -5,7 +5,7 @@
 //! or while a script keeps it (limits, the users, the busy flag).
 
 use std::any::Any;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
@@ -509,6 +509,15 @@ bitflags! {
     }
 }
 
+/// The end of the process, while it waits for replicas.
+#[derive(Debug, Default)]
+pub struct Ending {
+    /// Until when it waits at most, unix milliseconds; 0 if it does not wait.
+    pub deadline_ms: AtomicI64,
+    /// It is to be given up.
+    pub aborted: AtomicBool,
+}
+
 /// What DEBUG switches for tests.
 #[derive(Debug, Default)]
 pub struct DebugSwitches {
@@ -610,6 +619,8 @@ pub struct Shared {
     pub rates: Rates,
     /// What took long.
     pub slow: super::slow::Slow,
+    /// The end of the process waits for replicas.
+    pub ending: Ending,
     /// What DEBUG has switched.
     pub debug: DebugSwitches,
 }
@@ -718,6 +729,19 @@ impl Shared {
             && state.replication.close_replicas(lag, now_ms) < wanted;
         self.durable.elsewhere.set_replicas(state.replication.online_clients());
         self.replicas_missing.store(missing, Ordering::Relaxed);
+    }
+
+    /// Has clients that a pause held back go on.
+    pub fn go_on(&self, waiting: &HashSet<u64>) {
+        let clients = self.clients.lock();
+        for client in waiting.iter().filter_map(|id| clients.get(*id)) {
+            client.unblock(b"");
+        }
+    }
+
+    /// Ends the server's own pause.
+    pub fn end_own_pause(&self) {
+        self.go_on(&self.pause.end_own());
     }
 
     /// Notes what clients are refused because of the role: to be called when the role, the link or the configuration

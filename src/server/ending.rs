@@ -1,6 +1,11 @@
 //! How does the process end? By a signal or SHUTDOWN: a snapshot that is under way is given up, the data set is
 //! saved if it is to be, modules are told, then the process leaves. Threads are not waited for; a script
 //! that keeps the engine does not keep the process. If saving fails, the process goes on.
+//!
+//! A primary first waits for its replicas to have everything, for `shutdown-timeout` at most, and takes no writes
+//! meanwhile (`ending/replicas.rs`).
+
+mod replicas;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,8 +17,9 @@ use tokio::sync::mpsc;
 
 use super::appending::{self, Appender};
 use super::replica::Links;
-use super::{host, saving, supervisor};
-use crate::config::choices::{SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
+use super::{host, saving};
+use crate::config::Config;
+use crate::config::choices::{SHUTDOWN_FORCE, SHUTDOWN_NOSAVE, SHUTDOWN_NOW, SHUTDOWN_SAVE};
 use crate::config::params::Param;
 use crate::engine::effects::{Request, ShutdownSave};
 use crate::engine::error::CommandError;
@@ -31,10 +37,32 @@ enum Why {
     Asked {
         save: ShutdownSave,
         force: bool,
+        now: bool,
         client: Option<u64>,
     },
     /// There is no data set to serve.
     NotLoaded,
+}
+
+impl Why {
+    /// Who waits for the end, and is told if there is none.
+    fn client(&self) -> Option<u64> {
+        match self {
+            Why::Asked { client, .. } => *client,
+            Why::Terminated | Why::Interrupted | Why::NotLoaded => None,
+        }
+    }
+
+    /// Whether replicas are waited for.
+    fn is_patient(&self, config: &Config) -> bool {
+        let bits = match self {
+            Why::NotLoaded => return false,
+            Why::Asked { now, .. } => return !now,
+            Why::Terminated => config.choice(Param::ShutdownOnSigterm),
+            Why::Interrupted => config.choice(Param::ShutdownOnSigint),
+        };
+        bits & SHUTDOWN_NOW == 0
+    }
 }
 
 /// Answers the engine's requests until one of them, or a signal, ends the process; returns the exit code.
@@ -56,20 +84,35 @@ pub async fn serve_requests(
         if let Why::NotLoaded = why {
             return 1;
         }
-        if end(engine, appender, &why).await {
+        let mut clients: Vec<u64> = why.client().into_iter().collect();
+        let ends = match replicas::Wait::begin(engine, &why) {
+            None => true,
+            Some(wait) => loop {
+                let signals = &mut [&mut terminate, &mut interrupt];
+                let more = next(engine, appender, &links, signals, &mut requests, &mut failed);
+                if let Ok(more) = tokio::time::timeout(replicas::LOOK, more).await {
+                    clients.extend(more.client());
+                }
+                if let Some(ends) = wait.is_over(engine) {
+                    break ends;
+                }
+            },
+        };
+        if ends && end(engine, appender, &why).await {
             tracing::warn!("Mortise is now ready to exit, bye bye...");
             return 0;
         }
-        tracing::warn!(
-            "Errors trying to shut down the server. Check the logs for more information."
-        );
-        if let Why::Asked { client: Some(client), .. } = why {
+        engine.shared.ending.deadline_ms.store(0, Ordering::Relaxed);
+        match ends {
+            true => tracing::warn!(
+                "Errors trying to shut down the server. Check the logs for more information."
+            ),
+            false => tracing::info!("Shutdown manually aborted."),
+        }
+        let reply = CommandError::text("ERR Errors trying to SHUTDOWN. Check logs.").reply();
+        for client in clients {
             let client = engine.shared.clients.lock().get(client).cloned();
-            let error = CommandError::text("ERR Errors trying to SHUTDOWN. Check logs.");
-            let reply = error.reply();
-            if let Some(client) = client {
-                client.answer_wait(&reply);
-            }
+            client.into_iter().for_each(|client| client.answer_wait(&reply));
         }
     }
 }
@@ -109,8 +152,8 @@ async fn next(
                     links.change(engine, generation, follows);
                 }
                 Some(Request::RewriteAof) => appending::rewrite::start(engine, appender),
-                Some(Request::Shutdown { save, force, client }) => {
-                    return Poll::Ready(Why::Asked { save, force, client });
+                Some(Request::Shutdown { save, force, now, client }) => {
+                    return Poll::Ready(Why::Asked { save, force, now, client });
                 }
                 // The engine, which holds the sender, lives as long as this function.
                 None => break,
@@ -123,8 +166,6 @@ async fn next(
 
 /// Puts everything in order; false if the process is to go on.
 async fn end(engine: &Arc<Engine>, appender: &Appender, why: &Why) -> bool {
-    tracing::warn!("User requested shutdown...");
-    supervisor::tell("STOPPING=1\n");
     let loading = &engine.shared.loading;
     // What is half loaded is not to be saved over what is whole.
     let saves = !loading.is_on();
@@ -156,6 +197,7 @@ fn put_in_order(
         Why::Terminated => of_choice(state.config.choice(Param::ShutdownOnSigterm)),
         Why::Interrupted => of_choice(state.config.choice(Param::ShutdownOnSigint)),
     };
+    replicas::report(state, engine.shared.now_ms());
     if !close_append_only(engine, appender, state, force) {
         return false;
     }

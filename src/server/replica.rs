@@ -28,9 +28,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use self::handshake::{Answer, Introduction, Refusal, ask, introduce};
 use self::wire::{Cutter, Stop, Wire, WireError};
+use super::saving::as_server;
 use crate::config::params::Param;
 use crate::engine::client::{Client, Mode, Session};
 use crate::engine::lock::{Engine, Writing};
+use crate::engine::replication::failover;
 use crate::engine::replication::link::LinkState;
 use crate::persist::io::words;
 
@@ -204,7 +206,11 @@ impl Follower {
             Wire::new(stream, Arc::clone(&self.stop), timeout).map_err(|_| Ended::Failed)?;
         introduce(&mut wire, &own).map_err(|refusal| told(&refusal))?;
         own.history = self.history()?;
-        let answer = ask(&mut wire, &own).map_err(|refusal| told(&refusal))?;
+        let answer = ask(&mut wire, &own);
+        if own.takes_over {
+            self.end_failover(&answer)?;
+        }
+        let answer = answer.map_err(|refusal| told(&refusal))?;
         match answer {
             Answer::Continues(id) => self.go_on(id)?,
             Answer::Full { id, offset } => {
@@ -214,6 +220,21 @@ impl Follower {
             Answer::FullUnknown => self.synchronize(&mut wire, None)?,
         }
         self.follow(wire)
+    }
+
+    /// The primary was asked to lead, and has answered, perhaps.
+    fn end_failover(&self, answer: &Result<Answer, Refusal>) -> Result<(), Ended> {
+        let shared = &self.engine.shared;
+        let mut state = self.state()?;
+        match answer {
+            Ok(_) => failover::end(&mut state.replication, shared),
+            Err(Refusal::Told) => as_server(&mut state, shared, |ctx| {
+                failover::abort(ctx, "Failover target rejected psync request");
+            }),
+            // It is asked again.
+            Err(Refusal::Wire(_)) => {}
+        }
+        Ok(())
     }
 
     /// The primary goes on with the history that we have.

@@ -286,6 +286,7 @@ fn build_engine(
         host: Box::new(host),
         rates: Default::default(),
         slow: Default::default(),
+        ending: Default::default(),
         debug: Default::default(),
     };
     commands::server::config::mirror(config, &shared);

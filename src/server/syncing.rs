@@ -24,7 +24,7 @@ use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::Request;
 use crate::engine::lock::Engine;
 use crate::engine::replication::following::Traits;
-use crate::engine::replication::{Phase, Way};
+use crate::engine::replication::{Phase, Way, failover};
 use crate::engine::state::{Shared, State};
 use crate::persist::rdb::disk;
 use crate::persist::rdb::save::write_parts;
@@ -198,9 +198,14 @@ fn parts(ctx: &mut ExclusiveCtx<'_>, traits: Traits) -> Vec<u8> {
 /// Does what replicas need several times a second, if nobody keeps the engine.
 pub fn tick(engine: &Engine) {
     if let Some(mut state) = engine.try_write()
-        && (!state.replication.replicas().is_empty() || state.replication.snapshot().is_some())
+        && (!state.replication.replicas().is_empty()
+            || state.replication.snapshot().is_some()
+            || state.replication.failover.is_some())
     {
-        as_server(&mut state, &engine.shared, visit);
+        as_server(&mut state, &engine.shared, |ctx| {
+            visit(ctx);
+            failover::visit(ctx);
+        });
     }
 }
 

@@ -22,6 +22,7 @@ mod random_requests;
 mod rdb;
 mod readme;
 mod replica;
+mod sentinel;
 mod snapshot;
 mod startup;
 mod tools;

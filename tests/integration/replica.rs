@@ -72,7 +72,7 @@ fn read(server: &Server, rounds: u32) -> Vec<Value> {
         values.push(client.call(&["GET", &key("string")]));
         values.push(client.call(&["PEXPIRETIME", &key("string")]));
         values.push(client.call(&["LRANGE", &key("list"), "0", "-1"]));
-        values.push(client.call(&["SMEMBERS", &key("set")]));
+        values.push(client.call(&["SORT_RO", &key("set"), "ALPHA"]));
         values.push(client.call(&["DBSIZE"]));
         values.push(client.call(&["SELECT", "3"]));
         values.push(client.call(&["ZRANGE", &key("zset"), "0", "-1", "WITHSCORES"]));

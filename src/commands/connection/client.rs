@@ -305,9 +305,11 @@ enum ClientType {
 }
 
 impl ClientType {
-    fn of(session: &Session) -> Self {
+    fn of(client: &Client, session: &Session) -> Self {
         if session.mode.contains(Mode::PRIMARY) {
             ClientType::Primary
+        } else if client.following.follows.load(Ordering::Relaxed) {
+            ClientType::Replica
         } else if session.mode.contains(Mode::SUBSCRIBED) {
             ClientType::PubSub
         } else {

@@ -64,10 +64,7 @@ fn pause(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
 
 fn unpause(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let waiting = ctx.env.shared.pause.end();
-    let clients = ctx.env.shared.clients.lock();
-    for client in waiting.iter().filter_map(|id| clients.get(*id)) {
-        client.unblock(b"");
-    }
+    ctx.env.shared.go_on(&waiting);
     reply.ok();
     Ok(())
 }

@@ -61,6 +61,15 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
             ctx.state.active_expire = number(on) != 0;
             reply.ok();
         }
+        (b"CHANGE-REPL-ID", []) => {
+            tracing::info!("Changing replication IDs after receiving DEBUG change-repl-id");
+            ctx.state.replication.begin_history();
+            reply.ok();
+        }
+        (b"REPLICATE", [_, ..]) => {
+            ctx.state.replication.feed_plain(&argv[2..]);
+            reply.ok();
+        }
         (b"OBJECT", [key]) => inspect::object(ctx, key, reply)?,
         (b"POPULATE", [count, rest @ ..]) => populate(ctx, count, rest, reply)?,
         (b"QUICKLIST-PACKED-THRESHOLD", [bytes]) => {
@@ -168,6 +177,8 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
                     "AOF-FLUSH-SLEEP <microseconds>",
                     "Wait before each write to the append-only file.",
                 ),
+                ("CHANGE-REPL-ID", "Begin a new history, so that replicas synchronize anew."),
+                ("REPLICATE <command> [<arg> ...]", "Send replicas a command."),
                 ("SET-DISABLE-DENY-SCRIPTS <0|1>", "Let scripts call all commands."),
                 ("SET-SKIP-CHECKSUM-VALIDATION <0|1>", "Accept wrong checksums in RDB."),
                 ("SET-ACTIVE-EXPIRE <0|1>", "Switch active expiry off or on."),

@@ -150,7 +150,8 @@ fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     }
     let (keys, keys_on_deletion) = shared.waiters.lock().keys();
     lines!(text,
-        "connected_clients": shared.connections.load(Relaxed),
+        "connected_clients":
+            shared.connections.load(Relaxed).saturating_sub(ctx.state.replication.replicas().len()),
         "cluster_connections": 0,
         "maxclients": shared.limits.clients.load(Relaxed),
         "client_recent_max_input_buffer": input,

@@ -38,6 +38,8 @@ pub mod sync;
 
 pub mod role;
 
+pub mod failover;
+
 pub mod replicaof;
 
 /// The version of Redis whose behaviour this is.
@@ -132,6 +134,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     sync::PSYNC,
     sync::REPLCONF,
     role::ROLE,
+    failover::FAILOVER,
     replicaof::REPLICAOF,
     replicaof::SLAVEOF,
     CommandSpec {

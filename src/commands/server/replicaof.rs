@@ -44,6 +44,9 @@ fn asker(ctx: &ExclusiveCtx<'_>) -> String {
 }
 
 fn replica_of(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    if ctx.state.replication.failover.is_some() {
+        return Err(CommandError::text("ERR REPLICAOF not allowed while failing over."));
+    }
     if args::is(argv[1], "NO") && args::is(argv[2], "ONE") {
         if ctx.state.replication.is_replica() {
             role::lead(ctx);

@@ -136,9 +136,10 @@ fn history_info(replication: &Replication, config: &Config, text: &mut String) {
     let backlog = replication.backlog();
     let _ = write!(
         text,
-        "master_failover_state:no-failover\r\nmaster_replid:{}\r\nmaster_replid2:{second_id}\r\n\
+        "master_failover_state:{}\r\nmaster_replid:{}\r\nmaster_replid2:{second_id}\r\n\
          master_repl_offset:{}\r\nsecond_repl_offset:{second_end}\r\nrepl_backlog_active:{}\r\n\
          repl_backlog_size:{}\r\nrepl_backlog_first_byte_offset:{}\r\nrepl_backlog_histlen:{}\r\n",
+        replication.failover_state(),
         replication.id,
         replication.offset(),
         u8::from(backlog.is_some()),

@@ -174,8 +174,9 @@ fn last_save(ctx: &mut ReadCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outco
     Ok(())
 }
 
-fn shutdown(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, _: &mut Reply<'_>) -> Outcome {
-    let (mut save, mut force, mut abort) = (ShutdownSave::IfConfigured, false, false);
+fn shutdown(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let (mut save, mut force) = (ShutdownSave::IfConfigured, false);
+    let (mut now, mut abort) = (false, false);
     for option in Cursor::new(argv, 1) {
         if args::is(option, "NOSAVE") && save != ShutdownSave::Yes {
             save = ShutdownSave::No;
@@ -185,19 +186,27 @@ fn shutdown(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, _: &mut Reply<'_>) -> Outc
             force = true;
         } else if args::is(option, "ABORT") && argv.len() == 2 {
             abort = true;
-        } else if !args::is(option, "NOW") {
+        } else if args::is(option, "NOW") {
+            now = true;
+        } else {
             return Err(CommandError::Syntax);
         }
     }
     if abort {
-        return Err(CommandError::text("ERR No shutdown in progress."));
+        let ending = &ctx.env.shared.ending;
+        if ending.deadline_ms.load(Ordering::Relaxed) == 0 {
+            return Err(CommandError::text("ERR No shutdown in progress."));
+        }
+        ending.aborted.store(true, Ordering::Relaxed);
+        reply.ok();
+        return Ok(());
     }
     let busy = ctx.env.shared.busy.slow.load(Ordering::Acquire) > 0;
     if busy && save != ShutdownSave::No {
         return Err(CommandError::Busy);
     }
     let client = ctx.env.client.map(|client| client.id);
-    let request = Request::Shutdown { save, force, client };
+    let request = Request::Shutdown { save, force, now, client };
     if busy {
         // The script keeps the state, so nothing can be put in order first.
         ctx.env.shared.host.request(request);

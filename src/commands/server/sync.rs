@@ -11,7 +11,7 @@ use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
 use crate::engine::outbox::Outbox;
 use crate::engine::replication::following::{Following, Traits};
-use crate::engine::replication::{Refusal, Replication};
+use crate::engine::replication::{Refusal, Replication, role};
 use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Outcome, Run};
 use crate::resp::reply::Reply;
 
@@ -66,6 +66,9 @@ fn sync(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, _: &mut Reply<'_>) -> Outcome {
 }
 
 fn psync(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, _: &mut Reply<'_>) -> Outcome {
+    if argv.get(3).is_some_and(|word| args::is(word, "failover")) {
+        take_over(ctx, argv[1])?;
+    }
     let Some(client) = asking(ctx)? else { return Ok(()) };
     let offset = args::int(argv[2]).inspect_err(|_| {
         tracing::warn!(
@@ -88,6 +91,21 @@ fn psync(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, _: &mut Reply<'_>) -> Outco
     }
 }
 
+/// The primary asks this server to lead in its place.
+fn take_over(ctx: &mut ExclusiveCtx<'_>, id: &[u8]) -> Result<(), CommandError> {
+    tracing::info!("Failover request received for replid {}.", args::lossy(id));
+    if !ctx.state.replication.is_replica() {
+        return Err(CommandError::text("ERR PSYNC FAILOVER can't be sent to a master."));
+    }
+    if !id.eq_ignore_ascii_case(ctx.state.replication.id.as_bytes()) {
+        return Err(CommandError::text("ERR PSYNC FAILOVER replid must match my replid."));
+    }
+    role::lead(ctx);
+    let asker = ctx.env.client.map_or_else(String::new, |client| client.name());
+    tracing::info!("MASTER MODE enabled (failover request from '{asker}')");
+    Ok(())
+}
+
 /// Who asks for synchronization; None if it has been before, and is not answered, as in Redis.
 fn asking<'a>(ctx: &ExclusiveCtx<'a>) -> Result<Option<&'a Arc<Client>>, CommandError> {
     let Some(client) = ctx.env.client else {
@@ -95,6 +113,9 @@ fn asking<'a>(ctx: &ExclusiveCtx<'a>) -> Result<Option<&'a Arc<Client>>, Command
     };
     if client.following.follows.load(Ordering::Relaxed) {
         return Ok(None);
+    }
+    if ctx.state.replication.failover.is_some() {
+        return Err(CommandError::text("NOMASTERLINK Can't SYNC while failing over"));
     }
     if ctx.state.replication.link().is_some_and(|link| !link.is_up()) {
         return Err(CommandError::text(
