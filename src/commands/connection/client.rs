@@ -276,7 +276,7 @@ fn list(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
     let now_ms = ctx.now_ms();
     each_client(ctx, |client, session| {
         let wanted = ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)));
-        if wanted && kind.is_none_or(|kind| kind == ClientType::of(session)) {
+        if wanted && kind.is_none_or(|kind| kind == ClientType::of(client, session)) {
             let mut line = client_info::line(client, session, now_ms);
             line.push(b'\n');
             lines.push((client.id, line));
@@ -350,7 +350,7 @@ impl Filter<'_> {
             && self.addr.is_none_or(|addr| addr == client.addr.as_bytes())
             && self.laddr.is_none_or(|addr| addr == client.laddr.as_bytes())
             && self.user.as_ref().is_none_or(|user| session.is_user(user))
-            && self.kind.is_none_or(|kind| kind == ClientType::of(session))
+            && self.kind.is_none_or(|kind| kind == ClientType::of(client, session))
             && self.max_age.is_none_or(|age| (now_ms - client.created_ms) / 1000 >= age)
     }
 }
