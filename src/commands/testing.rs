@@ -275,6 +275,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         slow: Default::default(),
         ending: Default::default(),
         debug: Default::default(),
+        ending: Default::default(),
     }
 }
 

@@ -3,8 +3,9 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::client::Client;
 use crate::config::Config;
@@ -25,6 +26,10 @@ pub struct Progress {
     pub cancelled: AtomicBool,
     /// The signal that ended the child which took the snapshot, or 0.
     pub signal: AtomicI32,
+    /// The child which takes it; none if the server does.
+    pub child: OnceLock<u32>,
+    /// The file that it goes to, under its temporary name.
+    pub temporary: OnceLock<PathBuf>,
 }
 
 /// A snapshot that is being written.

@@ -213,6 +213,8 @@ pub trait Host: Send + Sync {
         let _ = exchange;
         Exchanged { error: Some(ExchangeError::Connecting), ..Exchanged::default() }
     }
+    /// Closes the sockets on which connections come in: the process is about to leave.
+    fn stop_listening(&self) {}
     /// How many connections to other servers are kept.
     fn kept_connections(&self) -> usize {
         0
@@ -509,13 +511,37 @@ bitflags! {
     }
 }
 
-/// The end of the process, while it waits for replicas.
+/// Whether the process is about to end.
 #[derive(Debug, Default)]
 pub struct Ending {
-    /// Until when it waits at most, unix milliseconds; 0 if it does not wait.
-    pub deadline_ms: AtomicI64,
-    /// It is to be given up.
-    pub aborted: AtomicBool,
+    /// 0: it is not. [`Ending::WANTED`]: as soon as it can; until then the plan may be dropped. [`Ending::DROPPED`]: it was.
+    step: AtomicU8,
+}
+
+impl Ending {
+    const WANTED: u8 = 1;
+    const DROPPED: u8 = 2;
+
+    /// The process is to end.
+    pub fn want(&self) {
+        self.step.store(Self::WANTED, Ordering::Release);
+    }
+
+    /// It is not any more (SHUTDOWN ABORT); false if that is too late, or it never was.
+    pub fn drop_plan(&self) -> bool {
+        let (from, to) = (Self::WANTED, Self::DROPPED);
+        self.step.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Whether the plan was dropped.
+    pub fn is_dropped(&self) -> bool {
+        self.step.load(Ordering::Acquire) == Self::DROPPED
+    }
+
+    /// It ends now, unless the plan was dropped. From here on it cannot be.
+    pub fn begin(&self) -> bool {
+        self.step.swap(0, Ordering::AcqRel) == Self::WANTED
+    }
 }
 
 /// What DEBUG switches for tests.
@@ -623,6 +649,8 @@ pub struct Shared {
     pub ending: Ending,
     /// What DEBUG has switched.
     pub debug: DebugSwitches,
+    /// Whether the process is about to end.
+    pub ending: Ending,
 }
 
 /// Rates over the last second or so, for INFO.

@@ -7,13 +7,14 @@
 
 mod replicas;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::appending::{self, Appender};
 use super::replica::Links;
@@ -26,9 +27,12 @@ use crate::engine::error::CommandError;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::AofMode;
 use crate::engine::state::State;
+use crate::persist::rdb::disk;
 
 /// How long a script may keep the engine from being put in order.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long to wait before looking again.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// Why the process is to end.
 enum Why {
@@ -65,6 +69,17 @@ impl Why {
     }
 }
 
+/// What has come of a plan to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// The process may leave.
+    Ready,
+    /// It goes on.
+    Failed,
+    /// It was not to end after all.
+    Dropped,
+}
+
 /// Answers the engine's requests until one of them, or a signal, ends the process; returns the exit code.
 pub async fn serve_requests(
     engine: &Arc<Engine>,
@@ -84,30 +99,26 @@ pub async fn serve_requests(
         if let Why::NotLoaded = why {
             return 1;
         }
+        engine.shared.ending.want();
         let mut clients: Vec<u64> = why.client().into_iter().collect();
-        let ends = match replicas::Wait::begin(engine, &why) {
-            None => true,
-            Some(wait) => loop {
+        if let Some(wait) = replicas::Wait::begin(engine, &why) {
+            while !wait.is_over(engine) {
                 let signals = &mut [&mut terminate, &mut interrupt];
                 let more = next(engine, appender, &links, signals, &mut requests, &mut failed);
                 if let Ok(more) = tokio::time::timeout(replicas::LOOK, more).await {
                     clients.extend(more.client());
                 }
-                if let Some(ends) = wait.is_over(engine) {
-                    break ends;
-                }
-            },
-        };
-        if ends && end(engine, appender, &why).await {
-            tracing::warn!("Mortise is now ready to exit, bye bye...");
-            return 0;
+            }
         }
-        engine.shared.ending.deadline_ms.store(0, Ordering::Relaxed);
-        match ends {
-            true => tracing::warn!(
+        match end(engine, appender, &why).await {
+            Ended::Ready => {
+                tracing::warn!("Mortise is now ready to exit, bye bye...");
+                return 0;
+            }
+            Ended::Failed => tracing::warn!(
                 "Errors trying to shut down the server. Check the logs for more information."
             ),
-            false => tracing::info!("Shutdown manually aborted."),
+            Ended::Dropped => {}
         }
         let reply = CommandError::text("ERR Errors trying to SHUTDOWN. Check logs.").reply();
         for client in clients {
@@ -164,8 +175,20 @@ async fn next(
     .await
 }
 
-/// Puts everything in order; false if the process is to go on.
-async fn end(engine: &Arc<Engine>, appender: &Appender, why: &Why) -> bool {
+/// Puts everything in order as soon as that can be.
+async fn end(engine: &Arc<Engine>, appender: &Appender, why: &Why) -> Ended {
+    let ending = &engine.shared.ending;
+    if ending.is_dropped() {
+        return Ended::Dropped;
+    }
+    // Signals are a matter of what is done periodically.
+    let waits_for_cron = matches!(why, Why::Terminated | Why::Interrupted);
+    while waits_for_cron && engine.shared.debug.cron_paused.load(Ordering::Relaxed) {
+        if ending.is_dropped() {
+            return Ended::Dropped;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
     let loading = &engine.shared.loading;
     // What is half loaded is not to be saved over what is whole.
     let saves = !loading.is_on();
@@ -175,12 +198,56 @@ async fn end(engine: &Arc<Engine>, appender: &Appender, why: &Why) -> bool {
     let is_busy = || engine.shared.busy.slow.load(Ordering::Acquire) > 0;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < deadline && !is_busy() {
-        if let Some(mut state) = engine.try_write() {
-            return put_in_order(engine, appender, &mut state, why, saves);
+        if ending.is_dropped() {
+            return Ended::Dropped;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        if let Some(mut state) = engine.try_write() {
+            if !ending.begin() {
+                return Ended::Dropped;
+            }
+            let _insistence = Insistence::watch();
+            return match put_in_order(engine, appender, &mut state, why, saves) {
+                true => Ended::Ready,
+                false => Ended::Failed,
+            };
+        }
+        tokio::time::sleep(RETRY).await;
     }
-    true
+    if ending.begin() { Ended::Ready } else { Ended::Dropped }
+}
+
+/// While it lives, the next SIGINT ends the process at once: the last snapshot may take long, and keeps the main thread.
+struct Insistence {
+    /// Dropped to end the thread.
+    _stop: Option<oneshot::Sender<()>>,
+}
+
+impl Insistence {
+    fn watch() -> Self {
+        let (stop, mut stopped) = oneshot::channel::<()>();
+        let watched = std::thread::Builder::new().name("insistence".into()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let mut interrupt = signal(SignalKind::interrupt())?;
+                std::future::poll_fn(|cx| {
+                    if interrupt.poll_recv(cx).is_ready() {
+                        leave_at_once();
+                    }
+                    Pin::new(&mut stopped).poll(cx).map(drop)
+                })
+                .await;
+                std::io::Result::Ok(())
+            })
+        });
+        // Who cannot watch lets the snapshot come to its end.
+        Self { _stop: watched.is_ok().then_some(stop) }
+    }
+}
+
+fn leave_at_once() -> ! {
+    tracing::warn!("You insist... exiting now.");
+    let _ = std::fs::remove_file(disk::temporary(std::process::id(), ""));
+    std::process::exit(1)
 }
 
 fn put_in_order(
@@ -232,7 +299,7 @@ fn close_append_only(engine: &Engine, appender: &Appender, state: &mut State, fo
             tracing::warn!("Writing initial AOF. Exit anyway.");
         }
         tracing::warn!("There is a child rewriting the AOF. Killing it!");
-        rewrite.progress.cancelled.store(true, Ordering::Relaxed);
+        saving::give_up(&rewrite.progress);
     }
     if state.persistence.aof.mode != AofMode::Off {
         tracing::info!("Calling fsync() on the AOF file.");

@@ -205,6 +205,10 @@ impl Host for ProcessHost {
         self.connections.exchange(exchange)
     }
 
+    fn stop_listening(&self) {
+        self.sockets.close();
+    }
+
     fn kept_connections(&self) -> usize {
         self.connections.count()
     }

@@ -99,6 +99,9 @@ pub fn run(prepared: Prepared) -> Result<u8> {
         tokio::task::spawn_local(begin_work(Arc::clone(&engine), names, done));
         anyhow::Ok(ending::serve_requests(&engine, &appender, requests, failed).await)
     })?;
+    // Who sees its connection end must not find the server there again.
+    drop(tasks);
+    engine.shared.host.stop_listening();
     if let Some((_, path)) = &unix {
         // Whoever removed it before us did the same.
         let _ = std::fs::remove_file(path);

@@ -7,8 +7,6 @@
 mod child;
 mod walker;
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -175,7 +173,7 @@ pub fn start(engine: &Arc<Engine>) {
                 Some(snapshot) if snapshot.way == Way::Sockets => "RDB transfer",
                 _ => "saving",
             };
-            tracing::info!("Background {started} started by pid {}", std::process::id());
+            tracing::info!("Background {started} started by pid {}", saver(engine));
         }
         Err(error) => {
             tracing::warn!("Can't save in background: fork: {error}");
@@ -185,6 +183,13 @@ pub fn start(engine: &Arc<Engine>) {
             run(engine);
         }
     }
+}
+
+/// The process that takes the snapshot.
+fn saver(engine: &Engine) -> u32 {
+    let state = engine.read_patiently();
+    let child = state.persistence.bgsave.as_ref().and_then(|bgsave| bgsave.progress.child.get());
+    child.copied().unwrap_or_else(std::process::id)
 }
 
 /// Writes a snapshot that was begun.
@@ -406,11 +411,15 @@ fn is_due(state: &State, now: i64) -> bool {
 pub fn cancel(state: &State) {
     if let Some(bgsave) = &state.persistence.bgsave {
         tracing::warn!("There is a child saving an .rdb. Killing it!");
-        bgsave.progress.cancelled.store(true, Ordering::Relaxed);
-        // The thread may not live long enough to remove it.
-        let left = PathBuf::from(format!("temp-{}-bg.rdb", std::process::id()));
-        if File::open(&left).is_ok() {
-            let _ = std::fs::remove_file(left);
-        }
+        give_up(&bgsave.progress);
+    }
+}
+
+/// Ends a snapshot, and removes its file: the thread that looks after it may not live long enough.
+pub(super) fn give_up(progress: &Progress) {
+    progress.cancelled.store(true, Ordering::Relaxed);
+    if let Some(left) = progress.temporary.get() {
+        // There is none before it was made, and when the thread was faster.
+        let _ = std::fs::remove_file(left);
     }
 }

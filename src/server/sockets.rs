@@ -39,6 +39,11 @@ impl Sockets {
         (Self { open: Mutex::new(open), exchanges }, receiver)
     }
 
+    /// Lets go of the sockets. Whoever accepts on them has others for the same.
+    pub fn close(&self) {
+        self.open.lock().clear();
+    }
+
     /// Listens where the configuration says from now on; on an error, where it did before.
     pub fn follow(&self, config: &Config) -> Result<(), String> {
         let mut open = self.open.lock();

@@ -436,6 +436,79 @@ fn the_end_saves_if_it_is_to() {
 }
 
 #[test]
+fn an_end_that_a_signal_asks_for_can_be_called_off() {
+    let mut server = Server::start(&["--enable-debug-command", "yes", "--save", ""]);
+    let mut client = server.client();
+    let none = Value::Error(b"ERR No shutdown in progress.".to_vec());
+    assert_eq!(client.call(&["SHUTDOWN", "ABORT"]), none);
+    // Signals are a matter of what is done periodically.
+    client.call(&["DEBUG", "PAUSE-CRON", "1"]);
+    server.signal("TERM");
+    wait_until("the signal has come", || server.log().contains("Received SIGTERM"));
+    wait_until("it is called off", || client.call(&["SHUTDOWN", "ABORT"]) != none);
+    assert_eq!(client.call(&["SHUTDOWN", "ABORT"]), none);
+    client.call(&["DEBUG", "PAUSE-CRON", "0"]);
+    assert!(server.log().contains("Shutdown manually aborted."));
+    assert_eq!(client.call(&["SET", "k", "v"]).text(), "OK");
+    assert!(server.is_alive() && !server.log().contains("bye bye"));
+    server.signal("TERM");
+    assert_eq!(server.wait().status.code(), Some(0));
+}
+
+#[test]
+fn who_interrupts_twice_does_not_wait_for_the_last_snapshot() {
+    let mut server = Server::start(&["--save", "900 1", "--rdb-key-save-delay", "1000000"]);
+    let mut client = server.client();
+    for key in 0..100 {
+        client.call(&["SET", &format!("key:{key}"), "v"]);
+    }
+    let folder = server.folder.path().to_owned();
+    let temporary = folder.join(format!("temp-{}.rdb", server.pid()));
+    server.signal("INT");
+    wait_until("the last snapshot has begun", || temporary.exists());
+    // Whoever looks for the second one may need a moment to start.
+    wait_until("it ends", || {
+        server.signal("INT");
+        !server.is_alive()
+    });
+    let ended = server.wait();
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
+    assert!(ended.output.contains("You insist... exiting now."));
+    assert!(!temporary.exists() && !folder.join("dump.rdb").exists());
+}
+
+#[test]
+fn a_snapshot_that_the_end_gives_up_leaves_nothing() {
+    for method in ["inline", "fork"] {
+        let args = ["--save", "", "--rdb-key-save-delay", "10000000", "--snapshot-method", method];
+        let mut server = Server::start(&args);
+        let mut client = server.client();
+        client.call(&["SET", "k", "v"]);
+        client.call(&["BGSAVE"]);
+        let folder = server.folder.path().to_owned();
+        let names = || -> Vec<String> {
+            let entries = fs::read_dir(&folder).expect("it is there").flatten();
+            let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+            names.filter(|name| name.starts_with("temp-")).collect()
+        };
+        wait_until("there is a file", || !names().is_empty());
+        if method == "fork" {
+            let started = format!("Background saving started by pid {}", &names()[0][5..]);
+            let started = started.trim_end_matches(".rdb").to_owned();
+            wait_until("the log names the child", || server.log().contains(&started));
+            assert!(!names()[0].contains(&server.pid().to_string()));
+        }
+        let address = ("127.0.0.1", server.port);
+        client.send(&["SHUTDOWN", "NOSAVE"]).unwrap();
+        assert!(client.read().is_err(), "the connection ends");
+        assert!(std::net::TcpStream::connect(address).is_err(), "and there is nobody any more");
+        let ended = server.wait();
+        assert!(ended.output.contains("There is a child saving an .rdb. Killing it!"));
+        assert_eq!(names(), [""; 0], "{method}");
+    }
+}
+
+#[test]
 fn what_cannot_be_saved_does_not_end_the_server_and_stops_writes() {
     let mut server = Server::start(&["--save", "900 1", "--enable-protected-configs", "yes"]);
     let mut client = server.client();

@@ -193,11 +193,10 @@ fn shutdown(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
         }
     }
     if abort {
-        let ending = &ctx.env.shared.ending;
-        if ending.deadline_ms.load(Ordering::Relaxed) == 0 {
+        if !ctx.env.shared.ending.drop_plan() {
             return Err(CommandError::text("ERR No shutdown in progress."));
         }
-        ending.aborted.store(true, Ordering::Relaxed);
+        tracing::info!("Shutdown manually aborted.");
         reply.ok();
         return Ok(());
     }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::file::{FileStyle, NewFile};
 use super::load::LoadError;
 use super::pipe::Pipe;
-use super::save::{Facts, SnapshotError, write_all};
+use super::save::{Facts, Frame, SnapshotError, write_all, write_framed};
 use super::value::style;
 use crate::config::Config;
 use crate::config::params::Param;
@@ -28,13 +29,23 @@ pub fn file_style(config: &Config) -> FileStyle {
     }
 }
 
+/// How long to wait after each key (`rdb-key-save-delay`), so that one can see a snapshot under way.
+pub fn key_delay(config: &Config) -> Duration {
+    Duration::from_micros(config.int(Param::RdbKeySaveDelay).max(0).unsigned_abs())
+}
+
 fn working_directory() -> String {
     std::env::current_dir().map_or_else(|_| "unknown".into(), |path| path.display().to_string())
 }
 
-/// Makes a file under a temporary name; `marker` tells it from others of this process.
+/// The temporary name of a file that a process writes; `marker` tells it from its others.
+pub fn temporary(pid: u32, marker: &str) -> PathBuf {
+    PathBuf::from(format!("temp-{pid}{marker}.rdb"))
+}
+
+/// Makes a file under a temporary name.
 pub fn create(marker: &str, style: FileStyle) -> Option<NewFile> {
-    let name = PathBuf::from(format!("temp-{}{marker}.rdb", std::process::id()));
+    let name = temporary(std::process::id(), marker);
     NewFile::create(Arc::new(LocalDisk), name.clone(), style)
         .inspect_err(|error| {
             tracing::warn!(
@@ -85,7 +96,15 @@ pub fn publish<P>(mut file: NewFile, name: &Path, permit: impl FnOnce() -> Optio
 pub fn save(state: &State, facts: &Facts<'_>) -> bool {
     let Some(mut file) = create("", file_style(&state.config)) else { return false };
     let mut writer = Writer::draining(style(&state.config), &mut file);
-    if let Err(error) = write_all(state, facts, &mut writer) {
+    let delay = key_delay(&state.config);
+    let mut nap = |keys: u64| {
+        if !delay.is_zero() {
+            (0..keys).for_each(|_| std::thread::sleep(delay));
+        }
+        Ok(())
+    };
+    let frame = Frame::of(state, facts.clone());
+    if let Err(error) = write_framed(state, &frame, &mut writer, &mut nap) {
         tracing::warn!("Write error while saving DB to the disk(rdbSaveRio): {error}");
         return false;
     }

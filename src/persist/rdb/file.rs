@@ -117,6 +117,13 @@ impl NewFile {
         self.disk.sync_folder(folder_of(name))
     }
 
+    /// Gives it another temporary name, as long as it has none of its own.
+    pub fn set_temporary(&mut self, path: PathBuf) -> io::Result<()> {
+        self.disk.rename(&self.path, &path)?;
+        self.path = path;
+        Ok(())
+    }
+
     /// The temporary name.
     pub fn path(&self) -> &Path {
         &self.path

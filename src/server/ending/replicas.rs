@@ -43,22 +43,17 @@ impl<'a> Wait<'a> {
             shared.pause.begin_own();
             shared.now_ms().saturating_add(timeout_ms)
         };
-        shared.ending.aborted.store(false, Ordering::Relaxed);
-        shared.ending.deadline_ms.store(deadline_ms, Ordering::Relaxed);
         tracing::info!("Waiting for replicas before shutting down.");
         Some(Self { engine, deadline_ms })
     }
 
-    /// Whether the wait is over, and if so, whether the process is to end.
-    pub(super) fn is_over(&self, engine: &Engine) -> Option<bool> {
+    /// Whether the wait is over: replicas have everything, it is late, or the process is not to end after all.
+    pub(super) fn is_over(&self, engine: &Engine) -> bool {
         let shared = &engine.shared;
-        if shared.ending.aborted.load(Ordering::Relaxed) {
-            return Some(false);
-        }
         let is_late = shared.now_ms() >= self.deadline_ms;
         let are_ready =
             || engine.try_write().is_some_and(|state| lagging(&state.replication).next().is_none());
-        (is_late || are_ready()).then_some(true)
+        shared.ending.is_dropped() || is_late || are_ready()
     }
 }
 

@@ -26,7 +26,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::{Job, facts};
-use crate::config::params::Param;
 use crate::engine::persistence::Progress;
 use crate::engine::state::{Shared, State};
 use crate::object::rdb::write::Writer;
@@ -74,12 +73,11 @@ pub(super) fn begin(state: &mut State, shared: &Shared, job: Job<'_>) -> Option<
     let Job { progress, marker, base, rdb_version_max, at_start } = job;
     let mut file = disk::create(marker, disk::file_style(&state.config))?;
     at_start(state);
-    let delay_us = state.config.int(Param::RdbKeySaveDelay).max(0).unsigned_abs();
+    let delay = disk::key_delay(&state.config);
     let facts = Facts { base, rdb_version_max, ..facts(shared, (shared.clock.unix_us)()) };
     let frame = Frame::of(state, facts);
     progress.keys_total.store(frame.keys() as u64, Relaxed);
     let began = Instant::now();
-    let delay = Duration::from_micros(delay_us);
     let kept: Vec<RawFd> = file.descriptor().into_iter().collect();
     let child = fork(&kept, |news| write_as_child(state, &frame, &mut file, delay, news));
     state.persistence.forks += 1;
@@ -87,7 +85,13 @@ pub(super) fn begin(state: &mut State, shared: &Shared, job: Job<'_>) -> Option<
     let (pid, news) = child
         .inspect_err(|error| tracing::warn!("Can't save in background: fork: {error}"))
         .ok()?;
-    tracing::info!("the snapshot is taken by the child process {pid}");
+    // The child goes on with the open file, whatever its name. If it keeps its old one, that is as good.
+    let _ = file.set_temporary(disk::temporary(pid.unsigned_abs(), ""));
+    let _ = progress.temporary.set(file.path().to_owned());
+    let _ = progress.child.set(pid.unsigned_abs());
+    if base {
+        tracing::info!("the snapshot is taken by the child process {pid}");
+    }
     Some(Begun { pid, news, file, progress })
 }
 

@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{Job, facts};
-use crate::config::params::Param;
 use crate::engine::lock::{Busy, Engine};
 use crate::engine::persistence::Progress;
 use crate::engine::state::{Shared, State};
@@ -70,12 +69,13 @@ pub(in crate::server) struct Begun {
 pub(super) fn begin(state: &mut State, shared: &Shared, job: Job<'_>) -> Begun {
     let Job { progress, marker, base, rdb_version_max, at_start } = job;
     at_start(state);
-    let delay_us = state.config.int(Param::RdbKeySaveDelay).max(0).unsigned_abs();
+    // Whether it is set already makes no difference: a snapshot has one file.
+    let _ = progress.temporary.set(disk::temporary(std::process::id(), marker));
+    let delay = disk::key_delay(&state.config);
     let facts = Facts { base, rdb_version_max, ..facts(shared, (shared.clock.unix_us)()) };
     let frame = Frame::of(state, facts);
     let walk = state.keyspace.begin_snapshot(frame.style());
     progress.keys_total.store(frame.keys() as u64, Relaxed);
-    let delay = Duration::from_micros(delay_us);
     Begun { progress, marker: marker.to_owned(), walk, frame, delay }
 }
 
