@@ -86,6 +86,7 @@ pub fn run(prepared: Prepared) -> Result<u8> {
             .spawn(move || worker::run(engine, number, receiver))
             .context("cannot start a worker thread")?;
     }
+    let kept = senders.clone();
     appending::start_syncing(&engine, &appender).context("cannot start a thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
@@ -99,9 +100,11 @@ pub fn run(prepared: Prepared) -> Result<u8> {
         tokio::task::spawn_local(begin_work(Arc::clone(&engine), names, done));
         anyhow::Ok(ending::serve_requests(&engine, &appender, requests, failed).await)
     })?;
-    // Who sees its connection end must not find the server there again.
-    drop(tasks);
+    // Who sees its connection end must not find the server there again: workers end, and their connections with them,
+    // only when nothing can be sent to them any more.
     engine.shared.host.stop_listening();
+    drop(tasks);
+    drop(kept);
     if let Some((_, path)) = &unix {
         // Whoever removed it before us did the same.
         let _ = std::fs::remove_file(path);
