@@ -249,6 +249,7 @@ fn run_hold(
     let done_before = end.done;
     let full = out.len() + OUTPUT_BYTES_MAX;
     let client = caller.client;
+    let output_max = shared.limits.output_of(client).hard.load(Ordering::Relaxed);
     if client.has_messages() {
         client.take_messages(out);
     }
@@ -275,6 +276,12 @@ fn run_hold(
         end_unit(&mut access, &mut unit, env);
         if client.has_messages() {
             client.take_messages(out);
+        }
+        if client.has_too_much(output_max, out.len()) {
+            // It gets nothing of all that, as from Redis: what has been run, stays run.
+            out.clear();
+            client.cut_off();
+            unit.close = true;
         }
         let is_long = now_ns - began_ns > HOLD_NANOS_MAX || out.len() >= full;
         if unit.close || unit.block.is_some() || is_long {

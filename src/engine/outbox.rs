@@ -286,6 +286,12 @@ impl Client {
         self.outbox.lock().is_over(limit, outside, || shared.now_ms())
     }
 
+    /// Whether more waits for the client than `hard`, the limit of its class, with replies that are still to be sent.
+    #[inline]
+    pub fn has_too_much(&self, hard: usize, replies: usize) -> bool {
+        hard != 0 && replies.saturating_add(self.output_bytes.load(Ordering::Relaxed)) > hard
+    }
+
     /// Ends a connection whose client does not read.
     #[cold]
     pub fn cut_off(&self) {

@@ -137,3 +137,31 @@ fn a_client_can_end_another_across_workers() {
     }
     assert_eq!(killer.call(&["PING"]).text(), "PONG");
 }
+
+#[test]
+fn replies_beyond_the_output_limit_are_not_sent_and_what_was_run_stays() {
+    let server = Server::start(&["--client-output-buffer-limit", "normal", "100000", "0", "0"]);
+    let mut control = server.client();
+    control.call(&["SET", "big", &"x".repeat(40_000)]);
+    let mut client = server.client();
+    assert_eq!(client.call(&["GET", "big"]).text().len(), 40_000);
+    // One reply alone, several of a pipeline, and those of a transaction.
+    control.call(&["SET", "huge", &"x".repeat(150_000)]);
+    client.send(&["GET", "huge"]).unwrap();
+    assert!(client.read_to_end().unwrap().is_empty());
+    let mut client = server.client();
+    client.send_raw(b"SET before 1\r\nGET big\r\nGET big\r\nGET big\r\nSET behind 1\r\n").unwrap();
+    assert!(client.read_to_end().unwrap().is_empty());
+    let mut client = server.client();
+    client.call(&["MULTI"]);
+    client.call(&["GET", "huge"]);
+    client.call(&["SET", "inside", "1"]);
+    client.send(&["EXEC"]).unwrap();
+    assert!(client.read_to_end().unwrap().is_empty());
+    let exists = |client: &mut Client, key: &str| client.call(&["EXISTS", key]) == Value::Int(1);
+    assert!(exists(&mut control, "before") && exists(&mut control, "inside"));
+    assert!(!exists(&mut control, "behind"));
+    assert!(server.log().contains("closed for overcoming of output buffer limits"));
+    control.call(&["CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0"]);
+    assert_eq!(control.call(&["GET", "huge"]).text().len(), 150_000);
+}
