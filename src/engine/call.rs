@@ -279,7 +279,7 @@ fn run_hold(
         }
         if client.has_too_much(output_max, out.len()) {
             // It gets nothing of all that, as from Redis: what has been run, stays run.
-            out.clear();
+            *out = Vec::new();
             client.cut_off();
             unit.close = true;
         }

@@ -17,6 +17,7 @@ use super::ctx::{Env, Freeing, free, notify, touch_watchers};
 use super::effects::{EventClass, Record, Targets, Unit};
 use super::state::{KeyEvent, Shared, State};
 use crate::base::random::Random;
+use crate::config::Config;
 use crate::config::params::Param;
 use crate::keyspace::db::{Db, Slot};
 
@@ -63,6 +64,12 @@ impl Policy {
 /// Whether a number of `maxmemory-policy` lets keys be evicted.
 pub fn evicts(number: u32) -> bool {
     Policy::of(number).is_some()
+}
+
+/// Whether the policy goes by when, or how often, keys were accessed.
+pub fn needs_access(config: &Config) -> bool {
+    let policy = Policy::of(config.choice(Param::MaxmemoryPolicy));
+    policy.is_some_and(|policy| matches!(policy.order, Order::Idle | Order::Rare))
 }
 
 /// How it went.

@@ -1,9 +1,12 @@
 //! What does the server know of a value besides the value? OBJECT tells.
 
 use crate::commands::reply_help;
+use crate::config::Config;
+use crate::config::params::Param;
 use crate::engine::access::{Lfu, idle_seconds};
 use crate::engine::ctx::{ReadCtx, SessionCtx};
 use crate::engine::error::CommandError;
+use crate::engine::evict;
 use crate::engine::spec::{
     Access, Arg, Argv, Arity, Category, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
@@ -122,15 +125,17 @@ fn encoding(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
 fn refcount(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     match ctx.peek_counted(argv[2]).map(|slot| ctx.db().value(slot)) {
         None => reply.null(),
-        Some(value) => reply.int(references(&value)),
+        Some(value) => reply.int(references(&value, &ctx.state.config)),
     }
     Ok(())
 }
 
-/// What counts as the number of references to a value.
-pub(crate) fn references(value: &ValueRef<'_>) -> i64 {
+/// What counts as the number of references to a value. Redis shares no integers while it needs to know of each key when,
+/// or how often, it was accessed.
+pub(crate) fn references(value: &ValueRef<'_>, config: &Config) -> i64 {
+    let needs_access = config.uint(Param::Maxmemory) != 0 && evict::needs_access(config);
     match value {
-        ValueRef::Str(StrRef::Int(0..SHARED_INTEGERS)) => SHARED_REFERENCES,
+        ValueRef::Str(StrRef::Int(0..SHARED_INTEGERS)) if !needs_access => SHARED_REFERENCES,
         _ => 1,
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn object(ctx: &mut ExclusiveCtx<'_>, key: &[u8], reply: &mut Reply<'
         .map_err(|error| CommandError::owned(format!("ERR {error}")))?;
     let mut text = format!(
         "Value at:0x0 refcount:{} encoding:{} serializedlength:{} lru:{clock} lru_seconds_idle:{}",
-        references(&found),
+        references(&found, &ctx.state.config),
         db.encoding(slot),
         writer.into_bytes().len(),
         idle_seconds(clock, ctx.env.now_us),
