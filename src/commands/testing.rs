@@ -275,7 +275,6 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         slow: Default::default(),
         ending: Default::default(),
         debug: Default::default(),
-        ending: Default::default(),
     }
 }
 

@@ -645,12 +645,10 @@ pub struct Shared {
     pub rates: Rates,
     /// What took long.
     pub slow: super::slow::Slow,
-    /// The end of the process waits for replicas.
+    /// Whether the process is about to end.
     pub ending: Ending,
     /// What DEBUG has switched.
     pub debug: DebugSwitches,
-    /// Whether the process is about to end.
-    pub ending: Ending,
 }
 
 /// Rates over the last second or so, for INFO.

@@ -288,7 +288,6 @@ fn build_engine(
         slow: Default::default(),
         ending: Default::default(),
         debug: Default::default(),
-        ending: Default::default(),
     };
     commands::server::config::mirror(config, &shared);
     shared.users.set_default_password(config.text(Param::Requirepass));
