@@ -292,6 +292,24 @@ impl Replication {
         self.backlog = Some(Backlog::new(offset + 1, self.backlog_bytes));
     }
 
+    /// Takes up the history that a file is of, up to this offset. A replica can go on with it; those who followed a primary
+    /// up to there can go on with what it does from now on. Bytes that were fed while the file was loaded come behind it.
+    pub fn take_up(&mut self, id: String, offset: u64, db: u32) {
+        if self.is_replica() {
+            self.id = id;
+            self.offset = offset;
+            self.resumes = true;
+            self.stream_db = db;
+            return;
+        }
+        self.earlier = Some(Earlier { id, end: offset + 1 });
+        self.offset += offset;
+        if let Some(backlog) = &mut self.backlog {
+            backlog.shift(offset);
+        }
+        self.stream.selected = None;
+    }
+
     /// Has a backlog from here on, if there is none.
     pub fn begin_backlog(&mut self) {
         if self.backlog.is_none() {

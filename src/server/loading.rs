@@ -93,14 +93,27 @@ fn dump_file(engine: &Engine) -> Result<(), LoadError> {
     let Some(mut file) = open_dump(&state.config)? else { return Ok(()) };
     shared.loading.begin(shared.now_ms() / 1000, file.metadata()?.len());
     as_server(&mut state, shared, |ctx| announce(ctx, ServerEvent::Loading(FileStep::Begins)));
-    // A replica's primary says when keys go.
-    let options = Options { keep_expired: state.replication.is_replica(), ..Options::default() };
+    // A replica's primary says when keys go; a primary says so to those who come back to it.
+    let is_replica = state.replication.is_replica();
+    if !is_replica {
+        state.replication.begin_backlog();
+    }
+    let options =
+        Options { keep_expired: is_replica, tells_expired: !is_replica, ..Options::default() };
     drop(state);
     let loaded = load_rdb(engine, &mut file, options, &shared.loading);
     let mut state = engine.write_patiently();
     shared.loading.end();
     as_server(&mut state, shared, |ctx| note_end(ctx, &loaded));
-    loaded?;
+    match loaded? {
+        Outcome { history: Some(id), offset: Some(offset), stream_db, .. } => {
+            let id = String::from_utf8_lossy(&id).into_owned();
+            state.replication.take_up(id, offset, stream_db.unwrap_or(0));
+        }
+        // Nobody can know what there is.
+        _ if !is_replica => state.replication.end_backlog(),
+        _ => {}
+    }
     tracing::info!("DB loaded from disk: {:.3} seconds", began.elapsed().as_secs_f64());
     Ok(())
 }

@@ -119,9 +119,13 @@ fn a_link_that_was_cut_goes_on_where_it_was() {
             _ => primary.client().call(&["CLIENT", "KILL", "TYPE", "replica"]),
         };
         assert_eq!(killed, Value::Int(1));
+        let times = (round + 1).to_string();
+        wait_until("the replica is back", || {
+            primary.info("sync_partial_ok").as_deref() == Some(&times)
+                && primary.client().call(&["INFO"]).text().contains("state=online")
+        });
         wait_for_link(&replica);
     }
-    wait_until("the replica is back", || primary.info("sync_partial_ok").as_deref() == Some("4"));
     catch_up(&replica, &primary);
     assert_eq!(read(&replica, 4), read(&primary, 4));
     assert_eq!(primary.info("sync_full").as_deref(), Some("1"));

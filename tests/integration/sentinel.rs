@@ -9,8 +9,6 @@ use crate::harness::server::{Folder, Server, free_port, reference, under_test};
 use crate::harness::value::Value;
 use crate::harness::{wait_until, wait_until_within};
 
-const SENTINEL: &str = "/usr/bin/redis-sentinel";
-
 /// A sentinel that watches one primary, and decides alone.
 struct Sentinel {
     port: u16,
@@ -19,12 +17,12 @@ struct Sentinel {
 }
 
 impl Sentinel {
-    /// None if this machine has no sentinel.
+    /// None if this machine has none.
     fn start(primary: &Server) -> Option<Sentinel> {
-        if !Path::new(SENTINEL).exists() {
-            println!("skipped: there is no {SENTINEL}");
+        let Some(redis) = reference() else {
+            println!("skipped: there is no redis-server, which is also the sentinel");
             return None;
-        }
+        };
         let (port, folder) = (free_port(), Folder::new());
         let config = format!(
             "port {port}\nbind 127.0.0.1\nsentinel monitor drill 127.0.0.1 {} 1\n\
@@ -33,8 +31,9 @@ impl Sentinel {
         );
         let path = folder.file("sentinel.conf", &config);
         let log = File::create(folder.path().join("log")).expect("the folder is writable");
-        let child = Command::new(SENTINEL)
+        let child = Command::new(redis)
             .arg(path)
+            .arg("--sentinel")
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log)

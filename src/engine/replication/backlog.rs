@@ -67,6 +67,11 @@ impl Backlog {
         self.trim();
     }
 
+    /// Has the bytes stand so much later in the stream.
+    pub fn shift(&mut self, bytes: u64) {
+        self.first += bytes;
+    }
+
     /// Appends the next bytes.
     pub fn push(&mut self, piece: &SharedBytes) {
         self.bytes += piece.len();

@@ -107,6 +107,8 @@ pub(super) struct Keys {
     pub(super) keys: Vec<Prepared>,
     /// Keys that were among them, but whose time is over.
     pub(super) expired: u64,
+    /// The names of those, if they are wanted.
+    pub(super) gone: Vec<Vec<u8>>,
     /// Where they end in the file.
     pub(super) end: u64,
 }
@@ -175,7 +177,7 @@ struct Attributes {
 enum Key {
     Ready(Prepared),
     Module { key: Vec<u8>, bytes: Vec<u8> },
-    Over,
+    Over(Option<Vec<u8>>),
     Empty(Vec<u8>),
 }
 
@@ -212,7 +214,10 @@ impl Decoder<'_> {
     fn take(&mut self, key: Key, attributes: Attributes, end: u64) {
         match key {
             Key::Ready(prepared) => self.keys.keys.push(prepared),
-            Key::Over => self.keys.expired += 1,
+            Key::Over(key) => {
+                self.keys.expired += 1;
+                self.keys.gone.extend(key);
+            }
             Key::Module { key, bytes } => {
                 self.flush(end);
                 let (db, expire_at) = (self.keys.db, attributes.expire_at);
@@ -268,6 +273,11 @@ impl Decoder<'_> {
         }
     }
 
+    /// A key whose time is over, with its name if that is wanted.
+    fn over(&self, key: &[u8]) -> Key {
+        Key::Over(self.setup.options.tells_expired.then(|| key.to_vec()))
+    }
+
     /// Reads key and value.
     #[inline]
     fn read_key(
@@ -281,7 +291,7 @@ impl Decoder<'_> {
         if kind == kind::STRING {
             let text = reader.string()?;
             if self.setup.is_over(expire_at) {
-                return Ok(Key::Over);
+                return Ok(self.over(&key));
             }
             return Ok(Key::Ready(Prepared::string(&key, text, expire_at, self.clock(attributes))));
         }
@@ -298,7 +308,7 @@ impl Decoder<'_> {
             check: self.setup.check,
         };
         match value::load(kind, reader, &ctx) {
-            Ok(_) if self.setup.is_over(expire_at) => Ok(Key::Over),
+            Ok(_) if self.setup.is_over(expire_at) => Ok(self.over(&key)),
             Ok(value) => {
                 Ok(Key::Ready(Prepared::value(&key, value, expire_at, self.clock(attributes))))
             }

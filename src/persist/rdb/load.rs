@@ -17,7 +17,8 @@ use super::value::{self, HookTypes, Origin, limits};
 use crate::base::number::parse_i64;
 use crate::config::params::Param;
 use crate::engine::ctx::{ExclusiveCtx, notify};
-use crate::engine::effects::EventClass;
+use crate::engine::effects::{EventClass, Record, Targets};
+use crate::engine::log::Bond;
 use crate::engine::state::{KeyEvent, State, TypeDataError};
 use crate::keyspace::db::prepared::Prepared;
 use crate::keyspace::value::Value;
@@ -93,6 +94,8 @@ pub struct Options {
     pub replace: bool,
     /// Keys whose time is over are loaded all the same: commands follow that were given when it was not.
     pub keep_expired: bool,
+    /// Keys whose time is over are deleted for those who follow this server, too, who may still have them.
+    pub tells_expired: bool,
     /// Bytes of the file, if that is known: it bounds how many keys it may announce.
     pub bytes: Option<u64>,
 }
@@ -108,7 +111,11 @@ pub struct Outcome {
     pub empty: u64,
     /// Bytes of the snapshot; the file may go on behind it.
     pub bytes: u64,
-    /// The db that the stream which follows the snapshot has selected, if the file says so.
+    /// The id of the history that the snapshot is of, if the file says so.
+    pub history: Option<[u8; 40]>,
+    /// The offset up to which it has that.
+    pub offset: Option<u64>,
+    /// The db that what follows it begins in.
     pub stream_db: Option<u32>,
 }
 
@@ -259,6 +266,12 @@ impl Loading<'_> {
             }
         }
         self.outcome.expired += step.expired;
+        if !step.gone.is_empty() {
+            let mut gone = Some(step.gone);
+            self.turns.with(&mut |ctx| {
+                gone.take().into_iter().for_each(|gone| tell_expired(ctx, step.db, gone));
+            });
+        }
         self.offset = step.end;
         self.turns.loaded(step.end)
     }
@@ -308,7 +321,8 @@ impl Loading<'_> {
             b"aof-base" if number != 0 => tracing::info!("RDB is base AOF"),
             b"aof-base" | b"aof-preamble" | b"redis-bits" | b"lua" => {}
             b"repl-stream-db" => self.outcome.stream_db = u32::try_from(number).ok(),
-            b"repl-id" | b"repl-offset" => {}
+            b"repl-id" => self.outcome.history = value.try_into().ok(),
+            b"repl-offset" => self.outcome.offset = u64::try_from(number).ok(),
             _ => {
                 tracing::trace!("Unrecognized RDB AUX field: '{}'", String::from_utf8_lossy(name));
             }
@@ -373,6 +387,13 @@ fn add(
         notify(ctx.state, ctx.unit, ctx.env, &event);
     }
     Ok(())
+}
+
+/// Deletes keys whose time is over for those who follow this server.
+fn tell_expired(ctx: &mut ExclusiveCtx<'_>, db: u32, gone: Vec<Vec<u8>>) {
+    let record = |key| Record { db, targets: Targets::REPLICAS, argv: vec![b"DEL".to_vec(), key] };
+    let records: Vec<Record> = gone.into_iter().map(record).collect();
+    ctx.state.replication.feed(&records, Bond::Apart);
 }
 
 /// Lets a module make a value of its bytes.
