@@ -304,6 +304,8 @@ fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) ->
     }
     ctx.env.shared.users.reset_denied();
     ctx.state.evictor.reset_stat();
+    ctx.state.replication.counts = Default::default();
+    ctx.state.replication.errors = 0;
     ctx.state.expired_keys = 0;
     ctx.state.expired_fields = 0;
     ctx.state.persistence.payloads_checked = 0;
