@@ -270,6 +270,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         used_memory: || 0,
         peak_memory: AtomicUsize::new(0),
         startup_memory: AtomicUsize::new(0),
+        replica_bytes: AtomicUsize::new(0),
         host: Box::new(NoHost),
         rates: Default::default(),
         slow: Default::default(),

@@ -22,7 +22,7 @@ pub mod role;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use self::backlog::Backlog;
+use self::backlog::{Backlog, piece_bytes_max};
 use self::failover::Failover;
 use self::link::Link;
 use super::client::Client;
@@ -35,9 +35,6 @@ use crate::base::sha1::sha1_hex;
 
 /// What stands for the id of no history.
 const NO_ID: &str = "0000000000000000000000000000000000000000";
-
-/// Bytes that one piece of the stream has at most, and of its sixteenth part of the backlog at least.
-const PIECE_BYTES_MIN: usize = 16 * 1024;
 
 /// The facts of replication.
 #[derive(Debug)]
@@ -406,18 +403,40 @@ impl Replication {
     /// Puts what has come into the backlog and sends it to the replicas. The lock calls this before it is given back.
     #[cold]
     pub fn send(&mut self, shared: &Shared) {
-        for bytes in self.stream.bytes.chunks(PIECE_BYTES_MIN.max(self.backlog_bytes / 16)) {
+        let mut waiting = 0;
+        for bytes in self.stream.bytes.chunks(piece_bytes_max(self.backlog_bytes)) {
             let piece: SharedBytes = Arc::new(bytes.to_vec());
             if let Some(backlog) = &mut self.backlog {
                 backlog.push(&piece);
             }
-            self.replicas.retain_mut(|replica| replica.take(&piece, shared));
+            waiting = 0;
+            self.replicas.retain_mut(|replica| {
+                let taken = replica.take(&piece, shared);
+                waiting = waiting.max(taken.unwrap_or(0));
+                taken.is_some()
+            });
         }
+        self.trim(waiting, shared);
         self.asked_for_acks = false;
         self.stream.bytes.clear();
         if self.stream.bytes.capacity() > STREAM_KEPT_BYTES {
             self.stream.bytes = Vec::new();
         }
+    }
+
+    /// Forgets replicas that are gone, and drops what the backlog need not keep for any replica now.
+    pub fn tidy(&mut self, shared: &Shared) {
+        self.forget_gone();
+        let outboxes = self.replicas.iter().filter(|replica| replica.phase != Phase::Asked);
+        let waiting = outboxes.map(|replica| replica.waiting(&replica.client.outbox.lock())).max();
+        self.trim(waiting.unwrap_or(0), shared);
+    }
+
+    /// Drops it, `waiting` being how many bytes of the stream wait for the slowest replica.
+    fn trim(&mut self, waiting: usize, shared: &Shared) {
+        let Some(backlog) = &mut self.backlog else { return };
+        backlog.trim((self.offset + 1).saturating_sub(waiting as u64));
+        shared.replica_bytes.store(backlog.excess().max(waiting), Ordering::Relaxed);
     }
 
     /// A client has asked for a snapshot.
@@ -604,12 +623,22 @@ pub enum Refusal {
 }
 
 impl Replica {
-    /// Takes a piece of the stream; false if the replica is gone.
-    fn take(&mut self, piece: &SharedBytes, shared: &Shared) -> bool {
+    /// Takes a piece of the stream. How many bytes of that wait now; None if the replica is gone.
+    fn take(&mut self, piece: &SharedBytes, shared: &Shared) -> Option<usize> {
         if self.phase == Phase::Asked || self.client.following.is_snapshot_only() {
-            return !self.client.is_leaving();
+            return (!self.client.is_leaving()).then_some(0);
         }
-        self.client.post(shared, |outbox| outbox.add_stream(piece))
+        let mut waiting = 0;
+        let posted = self.client.post(shared, |outbox| {
+            outbox.add_stream(piece);
+            waiting = self.waiting(outbox);
+        });
+        posted.then_some(waiting)
+    }
+
+    /// How many bytes of the stream are on their way to it.
+    fn waiting(&self, outbox: &Outbox) -> usize {
+        outbox.stream_bytes() + self.client.output_bytes.load(Ordering::Relaxed)
     }
 
     /// Tells of its snapshot, unless it came with SYNC.
@@ -622,3 +651,6 @@ impl Replica {
         });
     }
 }
+
+#[cfg(test)]
+mod replication_tests;

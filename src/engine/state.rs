@@ -639,6 +639,8 @@ pub struct Shared {
     pub peak_memory: AtomicUsize,
     /// Bytes allocated when the server was ready.
     pub startup_memory: AtomicUsize,
+    /// Bytes of the replication stream that are kept for replicas alone.
+    pub replica_bytes: AtomicUsize,
     /// The process around the engine.
     pub host: Box<dyn Host>,
     /// Commands per second and other rates, sampled by the cron.
@@ -710,16 +712,22 @@ impl Shared {
         self.memory_over_limit() > 0
     }
 
-    /// Bytes in use beyond `maxmemory`, if there is one; what is held for a snapshot does not count.
+    /// Bytes in use beyond `maxmemory`, if there is one.
     #[inline]
     pub fn memory_over_limit(&self) -> usize {
         match self.limits.memory_bytes.load(Ordering::Relaxed) {
             0 => 0,
             limit => {
-                let counted = (self.used_memory)().saturating_sub(snapshot::held_bytes());
+                let counted = (self.used_memory)().saturating_sub(self.uncounted_memory());
                 counted.saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))
             }
         }
+    }
+
+    /// Bytes that do not count for eviction: those held for a snapshot, or for replicas.
+    #[inline]
+    pub fn uncounted_memory(&self) -> usize {
+        snapshot::held_bytes() + self.replica_bytes.load(Ordering::Relaxed)
     }
 
     /// The protocol that clients speak before they ask for one.

@@ -283,6 +283,7 @@ fn build_engine(
         used_memory: crate::allocator::used_memory,
         peak_memory: AtomicUsize::new(0),
         startup_memory: AtomicUsize::new(0),
+        replica_bytes: AtomicUsize::new(0),
         host: Box::new(host),
         rates: Default::default(),
         slow: Default::default(),

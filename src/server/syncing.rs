@@ -65,6 +65,7 @@ fn goes_by_sockets(state: &State, traits: Traits) -> bool {
 /// What is to be done several times a second: begins a snapshot if it is time to, and ends one that nobody waits for any more.
 pub fn visit(ctx: &mut ExclusiveCtx<'_>) {
     give_up_if_useless(ctx.state);
+    ctx.state.replication.tidy(ctx.env.shared);
     let now_ms = ctx.now_ms();
     let state = &*ctx.state;
     let (mut waiting, mut first_ms, mut by_sockets) = (0, now_ms, true);
@@ -198,7 +199,7 @@ fn parts(ctx: &mut ExclusiveCtx<'_>, traits: Traits) -> Vec<u8> {
 /// Does what replicas need several times a second, if nobody keeps the engine.
 pub fn tick(engine: &Engine) {
     if let Some(mut state) = engine.try_write()
-        && (!state.replication.replicas().is_empty()
+        && (state.replication.backlog().is_some()
             || state.replication.snapshot().is_some()
             || state.replication.failover.is_some())
     {

@@ -270,8 +270,12 @@ pub fn mirror(config: &Config, shared: &Shared) {
     limits.memory_bytes.store(config.uint(Param::Maxmemory), Relaxed);
     limits.evicts.store(evict::evicts(config.choice(Param::MaxmemoryPolicy)), Relaxed);
     let classes = [&limits.normal_output, &limits.replica_output, &limits.pubsub_output];
+    let backlog = config.uint(Param::ReplBacklogSize);
     for (limit, to) in config.output_limits().into_iter().zip(classes) {
-        to.hard.store(limit.hard as usize, Relaxed);
+        // A replica may always leave unread what is kept for it anyway.
+        let has_floor = std::ptr::eq(to, &limits.replica_output) && limit.hard != 0;
+        let hard = if has_floor { limit.hard.max(backlog) } else { limit.hard };
+        to.hard.store(hard as usize, Relaxed);
         to.soft.store(limit.soft as usize, Relaxed);
         to.soft_seconds.store(limit.soft_seconds, Relaxed);
     }

@@ -15,7 +15,6 @@ use crate::engine::pubsub::Kind;
 use crate::engine::registry::Command;
 use crate::engine::spec::{Argv, Outcome};
 use crate::engine::stats::WorkerStats;
-use crate::keyspace::snapshot;
 use crate::resp::reply::Reply;
 
 /// Segments of a key table that the mean time to live is taken from.
@@ -135,6 +134,15 @@ fn server(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "config_file": shared.config_file.as_deref().unwrap_or_default(),
         "io_threads_active": i32::from(shared.workers.len() > 2),
     );
+    ending(ctx, text);
+}
+
+/// How long the process waits for replicas before it ends, if it does.
+fn ending(ctx: &ExclusiveCtx<'_>, text: &mut String) {
+    let deadline_ms = ctx.env.shared.ending.deadline_ms.load(Relaxed);
+    if deadline_ms != 0 {
+        lines!(text, "shutdown_in_milliseconds": (deadline_ms - ctx.now_ms()).max(0));
+    }
 }
 
 fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
@@ -194,6 +202,9 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let limit = shared.limits.memory_bytes.load(Relaxed) as usize;
     let scripts = ctx.state.script_bytes;
     let lazy = shared.host.lazy_free();
+    ctx.state.replication.tidy(shared);
+    let backlog = ctx.state.replication.backlog();
+    let (stream, excess) = backlog.map_or((0, 0), |own| (own.memory_bytes(), own.excess()));
     lines!(text,
         "used_memory": used,
         "used_memory_human": human(used),
@@ -218,10 +229,11 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "maxmemory_human": human(limit),
         "maxmemory_policy": ctx.state.config.choice_name(Param::MaxmemoryPolicy),
         "mem_fragmentation_ratio": format_args!("{:.2}", rss as f64 / used.max(1) as f64),
-        "mem_not_counted_for_evict": snapshot::held_bytes(),
+        "mem_not_counted_for_evict": shared.uncounted_memory(),
         "mem_clients_normal": 0,
-        "mem_clients_slaves": 0,
-        "mem_total_replication_buffers": 0,
+        "mem_clients_slaves": excess,
+        "mem_total_replication_buffers": stream,
+        "mem_replication_backlog": stream.saturating_sub(excess),
         "mem_cluster_links": 0,
         "mem_aof_buffer": ctx.env.shared.host.aof_bytes(&ctx.env.shared.durable).1,
         "mem_allocator": "jemalloc-5.3.0",

@@ -197,6 +197,9 @@ fn gather(ctx: &ExclusiveCtx<'_>) -> Vec<(String, Field)> {
     let keys: usize = tables.iter().map(|(_, len)| len).sum();
     let startup = shared.startup_memory.load(Ordering::Relaxed);
     let scripts = ctx.state.script_bytes;
+    let kept = ctx.state.replication.backlog();
+    let (stream, replicas) = kept.map_or((0, 0), |own| (own.memory_bytes(), own.excess()));
+    let backlog = stream.saturating_sub(replicas);
     let overhead = startup + scripts + keys * TABLE_BYTES_PER_KEY;
     let (dataset, net) = (used.saturating_sub(overhead), used.saturating_sub(startup));
     let percent =
@@ -207,8 +210,8 @@ fn gather(ctx: &ExclusiveCtx<'_>) -> Vec<(String, Field)> {
         ("peak.allocated", peak),
         ("total.allocated", used),
         ("startup.allocated", startup),
-        ("replication.backlog", 0),
-        ("clients.slaves", 0),
+        ("replication.backlog", backlog),
+        ("clients.slaves", replicas),
         ("clients.normal", 0),
         ("cluster.links", 0),
         ("aof.buffer", 0),

@@ -1,8 +1,8 @@
 //! Which bytes of the replication stream can still be had? The last ones, some more than `repl-backlog-size`, so that
-//! a replica whose connection was cut goes on where it was.
+//! a replica whose connection was cut goes on where it was; and all that some replica has still to be sent.
 //!
 //! Invariants: the bytes are without a gap, from `first` on; blocks leave from the front, and only while those that stay are
-//! at least as many as wanted. Offsets count the stream's bytes from one, as clients know them.
+//! at least as many as wanted, and nobody has still to be sent them. Offsets count the stream's bytes from one, as clients know them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,6 +12,11 @@ use crate::engine::outbox::SharedBytes;
 /// Bytes of a block that is made of smaller pieces. A piece as large is a block of its own, shared with the replicas that are
 /// still to get it.
 const BLOCK_BYTES: usize = 16 * 1024;
+
+/// Bytes that one piece of the stream has at most, if so many are to be kept.
+pub fn piece_bytes_max(bytes_wanted: usize) -> usize {
+    BLOCK_BYTES.max(bytes_wanted / 16)
+}
 
 /// The last bytes of the replication stream.
 #[derive(Debug)]
@@ -64,7 +69,13 @@ impl Backlog {
     /// Changes how many bytes it is to keep.
     pub fn resize(&mut self, bytes_wanted: usize) {
         self.bytes_wanted = bytes_wanted;
-        self.trim();
+    }
+
+    /// Bytes that are there only because somebody has still to be sent them.
+    pub fn excess(&self) -> usize {
+        // The last block that may not leave yet can be so large.
+        let slack = piece_bytes_max(self.bytes_wanted) + BLOCK_BYTES;
+        self.bytes.saturating_sub(self.bytes_wanted + slack)
     }
 
     /// Has the bytes stand so much later in the stream.
@@ -87,7 +98,6 @@ impl Backlog {
             }
             self.open.extend_from_slice(piece);
         }
-        self.trim();
     }
 
     /// Whether the stream from this offset on is there.
@@ -123,9 +133,11 @@ impl Backlog {
         }
     }
 
-    fn trim(&mut self) {
+    /// Drops what is too much, but not what somebody needs, who has the stream up to in front of an offset.
+    pub fn trim(&mut self, needed: u64) {
         while let Some(oldest) = self.blocks.front()
             && self.bytes - oldest.len() >= self.bytes_wanted
+            && self.first + oldest.len() as u64 <= needed
         {
             self.bytes -= oldest.len();
             self.first += oldest.len() as u64;
@@ -156,6 +168,11 @@ mod tests {
                 if number == 30 {
                     backlog.resize(resized);
                 }
+                let before = backlog.first();
+                let needed = if number % 3 == 0 { backlog.end().saturating_sub(50_000) } else { u64::MAX };
+                backlog.trim(needed);
+                prop_assert!(backlog.first() <= needed.max(before));
+                backlog.trim(u64::MAX);
                 prop_assert_eq!(backlog.end(), stream.len() as u64 + 1);
                 prop_assert!(backlog.len() >= wanted.min(resized).min(stream.len()));
                 prop_assert!(backlog.len() <= backlog.bytes_wanted() + 40_000 + BLOCK_BYTES);
