@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::wire::{Wire, WireError};
+use super::wire::{TICK, Wire, WireError};
 use super::{Ended, Follower};
 use crate::config::params::Param;
 use crate::engine::call::{self, Access, HOLD_COMMANDS_MAX, Request};
@@ -36,6 +36,9 @@ const BULK_BYTES_MAX: i64 = 5 << 30;
 const REPLY_BYTES_KEPT: usize = 64 * 1024;
 /// Positions of the append-only file that are remembered until they are synced.
 const POSITIONS_MAX: usize = 1024;
+/// Bytes that are kept while CLIENT PAUSE lasts; then no more are read until it is over. The longest argument fits, so without
+/// a pause the stream never comes to a stop here.
+const PAUSED_BYTES_MAX: usize = 6 << 30;
 /// Bytes of a reply that are told in the log.
 const TOLD_BYTES_MAX: usize = 128;
 
@@ -47,6 +50,8 @@ struct Applying<'a> {
     out: Vec<u8>,
     /// Bytes at the front of the buffer that were applied and relayed.
     applied: usize,
+    /// The offset that was applied last.
+    offset: u64,
     /// What comes before them and was not relayed: the beginning of a transaction.
     aside: Vec<u8>,
     /// The primary wants to hear how far we are.
@@ -62,7 +67,7 @@ impl Follower {
     pub(super) fn follow(&self, mut wire: Wire) -> Result<Infallible, Ended> {
         let shared = &self.engine.shared;
         let client = self.client(&wire).map_err(|_| Ended::Lost)?;
-        {
+        let offset = {
             let mut state = self.state()?;
             client.session.lock().db = state.replication.stream_db;
             let offset = state.replication.offset();
@@ -75,13 +80,15 @@ impl Follower {
             }
             shared.note_role(&state);
             shared.clients.lock().insert(Arc::clone(&client));
-        }
+            offset
+        };
         let mut applying = Applying {
             follower: self,
             client: &client,
             parser: Parser::default(),
             out: Vec::new(),
             applied: 0,
+            offset,
             aside: Vec::new(),
             asked: false,
             positions: VecDeque::new(),
@@ -115,9 +122,14 @@ fn send_ack(wire: &mut Wire, offset: u64, synced: Option<u64>) -> Result<(), Wir
 
 impl Applying<'_> {
     fn run(&mut self, wire: &mut Wire) -> Result<Infallible, Ended> {
+        let shared = &self.follower.engine.shared;
         let mut acked: Option<Instant> = None;
         loop {
-            self.apply(wire)?;
+            // CLIENT PAUSE holds back the primary as well: what comes is kept.
+            match shared.pause.is_active(shared.now_ms()) {
+                true => self.note_read(wire)?,
+                false => self.apply(wire)?,
+            }
             if self.asked || acked.is_none_or(|at| at.elapsed() >= ACK) {
                 self.asked = false;
                 acked = Some(Instant::now());
@@ -125,8 +137,23 @@ impl Applying<'_> {
                 wire.set_timeout(timeout);
                 send_ack(wire, offset, self.synced).map_err(|error| lost(&error))?;
             }
-            wire.read_some().map_err(|error| lost(&error))?;
+            match wire.unused().len() < PAUSED_BYTES_MAX {
+                true => _ = wire.read_some().map_err(|error| lost(&error))?,
+                false => self.follower.stop.wait(TICK),
+            }
         }
+    }
+
+    /// Notes how much has come that was not applied.
+    fn note_read(&mut self, wire: &Wire) -> Result<(), Ended> {
+        if self.client.killed.load(Ordering::Relaxed) {
+            return Err(Ended::Lost);
+        }
+        let waiting = wire.unused().len() + self.aside.len();
+        self.follower.note(|link, now_ms| {
+            link.heard_ms = Some(now_ms);
+            link.read_offset = link.read_offset.max(self.offset + waiting as u64);
+        })
     }
 
     /// The offset, and how long the primary may be silent; what is synced meanwhile is noted.
@@ -259,6 +286,7 @@ impl Applying<'_> {
         let is_appended = state.persistence.aof.mode == AofMode::On;
         drop(session);
         drop(state);
+        self.offset = offset;
         if is_appended {
             self.note_position(offset);
         }
