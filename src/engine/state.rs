@@ -516,6 +516,8 @@ bitflags! {
 pub struct Ending {
     /// 0: it is not. [`Ending::WANTED`]: as soon as it can; until then the plan may be dropped. [`Ending::DROPPED`]: it was.
     step: AtomicU8,
+    /// Until when replicas are waited for at most, unix milliseconds; 0 if they are not.
+    pub deadline_ms: AtomicI64,
 }
 
 impl Ending {

@@ -22,6 +22,7 @@ pub(super) struct Wait<'a> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
+        self.engine.shared.ending.deadline_ms.store(0, Ordering::Relaxed);
         self.engine.shared.end_own_pause();
     }
 }
@@ -43,6 +44,7 @@ impl<'a> Wait<'a> {
             shared.pause.begin_own();
             shared.now_ms().saturating_add(timeout_ms)
         };
+        shared.ending.deadline_ms.store(deadline_ms, Ordering::Relaxed);
         tracing::info!("Waiting for replicas before shutting down.");
         Some(Self { engine, deadline_ms })
     }
