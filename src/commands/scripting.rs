@@ -533,6 +533,9 @@ impl<'a> Running<'a> {
         if command.has(Flag::NoScript) && !calls_all() {
             return Err(CommandError::NotInScript);
         }
+        if self.is_foreign_beside_readers(command) {
+            return Err(CommandError::WriteInReadOnlyScript);
+        }
         if self.session.is_restricted() {
             let (session, env) = (&*self.session, self.env);
             let denied = check_session(session, env, command, argv, Context::Script);
@@ -575,6 +578,11 @@ impl<'a> Running<'a> {
 }
 
 impl Running<'_> {
+    /// Whether a module would run beside readers, be it only to tell where the keys are.
+    fn is_foreign_beside_readers(&self, command: &Command) -> bool {
+        matches!(self.access, Access::Shared(_)) && matches!(command.spec.run, Run::Foreign(_))
+    }
+
     /// Notes that a command may write. A script that is to be killed must not any more.
     fn note_write(&mut self, command: &'static Command) -> Result<&'static Command, CommandError> {
         if command.has(Flag::Write) {
@@ -632,6 +640,9 @@ impl ScriptHost for Running<'_> {
             return None;
         }
         let user = self.session.user.as_ref().filter(|user| !user.is_open());
+        if user.is_some() && self.is_foreign_beside_readers(command) {
+            return Some(false);
+        }
         Some(user.is_none_or(|user| check(&user.rules(), command, argv).is_ok()))
     }
 

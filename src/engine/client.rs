@@ -101,6 +101,14 @@ pub struct Watched {
     pub key: Box<[u8]>,
 }
 
+/// Who wants to know when a client goes on as another user, or ends; a module that has logged it in.
+pub trait UserWatch: std::fmt::Debug + Send {
+    /// It has. To be told in its own time, since locks may be held.
+    fn changed(self: Box<Self>, client: u64);
+    /// The same at once, while the exclusive lock is held and nothing that it guards is borrowed.
+    fn changed_just_now(self: Box<Self>, client: u64);
+}
+
 /// A client's state, changed by its own commands.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -112,6 +120,10 @@ pub struct Session {
     pub mode: Mode,
     /// The user whose permissions hold for it; without one, as inside the server, everything is permitted.
     pub user: Option<Arc<User>>,
+    /// Who wants to know when that changes.
+    pub user_watch: Option<Box<dyn UserWatch>>,
+    /// Arguments of the running command of a module that no log may show.
+    pub redacted: Vec<usize>,
     /// `CLIENT SETNAME`.
     pub name: Box<[u8]>,
     /// `CLIENT SETINFO LIB-NAME`.
@@ -153,9 +165,17 @@ impl Session {
     pub fn log_in(&mut self, client: Option<&Arc<Client>>, user: Arc<User>) {
         if let Some(client) = client {
             client.user.store(user.number, Ordering::Relaxed);
+            self.tell_of_user(client.id);
         }
         self.user = Some(user);
         self.mode.remove(Mode::UNAUTHENTICATED);
+    }
+
+    /// Tells whoever wanted to know that the user of this client is another now.
+    pub fn tell_of_user(&mut self, client: u64) {
+        if let Some(watch) = self.user_watch.take() {
+            watch.changed(client);
+        }
     }
 
     /// Whether it is of this user.

@@ -7,6 +7,19 @@ use super::pubsub::Kind;
 use super::tracking::TrackingMode;
 use crate::resp::reply::Protocol;
 
+/// The line of a call that no client has made, as a module's in the background.
+pub fn line_of_nobody(session: &Session) -> Vec<u8> {
+    let user = session.user.as_ref().map_or(&b"(superuser)"[..], |user| &user.name);
+    let line = format!(
+        "id=0 addr=?:0 laddr=?:0 fd=-1 name= age=0 idle=0 flags=N db={} sub=0 psub=0 ssub=0 multi=-1 \
+         qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events= \
+         cmd=NULL user={} redir=-1 resp=2 lib-name= lib-ver=",
+        session.db,
+        String::from_utf8_lossy(user)
+    );
+    line.into_bytes()
+}
+
 /// A client in one line, without its end.
 pub fn line(client: &Client, session: &Session, now_ms: i64) -> Vec<u8> {
     let mut flags = String::new();

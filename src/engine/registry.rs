@@ -202,7 +202,12 @@ impl LikelyMembers {
 
 /// The categories that Redis derives from flags and group, beside those declared.
 fn implied_categories(spec: &CommandSpec, flags: u32) -> u64 {
-    let mut bits = spec.categories.iter().fold(0, |bits, category| bits | category.bit());
+    let declared = |bits, category: &Category| bits | category.bit();
+    let mut bits = spec.categories.iter().fold(spec.module_categories, declared);
+    // Modules say for themselves what their commands belong to.
+    if flags & Flag::Module.bit() != 0 {
+        return bits;
+    }
     let mut when = |flag: Flag, category: Category| {
         if flags & flag.bit() != 0 {
             bits |= category.bit();

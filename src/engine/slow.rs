@@ -168,7 +168,7 @@ fn note(command: &Command, nanos: u64, argv: Argv<'_>, session: &Session, env: E
         id: 0,
         at: now_us / 1_000_000,
         micros: nanos / 1000,
-        argv: shortened(command, argv),
+        argv: shortened(command, argv, session),
         addr: env.client.map(|client| client.addr.clone()).unwrap_or_default(),
         name: session.name.clone(),
     };
@@ -176,8 +176,11 @@ fn note(command: &Command, nanos: u64, argv: Argv<'_>, session: &Session, env: E
 }
 
 /// What the slow log keeps of a command: neither secrets nor much.
-fn shortened(command: &Command, argv: Argv<'_>) -> Vec<Vec<u8>> {
-    let secrets = command.spec.secrets.map(|find| find(argv)).unwrap_or_default();
+fn shortened(command: &Command, argv: Argv<'_>, session: &Session) -> Vec<Vec<u8>> {
+    let mut secrets = command.spec.secrets.map(|find| find(argv)).unwrap_or_default();
+    if command.has(Flag::Module) {
+        secrets.extend(&session.redacted);
+    }
     let kept = if argv.len() > ENTRY_ARGS_MAX { ENTRY_ARGS_MAX - 1 } else { argv.len() };
     let mut short: Vec<Vec<u8>> = argv[..kept]
         .iter()
@@ -207,7 +210,7 @@ mod tests {
 
     fn keeps(spec: &'static CommandSpec, argv: &[&[u8]]) -> Vec<String> {
         let command = Command::new(spec, None, None, 1);
-        let short = shortened(command, argv);
+        let short = shortened(command, argv, &Session::default());
         short.iter().map(|arg| String::from_utf8_lossy(arg).into_owned()).collect()
     }
 

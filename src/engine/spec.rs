@@ -672,6 +672,8 @@ pub struct CommandSpec {
     pub flags: &'static [Flag],
     /// ACL categories beyond what group and flags imply.
     pub categories: &'static [Category],
+    /// Bits of categories that modules have brought.
+    pub module_categories: u64,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
     /// Which channels it uses.
@@ -709,6 +711,7 @@ impl CommandSpec {
         arity: Arity::AtLeast(1),
         flags: &[],
         categories: &[],
+        module_categories: 0,
         keys: &[],
         channels: None,
         args: &[],

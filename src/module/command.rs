@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::handle::{ModString, ModuleCtx};
 use super::host::Module;
 use crate::engine::ctx::ExclusiveCtx;
-use crate::engine::keys::KeyAt;
+use crate::engine::keys::{ChannelAt, KeyAt};
 use crate::engine::registry::Command;
 use crate::engine::spec::{
     Arg, Argv, Arity, Category, CommandSpec, Flag, ForeignCommand, Group, KeySpec, Outcome, Run,
@@ -28,6 +28,10 @@ pub struct Draft {
     pub keys: Vec<KeySpec>,
     /// Its ACL categories.
     pub categories: Vec<Category>,
+    /// Bits of those that modules have brought.
+    pub module_categories: u64,
+    /// The module itself tells which channels it uses.
+    pub tells_channels: bool,
     /// How many arguments.
     pub arity: Arity,
     /// The rest, for COMMAND DOCS.
@@ -84,6 +88,8 @@ impl ForeignHandler {
             flags,
             keys,
             categories: Vec::new(),
+            module_categories: 0,
+            tells_channels: false,
             arity: Arity::AtLeast(if parent.is_some() || function.is_none() { 2 } else { 1 }),
             docs: Docs::default(),
             documented: false,
@@ -122,6 +128,7 @@ impl ForeignHandler {
             arity: draft.arity,
             flags: Box::leak(draft.flags.clone().into_boxed_slice()),
             categories: Box::leak(draft.categories.clone().into_boxed_slice()),
+            module_categories: draft.module_categories,
             keys: Box::leak(draft.keys.clone().into_boxed_slice()),
             args: draft.docs.args,
             subcommands: Box::leak(subcommands.into_boxed_slice()),
@@ -155,11 +162,38 @@ impl ForeignHandler {
     }
 }
 
+impl ForeignHandler {
+    /// Has the module look at arguments only. `begin` says to the context what is asked for, `end` takes the
+    /// answer out of it.
+    fn ask<R>(
+        &self,
+        argv: Argv<'_>,
+        begin: impl FnOnce(&mut ModuleCtx),
+        end: impl FnOnce(&mut ModuleCtx) -> R,
+    ) -> Option<R> {
+        let function = self.function.filter(|_| self.module.alive.load(Ordering::Acquire))?;
+        let mut ctx = ModuleCtx::detached(Some(Arc::clone(&self.module)));
+        ctx.argv = Self::arguments(argv);
+        begin(&mut ctx);
+        let mut arguments = ctx.argv.clone();
+        let handle = std::ptr::from_mut(&mut ctx).cast();
+        // SAFETY: as in `run`; the context has no engine, so the module can only look at its arguments.
+        #[expect(unsafe_code, reason = "calls a module")]
+        unsafe {
+            function(handle, arguments.as_mut_ptr(), arguments.len() as c_int);
+        }
+        let answer = end(&mut ctx);
+        ctx.finish();
+        Some(answer)
+    }
+}
+
 impl ForeignCommand for ForeignHandler {
     fn call(&self, ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
         if !self.module.alive.load(Ordering::Acquire) {
             return Err(crate::engine::call::unknown_command(argv));
         }
+        ctx.session.redacted.clear();
         let before = reply.buffer().len();
         self.run(ctx, argv, Some(reply));
         // An error that the module wrote counts as one.
@@ -172,19 +206,15 @@ impl ForeignCommand for ForeignHandler {
     }
 
     fn keys(&self, argv: Argv<'_>) -> Option<Vec<KeyAt>> {
-        let function = self.function.filter(|_| self.module.alive.load(Ordering::Acquire))?;
-        let mut ctx = ModuleCtx::detached(Some(Arc::clone(&self.module)));
-        ctx.argv = Self::arguments(argv);
-        ctx.key_positions = Some(Vec::new());
-        let mut arguments = ctx.argv.clone();
-        let handle = std::ptr::from_mut(&mut ctx).cast();
-        // SAFETY: as in `run`; the context has no engine, so the module can only look at its arguments.
-        #[expect(unsafe_code, reason = "calls a module")]
-        unsafe {
-            function(handle, arguments.as_mut_ptr(), arguments.len() as c_int);
+        self.ask(argv, |ctx| ctx.key_positions = Some(Vec::new()), |ctx| ctx.key_positions.take())?
+    }
+
+    fn channels(&self, argv: Argv<'_>) -> Vec<ChannelAt> {
+        if !self.draft.lock().tells_channels {
+            return Vec::new();
         }
-        let positions = ctx.key_positions.take();
-        ctx.finish();
-        positions
+        let ask = |ctx: &mut ModuleCtx| ctx.channel_positions = Some(Vec::new());
+        let found = self.ask(argv, ask, |ctx| ctx.channel_positions.take());
+        found.flatten().unwrap_or_default()
     }
 }

@@ -18,8 +18,9 @@ use mortise_module_abi as abi;
 use super::api::threads::Held;
 use super::blocked::{Blocked, BlockedCall};
 use super::host::Module;
+use crate::engine::acl::user::User;
 use crate::engine::ctx::ExclusiveCtx;
-use crate::engine::keys::KeyAt;
+use crate::engine::keys::{ChannelAt, KeyAt};
 use crate::resp::reply::{Protocol, Reply};
 
 /// A string that a module holds: bytes with a NUL behind them.
@@ -179,6 +180,10 @@ pub struct ModuleCtx {
     pub command: String,
     /// Key positions that the module reports, when it is asked for them.
     pub key_positions: Option<Vec<KeyAt>>,
+    /// Channels that it reports likewise.
+    pub channel_positions: Option<Vec<ChannelAt>>,
+    /// The user as whom it calls commands, if it has chosen one.
+    pub user: Option<Arc<User>>,
     /// The load is under way: commands and types may be registered.
     pub loading: bool,
     /// The blocked client that the context is for.
@@ -207,6 +212,8 @@ impl ModuleCtx {
             argv: Vec::new(),
             command: String::new(),
             key_positions: None,
+            channel_positions: None,
+            user: None,
             loading: false,
             blocked: None,
             db: 0,

@@ -97,8 +97,8 @@ pub struct Records {
     pub modules: Vec<Loaded>,
     /// Their commands.
     pub commands: Vec<&'static ForeignHandler>,
-    /// ACL categories of their own.
-    pub categories: Vec<(Arc<Module>, String)>,
+    /// ACL categories of their own, with their bits.
+    pub categories: Vec<(Arc<Module>, String, u64)>,
     /// Their types.
     pub types: Vec<Arc<NativeType>>,
     /// Their keyspace subscriptions, in order. An event holds on to the list while it goes round.

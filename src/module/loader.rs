@@ -235,7 +235,7 @@ fn forget(module: &Arc<Module>) {
     Arc::make_mut(&mut records.subscriptions).retain(|one| is_other(&one.module));
     records.server_subscriptions.retain(|one| is_other(&one.module));
     records.infos.retain(|(owner, _)| is_other(owner));
-    records.categories.retain(|(owner, _)| is_other(owner));
+    records.categories.retain(|(owner, ..)| is_other(owner));
     records.settings.retain(|one| is_other(&one.module));
     records.shared.retain(|_, shared| is_other(&shared.module));
     for shared in records.shared.values_mut() {
@@ -247,14 +247,18 @@ fn forget(module: &Arc<Module>) {
 fn publish(ctx: &mut ExclusiveCtx<'_>) {
     let state: &mut State = ctx.state;
     let workers = ctx.env.shared.workers.len();
-    let own: Vec<_> = {
+    let (own, categories): (Vec<_>, Vec<_>) = {
         let records = host().records.lock();
-        records.commands.iter().map(|one| (None, one.command(workers))).collect()
+        let commands = records.commands.iter().map(|one| (None, one.command(workers)));
+        let categories = records.categories.iter();
+        let categories = categories.map(|(_, name, bit)| (name.as_str().into(), *bit));
+        (commands.collect(), categories.collect())
     };
     let built_in = state.registry.commands().iter().filter(|one| one.module.is_none());
     let all = built_in.map(|one| (None, *one)).chain(own);
     let registry = Registry::new(all, state.registry.generation() + 1);
-    let registry = Arc::new(registry.with_hidden(state.registry.hidden().to_vec()));
+    let hidden = state.registry.hidden().to_vec();
+    let registry = Arc::new(registry.with_hidden(hidden).with_categories(categories));
     state.registry = Arc::clone(&registry);
     let shared = ctx.env.shared;
     shared.users.recompute(&registry);

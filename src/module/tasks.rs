@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mortise_module_abi as abi;
@@ -15,7 +16,7 @@ use super::blocked::Blocked;
 use super::handle::ModuleCtx;
 use super::host::{Foreign, Module, host};
 use crate::engine::call::{Access, end_unit};
-use crate::engine::client::{Mode, Session};
+use crate::engine::client::{Mode, Session, UserWatch};
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::Unit;
 use crate::engine::lock::Engine;
@@ -40,6 +41,48 @@ pub struct Timer {
     pub db: u32,
 }
 
+/// A module's wish to know when a client that it has logged in goes on as another user.
+#[derive(Clone, Debug)]
+pub struct UserChange {
+    /// Whose it is.
+    pub module: Arc<Module>,
+    /// What it calls.
+    pub callback: abi::UserChangedFunc,
+    /// What it hands over.
+    pub data: Foreign,
+}
+
+impl UserWatch for UserChange {
+    fn changed(self: Box<Self>, client: u64) {
+        host().tasks.push(Task::UserChanged(*self, client));
+    }
+
+    fn changed_just_now(self: Box<Self>, client: u64) {
+        self.call(client);
+    }
+}
+
+impl UserChange {
+    fn tell(&self, client: u64, state: &mut State, shared: &Shared) {
+        let mut session = Session::internal(Mode::MODULE, 0);
+        in_unit(state, shared, &mut session, None, |ctx| {
+            ModuleCtx::with(&self.module, ctx, None, |_| {}, |_| self.call(client));
+        });
+    }
+
+    /// Calls the module, if it is still there. The exclusive lock is held.
+    fn call(&self, client: u64) {
+        let is_alive = self.module.alive.load(Ordering::Acquire);
+        if let Some(callback) = self.callback.filter(|_| is_alive) {
+            // SAFETY: the module is alive, and cannot be unloaded while the lock is held.
+            #[expect(unsafe_code, reason = "calls a module")]
+            unsafe {
+                callback(client, self.data.0);
+            }
+        }
+    }
+}
+
 /// What happens when a time has come.
 #[derive(Clone, Debug)]
 enum Alarm {
@@ -52,6 +95,7 @@ enum Alarm {
 enum Task {
     Unblock(Arc<Blocked>),
     Disconnected(Arc<Blocked>),
+    UserChanged(UserChange, u64),
     Alarm(Alarm),
 }
 
@@ -191,6 +235,7 @@ pub fn run_due(engine: &Engine) -> Option<Duration> {
         match task {
             Task::Unblock(blocked) => blocked.finish(&mut state, &engine.shared),
             Task::Disconnected(blocked) => blocked.disconnected(&mut state, &engine.shared),
+            Task::UserChanged(change, client) => change.tell(client, &mut state, &engine.shared),
             Task::Alarm(Alarm::Timeout(blocked)) => blocked.time_out(&mut state, &engine.shared),
             Task::Alarm(Alarm::Timer(timer)) => fire(&timer, &mut state, &engine.shared),
         }

@@ -753,6 +753,7 @@ impl Connection {
         let mut session = self.client.session.lock();
         transaction::forget_watches(shared, &mut session, self.client.id);
         pubsub::forget_all(&mut session, shared, &self.client);
+        session.tell_of_user(self.client.id);
         drop(session);
         shared.tracking.disable(&self.client);
         shared.monitors.remove(self.client.id);

@@ -117,14 +117,44 @@ fn register(
         };
         ctx.set_command_info(&full_name, &docs)?;
     }
-    if !command.categories.is_empty() && raw::has_command_categories() {
-        let words = command.categories.join(" ");
-        if ctx.set_command_categories(&full_name, &words).is_err() {
-            let text = format!("{full_name} is in none of these ACL categories: {words}");
-            raw::log_raw(Some(ctx), abi::LOGLEVEL_VERBOSE, &text);
-        }
+    if raw::has_command_categories() {
+        put_into_categories(ctx, &full_name, command);
     }
     Ok(())
+}
+
+/// Puts a command into the categories that its flags imply and into those that it names. Servers do neither
+/// for commands of modules, and an old one does not know the latter if they are a module's own.
+fn put_into_categories(ctx: Ctx<'_>, full_name: &str, command: &Command) {
+    let implied = implied_categories(command.flags);
+    let all = [&implied, command.categories].concat().join(" ");
+    if ctx.set_command_categories(full_name, &all).is_err() {
+        let words = command.categories.join(" ");
+        let text = format!("{full_name} is in none of these ACL categories: {words}");
+        raw::log_raw(Some(ctx), abi::LOGLEVEL_VERBOSE, &text);
+        let set = ctx.set_command_categories(full_name, &implied.join(" "));
+        debug_assert!(set.is_ok(), "every server knows these categories");
+    }
+}
+
+/// The categories that a built-in command of these flags would be in.
+fn implied_categories(flags: &[Flag]) -> Vec<&'static str> {
+    let mut words: Vec<&'static str> = Vec::new();
+    for flag in flags {
+        words.extend_from_slice(match flag {
+            Flag::Write => &["write"],
+            Flag::ReadOnly => &["read"],
+            Flag::Admin => &["admin", "dangerous"],
+            Flag::PubSub => &["pubsub"],
+            Flag::Fast => &["fast"],
+            Flag::Blocking => &["blocking"],
+            _ => &[],
+        });
+    }
+    if !flags.contains(&Flag::Fast) {
+        words.push("slow");
+    }
+    words
 }
 
 fn flag_words(flags: &[Flag]) -> String {

@@ -4,7 +4,7 @@ use crate::commands::{reply_help, unknown_subcommand};
 use crate::engine::acl::check::check;
 use crate::engine::args;
 use crate::engine::call::check_subcommand;
-use crate::engine::ctx::{ReadCtx, SessionCtx};
+use crate::engine::ctx::{ExclusiveCtx, ReadCtx, SessionCtx};
 use crate::engine::error::CommandError;
 use crate::engine::spec::{Argv, Category, Flag, Outcome};
 use crate::resp::reply::Reply;
@@ -44,7 +44,12 @@ pub(super) fn cat(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) 
     Ok(())
 }
 
-pub(super) fn dry_run(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+/// Under the exclusive lock, because modules may be asked for the keys.
+pub(super) fn dry_run(
+    ctx: &mut ExclusiveCtx<'_>,
+    argv: Argv<'_>,
+    reply: &mut Reply<'_>,
+) -> Outcome {
     let (name, request) = (argv[2], &argv[3..]);
     let not_found = |what: &[u8], name: &[u8]| {
         CommandError::Raw([b"ERR ", what, b" '", name, b"' not found"].concat())

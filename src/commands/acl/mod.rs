@@ -7,6 +7,9 @@ mod facts;
 mod rule_tests;
 mod users;
 
+#[cfg(test)]
+mod rules_tests;
+
 const SUB: CommandSpec = CommandSpec {
     since: "6.0.0",
     group: Group::Server,
@@ -63,7 +66,7 @@ const SUBCOMMANDS: &[CommandSpec] = &[
             Arg::string("command"),
             Arg::string("arg").optional().multiple(),
         ],
-        run: Run::Read(facts::dry_run),
+        run: Run::Exclusive(facts::dry_run),
         ..SUB
     },
     CommandSpec {

@@ -1,18 +1,15 @@
 //! ACL SETUSER, DELUSER, GETUSER, LIST, USERS, WHOAMI, LOAD and SAVE: the users themselves.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::config::params::Param;
+use crate::engine::acl::closing::{close_clients, close_listeners};
 use crate::engine::acl::rule::has_blanks;
 use crate::engine::acl::selector::Selector;
-use crate::engine::acl::user::{Rules, User};
+use crate::engine::acl::user::User;
 use crate::engine::acl::{DEFAULT, SetError, file};
-use crate::engine::client::Session;
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
-use crate::engine::pubsub::Kind;
 use crate::engine::spec::{Argv, Outcome};
 use crate::engine::state::SaveFailed;
 use crate::resp::reply::Reply;
@@ -28,7 +25,7 @@ pub(super) fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<
     let ops = argv[3..].iter().copied();
     let new = shared.users.stage(old.as_deref(), ops, &ctx.state.registry).map_err(set_error)?;
     if let (Some(user), Some(old)) = (user, old) {
-        kill_listeners(ctx, &user, &old, &new);
+        close_listeners(shared, &user, &old, &new);
     }
     shared.users.set(name, new);
     reply.ok();
@@ -36,55 +33,7 @@ pub(super) fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<
 }
 
 fn set_error(error: SetError) -> CommandError {
-    CommandError::Raw(match error {
-        SetError::Rule(op, why) => {
-            let head: &[u8] = b"ERR Error in ACL SETUSER modifier '";
-            [head, &op, format!("': {why}").as_bytes()].concat()
-        }
-        SetError::Unclosed(op) => {
-            let head: &[u8] = b"ERR Unmatched parenthesis in acl selector starting at '";
-            [head, &op, b"'."].concat()
-        }
-    })
-}
-
-/// Closes the connections of a user that listen to what its new rules do not permit.
-fn kill_listeners(ctx: &ExclusiveCtx<'_>, user: &User, old: &Rules, new: &Rules) {
-    let listed: HashSet<_> = new.selectors.iter().flat_map(Selector::channels).collect();
-    let keeps_all = |selector: &Selector| {
-        !selector.has_all_channels()
-            && selector.channels().iter().all(|channel| listed.contains(channel))
-    };
-    let is_wide = new.selectors.iter().any(Selector::has_all_channels);
-    if is_wide || old.selectors.iter().all(keeps_all) {
-        return;
-    }
-    ctx.env.shared.pubsub.kill_listeners(user.number, |kind, name| {
-        let is_pattern = kind == Kind::Pattern;
-        new.selectors.iter().any(|selector| selector.permits_channel(name, is_pattern))
-    });
-}
-
-/// Closes the connections of users who are gone; the client's own behind its reply.
-fn kill_clients(ctx: &mut ExclusiveCtx<'_>, gone: &[Arc<User>]) {
-    let numbers: Vec<u64> = gone.iter().map(|user| user.number).collect();
-    let shared = ctx.env.shared;
-    for client in shared.clients.lock().iter() {
-        if !numbers.contains(&client.user.load(Ordering::Relaxed)) {
-            continue;
-        }
-        if ctx.env.client.is_some_and(|own| own.id == client.id) {
-            ctx.unit.close = true;
-        } else {
-            client.kill();
-        }
-    }
-    // What else this client has sent is nobody's.
-    if gone.iter().any(|user| ctx.session.is_user(user)) {
-        let of_default = Session::of_default_user(&shared.users);
-        ctx.session.user = of_default.user;
-        ctx.session.mode.insert(crate::engine::client::Mode::UNAUTHENTICATED);
-    }
+    CommandError::Raw([b"ERR ", &error.text()[..]].concat())
 }
 
 pub(super) fn delete(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
@@ -94,7 +43,7 @@ pub(super) fn delete(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Rep
     }
     let users = &ctx.env.shared.users;
     let gone: Vec<Arc<User>> = names.iter().filter_map(|name| users.remove(name)).collect();
-    kill_clients(ctx, &gone);
+    close_clients(ctx, &gone);
     reply.len(gone.len());
     Ok(())
 }
@@ -179,7 +128,7 @@ pub(super) fn load(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_
     let users = file::read(&text, &path, rule_ctx)
         .map_err(|errors| CommandError::Raw([b"ERR ", &errors[..]].concat()))?;
     let gone = shared.users.replace(users);
-    kill_clients(ctx, &gone);
+    close_clients(ctx, &gone);
     reply.ok();
     Ok(())
 }

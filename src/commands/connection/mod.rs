@@ -335,6 +335,9 @@ fn reset(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
     }
     let library =
         (std::mem::take(&mut ctx.session.lib_name), std::mem::take(&mut ctx.session.lib_version));
+    if let Some(client) = ctx.env.client {
+        ctx.session.tell_of_user(client.id);
+    }
     *ctx.session = Session::of_default_user(&ctx.env.shared.users);
     if let Some(client) = ctx.env.client {
         let number = ctx.env.shared.users.default_user().number;

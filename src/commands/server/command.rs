@@ -468,10 +468,8 @@ fn list(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome
             if args::is(how, "MODULE") {
                 Box::new(|c| c.module.as_deref().is_some_and(|m| m.as_bytes() == *what))
             } else if args::is(how, "ACLCAT") {
-                let known = Category::ALL
-                    .into_iter()
-                    .find(|c| args::is(what, &c.name().to_ascii_uppercase()));
-                Box::new(move |c| known.is_some_and(|k| c.categories & k.bit() != 0))
+                let bit = ctx.state.registry.category(what).unwrap_or(0);
+                Box::new(move |c| c.categories & bit != 0)
             } else if args::is(how, "PATTERN") {
                 Box::new(|c| glob_match(what, c.name.as_bytes(), Case::Insensitive))
             } else {

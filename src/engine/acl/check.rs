@@ -43,7 +43,8 @@ impl Denied {
         }
     }
 
-    fn object<'a>(self, command: &Command, argv: Argv<'a>) -> std::borrow::Cow<'a, [u8]> {
+    /// What the log names.
+    pub fn object<'a>(self, command: &Command, argv: Argv<'a>) -> std::borrow::Cow<'a, [u8]> {
         match self.reason {
             Reason::Command => command.full_name().into(),
             _ => argv.get(self.at).copied().unwrap_or_default().into(),

@@ -161,9 +161,12 @@ impl Users {
     pub fn note_denied(&self, session: &Session, env: Env<'_>, entry: Entry<'_>) {
         self.count_denied(entry.reason);
         let now_ms = env.now_ms();
-        let client = env.client.map(|client| client_info::line(client, session, now_ms));
+        let client = match env.client {
+            Some(client) => client_info::line(client, session, now_ms),
+            None => client_info::line_of_nobody(session),
+        };
         let len_max = self.log_len_max.load(std::sync::atomic::Ordering::Relaxed);
-        self.log.lock().add(&entry, client.unwrap_or_default(), now_ms, len_max);
+        self.log.lock().add(&entry, client, now_ms, len_max);
     }
 }
 

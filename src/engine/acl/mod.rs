@@ -33,6 +33,8 @@ pub mod check;
 
 pub mod log;
 
+pub mod closing;
+
 pub mod file;
 
 /// The name of the user as whom clients come in.
@@ -73,6 +75,22 @@ pub enum SetError {
     Rule(Vec<u8>, RuleError),
     /// A selector that begins so is not closed.
     Unclosed(Vec<u8>),
+}
+
+impl SetError {
+    /// The sentence that says it.
+    pub fn text(&self) -> Vec<u8> {
+        match self {
+            SetError::Rule(op, why) => {
+                let head = b"Error in ACL SETUSER modifier '";
+                [&head[..], op, format!("': {why}").as_bytes()].concat()
+            }
+            SetError::Unclosed(op) => {
+                let head = b"Unmatched parenthesis in acl selector starting at '";
+                [&head[..], op, b"'."].concat()
+            }
+        }
+    }
 }
 
 impl Users {

@@ -2,11 +2,15 @@
 #![expect(unsafe_code, reason = "functions of a C interface take raw pointers")]
 
 use std::ffi::{c_char, c_int, c_longlong};
+use std::sync::Arc;
 
 use mortise_module_abi as abi;
 
 use super::super::call_reply::CallReply;
 use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice};
+use crate::engine::acl::check;
+use crate::engine::acl::log::{Context, Entry};
+use crate::engine::acl::user::User;
 use crate::engine::call::{self, Access};
 use crate::engine::client::{Mode, Session};
 use crate::engine::ctx::ExclusiveCtx;
@@ -76,11 +80,17 @@ impl CallFlags {
 type Refusal = (CommandError, c_int);
 
 /// Looks the command up and checks what the flags ask for.
-fn check(
+fn admit(
     engine: &ExclusiveCtx<'_>,
     argv: &[&[u8]],
     flags: CallFlags,
+    user: Option<&User>,
 ) -> Result<&'static Command, Refusal> {
+    if flags.as_user && user.is_none() {
+        let text =
+            "ERR cannot run as user, no user directly attached to context or context's client";
+        return Err((CommandError::text(text), libc::ENOTSUP));
+    }
     let command = engine
         .state
         .registry
@@ -102,7 +112,26 @@ fn check(
             format!("ERR Write command '{}' was called while write is not allowed.", command.name);
         return Err((CommandError::owned(text), libc::ENOSPC));
     }
+    if let Some(user) = user.filter(|user| !user.is_open()) {
+        check_user(engine, command, argv, user)?;
+    }
     Ok(command)
+}
+
+/// Whether the user whom the call runs as may run it.
+fn check_user(
+    engine: &ExclusiveCtx<'_>,
+    command: &Command,
+    argv: &[&[u8]],
+    user: &User,
+) -> Result<(), Refusal> {
+    let Err(denied) = check::check(&user.rules(), command, argv) else { return Ok(()) };
+    let object = &denied.object(command, argv);
+    let (reason, context) = (denied.reason, Context::Module);
+    let entry = Entry { reason, context, object, username: &user.name };
+    engine.env.shared.users.note_denied(engine.session, engine.env, entry);
+    let text = denied.text(user, command, argv, false);
+    Err((CommandError::Raw([b"NOPERM ", &text[..]].concat()), libc::EACCES))
 }
 
 fn set_errno(code: c_int) {
@@ -133,15 +162,18 @@ unsafe extern "C" fn mortise_call(
         (_, true) => context.protocol,
         _ => Protocol::Resp2,
     };
+    let chosen = context.user.clone();
     let Some(engine) = context.engine() else {
         set_errno(libc::EINVAL);
         return std::ptr::null_mut();
     };
     set_errno(0);
+    // Unless it asks for it, a module may do everything.
+    let user = flags.as_user.then(|| chosen.or_else(|| engine.session.user.clone())).flatten();
     let mut raw = Vec::new();
-    match check(engine, &argv, flags) {
+    match admit(engine, &argv, flags, user.as_deref()) {
         Ok(_) if flags.dry_run => return std::ptr::null_mut(),
-        Ok(command) => execute(engine, command, &argv, flags, protocol, &mut raw),
+        Ok(command) => execute(engine, command, &argv, flags, (protocol, user), &mut raw),
         Err((error, errno)) => {
             set_errno(errno);
             if !flags.errors {
@@ -187,11 +219,13 @@ fn execute(
     command: &'static Command,
     argv: &[&[u8]],
     flags: CallFlags,
-    protocol: Protocol,
+    (protocol, user): (Protocol, Option<Arc<User>>),
     raw: &mut Vec<u8>,
 ) {
     let mut session = Session::internal(Mode::MODULE, engine.session.db);
     session.protocol = protocol;
+    session.user = user;
+    session.last_command = engine.session.last_command;
     let before = engine.unit.call.targets;
     engine.unit.call.targets =
         Some(if flags.replicate { flags.targets() } else { Targets::empty() });

@@ -12,7 +12,7 @@ use super::super::handle::{ModString, ModuleCtx, c_text};
 use super::super::host::{Module, host};
 use super::command_info;
 use crate::engine::call::check_shape;
-use crate::engine::keys::{self, KeyAt};
+use crate::engine::keys::{self, ChannelAt, KeyAt};
 use crate::engine::spec::{Access, Category, Flag, KeySpec};
 
 pub(super) unsafe extern "C" fn set_attribs(
@@ -78,6 +78,7 @@ fn parse_flags(text: &str) -> Option<Vec<Flag>> {
             "no-auth" => Flag::NoAuth,
             "may-replicate" => Flag::MayReplicate,
             "getkeys-api" => Flag::GetKeysApi,
+            // No flag that is shown: see `has_channels`.
             "getchannels-api" => continue,
             "blocking" => Flag::Blocking,
             "allow-busy" => Flag::AllowBusy,
@@ -85,6 +86,11 @@ fn parse_flags(text: &str) -> Option<Vec<Flag>> {
         });
     }
     Some(flags)
+}
+
+/// Whether the flags say that the module tells which channels the command uses.
+fn has_channels(flags: &str) -> bool {
+    flags.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("getchannels-api"))
 }
 
 /// The keys that the old triple describes. Nothing says what is done with them, so it may be anything.
@@ -99,9 +105,11 @@ fn legacy_keys(flags: &[Flag], first: c_int, last: c_int, step: c_int) -> Vec<Ke
     vec![if variable { keys.with(&["variable_flags"]) } else { keys }]
 }
 
-/// A command's name: printable, without blanks.
+/// A command's name: printable, without blanks and what separates names elsewhere (subcommands, ACL
+/// categories, fields of lists).
 fn is_valid_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| (b'!'..=b'~').contains(&b) && b != b'|')
+    let is_plain = |b: u8| (b'!'..=b'~').contains(&b) && !matches!(b, b'|' | b'@' | b'=' | b',');
+    !name.is_empty() && name.bytes().all(is_plain)
 }
 
 pub(super) unsafe extern "C" fn create(
@@ -116,6 +124,7 @@ pub(super) unsafe extern "C" fn create(
     // SAFETY: modules pass a live context and C strings.
     let (ctx, name, flags) = unsafe { (ModuleCtx::borrow(ctx), c_text(name), c_text(flags)) };
     let Some(ctx) = ctx.filter(|ctx| ctx.loading) else { return abi::ERR };
+    let tells_channels = has_channels(&flags);
     let (Some(module), Some(flags)) = (ctx.module.clone(), parse_flags(&flags)) else {
         return abi::ERR;
     };
@@ -127,7 +136,9 @@ pub(super) unsafe extern "C" fn create(
         return abi::ERR;
     }
     let keys = legacy_keys(&flags, first, last, step);
-    records.commands.push(ForeignHandler::create(module, None, &name, function, flags, keys));
+    let handler = ForeignHandler::create(module, None, &name, function, flags, keys);
+    handler.draft.lock().tells_channels = tells_channels;
+    records.commands.push(handler);
     abi::OK
 }
 
@@ -151,6 +162,7 @@ pub(super) unsafe extern "C" fn create_sub(
 ) -> c_int {
     // SAFETY: modules pass a handle of `get` and C strings.
     let (parent, name, flags) = unsafe { (borrow(parent), c_text(name), c_text(flags)) };
+    let tells_channels = has_channels(&flags);
     let (Some(parent), Some(flags)) = (parent, parse_flags(&flags)) else { return abi::ERR };
     // Only containers have subcommands, and there is one level of them.
     let is_container = !parent.is_sub && parent.function.is_none();
@@ -164,7 +176,9 @@ pub(super) unsafe extern "C" fn create_sub(
     let keys = legacy_keys(&flags, first, last, step);
     let module = Arc::clone(&parent.module);
     let container = Some(parent.name.as_str());
-    draft.subcommands.push(ForeignHandler::create(module, container, &name, function, flags, keys));
+    let handler = ForeignHandler::create(module, container, &name, function, flags, keys);
+    handler.draft.lock().tells_channels = tells_channels;
+    draft.subcommands.push(handler);
     abi::OK
 }
 
@@ -211,17 +225,27 @@ pub(super) unsafe extern "C" fn set_categories(
     let Some(handler) = handler.filter(|one| one.module.loading.load(Ordering::Relaxed)) else {
         return abi::ERR;
     };
-    let mut found = Vec::new();
+    let (mut found, mut of_modules) = (Vec::new(), 0);
     for word in words.split_ascii_whitespace() {
         match Category::ALL.iter().find(|known| known.name().eq_ignore_ascii_case(word)) {
             Some(category) => found.push(*category),
-            // One that a module has added: known, but no user can have it yet.
-            None if host().records.lock().categories.iter().any(|(_, own)| own == word) => {}
-            None => return abi::ERR,
+            None => match module_category(word) {
+                Some(bit) => of_modules |= bit,
+                None => return abi::ERR,
+            },
         }
     }
-    handler.draft.lock().categories = found;
+    let mut draft = handler.draft.lock();
+    draft.categories = found;
+    draft.module_categories = of_modules;
     abi::OK
+}
+
+/// The bit of a category that a module has added.
+fn module_category(name: &str) -> Option<u64> {
+    let records = host().records.lock();
+    let found = records.categories.iter().find(|(_, known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(.., bit)| *bit)
 }
 
 pub(super) unsafe extern "C" fn add_category(ctx: *mut abi::Ctx, name: *const c_char) -> c_int {
@@ -235,12 +259,19 @@ pub(super) unsafe extern "C" fn add_category(ctx: *mut abi::Ctx, name: *const c_
     };
     let mut records = host().records.lock();
     let is_known = Category::ALL.iter().any(|known| known.name() == name)
-        || records.categories.iter().any(|(_, own)| *own == name);
+        || records.categories.iter().any(|(_, own, _)| *own == name);
     if is_known || !is_valid {
         set_errno(if is_known { libc::EBUSY } else { libc::EINVAL });
         return abi::ERR;
     }
-    records.categories.push((module, name));
+    // The bits of a mask are all there are; those of the built-in ones come first.
+    let taken = records.categories.iter().fold(0, |bits, (.., bit)| bits | bit);
+    let mut free = (Category::ALL.len()..64).map(|at| 1u64 << at).filter(|bit| taken & bit == 0);
+    let Some(bit) = free.next() else {
+        set_errno(libc::ENOMEM);
+        return abi::ERR;
+    };
+    records.categories.push((module, name, bit));
     abi::OK
 }
 
@@ -343,6 +374,32 @@ pub(super) unsafe extern "C" fn key_at_with_flags(
     {
         let flags = command_info::flag_names(u64::from(flags.cast_unsigned())).collect();
         positions.push(KeyAt { position, flags });
+    }
+}
+
+pub(super) unsafe extern "C" fn is_channels_request(ctx: *mut abi::Ctx) -> c_int {
+    // SAFETY: modules pass a live context.
+    let ctx = unsafe { ModuleCtx::borrow(ctx) };
+    c_int::from(ctx.is_some_and(|ctx| ctx.channel_positions.is_some()))
+}
+
+pub(super) unsafe extern "C" fn channel_at_with_flags(
+    ctx: *mut abi::Ctx,
+    position: c_int,
+    flags: c_int,
+) {
+    // SAFETY: modules pass a live context.
+    let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return };
+    let arguments = ctx.argv.len();
+    let flags = u64::from(flags.cast_unsigned());
+    // Not to listen any more is always permitted.
+    let counts = flags & (abi::CMD_CHANNEL_PUBLISH | abi::CMD_CHANNEL_SUBSCRIBE) != 0;
+    if let (Some(positions), Ok(position)) = (&mut ctx.channel_positions, usize::try_from(position))
+        && counts
+        && (1..arguments).contains(&position)
+    {
+        let is_pattern = flags & abi::CMD_CHANNEL_PATTERN != 0;
+        positions.push(ChannelAt { position, is_pattern });
     }
 }
 

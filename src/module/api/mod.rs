@@ -37,6 +37,8 @@ pub mod io;
 
 pub mod clients;
 
+pub mod users;
+
 pub mod dict;
 
 pub mod config;
@@ -190,6 +192,18 @@ table! {
     DictCompare => dict::compare,
     GetClientInfoById => clients::info, GetClientNameById => clients::name,
     SetClientNameById => clients::set_name, GetClientUserNameById => clients::user_name,
+    CreateModuleUser => users::create, FreeModuleUser => users::free,
+    SetModuleUserACL => users::set_acl, SetModuleUserACLString => users::set_acl_string,
+    GetModuleUserACLString => users::acl_string, GetModuleUserFromUserName => users::by_name,
+    ACLCheckCommandPermissions => users::check_command, ACLCheckKeyPermissions => users::check_key,
+    ACLCheckChannelPermissions => users::check_channel, ACLAddLogEntry => users::add_log_entry,
+    ACLAddLogEntryByUserName => users::add_log_entry_by_name,
+    AuthenticateClientWithUser => users::log_in_as,
+    AuthenticateClientWithACLUser => users::log_in_by_name,
+    DeauthenticateAndCloseClient => users::log_out, SetContextUser => users::set_context_user,
+    RedactClientCommandArgument => users::redact,
+    IsChannelsPositionRequest => commands::is_channels_request,
+    ChannelAtPosWithFlags => commands::channel_at_with_flags,
     GetCurrentUserName => clients::current_user, GetServerInfo => clients::server_info,
     FreeServerInfo => clients::free_server_info, ServerInfoGetField => clients::field_string,
     ServerInfoGetFieldC => clients::field_c, ServerInfoGetFieldSigned => clients::field_signed,

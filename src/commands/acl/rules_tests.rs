@@ -7,11 +7,10 @@ use proptest::prelude::*;
 
 use crate::commands::TABLES;
 use crate::engine::acl::check::check;
-use crate::engine::acl::file;
 use crate::engine::acl::rule::{RuleCtx, RuleError};
 use crate::engine::acl::selector::{KeyAccess, Selector};
 use crate::engine::acl::user::Rules;
-use crate::engine::acl::{SetError, Users};
+use crate::engine::acl::{SetError, Users, file};
 use crate::engine::registry::{Command, Registry};
 
 /// All commands. Commands live for ever, so they are made once.
