@@ -3,8 +3,6 @@
 use crate::engine::spec::{Arg, Arity, CommandSpec, Flag, Group, Run};
 
 mod facts;
-#[cfg(test)]
-mod rule_tests;
 mod users;
 
 #[cfg(test)]
