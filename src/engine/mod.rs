@@ -11,7 +11,10 @@ pub mod keys;
 
 pub mod args;
 
+pub mod ending;
+
 pub mod errands;
+
 pub mod error;
 
 pub mod ctx;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::client::Client;
+use crate::harness::client::{Client, encode};
 use crate::harness::server::{Folder, Server, run_to_end, under_test};
 use crate::harness::value::Value;
 use crate::harness::wait_until;
@@ -171,8 +171,8 @@ fn what_a_removed_user_has_sent_already_is_not_run() {
     let (mut joe, mut client) = (server.client(), server.client());
     client.call(&["ACL", "SETUSER", "joe", "on", "nopass", "+@all", "~*"]);
     assert_eq!(joe.call(&["AUTH", "joe", "any"]).text(), "OK");
-    joe.send(&["ACL", "DELUSER", "joe"]).expect("it is connected");
-    joe.send(&["SET", "k", "v"]).expect("it is connected");
+    let requests = [encode(&["ACL", "DELUSER", "joe"]), encode(&["SET", "k", "v"])].concat();
+    joe.send_raw(&requests).expect("it is connected");
     assert_eq!(joe.read().expect("the reply comes before the end").int(), 1);
     assert!(joe.is_closed());
     assert_eq!(client.call(&["EXISTS", "k"]).int(), 0);
