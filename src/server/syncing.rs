@@ -8,7 +8,7 @@
 //! end of the snapshot by a mark, once it has acknowledged it.
 //!
 //! Invariants: at most one snapshot is under way, and whoever is in `Phase::Saving` gets that one; of a snapshot no more than
-//! [`ROOM_BYTES`] wait in an outbox.
+//! half a megabyte wait in an outbox.
 
 mod transfer;
 
