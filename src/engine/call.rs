@@ -317,7 +317,7 @@ fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, reques
         let durable = &caller.engine.shared.durable;
         session.blocked_reply = Some(Vec::new());
         let client = Arc::clone(caller.client);
-        if let Some(reply) = durable.elsewhere.enter(client, *wanted, durable.synced()) {
+        if let Some(reply) = durable.elsewhere.enter(client, *wanted, durable.kept()) {
             session.blocked_reply = None;
             caller.client.unblock(if session.drops_reply() { b"" } else { &reply });
         }

@@ -38,6 +38,8 @@ pub struct Durable {
     syncs_quickly: AtomicBool,
     /// `appendonly`, also while the file is still to come.
     enabled: AtomicBool,
+    /// The file has its base.
+    based: AtomicBool,
     /// Who waits for replicas and files: WAIT and WAITAOF.
     pub elsewhere: Elsewhere,
     /// Why the file could not be written, and why not synced, until it can.
@@ -93,6 +95,7 @@ impl Durable {
             wakers: (0..workers).map(|_| Mutex::default()).collect(),
             syncs_quickly: AtomicBool::new(false),
             enabled: AtomicBool::new(false),
+            based: AtomicBool::new(false),
             elsewhere: Elsewhere::default(),
             failures: Mutex::default(),
             failing: AtomicBool::new(false),
@@ -211,7 +214,18 @@ impl Durable {
         self.written.fetch_max(position, Ordering::AcqRel);
         self.synced.fetch_max(position, Ordering::AcqRel);
         self.wake_workers();
-        self.elsewhere.serve(self.synced());
+        self.elsewhere.serve(self.kept());
+    }
+
+    /// Whether a crash leaves what is in the file, which is so once it has its base.
+    pub fn set_based(&self, based: bool) {
+        self.based.store(based, Ordering::Release);
+        self.elsewhere.serve(self.kept());
+    }
+
+    /// Up to which position a crash leaves everything; None without a file, or while its first base is being written.
+    pub fn kept(&self) -> Option<u64> {
+        self.based.load(Ordering::Acquire).then(|| self.synced())
     }
 
     /// Whether there is to be a file. Those who wait for it are answered with `refusal` when there is not.

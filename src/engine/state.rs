@@ -438,6 +438,8 @@ pub struct Limits {
     pub query_bytes: AtomicUsize,
     /// `timeout` in seconds, 0 is none.
     pub idle_seconds: AtomicU64,
+    /// `repl-timeout` in seconds; the link to a primary looks at it.
+    pub replication_seconds: Arc<AtomicU64>,
     /// `tcp-keepalive` in seconds, 0 is none.
     pub keepalive_seconds: AtomicU64,
     /// `busy-reply-threshold` in milliseconds, 0 is none.

@@ -225,6 +225,7 @@ impl Appender {
         self.end_file(ctx.state, shared);
         let aof = &mut ctx.state.persistence.aof;
         aof.mode = AofMode::Off;
+        shared.durable.set_based(false);
         aof.scheduled = false;
         if let Some(rewrite) = &aof.rewrite {
             tracing::info!("Killing running AOF rewrite child: {}", std::process::id());

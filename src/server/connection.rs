@@ -299,7 +299,7 @@ impl Connection {
         let mut on_timeout = block.on_timeout().map(<[u8]>::to_vec);
         if let Block::Elsewhere { .. } = block {
             let durable = &worker.engine.shared.durable;
-            match durable.elsewhere.leave(self.client.id, durable.synced()) {
+            match durable.elsewhere.leave(self.client.id, durable.kept()) {
                 // The answer is on its way.
                 None => return,
                 reply => on_timeout = reply,
@@ -764,7 +764,7 @@ impl Connection {
             Some((Block::Keys { .. }, _)) => _ = block::leave(shared, self.client.id),
             Some((Block::Paused { .. }, _)) => _ = shared.pause.leave(self.client.id),
             Some((Block::Elsewhere { .. }, _)) => {
-                _ = shared.durable.elsewhere.leave(self.client.id, 0);
+                _ = shared.durable.elsewhere.leave(self.client.id, None);
             }
             Some((Block::Until { .. }, _)) | None => {}
         }

@@ -202,8 +202,9 @@ impl Follower {
         })?;
         tracing::info!("MASTER <-> REPLICA sync started");
         self.note(|link, _| link.state = LinkState::Handshake)?;
+        let patience = Arc::clone(&self.engine.shared.limits.replication_seconds);
         let mut wire =
-            Wire::new(stream, Arc::clone(&self.stop), timeout).map_err(|_| Ended::Failed)?;
+            Wire::new(stream, Arc::clone(&self.stop), patience).map_err(|_| Ended::Failed)?;
         introduce(&mut wire, &own).map_err(|refusal| told(&refusal))?;
         own.history = self.history()?;
         let answer = ask(&mut wire, &own);

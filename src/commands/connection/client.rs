@@ -541,7 +541,7 @@ fn unblock(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
     let how = if as_error { GivenUp::Failed } else { GivenUp::TimedOut };
     block::give_up(ctx.env.shared, ctx.env.worker, client.id, how);
     let durable = &ctx.env.shared.durable;
-    let on_timeout = durable.elsewhere.leave(client.id, durable.synced()).unwrap_or(on_timeout);
+    let on_timeout = durable.elsewhere.leave(client.id, durable.kept()).unwrap_or(on_timeout);
     let answer = match how {
         GivenUp::TimedOut => on_timeout,
         GivenUp::Failed => {

@@ -82,7 +82,7 @@ fn wait_for(
     reply: &mut Reply<'_>,
 ) {
     let durable = &ctx.env.shared.durable;
-    let (answer, is_enough) = durable.elsewhere.answer(&wanted, durable.synced());
+    let (answer, is_enough) = durable.elsewhere.answer(&wanted, durable.kept());
     if is_enough || ctx.unit.deny_blocking || ctx.env.client.is_none() {
         return reply.raw(&answer);
     }
@@ -124,7 +124,7 @@ fn waitaof(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
         replicas: usize::try_from(replicas).unwrap_or(usize::MAX),
         offset: wrote_offset(ctx),
         files: Some((local > 0).then_some(position)),
-        synced: durable.is_enabled() && durable.synced() >= position,
+        synced: durable.kept().is_some_and(|kept| kept >= position),
     };
     wait_for(ctx, wanted, deadline_ms, reply);
     Ok(())

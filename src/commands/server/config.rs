@@ -265,6 +265,7 @@ pub fn mirror(config: &Config, shared: &Shared) {
     limits.bulk_bytes.store(config.int(Param::ProtoMaxBulkLen), Relaxed);
     limits.query_bytes.store(config.size(Param::ClientQueryBufferLimit), Relaxed);
     limits.idle_seconds.store(config.uint(Param::Timeout), Relaxed);
+    limits.replication_seconds.store(config.uint(Param::ReplTimeout), Relaxed);
     limits.keepalive_seconds.store(config.uint(Param::TcpKeepalive), Relaxed);
     limits.busy_ms.store(config.uint(Param::BusyReplyThreshold), Relaxed);
     limits.memory_bytes.store(config.uint(Param::Maxmemory), Relaxed);

@@ -305,5 +305,5 @@ fn note_progress(
         client.post(ctx.env.shared, Outbox::release_stream);
     }
     let durable = &ctx.env.shared.durable;
-    durable.elsewhere.serve(durable.synced());
+    durable.elsewhere.serve(durable.kept());
 }

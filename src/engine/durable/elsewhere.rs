@@ -61,13 +61,14 @@ impl Table {
     }
 
     /// The reply as things stand, and whether that is enough.
-    fn answer(&self, wanted: &Wanted, synced: u64) -> (Vec<u8>, bool) {
+    fn answer(&self, wanted: &Wanted, kept: Option<u64>) -> (Vec<u8>, bool) {
         let replicas = self.count(wanted);
         let enough = replicas >= wanted.replicas;
         match wanted.files {
             None => (format!(":{replicas}\r\n").into_bytes(), enough),
             Some(own) => {
-                let is_synced = own.map_or(wanted.synced, |position| synced >= position);
+                let is_synced =
+                    own.map_or(wanted.synced, |position| kept.is_some_and(|kept| kept >= position));
                 let reply = format!("*2\r\n:{}\r\n:{replicas}\r\n", u8::from(is_synced));
                 (reply.into_bytes(), enough && (is_synced || own.is_none()))
             }
@@ -76,15 +77,15 @@ impl Table {
 }
 
 impl Elsewhere {
-    /// The reply as things stand, and whether that is enough; `synced` is how far the own file is.
-    pub fn answer(&self, wanted: &Wanted, synced: u64) -> (Vec<u8>, bool) {
-        self.table.lock().answer(wanted, synced)
+    /// The reply as things stand, and whether that is enough; `kept` is how far the own file is.
+    pub fn answer(&self, wanted: &Wanted, kept: Option<u64>) -> (Vec<u8>, bool) {
+        self.table.lock().answer(wanted, kept)
     }
 
     /// A client waits. If it need not any more, its reply is handed out.
-    pub fn enter(&self, client: Arc<Client>, wanted: Wanted, synced: u64) -> Option<Vec<u8>> {
+    pub fn enter(&self, client: Arc<Client>, wanted: Wanted, kept: Option<u64>) -> Option<Vec<u8>> {
         let mut table = self.table.lock();
-        let (reply, enough) = table.answer(&wanted, synced);
+        let (reply, enough) = table.answer(&wanted, kept);
         if enough {
             return Some(reply);
         }
@@ -94,12 +95,12 @@ impl Elsewhere {
     }
 
     /// A client waits no more: its reply as things stand; None if it does not wait, since it is being answered.
-    pub fn leave(&self, client: u64, synced: u64) -> Option<Vec<u8>> {
+    pub fn leave(&self, client: u64, kept: Option<u64>) -> Option<Vec<u8>> {
         let mut table = self.table.lock();
         let at = table.waiters.iter().position(|waiter| waiter.client.id == client)?;
         let waiter = table.waiters.swap_remove(at);
         self.waiting.store(table.waiters.len(), Ordering::Relaxed);
-        Some(table.answer(&waiter.wanted, synced).0)
+        Some(table.answer(&waiter.wanted, kept).0)
     }
 
     /// These replicas count from now on.
@@ -110,7 +111,7 @@ impl Elsewhere {
     }
 
     /// Answers those who have waited long enough. To be called when a replica, or the own file, has come further.
-    pub fn serve(&self, synced: u64) {
+    pub fn serve(&self, kept: Option<u64>) {
         if self.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
@@ -118,7 +119,7 @@ impl Elsewhere {
         let mut served = Vec::new();
         let waiters = std::mem::take(&mut table.waiters);
         for waiter in waiters {
-            match table.answer(&waiter.wanted, synced) {
+            match table.answer(&waiter.wanted, kept) {
                 (reply, true) => served.push((waiter.client, reply)),
                 (_, false) => table.waiters.push(waiter),
             }

@@ -100,7 +100,7 @@ fn release_blocked(ctx: &ExclusiveCtx<'_>) {
         let is_silent = session.drops_reply();
         drop(session);
         block::give_up(shared, ctx.env.worker, client.id, GivenUp::Failed);
-        shared.durable.elsewhere.leave(client.id, 0);
+        shared.durable.elsewhere.leave(client.id, None);
         ctx.env.stats.error(&UNBLOCKED[1..UNBLOCKED.len() - 2]);
         client.unblock(if is_silent { b"" } else { UNBLOCKED });
     }

@@ -290,6 +290,7 @@ fn finish(engine: &Engine, appender: &Appender, result: Result<u64, SaveFailed>)
             aof.failures = 0;
             if aof.mode == AofMode::Waiting {
                 aof.mode = AofMode::On;
+                engine.shared.durable.set_based(true);
             }
             if aof.mode == AofMode::On {
                 aof.other_bytes = bytes;

@@ -199,6 +199,7 @@ impl Appender {
         })??;
         self.begin_file(state, shared, file, len);
         state.persistence.aof.mode = AofMode::On;
+        shared.durable.set_based(true);
         Ok(())
     }
 

@@ -153,7 +153,7 @@ pub(super) fn ask(wire: &mut Wire, own: &Introduction) -> Result<Answer, Refusal
         return Err(Refusal::Told);
     }
     if own.takes_over {
-        tracing::warn!("Failover target rejected psync request");
+        // Who gives the failover up says why.
         return Err(Refusal::Told);
     }
     if reply.starts_with("-ERR") {

@@ -133,8 +133,7 @@ impl Applying<'_> {
             if self.asked || acked.is_none_or(|at| at.elapsed() >= ACK) {
                 self.asked = false;
                 acked = Some(Instant::now());
-                let (offset, timeout) = self.look_around()?;
-                wire.set_timeout(timeout);
+                let offset = self.look_around()?;
                 send_ack(wire, offset, self.synced).map_err(|error| lost(&error))?;
             }
             match wire.unused().len() < PAUSED_BYTES_MAX {
@@ -156,12 +155,11 @@ impl Applying<'_> {
         })
     }
 
-    /// The offset, and how long the primary may be silent; what is synced meanwhile is noted.
-    fn look_around(&mut self) -> Result<(u64, Duration), Ended> {
+    /// The offset; what is synced meanwhile is noted.
+    fn look_around(&mut self) -> Result<u64, Ended> {
         let shared = &self.follower.engine.shared;
         let state = self.follower.state()?;
         let offset = state.replication.offset();
-        let timeout = Duration::from_secs(state.config.uint(Param::ReplTimeout));
         match state.persistence.aof.mode {
             AofMode::On => {
                 let synced = shared.durable.synced();
@@ -174,7 +172,7 @@ impl Applying<'_> {
                 self.synced = None;
             }
         }
-        Ok((offset, timeout))
+        Ok(offset)
     }
 
     /// Applies all whole commands that have come.

@@ -8,7 +8,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use memchr::{memchr, memmem};
@@ -110,8 +110,8 @@ pub(super) struct Wire {
     /// What has come and is not used: from `at` on.
     pub(super) buf: Vec<u8>,
     pub(super) at: usize,
-    /// How long the primary may be silent.
-    timeout: Duration,
+    /// How many seconds the primary may be silent.
+    patience: Arc<AtomicU64>,
     heard: Instant,
     beat: Instant,
 }
@@ -123,16 +123,20 @@ impl Drop for Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, stop: Arc<Stop>, timeout: Duration) -> io::Result<Self> {
+    pub(super) fn new(
+        stream: TcpStream,
+        stop: Arc<Stop>,
+        patience: Arc<AtomicU64>,
+    ) -> io::Result<Self> {
         stream.set_read_timeout(Some(TICK))?;
-        stream.set_write_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(Duration::from_secs(patience.load(Ordering::Relaxed))))?;
         *stop.socket.lock() = Some(stream.try_clone()?);
         if stop.is_ended() {
             // It ended before it knew of the socket.
             stop.cut();
         }
         let now = Instant::now();
-        Ok(Self { stream, stop, buf: Vec::new(), at: 0, timeout, heard: now, beat: now })
+        Ok(Self { stream, stop, buf: Vec::new(), at: 0, patience, heard: now, beat: now })
     }
 
     pub(super) fn stream(&self) -> &TcpStream {
@@ -146,10 +150,6 @@ impl Wire {
     /// What has come and is not used.
     pub(super) fn unused(&self) -> &[u8] {
         &self.buf[self.at..]
-    }
-
-    pub(super) fn set_timeout(&mut self, timeout: Duration) {
-        self.timeout = timeout;
     }
 
     /// Sends bytes.
@@ -184,7 +184,7 @@ impl Wire {
                 Ok(count)
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {
-                match self.heard.elapsed() > self.timeout {
+                match self.heard.elapsed().as_secs() > self.patience.load(Ordering::Relaxed) {
                     true => Err(WireError::Silence),
                     false => Ok(0),
                 }
@@ -336,7 +336,8 @@ mod tests {
                 other.write_all(part).expect("the test reads");
             }
         });
-        let wire = Wire::new(stream, Arc::default(), Duration::from_secs(60)).expect("it is open");
+        let wire =
+            Wire::new(stream, Arc::default(), Arc::new(AtomicU64::new(60))).expect("it is open");
         (wire, sender)
     }
 
