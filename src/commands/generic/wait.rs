@@ -64,7 +64,7 @@ fn wait(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
     let replicas = args::int(argv[1])?;
     let deadline_ms = parse_timeout(argv[2], ctx.now_ms())?;
     let replicas = usize::try_from(replicas).unwrap_or(0);
-    let wanted = Wanted { replicas, offset: wrote_offset(ctx), files: None, synced: false };
+    let wanted = Wanted { replicas, offset: wrote_offset(ctx), files: None, own: false };
     wait_for(ctx, wanted, deadline_ms, reply);
     Ok(())
 }
@@ -123,8 +123,8 @@ fn waitaof(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
     let wanted = Wanted {
         replicas: usize::try_from(replicas).unwrap_or(usize::MAX),
         offset: wrote_offset(ctx),
-        files: Some((local > 0).then_some(position)),
-        synced: durable.kept().is_some_and(|kept| kept >= position),
+        files: Some(position),
+        own: local > 0,
     };
     wait_for(ctx, wanted, deadline_ms, reply);
     Ok(())

@@ -18,10 +18,10 @@ pub struct Wanted {
     pub replicas: usize,
     /// The offset of the history at which they do.
     pub offset: u64,
-    /// It is to be in files, and in the own one if the position of the log is given.
-    pub files: Option<Option<u64>>,
-    /// Up to where the own file was synced when the wait began.
-    pub synced: bool,
+    /// It is to be in files: the replicas', and the own one behind this position of the log.
+    pub files: Option<u64>,
+    /// The own file is waited for, and not only told about.
+    pub own: bool,
 }
 
 /// A client that waits.
@@ -66,11 +66,10 @@ impl Table {
         let enough = replicas >= wanted.replicas;
         match wanted.files {
             None => (format!(":{replicas}\r\n").into_bytes(), enough),
-            Some(own) => {
-                let is_synced =
-                    own.map_or(wanted.synced, |position| kept.is_some_and(|kept| kept >= position));
+            Some(position) => {
+                let is_synced = kept.is_some_and(|kept| kept >= position);
                 let reply = format!("*2\r\n:{}\r\n:{replicas}\r\n", u8::from(is_synced));
-                (reply.into_bytes(), enough && (is_synced || own.is_none()))
+                (reply.into_bytes(), enough && (is_synced || !wanted.own))
             }
         }
     }
@@ -132,7 +131,7 @@ impl Elsewhere {
     /// Answers all who wait for the own file with `refusal`, since there will be none.
     pub fn refuse_own(&self, refusal: &[u8]) {
         let mut table = self.table.lock();
-        let is_own = |waiter: &mut Waiter| matches!(waiter.wanted.files, Some(Some(_)));
+        let is_own = |waiter: &mut Waiter| waiter.wanted.own;
         let refused: Vec<Waiter> = table.waiters.extract_if(.., is_own).collect();
         self.waiting.store(table.waiters.len(), Ordering::Relaxed);
         drop(table);
