@@ -12,6 +12,7 @@
 //! are off when [`walk`] returns.
 
 use std::cell::RefCell;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -42,6 +43,12 @@ const SLICE_BYTES: usize = 256 * 1024;
 
 /// How long the walk sleeps at once for `rdb-key-save-delay`, and while a script keeps the lock.
 const NAP: Duration = Duration::from_millis(10);
+
+/// How many times as long as a slice took the walk rests before the next, while clients keep the workers busy.
+const REST: u32 = 4;
+
+/// Commands since the last slice from which on they count as busy.
+const BUSY_COMMANDS: u64 = 8;
 
 /// How long a slice waits for a worker that does it.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -106,6 +113,8 @@ struct Slice {
     is_slow: bool,
     /// What came of it; None while it is to be done.
     step: Option<Step>,
+    /// How long it took.
+    took: Duration,
     figures: Figures,
 }
 
@@ -142,6 +151,7 @@ impl Slice {
             self.handed.push(std::mem::take(&mut handed));
         }
         let took = began.elapsed();
+        self.took = took;
         self.figures.count += 1;
         self.figures.total += took;
         self.figures.longest = self.figures.longest.max(took);
@@ -163,6 +173,8 @@ struct Course<'a> {
     engine: &'a Engine,
     slice: Arc<Mutex<Slice>>,
     handover: Arc<Handover>,
+    /// Commands that had run when the last slice was asked for.
+    commands: AtomicU64,
 }
 
 impl<'a> Course<'a> {
@@ -175,14 +187,29 @@ impl<'a> Course<'a> {
             handed: Vec::new(),
             is_slow,
             step: None,
+            took: Duration::ZERO,
             figures: Figures::default(),
         };
-        Self { engine, slice: Arc::new(Mutex::new(slice)), handover }
+        Self { engine, slice: Arc::new(Mutex::new(slice)), handover, commands: AtomicU64::new(0) }
+    }
+
+    /// Leaves the workers to their clients for a while, if they are busy with them.
+    fn rest(&self, took: Duration) {
+        let commands = self.engine.shared.sum(|worker| worker.commands.get());
+        let since = commands.wrapping_sub(self.commands.swap(commands, Relaxed));
+        if since >= BUSY_COMMANDS {
+            std::thread::sleep(took * REST);
+        }
     }
 
     /// Has a slice done; what came of it.
     fn slice(&self) -> (Step, MutexGuard<'_, Slice>) {
-        self.slice.lock().step = None;
+        let took = {
+            let mut slice = self.slice.lock();
+            slice.step = None;
+            slice.took
+        };
+        self.rest(took);
         let slice = Arc::clone(&self.slice);
         let (done, is_done) = mpsc::channel();
         // One that comes late does the slice that is due then, or nothing if the walker is at it.
