@@ -157,8 +157,8 @@ fn keys_past_their_time_are_invisible_and_stay_until_the_primary_says_so() {
     for primary in primaries(&AT_ONCE) {
         let replica = Server::start(&[]);
         follow(&replica, &primary);
-        // The primary will not say so by itself.
-        primary.client().call(&["SET", "gone", "v", "PX", "100"]);
+        // The primary will not say so by itself, if it stops before the time is over.
+        primary.client().call(&["SET", "gone", "v", "PX", "2000"]);
         primary.client().call(&["SET", "stays", "v"]);
         catch_up(&replica, &primary);
         primary.signal("STOP");
