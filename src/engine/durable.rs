@@ -335,6 +335,9 @@ mod tests {
         assert_eq!(durable.released(), 6);
         durable.note_written(5);
         assert_eq!(durable.written(), 6);
+        assert_eq!(durable.kept(), None, "the file has no base yet");
+        durable.set_based(true);
+        assert_eq!(durable.kept(), Some(6));
     }
 
     #[test]

@@ -11,9 +11,19 @@ use super::state::State;
 use super::transaction;
 use crate::resp::reply::Reply;
 
-/// Runs a command of the append-only file as a unit of its own: without the checks that clients are subject to, and
-/// between MULTI and EXEC it is queued. The reply, which may be an error, goes to `out`.
+/// Where a command has run already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In an earlier process, which wrote it to the append-only file.
+    File,
+    /// On the primary; here it goes to the own append-only file.
+    Primary,
+}
+
+/// Runs such a command as a unit of its own: without the checks that clients are subject to, and between MULTI and EXEC
+/// it is queued. The reply, which may be an error, goes to `out`.
 pub fn replay(
+    source: Source,
     access: &mut Access<'_>,
     session: &mut Session,
     env: Env<'_>,
@@ -21,32 +31,7 @@ pub fn replay(
     argv: Argv<'_>,
     out: &mut Vec<u8>,
 ) {
-    let unit = Unit { replays: true, trusts: true, ..Unit::default() };
-    run_logged(access, session, unit, env, command, argv, out);
-}
-
-/// The same for a command of the primary's stream, which goes to the own append-only file.
-pub fn apply(
-    access: &mut Access<'_>,
-    session: &mut Session,
-    env: Env<'_>,
-    command: &'static Command,
-    argv: Argv<'_>,
-    out: &mut Vec<u8>,
-) {
-    let unit = Unit { trusts: true, ..Unit::default() };
-    run_logged(access, session, unit, env, command, argv, out);
-}
-
-fn run_logged(
-    access: &mut Access<'_>,
-    session: &mut Session,
-    mut unit: Unit,
-    env: Env<'_>,
-    command: &'static Command,
-    argv: Argv<'_>,
-    out: &mut Vec<u8>,
-) {
+    let mut unit = Unit { replays: source == Source::File, trusts: true, ..Unit::default() };
     if let Err(error) = check_shape(command, argv) {
         Reply::new(out, session.protocol).error(&error.bytes());
     } else if session.mode.contains(Mode::MULTI) && !command.has(Flag::NotQueued) {

@@ -130,7 +130,15 @@ impl Replay {
         }
         let env = Env { client: None, ..ctx.env };
         let mut access = Access::Exclusive(ctx.state);
-        replay::replay(&mut access, &mut self.session, env, command, &argv, &mut self.out);
+        replay::replay(
+            replay::Source::File,
+            &mut access,
+            &mut self.session,
+            env,
+            command,
+            &argv,
+            &mut self.out,
+        );
         if self.out.starts_with(b"-") {
             self.errors += 1;
             if self.errors <= ERRORS_LOGGED_MAX {

@@ -351,7 +351,8 @@ fn apply_one(
     match request.command {
         Some(command) => {
             let mut access = Access::Exclusive(state);
-            replay::apply(&mut access, session, env, command, request.argv, out);
+            let source = replay::Source::Primary;
+            replay::replay(source, &mut access, session, env, command, request.argv, out);
         }
         None => out.extend_from_slice(b"-ERR unknown command"),
     }

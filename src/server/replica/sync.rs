@@ -220,7 +220,12 @@ impl Follower {
             state.persistence.scheduled = false;
         }
         let name = disk::path(&state.config);
-        fs::rename(temporary, &name).and_then(|()| LocalDisk.sync_folder(folder_of(&name))).map_err(|error| {
+        // What takes long is done without the lock: to free the file that is replaced, and to sync.
+        let replaced = fs::File::open(&name);
+        let renamed = fs::rename(temporary, &name);
+        drop(state);
+        drop(replaced);
+        renamed.and_then(|()| LocalDisk.sync_folder(folder_of(&name))).map_err(|error| {
             tracing::warn!(
                 "Failed trying to rename the temp DB into {} in MASTER <-> REPLICA synchronization: {}",
                 name.display(),
