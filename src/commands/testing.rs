@@ -3,7 +3,6 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -19,6 +18,7 @@ use crate::engine::effects::{EventClass, Request, Targets};
 use crate::engine::errands::Errands;
 use crate::engine::events::Heard;
 use crate::engine::evict::Evictor;
+use crate::engine::functions::Functions;
 use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
 use crate::engine::outbox::Post;
@@ -118,11 +118,8 @@ impl TestEngine {
             log,
             replication: Replication::new("test", 1 << 20),
             hooks: Some(Arc::clone(&events) as Arc<dyn Hooks>),
-            scripts: HashMap::new(),
-            eval_scripts: VecDeque::new(),
-            script_bytes: 0,
-            script_generation: 0,
-            script_vm: None,
+            scripts: Default::default(),
+            functions: Functions::new(Arc::clone(&shared.function_counts)),
             dirty: 0,
             saved_at: 0,
             persistence: Default::default(),
@@ -255,6 +252,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         replicas_missing: Default::default(),
         role_refusals: Default::default(),
         busy: Default::default(),
+        function_counts: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),
         watch: Mutex::default(),

@@ -142,7 +142,7 @@ pub fn run_batch(
         }
         let ran = match mode {
             // What needs no lock is refused as well, so that PING tells of the script.
-            Mode::Session if engine.shared.busy.slow.load(Ordering::Relaxed) > 0 => Err(Busy),
+            Mode::Session if engine.shared.busy.is_on() => Err(Busy),
             Mode::Session => {
                 run_hold(caller, Access::Session, hold, out, &mut end);
                 Ok(())
@@ -217,7 +217,7 @@ pub fn run_while_busy(
             // The script may be one of the append-only file.
             let why = match shared.loading.is_on() {
                 true => CommandError::Loading,
-                false => CommandError::Busy,
+                false => shared.busy.refusal(),
             };
             refuse(&mut session, env, *request, why, out);
             if session.mode.intersects(SILENT) {

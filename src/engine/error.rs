@@ -58,6 +58,8 @@ pub enum CommandError {
     Arity(String),
     #[error("ERR unknown subcommand '{0}'. Try {1} HELP.")]
     UnknownSubcommand(String, String),
+    #[error("ERR unknown subcommand or wrong number of arguments for '{0}'. Try {1} HELP.")]
+    SubcommandSyntax(String, &'static str),
     #[error("NOAUTH Authentication required.")]
     NoAuth,
     #[error("WRONGPASS invalid username-password pair or user is disabled.")]
@@ -87,6 +89,10 @@ pub enum CommandError {
         "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
     )]
     Busy,
+    #[error(
+        "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+    )]
+    BusyFunction,
     #[error("NOTBUSY No scripts in execution right now.")]
     NotBusy,
     #[error(
@@ -95,6 +101,11 @@ pub enum CommandError {
          NOSAVE command."
     )]
     Unkillable,
+    #[error(
+        "UNKILLABLE The busy script was sent by a master instance in the context of replication \
+         and cannot be killed."
+    )]
+    UnkillableFromPrimary,
     #[error(
         "ERR Can't execute '{0}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
          allowed in this context"

@@ -6,7 +6,6 @@
 //! long: past `busy-reply-threshold` the wait ends with [`Busy`].
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -188,6 +187,6 @@ impl Engine {
     }
 
     fn check_busy(&self) -> Result<(), Busy> {
-        if self.shared.busy.slow.load(Ordering::Acquire) > 0 { Err(Busy) } else { Ok(()) }
+        if self.shared.busy.is_on() { Err(Busy) } else { Ok(()) }
     }
 }

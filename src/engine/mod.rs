@@ -29,6 +29,10 @@ pub mod replay;
 
 pub mod state;
 
+pub mod scripts;
+
+pub mod functions;
+
 pub mod lock;
 
 pub mod loading;

@@ -129,7 +129,7 @@ impl Pause {
         argv: Argv<'_>,
     ) -> Option<i64> {
         // What a busy script lets through is what may end it.
-        let is_busy = env.shared.busy.slow.load(Ordering::Relaxed) > 0;
+        let is_busy = env.shared.busy.is_on();
         if !self.is_active(env.now_ms()) || is_busy || session.mode.contains(Mode::MONITOR) {
             return None;
         }

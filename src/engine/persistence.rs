@@ -208,8 +208,6 @@ pub struct Persistence {
     pub skip_checksum: bool,
     /// The append-only file.
     pub aof: Aof,
-    /// The source texts of function libraries that were loaded, to be saved again.
-    pub libraries: Vec<Box<[u8]>>,
 }
 
 impl Default for Persistence {
@@ -230,7 +228,6 @@ impl Default for Persistence {
             payloads_checked: 0,
             skip_checksum: false,
             aof: Aof::default(),
-            libraries: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! or while a script keeps it (limits, the users, the busy flag).
 
 use std::any::Any;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
@@ -23,6 +23,7 @@ use super::errands::Errands;
 use super::error::CommandError;
 use super::events::Heard;
 use super::evict::Evictor;
+use super::functions::{Counts, Functions};
 use super::loading::LoadProgress;
 use super::log::EffectLog;
 use super::monitor::Monitors;
@@ -32,6 +33,7 @@ use super::persistence::{Persistence, Reload};
 use super::pubsub::PubSub;
 use super::registry::Registry;
 use super::replication::Replication;
+use super::scripts::{Busy, NewScript, Scripts};
 use super::stats::WorkerStats;
 use super::tracking::Tracking;
 use crate::config::Config;
@@ -325,15 +327,6 @@ pub struct Clock {
     pub mono_ns: fn() -> u64,
 }
 
-/// The source of a script, known by its SHA1.
-#[derive(Debug)]
-pub struct ScriptSource {
-    /// Its text.
-    pub text: Box<[u8]>,
-    /// What its shebang line declares, as bits that `script` defines.
-    pub flags: u64,
-}
-
 /// Everything that commands work on.
 pub struct State {
     /// The keys.
@@ -348,16 +341,10 @@ pub struct State {
     pub replication: Replication,
     /// Foreign code that listens.
     pub hooks: Option<Arc<dyn Hooks>>,
-    /// The scripts by the SHA1 of their text, in lower-case hexadecimal.
-    pub scripts: HashMap<[u8; 40], Arc<ScriptSource>>,
-    /// Those that came by EVAL, oldest first; the others by SCRIPT LOAD.
-    pub eval_scripts: VecDeque<[u8; 40]>,
-    /// Bytes of all scripts.
-    pub script_bytes: usize,
-    /// Grows with SCRIPT FLUSH, so that VMs forget what they compiled.
-    pub script_generation: u64,
-    /// The VM of scripts that may write; `script` knows its type. Taken out while it runs.
-    pub script_vm: Option<Box<dyn Any + Send + Sync>>,
+    /// The scripts of EVAL.
+    pub scripts: Scripts,
+    /// The libraries of functions.
+    pub functions: Functions,
     /// Changes since the last save.
     pub dirty: u64,
     /// The last save, unix seconds.
@@ -478,31 +465,6 @@ impl Limits {
     }
 }
 
-/// The scripts that keep the lock too long, seen from other threads.
-#[derive(Debug, Default)]
-pub struct Busy {
-    /// How many have run longer than `busy-reply-threshold`: one that may write, or some that may not.
-    pub slow: AtomicUsize,
-    /// What was settled about them: nothing yet (0), [`Busy::WROTE`] or [`Busy::KILL`]. Whichever comes first
-    /// stands, so that a script which was promised to be killed has not written, and the other way round.
-    pub fate: AtomicU8,
-}
-
-impl Busy {
-    /// The one that may write has written, so it can no longer be killed.
-    pub const WROTE: u8 = 1;
-    /// SCRIPT KILL was asked for.
-    pub const KILL: u8 = 2;
-
-    /// Settles what has not been settled; says whether it is this now.
-    pub fn settle(&self, fate: u8) -> bool {
-        match self.fate.compare_exchange(0, fate, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => true,
-            Err(settled) => settled == fate,
-        }
-    }
-}
-
 bitflags! {
     /// What clients, the primary aside, are refused because this server is a replica.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -522,9 +484,6 @@ pub struct DebugSwitches {
     /// SET-DISABLE-DENY-SCRIPTS.
     pub scripts_call_all: AtomicBool,
 }
-
-/// A script's SHA1 and text.
-pub type NewScript = ([u8; 40], Box<[u8]>);
 
 /// Keys found expired under the shared lock that wait for deletion.
 pub const EXPIRED_QUEUE_MAX: usize = 4096;
@@ -579,6 +538,8 @@ pub struct Shared {
     pub role_refusals: AtomicU8,
     /// The script that is running.
     pub busy: Busy,
+    /// How many functions there are.
+    pub function_counts: Arc<Counts>,
     /// The data set is being loaded.
     pub loading: LoadProgress,
     /// The clients. A lock of its own, so that connections come and go while a script runs.

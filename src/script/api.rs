@@ -11,7 +11,9 @@ use super::error::{push_error, raise_error};
 use super::host::{LogLevel, ReplTargets};
 use super::lib::builder::Builder;
 use super::lua::{Function, Kind, Lua, RawState, to_integer};
+use super::register;
 use super::state::State;
+use super::vm::Purpose;
 use crate::base::number::format_double;
 use crate::base::sha1::sha1_hex;
 
@@ -32,39 +34,75 @@ const FUNCTIONS: &[(&[u8], Function)] = &[
     (b"log", log),
     (b"setresp", setresp),
     (b"set_repl", set_repl),
-    (b"replicate_commands", replicate_commands),
     (b"acl_check_cmd", acl_check_cmd),
-    (b"breakpoint", breakpoint),
-    (b"debug", debug),
 ];
 
-const NUMBERS: &[(&[u8], f64)] = &[
+/// What scripts have and functions do not.
+const SCRIPT_FUNCTIONS: &[(&[u8], Function)] =
+    &[(b"replicate_commands", replicate_commands), (b"breakpoint", breakpoint), (b"debug", debug)];
+
+/// What the text of a library has while it is loaded.
+const LOAD_FUNCTIONS: &[(&[u8], Function)] =
+    &[(b"register_function", register::register_function), (b"log", log)];
+
+const LOG_NUMBERS: &[(&[u8], f64)] = &[
     (b"LOG_DEBUG", 0.0),
     (b"LOG_VERBOSE", 1.0),
     (b"LOG_NOTICE", 2.0),
     (b"LOG_WARNING", 3.0),
+    (b"REDIS_VERSION_NUM", VERSION_NUMBER),
+];
+
+const REPL_NUMBERS: &[(&[u8], f64)] = &[
     (b"REPL_NONE", 0.0),
     (b"REPL_AOF", REPL_AOF as f64),
     (b"REPL_SLAVE", REPL_REPLICA as f64),
     (b"REPL_REPLICA", REPL_REPLICA as f64),
     (b"REPL_ALL", (REPL_AOF | REPL_REPLICA) as f64),
-    (b"REDIS_VERSION_NUM", VERSION_NUMBER),
 ];
 
-/// Pushes a new table with everything that `redis` offers. May raise (no memory).
+/// Pushes a new table with everything that `redis` offers while scripts or functions run. May raise (no memory).
 pub(super) fn push_table(lua: Lua) {
-    lua.push_table(0, FUNCTIONS.len() + NUMBERS.len() + 1);
+    lua.push_table(0, FUNCTIONS.len() + REPL_NUMBERS.len() + 8);
+    add_functions(lua, FUNCTIONS);
+    if lua.state().purpose == Purpose::Scripts {
+        add_functions(lua, SCRIPT_FUNCTIONS);
+    }
+    add_numbers(lua, LOG_NUMBERS);
+    add_numbers(lua, REPL_NUMBERS);
+    add_version(lua);
+}
+
+/// Pushes a new table with what `redis` offers while a library is loaded. May raise (no memory).
+pub(super) fn push_load_table(lua: Lua) {
+    lua.push_table(0, LOAD_FUNCTIONS.len() + LOG_NUMBERS.len() + 1);
+    add_functions(lua, LOAD_FUNCTIONS);
+    add_numbers(lua, LOG_NUMBERS);
+    add_version(lua);
+}
+
+fn add_version(lua: Lua) {
     let table = lua.top();
-    for &(name, function) in FUNCTIONS {
+    lua.push_bytes(VERSION);
+    lua.raw_set_field(table, b"REDIS_VERSION");
+}
+
+/// Adds to the table on top.
+fn add_functions(lua: Lua, functions: &[(&[u8], Function)]) {
+    let table = lua.top();
+    for &(name, function) in functions {
         lua.push_function(function, 0);
         lua.raw_set_field(table, name);
     }
-    for &(name, value) in NUMBERS {
+}
+
+/// Adds to the table on top.
+fn add_numbers(lua: Lua, numbers: &[(&[u8], f64)]) {
+    let table = lua.top();
+    for &(name, value) in numbers {
         lua.push_number(value);
         lua.raw_set_field(table, name);
     }
-    lua.push_bytes(VERSION);
-    lua.raw_set_field(table, b"REDIS_VERSION");
 }
 
 /// `redis.call`: an error of the command is raised.

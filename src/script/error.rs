@@ -3,14 +3,14 @@
 //! Inside, an error of a command or of the API is a table `{err = "CODE text"}`, so that scripts can
 //! tell it from their own strings. The handler of the script's protected call turns everything else
 //! into such a table too, and adds `source` and `line` of the code that failed. Outside, it becomes
-//! `-CODE text script: SHA, on @user_script:LINE.`
+//! `-CODE text script: NAME, on @user_script:LINE.`, where the name is the SHA1 of the source, or that of the function.
 #![expect(unsafe_code, reason = "C functions that Lua calls")]
 
 use std::ffi::c_int;
 use std::io::Write;
 
 use super::lua::{Kind, Lua, RawState};
-use super::state::State;
+use super::state::Run;
 
 /// The field of an error that the server has counted already, when the command failed.
 pub(super) const COUNTED: &[u8] = b"ignore_error_stats_update";
@@ -117,7 +117,7 @@ pub(super) fn push_description(lua: Lua, index: c_int) {
 ///
 /// # Safety
 ///
-/// Called by Lua, while [`State::run`] is set.
+/// Called by Lua, while [`State::run`](super::state::State::run) is set.
 pub(super) unsafe extern "C-unwind" fn report(raw: *mut RawState) -> c_int {
     // SAFETY: Lua calls this with the state of a `Vm`; nothing here has a destructor.
     let lua = unsafe { Lua::from_raw(raw) };
@@ -128,7 +128,7 @@ pub(super) unsafe extern "C-unwind" fn report(raw: *mut RawState) -> c_int {
     if lua.kind(1) != Kind::Table {
         let message = lua.text(1).unwrap_or(b"execution failure");
         let message = c_text(message);
-        write_plain(state, out, &message[..message.len().min(100)]);
+        write_plain(run, out, &message[..message.len().min(100)]);
         return 0;
     }
     let message = field_text(lua, b"err").unwrap_or(b"ERR unknown error");
@@ -141,7 +141,7 @@ pub(super) unsafe extern "C-unwind" fn report(raw: *mut RawState) -> c_int {
     out.extend_from_slice(c_text(message));
     if let (Some(source), Some(line)) = (source, line) {
         out.extend_from_slice(b" script: ");
-        out.extend_from_slice(&state.sha.get());
+        out.extend_from_slice(run.name());
         out.extend_from_slice(b", on ");
         out.extend_from_slice(c_text(source));
         out.push(b':');
@@ -160,10 +160,10 @@ fn field_text<'a>(lua: Lua, name: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Writes the error of a script that left no table to describe it.
-pub(super) fn write_plain(state: &State, out: &mut Vec<u8>, message: &[u8]) {
+pub(super) fn write_plain(run: Run, out: &mut Vec<u8>, message: &[u8]) {
     let start = out.len();
     out.extend_from_slice(b"-ERR Error running script ");
-    out.extend_from_slice(&state.sha.get());
+    out.extend_from_slice(run.name());
     out.extend_from_slice(b", ");
     out.extend_from_slice(message);
     finish_error(out, start);

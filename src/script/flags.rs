@@ -4,7 +4,7 @@ use bitflags::bitflags;
 
 bitflags! {
     /// What a script declares about itself.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct ScriptFlags: u8 {
         /// It never writes.
         const NO_WRITES = 1 << 0;
@@ -22,13 +22,26 @@ bitflags! {
 }
 
 /// Their names behind `flags=`.
-const NAMES: &[(&[u8], ScriptFlags)] = &[
-    (b"no-writes", ScriptFlags::NO_WRITES),
-    (b"allow-oom", ScriptFlags::ALLOW_OOM),
-    (b"allow-stale", ScriptFlags::ALLOW_STALE),
-    (b"no-cluster", ScriptFlags::NO_CLUSTER),
-    (b"allow-cross-slot-keys", ScriptFlags::ALLOW_CROSS_SLOT_KEYS),
+const NAMES: &[(&str, ScriptFlags)] = &[
+    ("no-writes", ScriptFlags::NO_WRITES),
+    ("allow-oom", ScriptFlags::ALLOW_OOM),
+    ("allow-stale", ScriptFlags::ALLOW_STALE),
+    ("no-cluster", ScriptFlags::NO_CLUSTER),
+    ("allow-cross-slot-keys", ScriptFlags::ALLOW_CROSS_SLOT_KEYS),
 ];
+
+impl ScriptFlags {
+    /// The flag of this name, whatever its case.
+    pub fn by_name(name: &[u8]) -> Option<Self> {
+        let found = NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
+        found.map(|(_, flag)| *flag)
+    }
+
+    /// The names of the flags that are set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        NAMES.iter().filter(move |(_, flag)| self.contains(*flag)).map(|(name, _)| *name)
+    }
+}
 
 /// Longer first lines are refused; there is nothing to say that takes this much.
 const SHEBANG_BYTES_MAX: usize = 4096;
@@ -65,7 +78,7 @@ fn parse_list(list: &[u8]) -> Result<ScriptFlags, Vec<u8>> {
         return Ok(flags);
     }
     for name in list.split(|&b| b == b',') {
-        match NAMES.iter().find(|(known, _)| *known == name) {
+        match NAMES.iter().find(|(known, _)| known.as_bytes() == name) {
             Some((_, flag)) => flags |= *flag,
             None => return Err([b"Unexpected flag in script shebang: ", name].concat()),
         }

@@ -17,6 +17,19 @@ pub enum LogLevel {
     Warning,
 }
 
+impl LogLevel {
+    /// Writes a line of this level.
+    pub fn write(self, message: &[u8]) {
+        let message = String::from_utf8_lossy(message);
+        match self {
+            Self::Debug => tracing::trace!("{message}"),
+            Self::Verbose => tracing::debug!("{message}"),
+            Self::Notice => tracing::info!("{message}"),
+            Self::Warning => tracing::warn!("{message}"),
+        }
+    }
+}
+
 /// Where the writes of a script go besides the keyspace (`redis.set_repl`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplTargets {

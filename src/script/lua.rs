@@ -130,6 +130,13 @@ impl Lua {
         unsafe { ffi::lua_checkstack(self.0, count) != 0 }
     }
 
+    /// Makes room for `count` more values. May raise.
+    pub(super) fn reserve_or_raise(self, count: c_int) {
+        if !self.reserve(count) {
+            self.error(b"stack overflow");
+        }
+    }
+
     /// Moves the `count` topmost values to another coroutine of the same VM.
     pub(super) fn hand_over(self, to: Lua, count: c_int) {
         // SAFETY: both are states of one VM, and `to` has room (the caller reserved it).

@@ -17,6 +17,10 @@ mod api;
 
 mod convert;
 
+mod register;
+
+pub mod functions;
+
 mod error;
 
 mod source;

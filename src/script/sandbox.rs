@@ -22,6 +22,7 @@ use mlua_sys as ffi;
 
 use super::lua::{Function, GLOBALS, Kind, Lua, REGISTRY, RawState};
 use super::state::Protected;
+use super::vm::Purpose;
 use super::{api, error, lib, vm};
 
 /// What a script gets that tries to write to a read-only table.
@@ -90,14 +91,20 @@ pub(super) unsafe extern "C-unwind" fn build(raw: *mut RawState) -> c_int {
     api::push_table(lua);
     protect(lua, &mut identities);
     lua.raw_set_field(globals, b"redis");
-    lua.push_function(error::handler, 0);
-    lua.raw_set_field(globals, b"__redis__err__handler");
+    let purpose = lua.state().purpose;
+    if purpose == Purpose::Scripts {
+        lua.push_function(error::handler, 0);
+        lua.raw_set_field(globals, b"__redis__err__handler");
+    }
 
     protect_strings(lua, globals, &mut identities);
     protect_globals(lua, globals, &mut identities);
     // The stack: the real globals, their proxy, the tables that `getmetatable` shows.
     lib::base::add(lua, globals);
     forget_standard(lua, globals + 1);
+    if purpose == Purpose::Functions {
+        prepare_loading(lua, globals, &mut identities);
+    }
     identities.publish(lua);
 
     lua.push_function(error::handler, 0);
@@ -106,9 +113,14 @@ pub(super) unsafe extern "C-unwind" fn build(raw: *mut RawState) -> c_int {
     lua.copy(globals);
     lua.copy(globals + 1);
     lua.copy(functions);
-    lua.push_bytes(b"KEYS");
-    lua.push_bytes(b"ARGV");
-    lua.push_function(vm::run_script, 5);
+    match purpose {
+        Purpose::Scripts => {
+            lua.push_bytes(b"KEYS");
+            lua.push_bytes(b"ARGV");
+            lua.push_function(vm::run_script, 5);
+        }
+        Purpose::Functions => lua.push_function(vm::run_function, 3),
+    }
     lua.insert(functions);
     3
 }
@@ -202,6 +214,64 @@ fn forget_standard(lua: Lua, proxy: c_int) {
     lua.raw_set_field(REGISTRY, b"_LOADED");
     lua.copy(proxy);
     lua.replace(GLOBALS);
+}
+
+/// Where all globals of functions are kept while a library sees only some.
+const ALL_GLOBALS: &[u8] = b"all globals";
+
+/// Where that is which is called `redis` while a library is loaded.
+const LOAD_API: &[u8] = b"load API";
+
+/// Keeps in the registry what [`narrow_globals`] and [`widen_globals`] need.
+fn prepare_loading(lua: Lua, globals: c_int, identities: &mut Identities) {
+    lua.push_table(0, 64);
+    let all = lua.top();
+    lua.push_nil();
+    while lua.next(globals) {
+        lua.copy(-2);
+        lua.insert(-2);
+        lua.raw_set(all);
+    }
+    lua.raw_set_field(REGISTRY, ALL_GLOBALS);
+
+    api::push_load_table(lua);
+    lua.push_table(0, 1);
+    let table = lua.top();
+    lua.push_function(missing_global, 0);
+    lua.raw_set_field(table, b"__index");
+    lua.set_metatable(-2);
+    protect(lua, identities);
+    lua.raw_set_field(REGISTRY, LOAD_API);
+}
+
+/// Takes everything out of the real globals on top, which it pops, but a `redis` that can register functions: that is
+/// what the text of a library sees. Raises nothing, since no field is new.
+pub(super) fn narrow_globals(lua: Lua) {
+    let globals = lua.top();
+    lua.raw_get_field(REGISTRY, ALL_GLOBALS);
+    lua.push_nil();
+    while lua.next(globals + 1) {
+        lua.pop(1);
+        lua.copy(-1);
+        lua.push_nil();
+        lua.raw_set(globals);
+    }
+    lua.raw_get_field(REGISTRY, LOAD_API);
+    lua.raw_set_field(globals, b"redis");
+    lua.set_top(globals - 1);
+}
+
+/// Gives the real globals on top, which it pops, back what [`narrow_globals`] took.
+pub(super) fn widen_globals(lua: Lua) {
+    let globals = lua.top();
+    lua.raw_get_field(REGISTRY, ALL_GLOBALS);
+    lua.push_nil();
+    while lua.next(globals + 1) {
+        lua.copy(-2);
+        lua.insert(-2);
+        lua.raw_set(globals);
+    }
+    lua.set_top(globals - 1);
 }
 
 /// Pushes the real table behind the proxy at `index`, an absolute one.

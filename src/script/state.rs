@@ -10,10 +10,12 @@ use std::cell::{Cell, OnceCell, UnsafeCell};
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
+use super::flags::ScriptFlags;
 use super::host::ScriptHost;
 use super::lib::cjson::{DecodeFrame, EncodeFrame};
 use super::lib::cmsgpack;
 use super::random::Random;
+use super::vm::{Purpose, VmOptions};
 use crate::base::number::DoubleText;
 use crate::resp::reply::Protocol;
 
@@ -28,16 +30,20 @@ pub(super) struct State {
     pub(super) memory_limited: Cell<bool>,
     /// Whether scripts get `getfenv`, `setfenv` and `newproxy`.
     pub(super) deprecated_api: bool,
+    /// What the VM is for.
+    pub(super) purpose: Purpose,
     /// The script that runs.
     pub(super) run: Cell<Option<Run>>,
-    /// The name of the script that runs: the SHA1 of its source.
-    pub(super) sha: Cell<[u8; 40]>,
     /// `redis.setresp(3)` was called.
     pub(super) resp3: Cell<bool>,
     /// Why the script must end, once the host said so.
     pub(super) killed: Cell<Option<&'static str>>,
     /// Calls from Rust into Lua that are on the machine's stack.
     pub(super) depth: Cell<u32>,
+    /// A library is being loaded, so it may register functions.
+    pub(super) is_loading: Cell<bool>,
+    /// What it has registered so far.
+    pub(super) registered: Scratch<Vec<Registered>>,
     /// What `depth` was when the innermost coroutine went on; 0 outside of coroutines.
     pub(super) resume_depth: Cell<u32>,
     /// `math.random`; goes on from script to script.
@@ -62,6 +68,14 @@ pub(super) struct State {
     pub(super) unpack_frames: Scratch<Vec<cmsgpack::Frame>>,
 }
 
+/// A function that a library has registered. The function itself is in the table of pending functions, under the
+/// same number.
+pub(super) struct Registered {
+    pub(super) name: Box<[u8]>,
+    pub(super) description: Option<Box<[u8]>>,
+    pub(super) flags: ScriptFlags,
+}
+
 /// An argument of a command, borrowed from the Lua stack or from [`State::numbers`].
 pub(super) type Argument = &'static [u8];
 
@@ -70,6 +84,8 @@ pub(super) type Argument = &'static [u8];
 pub(super) struct Run {
     /// Lives until the script ends.
     pub(super) host: NonNull<dyn ScriptHost>,
+    /// The SHA1 of its source, or the name of the function.
+    pub(super) name: NonNull<[u8]>,
     /// KEYS.
     pub(super) keys: NonNull<[&'static [u8]]>,
     /// ARGV.
@@ -82,21 +98,31 @@ pub(super) struct Run {
     pub(super) slot: i32,
 }
 
+impl Run {
+    /// What errors call the script.
+    pub(super) fn name<'a>(self) -> &'a [u8] {
+        // SAFETY: who runs the script keeps its name until the run is over, and `State::run` is cleared then.
+        unsafe { self.name.as_ref() }
+    }
+}
+
 /// Buffers larger than this are given back after the script.
 const SCRATCH_KEPT_BYTES: usize = 64 * 1024;
 
 impl State {
-    pub(super) fn new(memory_max: usize, random: Random, deprecated_api: bool) -> Self {
+    pub(super) fn new(random: Random, options: VmOptions) -> Self {
         Self {
             memory_used: Cell::new(0),
-            memory_max,
+            memory_max: options.memory_bytes_max,
             memory_limited: Cell::new(false),
-            deprecated_api,
+            deprecated_api: options.deprecated_api,
+            purpose: options.purpose,
             run: Cell::new(None),
-            sha: Cell::new([0; 40]),
             resp3: Cell::new(false),
             killed: Cell::new(None),
             depth: Cell::new(0),
+            is_loading: Cell::new(false),
+            registered: Scratch::default(),
             resume_depth: Cell::new(0),
             random: Cell::new(random),
             protected: OnceCell::new(),
@@ -212,6 +238,13 @@ impl Protected {
 #[derive(Default)]
 pub(super) struct Scratch<T>(UnsafeCell<T>);
 
+impl<T: Default> Scratch<T> {
+    /// Takes the value.
+    pub(super) fn take(&mut self) -> T {
+        std::mem::take(self.0.get_mut())
+    }
+}
+
 impl<T> Scratch<T> {
     /// # Safety
     ///
@@ -231,7 +264,10 @@ mod tests {
 
     #[test]
     fn memory_is_counted_and_limited_only_when_asked() {
-        let state = State::new(1000, Random::default(), false);
+        let state = State::new(
+            Random::default(),
+            VmOptions { memory_bytes_max: 1000, ..VmOptions::default() },
+        );
         let data = (&raw const state).cast_mut().cast();
         let null = std::ptr::null_mut();
         // SAFETY: `data` is a live state; blocks are used as Lua does.

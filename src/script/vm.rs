@@ -13,7 +13,7 @@
 #![expect(unsafe_code, reason = "makes and enters the raw Lua state")]
 
 use std::collections::HashMap;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::NonNull;
 
 use mlua_sys as ffi;
@@ -25,7 +25,7 @@ use super::host::{ScriptHost, Tick};
 use super::lua::{CallError, GLOBALS, Lua, RawState, upvalue};
 use super::random::Random;
 use super::source;
-use super::state::{Run, State};
+use super::state::{Registered, Run, State};
 use super::{convert, sandbox};
 use crate::resp::reply::{Protocol, Reply};
 
@@ -57,12 +57,28 @@ pub struct VmOptions {
     /// Whether scripts get `getfenv`, `setfenv` and `newproxy`, which Redis no longer offers unless
     /// `lua-enable-deprecated-api` says so.
     pub deprecated_api: bool,
+    /// What it is for.
+    pub purpose: Purpose,
 }
 
 impl Default for VmOptions {
     fn default() -> Self {
-        Self { memory_bytes_max: 1 << 30, random_seed: None, deprecated_api: false }
+        Self {
+            memory_bytes_max: 1 << 30,
+            random_seed: None,
+            deprecated_api: false,
+            purpose: Purpose::Scripts,
+        }
     }
+}
+
+/// What runs in a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The scripts of EVAL, which find their arguments in KEYS and ARGV.
+    Scripts,
+    /// The functions of libraries, which get them as parameters.
+    Functions,
 }
 
 /// There is not enough memory for a new VM.
@@ -84,6 +100,17 @@ pub struct Invocation<'a> {
     pub protocol: Protocol,
 }
 
+/// One run of a function, however it was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call<'a> {
+    /// What errors call it.
+    pub(super) name: &'a [u8],
+    pub(super) keys: &'a [&'a [u8]],
+    pub(super) args: &'a [&'a [u8]],
+    /// The protocol of the client that gets the reply.
+    pub(super) protocol: Protocol,
+}
+
 /// What a script's reply is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -99,6 +126,8 @@ pub struct Vm {
     state: NonNull<State>,
     lua: *mut RawState,
     compiled: HashMap<[u8; 40], Compiled, ShaHash>,
+    /// The highest number that a function was given so far.
+    slots: i32,
     /// Numbers of forgotten functions, to be used again.
     free_slots: Vec<i32>,
     runs: u64,
@@ -132,11 +161,11 @@ struct Compiled {
 /// Slots of the main thread's stack that stay: see `sandbox::build`.
 const HANDLER: c_int = 1;
 const RUN: c_int = 2;
-const FUNCTIONS: c_int = 3;
+pub(super) const FUNCTIONS: c_int = 3;
 
-/// Upvalues of [`run_script`].
-const REAL_GLOBALS: c_int = 1;
-const GLOBALS_PROXY: c_int = 2;
+/// Upvalues of [`run_script`] and [`run_function`], which has the first three.
+pub(super) const REAL_GLOBALS: c_int = 1;
+pub(super) const GLOBALS_PROXY: c_int = 2;
 const RUN_FUNCTIONS: c_int = 3;
 const KEYS: c_int = 4;
 const ARGV: c_int = 5;
@@ -145,7 +174,7 @@ impl Vm {
     /// A new VM.
     pub fn new(options: VmOptions) -> Result<Self, NoMemory> {
         let random = options.random_seed.map_or_else(Random::default, Random::seeded);
-        let state = State::new(options.memory_bytes_max, random, options.deprecated_api);
+        let state = State::new(random, options);
         let state = Box::into_raw(Box::new(state));
         // SAFETY: `allocate` takes exactly this data, which lives until the state is closed.
         let raw = unsafe { ffi::lua_newstate(State::allocate, state.cast()) };
@@ -154,6 +183,7 @@ impl Vm {
             state,
             lua: raw,
             compiled: HashMap::default(),
+            slots: 0,
             free_slots: Vec::new(),
             runs: 0,
             collect_at: 0,
@@ -225,45 +255,24 @@ impl Vm {
                 return Outcome::Error;
             }
         };
-        let start = out.len();
-        let run = Run {
-            // SAFETY: only the lifetime changes; `State::run` is cleared before the borrow ends.
-            host: unsafe {
-                std::mem::transmute::<NonNull<dyn ScriptHost + '_>, NonNull<dyn ScriptHost>>(
-                    NonNull::from(host),
-                )
-            },
-            keys: erase(call.keys),
-            args: erase(call.args),
-            out: NonNull::from(out),
-            protocol: call.protocol,
-            slot,
-        };
-        let state = self.enter().state();
-        state.sha.set(*call.sha);
-        state.run.set(Some(run));
-        let outcome = self.run(run, start);
-        self.enter().state().run.set(None);
-        self.tidy();
-        outcome
+        let Invocation { sha, keys, args, protocol, .. } = *call;
+        self.run_slot(slot, &Call { name: sha, keys, args, protocol }, host, out)
     }
 
-    /// Makes the protected call. `start` is the length of the client's buffer.
-    fn run(&mut self, run: Run, start: usize) -> Outcome {
+    /// Runs a function by its number, and appends its reply to `out`.
+    pub(super) fn run_slot(
+        &mut self,
+        slot: i32,
+        call: &Call<'_>,
+        host: &mut dyn ScriptHost,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let start = out.len();
+        let run = self.begin(slot, call, host, out);
         let lua = self.enter();
         let state = lua.state();
-        state.resp3.set(false);
-        state.depth.set(0);
-        state.resume_depth.set(0);
-        state.memory_limited.set(true);
         lua.copy(RUN);
-        let result = lua.protected_call(0, 1, HANDLER);
-        // From here on lack of memory would meet nobody, and an error is small.
-        state.memory_limited.set(false);
-        if state.killed.take().is_some() {
-            // No more raising, or the error could not be told.
-            self.arm_hook();
-        }
+        let result = self.protected(0, 1, HANDLER);
         let outcome = match result {
             Ok(()) if lua.truth(-1) => Outcome::Error,
             Ok(()) => Outcome::Value,
@@ -273,7 +282,75 @@ impl Vm {
             }
         };
         lua.set_top(FUNCTIONS);
+        state.run.set(None);
+        self.tidy();
         outcome
+    }
+
+    /// Notes for whom code runs from now on. `State::run` must be cleared before the borrows end.
+    fn begin(
+        &mut self,
+        slot: i32,
+        call: &Call<'_>,
+        host: &mut dyn ScriptHost,
+        out: &mut Vec<u8>,
+    ) -> Run {
+        let run = Run {
+            // SAFETY: only the lifetime changes; `State::run` is cleared before the borrow ends.
+            host: unsafe {
+                std::mem::transmute::<NonNull<dyn ScriptHost + '_>, NonNull<dyn ScriptHost>>(
+                    NonNull::from(host),
+                )
+            },
+            name: NonNull::from(call.name),
+            keys: erase(call.keys),
+            args: erase(call.args),
+            out: NonNull::from(out),
+            protocol: call.protocol,
+            slot,
+        };
+        let state = self.enter().state();
+        state.resp3.set(false);
+        state.depth.set(0);
+        state.resume_depth.set(0);
+        state.run.set(Some(run));
+        run
+    }
+
+    /// Calls the function below its `arguments` for the run that has begun.
+    fn protected(
+        &mut self,
+        arguments: c_int,
+        results: c_int,
+        handler: c_int,
+    ) -> Result<(), CallError> {
+        let lua = self.enter();
+        let state = lua.state();
+        state.memory_limited.set(true);
+        let result = lua.protected_call(arguments, results, handler);
+        // From here on lack of memory would meet nobody, and an error is small.
+        state.memory_limited.set(false);
+        if state.killed.take().is_some() {
+            // No more raising, or the error could not be told.
+            self.arm_hook();
+        }
+        result
+    }
+
+    /// Runs the chunk on top, which registers functions, and leaves the error on the stack if there is one.
+    pub(super) fn run_chunk(&mut self, host: &mut dyn ScriptHost) -> Result<(), CallError> {
+        let mut out = Vec::new();
+        let call = Call { name: b"", keys: &[], args: &[], protocol: Protocol::Resp2 };
+        self.begin(0, &call, host, &mut out);
+        let result = self.protected(0, 0, 0);
+        self.enter().state().run.set(None);
+        result
+    }
+
+    /// Takes what the chunk has registered.
+    pub(super) fn take_registered(&mut self) -> Vec<Registered> {
+        // SAFETY: the state is alive and, with `&mut self` and no run, borrowed by nobody.
+        unsafe { self.state.as_mut() }.registered.take()
     }
 
     /// Writes the error on top of the stack, and counts it unless a command has.
@@ -292,7 +369,7 @@ impl Vm {
             // SAFETY: as above.
             let out = unsafe { run.out.as_mut() };
             out.truncate(start);
-            error::write_plain(state, out, b"error in error handling");
+            error::write_plain(run, out, b"error in error handling");
         }
         if !counted {
             // SAFETY: as above.
@@ -302,7 +379,7 @@ impl Vm {
     }
 
     /// What follows every script: a step of the collector now and then, no large buffers, and room.
-    fn tidy(&mut self) {
+    pub(super) fn tidy(&mut self) {
         // SAFETY: the state is alive and, with `&mut self` and no run, borrowed by nobody.
         unsafe { self.state.as_mut() }.trim();
         // Lua does not collect when it is refused memory, so the next script needs the room now.
@@ -327,7 +404,7 @@ impl Vm {
     }
 
     /// The handle of the main thread.
-    fn enter(&self) -> Lua {
+    pub(super) fn enter(&self) -> Lua {
         // SAFETY: the state is alive until `Drop`; only methods with `&mut self` (and `new`) do
         // anything with the handle, so one thread is inside, and they keep the stack in order.
         unsafe { Lua::from_raw(self.lua) }
@@ -350,17 +427,46 @@ impl Vm {
             self.forget_oldest();
         }
         self.choose_globals();
-        let slot = self.free_slots.pop().unwrap_or(self.compiled.len() as i32 + 1);
-        self.enter().raw_set_index(FUNCTIONS, slot);
+        let slot = self.keep_function();
         self.compiled.insert(*sha, Compiled { slot, used: self.runs });
         Ok(slot)
     }
 
-    /// Compiles `body` and leaves the function on the stack.
+    /// Pops the function on top and gives it a number.
+    pub(super) fn keep_function(&mut self) -> i32 {
+        let slot = self.free_slots.pop().unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots
+        });
+        self.enter().raw_set_index(FUNCTIONS, slot);
+        slot
+    }
+
+    /// Forgets the function of this number.
+    pub(super) fn forget_function(&mut self, slot: i32) {
+        let lua = self.enter();
+        lua.push_nil();
+        lua.raw_set_index(FUNCTIONS, slot);
+        self.free_slots.push(slot);
+    }
+
+    /// Compiles the body of a script and leaves the function on the stack.
     fn load(&mut self, body: &[u8]) -> Result<(), Vec<u8>> {
-        const PREFIX: &[u8] = b"ERR Error compiling script (new function): ";
+        let (place, chunk) = (source::Place::Script, c"@user_script");
+        self.load_body(body, place, chunk).map_err(|text| {
+            [b"ERR Error compiling script (new function): ", text.as_slice()].concat()
+        })
+    }
+
+    /// Compiles a text and leaves the function on the stack. The error is Lua's.
+    pub(super) fn load_body(
+        &mut self,
+        body: &[u8],
+        place: source::Place,
+        chunk: &CStr,
+    ) -> Result<(), Vec<u8>> {
         if body.len() > SOURCE_BYTES_MAX {
-            return Err([PREFIX, b"the script is too long"].concat());
+            return Err(b"the script is too long".to_vec());
         }
         let lua = self.enter();
         // Whatever a script did to the globals of the thread ends with that script.
@@ -368,23 +474,21 @@ impl Vm {
         lua.replace(GLOBALS);
         // SAFETY: the one borrow: compiling runs no code of scripts, and this ends with the function.
         let rewritten = unsafe { lua.state().source.borrow() };
-        if source::keep_frames(body, source::Place::Script, rewritten)
-            && load_text(lua, rewritten, c"@user_script")
-        {
+        if source::keep_frames(body, place, rewritten) && load_text(lua, rewritten, chunk) {
             return Ok(());
         }
         // The text as it came, for the error to show what stands there.
         lua.set_top(FUNCTIONS);
-        if load_text(lua, body, c"@user_script") {
+        if load_text(lua, body, chunk) {
             return Ok(());
         }
-        let text = [PREFIX, error::c_text(lua.text(-1).unwrap_or(b"unknown error"))].concat();
+        let text = error::c_text(lua.text(-1).unwrap_or(b"unknown error")).to_vec();
         lua.set_top(FUNCTIONS);
         Err(text)
     }
 
     /// Gives the function on top the real globals if it cannot harm them.
-    fn choose_globals(&mut self) {
+    pub(super) fn choose_globals(&mut self) {
         let Some(store) = self.global_store else { return };
         let lua = self.enter();
         if bytecode::stores_globals(&lua.dump(), store) == Some(false) {
@@ -394,8 +498,8 @@ impl Vm {
     }
 
     /// Pushes an upvalue of the function that runs scripts.
-    fn push_run_upvalue(&self, index: c_int) {
-        // SAFETY: the function at `RUN` is the closure of `run_script` with its upvalues.
+    pub(super) fn push_run_upvalue(&self, index: c_int) {
+        // SAFETY: the function at `RUN` is the closure of `run_script` or `run_function` with its upvalues.
         unsafe {
             ffi::lua_getupvalue(self.lua, RUN, index);
         }
@@ -405,10 +509,7 @@ impl Vm {
         let oldest = self.compiled.iter().min_by_key(|(_, compiled)| compiled.used);
         let Some(sha) = oldest.map(|(sha, _)| *sha) else { return };
         let compiled = self.compiled.remove(&sha).expect("it was just found");
-        let lua = self.enter();
-        lua.push_nil();
-        lua.raw_set_index(FUNCTIONS, compiled.slot);
-        self.free_slots.push(compiled.slot);
+        self.forget_function(compiled.slot);
     }
 }
 
@@ -452,11 +553,42 @@ pub(super) unsafe extern "C-unwind" fn run_script(raw: *mut RawState) -> c_int {
         lua.set_environment(-2);
     }
     lua.call(0, 1);
-    // SAFETY: `Vm::eval` holds the exclusive borrow of the buffer for the length of the run, and does
+    write_result(lua, run)
+}
+
+/// The C function that a protected call enters to run the function of [`State::run`].
+///
+/// It leaves true if the value is an error.
+///
+/// # Safety
+///
+/// Called by Lua with the upvalues that `sandbox::build` gives it, while `State::run` is set.
+pub(super) unsafe extern "C-unwind" fn run_function(raw: *mut RawState) -> c_int {
+    // SAFETY: Lua calls this with the state of a `Vm`; nothing here has a destructor.
+    let lua = unsafe { Lua::from_raw(raw) };
+    let state = lua.state();
+    let run = state.run.get().expect("a function is being run");
+    if state.deprecated_api {
+        // What an earlier function gave the thread for globals ends here.
+        lua.copy(upvalue(GLOBALS_PROXY));
+        lua.replace(GLOBALS);
+    }
+    lua.raw_get_index(upvalue(RUN_FUNCTIONS), run.slot);
+    // SAFETY: the invocation outlives the run.
+    push_array(lua, unsafe { run.keys.as_ref() });
+    // SAFETY: the invocation outlives the run.
+    push_array(lua, unsafe { run.args.as_ref() });
+    lua.call(2, 1);
+    write_result(lua, run)
+}
+
+/// Writes the value on top as the reply, and pushes whether it is an error.
+fn write_result(lua: Lua, run: Run) -> c_int {
+    // SAFETY: `Vm::run_slot` holds the exclusive borrow of the buffer for the length of the run, and does
     // nothing with it meanwhile.
     let out = unsafe { &mut *run.out.as_ptr() };
     let mut reply = Reply::new(out, run.protocol);
-    let is_error = convert::write_value(lua, state, &mut reply);
+    let is_error = convert::write_value(lua, lua.state(), &mut reply);
     lua.push_bool(is_error);
     1
 }
@@ -536,7 +668,7 @@ unsafe extern "C-unwind" fn read_text(
 }
 
 /// Compiles a text and pushes the function, or the error's text.
-pub(super) fn load_text(lua: Lua, text: &[u8], chunk_name: &std::ffi::CStr) -> bool {
+pub(super) fn load_text(lua: Lua, text: &[u8], chunk_name: &CStr) -> bool {
     let mut reader = TextReader { parts: [b" ", text], next: 0 };
     // SAFETY: `read_text` is the reader for this data, which lives during the call.
     unsafe { lua.load(read_text, (&raw mut reader).cast(), chunk_name) }

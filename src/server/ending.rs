@@ -195,7 +195,7 @@ async fn end(engine: &Arc<Engine>, appender: &Appender, why: &Why) -> Ended {
     if !saves {
         loading.cancel();
     }
-    let is_busy = || engine.shared.busy.slow.load(Ordering::Acquire) > 0;
+    let is_busy = || engine.shared.busy.is_on();
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < deadline && !is_busy() {
         if ending.is_dropped() {

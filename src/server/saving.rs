@@ -106,7 +106,7 @@ pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static st
     if how.flush {
         // Values of modules are freed here, under the lock that they need.
         drop(ctx.state.keyspace.flush_all());
-        ctx.state.persistence.libraries.clear();
+        drop(ctx.state.functions.clear());
     }
     let dirty = ctx.state.dirty;
     let options = Options { replace: how.merge, ..Options::default() };

@@ -1,7 +1,6 @@
 //! How does a server come to be? From its command line to an engine with its modules loaded and its
 //! sockets open; [`super::run`] takes over from there.
 
-use std::collections::{HashMap, VecDeque};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -28,6 +27,7 @@ use crate::engine::durable::Durable;
 use crate::engine::effects::{Request, Unit};
 use crate::engine::errands::Errands;
 use crate::engine::evict::Evictor;
+use crate::engine::functions::Functions;
 use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
 use crate::engine::outbox::Post;
@@ -268,6 +268,7 @@ fn build_engine(
         replicas_missing: Default::default(),
         role_refusals: Default::default(),
         busy: Default::default(),
+        function_counts: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),
         watch: Mutex::default(),
@@ -299,11 +300,8 @@ fn build_engine(
         log: EffectLog::default(),
         replication: Replication::new(&shared.run_id, config.size(Param::ReplBacklogSize)),
         hooks: None,
-        scripts: HashMap::new(),
-        eval_scripts: VecDeque::new(),
-        script_bytes: 0,
-        script_generation: 0,
-        script_vm: None,
+        scripts: Default::default(),
+        functions: Functions::new(Arc::clone(&shared.function_counts)),
         dirty: 0,
         saved_at: shared.started_ms / 1000,
         persistence: Default::default(),

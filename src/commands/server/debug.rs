@@ -186,10 +186,7 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
             ],
         ),
         _ => {
-            return Err(CommandError::owned(format!(
-                "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
-                args::lossy(argv[1])
-            )));
+            return Err(CommandError::SubcommandSyntax(args::lossy(argv[1]), "DEBUG"));
         }
     }
     Ok(())

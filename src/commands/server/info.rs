@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{MORTISE_VERSION, REDIS_VERSION, latency, role};
+use crate::commands::scripting;
 use crate::config::params::Param;
 use crate::engine::acl::log::Reason;
 use crate::engine::args;
@@ -200,7 +201,8 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let (allocated, active, resident) = crate::allocator::jemalloc_figures();
     let rss = resident_bytes();
     let limit = shared.limits.memory_bytes.load(Relaxed) as usize;
-    let scripts = ctx.state.script_bytes;
+    let scripts = scripting::memory(ctx.state);
+    let (caches, machines) = (scripts.caches(), scripts.machines());
     let lazy = shared.host.lazy_free();
     ctx.state.replication.tidy(shared);
     let backlog = ctx.state.replication.backlog();
@@ -219,12 +221,19 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "allocator_resident": resident,
         "total_system_memory": system_memory(),
         "total_system_memory_human": human(system_memory()),
-        "used_memory_lua": 0,
-        "used_memory_scripts": scripts,
-        "used_memory_scripts_human": human(scripts),
-        "number_of_cached_scripts": ctx.state.scripts.len(),
-        "number_of_functions": 0,
-        "number_of_libraries": 0,
+        "used_memory_lua": scripts.eval_vm,
+        "used_memory_vm_eval": scripts.eval_vm,
+        "used_memory_lua_human": human(scripts.eval_vm),
+        "used_memory_scripts_eval": scripts.eval_texts,
+        "number_of_cached_scripts": ctx.state.scripts.cached.len(),
+        "number_of_functions": ctx.state.functions.libraries().functions_len(),
+        "number_of_libraries": ctx.state.functions.libraries().len(),
+        "used_memory_vm_functions": scripts.function_vm,
+        "used_memory_vm_total": machines,
+        "used_memory_vm_total_human": human(machines),
+        "used_memory_functions": scripts.libraries,
+        "used_memory_scripts": caches,
+        "used_memory_scripts_human": human(caches),
         "maxmemory": limit,
         "maxmemory_human": human(limit),
         "maxmemory_policy": ctx.state.config.choice_name(Param::MaxmemoryPolicy),
@@ -355,7 +364,7 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "expire_cycle_cpu_milliseconds": 0,
         "evicted_keys": ctx.state.evictor.evicted_keys,
         "evicted_clients": 0,
-        "evicted_scripts": 0,
+        "evicted_scripts": ctx.state.scripts.evicted,
         "total_eviction_exceeded_time": exceeded_ms.1,
         "current_eviction_exceeded_time": exceeded_ms.0,
         "keyspace_hits": shared.sum(|w| w.hits.get()),

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::doctor::{self, MemoryFigures};
 use crate::allocator;
+use crate::commands::scripting;
 use crate::engine::args;
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
@@ -196,11 +197,11 @@ fn gather(ctx: &ExclusiveCtx<'_>) -> Vec<(String, Field)> {
         .collect();
     let keys: usize = tables.iter().map(|(_, len)| len).sum();
     let startup = shared.startup_memory.load(Ordering::Relaxed);
-    let scripts = ctx.state.script_bytes;
+    let scripts = scripting::memory(ctx.state);
     let kept = ctx.state.replication.backlog();
     let (stream, replicas) = kept.map_or((0, 0), |own| (own.memory_bytes(), own.excess()));
     let backlog = stream.saturating_sub(replicas);
-    let overhead = startup + scripts + keys * TABLE_BYTES_PER_KEY;
+    let overhead = startup + scripts.caches() + keys * TABLE_BYTES_PER_KEY;
     let (dataset, net) = (used.saturating_sub(overhead), used.saturating_sub(startup));
     let percent =
         |part: usize, whole: usize| Field::Ratio(part as f64 * 100.0 / whole.max(1) as f64);
@@ -215,8 +216,8 @@ fn gather(ctx: &ExclusiveCtx<'_>) -> Vec<(String, Field)> {
         ("clients.normal", 0),
         ("cluster.links", 0),
         ("aof.buffer", 0),
-        ("lua.caches", scripts),
-        ("functions.caches", 0),
+        ("lua.caches", scripts.eval_texts),
+        ("functions.caches", scripts.libraries),
     ]
     .map(|(name, bytes)| (name.to_owned(), Field::Bytes(bytes)))
     .into();

@@ -1,7 +1,6 @@
 //! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE and SHUTDOWN: the data set goes to its files.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::SERVER;
 use crate::engine::args::{self, Cursor};
@@ -200,9 +199,9 @@ fn shutdown(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
         reply.ok();
         return Ok(());
     }
-    let busy = ctx.env.shared.busy.slow.load(Ordering::Acquire) > 0;
+    let busy = ctx.env.shared.busy.is_on();
     if busy && save != ShutdownSave::No {
-        return Err(CommandError::Busy);
+        return Err(ctx.env.shared.busy.refusal());
     }
     let client = ctx.env.client.map(|client| client.id);
     let request = Request::Shutdown { save, force, now, client };

@@ -16,8 +16,8 @@ use crate::engine::block;
 use crate::engine::call::BatchEnd;
 use crate::engine::client::Mode;
 use crate::engine::effects::Block;
+use crate::engine::scripts::Busy;
 use crate::engine::spec::{Argv, Group};
-use crate::engine::state::Busy;
 use crate::resp::request::{Limits as ParserLimits, Parser, Stop};
 
 /// Requests of one input.
@@ -62,7 +62,7 @@ impl Host for Killer {
     fn free_later(&self, _: Box<dyn Any + Send>, _: u64) {}
     fn serve_while_busy(&self) {
         let engine = RUNNING.with_borrow(Weak::upgrade).expect("a script runs in an engine");
-        engine.shared.busy.fate.store(Busy::KILL, Ordering::Release);
+        engine.shared.busy.overrule(Busy::KILL);
     }
 }
 

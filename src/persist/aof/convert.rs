@@ -22,7 +22,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub enum Converted {
     /// It has.
     Whole,
-    /// It holds what there are no commands for, function libraries or data of modules beside the keys; what was written is of no use.
+    /// It holds what there are no commands for, data of modules beside the keys; what was written is of no use.
     Inexpressible,
 }
 
@@ -56,7 +56,8 @@ pub fn convert(
             Part::End => break,
             Part::ExpireAt(at) => expire_at = Some(at),
             Part::SelectDb(index) => selected = Some(index),
-            Part::Library(_) | Part::ModuleData { .. } => return Ok(Converted::Inexpressible),
+            Part::Library(text) => encode(&mut out, &[b"FUNCTION", b"LOAD", &text]),
+            Part::ModuleData { .. } => return Ok(Converted::Inexpressible),
             Part::Key(Key { name, value }) => {
                 if let Some(index) = selected.take() {
                     encode(&mut out, &[b"SELECT", index.to_string().as_bytes()]);

@@ -27,12 +27,11 @@ use crate::object::rdb::kind::item;
 use crate::object::rdb::module::type_name;
 use crate::object::rdb::read::Reader;
 use crate::object::rdb::{self, LoadContext, RdbError};
+use crate::script::functions::{self, LoadOptions};
+use crate::script::vm::VmOptions;
 
 /// Empty keys that are named in the log.
 const EMPTY_KEYS_NAMED_MAX: u64 = 10;
-
-/// Function libraries that are kept.
-const LIBRARIES_MAX: usize = 16_384;
 
 /// Keys for whose memory the cache is asked ahead of their turn.
 const KEYS_AHEAD: usize = 12;
@@ -71,6 +70,9 @@ pub enum LoadError {
          databases. Exiting"
     )]
     Dbs(usize),
+    /// It has a library of functions that cannot be loaded.
+    #[error("Failed loading library, {0}")]
+    Library(String),
     /// It has data of a module that is not there, or does not take it.
     #[error("{0}")]
     ModuleData(String),
@@ -230,10 +232,9 @@ impl Loading<'_> {
                 given?;
             }
             Step::Library(text) => {
-                let mut text = Some(text);
-                self.turns.with(&mut |ctx| {
-                    text.take().into_iter().for_each(|text| keep_library(ctx.state, text));
-                });
+                let (replace, mut loaded) = (self.options.replace, Ok(()));
+                self.turns.with(&mut |ctx| loaded = load_library(ctx, &text, replace));
+                loaded?;
             }
             Step::EmptyKey(key) => {
                 self.outcome.empty += 1;
@@ -411,12 +412,13 @@ fn read_module_value(state: &State, key: &ModuleKey) -> Result<Value, RdbError> 
     Ok(Value::Module(Box::new(value)))
 }
 
-/// Function libraries cannot be called yet; they are kept, so that saving does not lose them.
-fn keep_library(state: &mut State, text: Vec<u8>) {
-    let libraries = &mut state.persistence.libraries;
-    let text = text.into_boxed_slice();
-    if libraries.len() < LIBRARIES_MAX && !libraries.contains(&text) {
-        libraries.push(text);
+/// Loads a library of functions. Its text may take its time.
+fn load_library(ctx: &mut ExclusiveCtx<'_>, text: &[u8], replace: bool) -> Result<(), LoadError> {
+    let clock = ctx.env.shared.clock.mono_ns;
+    let options = LoadOptions { replace, ms_max: 0, clock, vm: VmOptions::default() };
+    match functions::load(&mut ctx.state.functions, text, options) {
+        Ok(_) => Ok(()),
+        Err(text) => Err(LoadError::Library(String::from_utf8_lossy(&text).into_owned())),
     }
 }
 

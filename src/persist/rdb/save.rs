@@ -4,9 +4,12 @@
 //! The keys of a db follow its number. In a snapshot that was taken while writes went on, old values that were
 //! handed over stand between those that the walk came to, so that a db may be selected more than once.
 
+use std::sync::Arc;
+
 use super::value::{Unsavable, kind_of, save, style};
 use crate::config::params::Param;
 use crate::engine::access::{Lfu, idle_seconds};
+use crate::engine::functions::{Libraries, Library};
 use crate::engine::replication::Replication;
 use crate::engine::state::{State, TypeData};
 use crate::keyspace::db::Db;
@@ -80,7 +83,7 @@ pub struct Frame<'a> {
     moment: Option<Moment>,
     style: Style,
     accesses: Accesses,
-    libraries: Vec<Box<[u8]>>,
+    libraries: Vec<Arc<Library>>,
     data: [Vec<TypeData>; 2],
     dbs: Vec<DbSize>,
 }
@@ -113,7 +116,7 @@ impl<'a> Frame<'a> {
             moment,
             style,
             accesses: Accesses::of(state),
-            libraries: state.persistence.libraries.clone(),
+            libraries: state.functions.libraries().iter().cloned().collect(),
             data: [data(When::Before), data(When::After)],
             dbs: dbs.collect(),
         }
@@ -141,10 +144,7 @@ impl<'a> Frame<'a> {
     pub fn write_front(&self, writer: &mut Writer<'_>) {
         write_facts(&self.facts, self.moment.as_ref(), writer);
         self.write_data(When::Before, writer);
-        for library in &self.libraries {
-            writer.byte(opcode::FUNCTION);
-            writer.blob(library);
-        }
+        self.libraries.iter().for_each(|library| write_library(library, writer));
     }
 
     /// Writes what comes behind the keys, the end mark included.
@@ -286,9 +286,8 @@ pub fn write_parts(state: &State, facts: Facts<'_>, functions: bool) -> Vec<u8> 
     let style = style(&state.config);
     let mut writer = Writer::new(style);
     write_facts(&facts, None, &mut writer);
-    for library in state.persistence.libraries.iter().filter(|_| functions) {
-        writer.byte(opcode::FUNCTION);
-        writer.blob(library);
+    if functions {
+        write_libraries(state.functions.libraries(), &mut writer);
     }
     writer.byte(opcode::EOF);
     let mut bytes = writer.into_bytes();
@@ -314,6 +313,16 @@ pub fn write_framed(
     }
     frame.write_back(writer);
     Ok(())
+}
+
+/// Writes libraries of functions, as they stand in a file and in a payload of FUNCTION DUMP.
+pub fn write_libraries(libraries: &Libraries, writer: &mut Writer<'_>) {
+    libraries.iter().for_each(|library| write_library(library, writer));
+}
+
+fn write_library(library: &Library, writer: &mut Writer<'_>) {
+    writer.byte(opcode::FUNCTION);
+    writer.blob(&library.code);
 }
 
 fn write_facts(facts: &Facts<'_>, moment: Option<&Moment>, writer: &mut Writer<'_>) {

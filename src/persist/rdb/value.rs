@@ -130,7 +130,6 @@ pub fn dump(value: &ValueRef<'_>, key: KeyName<'_>, style: Style) -> Result<Vec<
     let kind = kind_of(value, style.version);
     writer.byte(kind);
     save(value, key, &mut writer)?;
-    let mut bytes = writer.into_bytes();
     // What only a later version can express says so.
     let version = match kind {
         kind::HASH_METADATA | kind::HASH_LISTPACK_EX => style.version.max(VERSION_MAX),
@@ -138,10 +137,20 @@ pub fn dump(value: &ValueRef<'_>, key: KeyName<'_>, style: Style) -> Result<Vec<
         _ if matches!(value, ValueRef::Unchecked(_)) => style.version.max(UNCHECKED_VERSION_MIN),
         _ => style.version,
     };
+    Ok(with_footer(writer.into_bytes(), version))
+}
+
+/// Ends a payload: with the version that is needed to read it, and a checksum.
+pub fn with_footer(mut bytes: Vec<u8>, version: u32) -> Vec<u8> {
     bytes.extend_from_slice(&(version as u16).to_le_bytes());
     let checksum = crc64(0, &bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
-    Ok(bytes)
+    bytes
+}
+
+/// A payload without its footer; None if its version is too new, or its checksum not that of its bytes.
+pub fn payload_body(payload: &[u8], skip_checksum: bool) -> Option<&[u8]> {
+    check_footer(payload, skip_checksum).map(|(body, _)| body)
 }
 
 /// What is wrong with a DUMP payload.

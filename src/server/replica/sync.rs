@@ -18,6 +18,7 @@ use super::{Ended, Follower};
 use crate::commands::server::flush;
 use crate::config::params::Param;
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::functions::Libraries;
 use crate::engine::persistence::AofMode;
 use crate::engine::replication::link::{LinkState, Transfer};
 use crate::engine::state::{FileStep, ServerEvent, State};
@@ -314,7 +315,7 @@ impl Follower {
                 leave_history(ctx.state);
                 tracing::info!("MASTER <-> REPLICA sync: Flushing old data");
                 flush(ctx, None);
-                ctx.state.persistence.libraries.clear();
+                drop(ctx.state.functions.clear());
             }
             tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
             match way {
@@ -341,7 +342,7 @@ impl Follower {
             slices: Slices::new(&self.engine, &self.engine.shared.loading),
             follower: self,
             beside: keyspace,
-            libraries: Vec::new(),
+            libraries: Libraries::default(),
             keep_alive,
         };
         // The primary says when keys go.
@@ -351,7 +352,7 @@ impl Follower {
         drop(slices);
         if beside.is_some() {
             let mut state = self.engine.write_patiently();
-            state.persistence.libraries = libraries;
+            state.functions.change(|own| *own = libraries);
         }
         Ok((outcome, beside))
     }
@@ -477,7 +478,7 @@ struct OwnTurns<'a> {
     slices: Slices<'a>,
     follower: &'a Follower,
     beside: Option<Keyspace>,
-    libraries: Vec<Box<[u8]>>,
+    libraries: Libraries,
     keep_alive: &'a mut dyn FnMut() -> Result<(), WireError>,
 }
 
@@ -496,9 +497,9 @@ impl Turns for OwnTurns<'_> {
         let libraries = &mut self.libraries;
         self.slices.with(&mut |ctx| {
             ctx.state.keyspace.lend(keyspace);
-            std::mem::swap(&mut ctx.state.persistence.libraries, libraries);
+            ctx.state.functions.lend(libraries);
             f(ctx);
-            std::mem::swap(&mut ctx.state.persistence.libraries, libraries);
+            ctx.state.functions.lend(libraries);
             ctx.state.keyspace.lend(keyspace);
         });
     }
