@@ -102,6 +102,11 @@ impl FunctionVm {
         self.vm.used_memory()
     }
 
+    /// Collects all garbage now, unless there is so much alive that this would take long.
+    pub fn collect_garbage(&mut self) {
+        self.vm.collect_garbage();
+    }
+
     /// Runs the text of a new library. The error is for the client, without its code (`ERR`).
     pub fn load(&mut self, text: &[u8], host: &mut dyn ScriptHost) -> Result<Library, Vec<u8>> {
         let header = read_header(text)?;

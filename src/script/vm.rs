@@ -44,6 +44,9 @@ const COMPILED_MAX: usize = 4096;
 /// by the collector's own pace took a tenth of a short script's time. This much is swept in about 0.2 ms.
 const GARBAGE_BYTES_MIN: usize = 512 * 1024;
 
+/// A heap above this is not collected at once on demand: that would take more than some milliseconds.
+const COLLECT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// The collector's pace inside a script, in percent of what was alive: Lua's own.
 const PACE: c_int = 200;
 
@@ -221,6 +224,13 @@ impl Vm {
     pub fn used_memory(&self) -> usize {
         // SAFETY: the state is alive; nobody changes the figure while `&self` is borrowed.
         unsafe { self.state.as_ref() }.memory_used.get()
+    }
+
+    /// Collects all garbage now, unless there is so much alive that this would take long.
+    pub fn collect_garbage(&mut self) {
+        if self.used_memory() < COLLECT_BYTES_MAX {
+            self.collect();
+        }
     }
 
     /// How many scripts are compiled.

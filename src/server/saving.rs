@@ -97,8 +97,10 @@ fn write_now(state: &mut State, shared: &Shared) -> Result<(), SaveFailed> {
     Ok(())
 }
 
-/// DEBUG RELOAD: saves and loads, now. A file that cannot be loaded ends the process, since what it was to
-/// replace is gone.
+const CANNOT_LOAD: &str = "ERR Error trying to load the RDB dump, check server logs.";
+
+/// DEBUG RELOAD: saves and loads, now. A file that cannot be loaded ends the process if what it was to replace is
+/// gone.
 pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static str> {
     if how.save && save(ctx).is_err() {
         return Err("ERR Error trying to save the DB, check server logs.");
@@ -112,10 +114,13 @@ pub fn reload(ctx: &mut ExclusiveCtx<'_>, how: Reload) -> Result<(), &'static st
     let options = Options { replace: how.merge, ..Options::default() };
     match loading::load_announced(ctx, options) {
         Ok(Some(_)) => {}
-        Ok(None) => return Err("ERR Error trying to load the RDB dump, check server logs."),
+        Ok(None) => return Err(CANNOT_LOAD),
         Err(error) => {
             disk::report(&error);
-            std::process::exit(1);
+            if how.flush {
+                std::process::exit(1);
+            }
+            return Err(CANNOT_LOAD);
         }
     }
     ctx.state.dirty = dirty;

@@ -147,6 +147,16 @@ impl Memory {
     }
 }
 
+/// Collects the garbage of the VMs, so that [`memory`] tells what is alive.
+pub fn collect_garbage(state: &mut State) {
+    if let Some(vm) = state.scripts.vm.as_mut().and_then(|vm| vm.downcast_mut::<Vm>()) {
+        vm.collect_garbage();
+    }
+    if let Some(vm) = state.functions.vm.as_mut().and_then(|vm| vm.downcast_mut::<FunctionVm>()) {
+        vm.collect_garbage();
+    }
+}
+
 /// How much memory scripts take. The VMs of workers, for EVAL_RO and FCALL_RO, are not in it.
 pub fn memory(state: &State) -> Memory {
     let eval_vm = state.scripts.vm.as_ref().and_then(|vm| vm.downcast_ref::<Vm>());

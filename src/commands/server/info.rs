@@ -201,6 +201,7 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let (allocated, active, resident) = crate::allocator::jemalloc_figures();
     let rss = resident_bytes();
     let limit = shared.limits.memory_bytes.load(Relaxed) as usize;
+    scripting::collect_garbage(ctx.state);
     let scripts = scripting::memory(ctx.state);
     let (caches, machines) = (scripts.caches(), scripts.machines());
     let lazy = shared.host.lazy_free();

@@ -22,8 +22,10 @@ use crate::object::rdb::write::Writer;
 use crate::persist::rdb::value;
 use crate::resp::reply::Reply;
 
-fn find(ctx: &mut ExclusiveCtx<'_>, key: &[u8]) -> Result<Slot, CommandError> {
-    ctx.read().peek(key).ok_or(CommandError::NoSuchKey)
+/// Where a key is, also one whose time is over.
+fn find(ctx: &ExclusiveCtx<'_>, key: &[u8]) -> Result<Slot, CommandError> {
+    let db = ctx.state.keyspace.db(ctx.session.db as usize);
+    db.find(key).ok_or(CommandError::NoSuchKey)
 }
 
 /// DEBUG OBJECT.
