@@ -183,7 +183,14 @@ impl ScriptHost for Running<'_> {
                 argv,
                 reply,
             ),
-            Err(error) => Reply::new(reply, Protocol::Resp2).error(&error.bytes()),
+            Err(error) => {
+                let text = error.bytes();
+                self.env.stats.error(&text);
+                if let Some(command) = self.find(argv) {
+                    command.stats[self.env.worker].rejected.add(1);
+                }
+                Reply::new(reply, Protocol::Resp2).error(&text);
+            }
         }
     }
 

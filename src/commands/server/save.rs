@@ -206,7 +206,8 @@ fn shutdown(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
     let client = ctx.env.client.map(|client| client.id);
     let request = Request::Shutdown { save, force, now, client };
     if busy {
-        // The script keeps the state, so nothing can be put in order first.
+        // The script keeps the state, so nothing can be put in order first. Who connects now is refused at once.
+        ctx.env.shared.host.stop_listening();
         ctx.env.shared.host.request(request);
         ctx.unit.close = true;
         return Ok(());
