@@ -459,6 +459,9 @@ pub fn perform(
         Reply::new(out, protocol).error(&text);
         figures.failed.add(1);
         env.stats.error(&text);
+    } else if out.get(before) == Some(&b'-') {
+        // A script or a module has failed; whoever made the error has counted it.
+        figures.failed.add(1);
     }
     if is_watched {
         show(Moment::After, session, env, command, argv);

@@ -4,11 +4,12 @@
 //! stays is kept, so nobody who waits in its queue is turned away. The accepting tasks live on the main
 //! thread; an exchange waits until they have let go of the old sockets.
 
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use socket2::SockRef;
 use tokio::sync::mpsc;
 
 use super::listener::{self, Acceptor};
@@ -39,9 +40,12 @@ impl Sockets {
         (Self { open: Mutex::new(open), exchanges }, receiver)
     }
 
-    /// Lets go of the sockets. Whoever accepts on them has others for the same.
+    /// Has everybody refused who connects from now on, also where others have the same sockets.
     pub fn close(&self) {
-        self.open.lock().clear();
+        for socket in self.open.lock().drain(..) {
+            // What cannot be shut down is closed.
+            let _ = SockRef::from(&socket).shutdown(Shutdown::Both);
+        }
     }
 
     /// Listens where the configuration says from now on; on an error, where it did before.
