@@ -12,6 +12,7 @@ mod connections;
 mod contention;
 mod eviction;
 mod expiry;
+mod functions;
 mod hostile;
 mod loading;
 mod messages;

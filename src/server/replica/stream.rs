@@ -366,8 +366,9 @@ fn apply_one(
             reply.trim_end(),
             name.to_lowercase()
         );
-        // The choices that begin with the second end the process.
-        if state.config.choice(Param::PropagationErrorBehavior) != 0 {
+        // The choices that begin with the second end the process, unless the data set may differ, since others write here.
+        let panics = state.config.choice(Param::PropagationErrorBehavior) != 0;
+        if panics && state.config.flag(Param::ReplicaReadOnly) {
             tracing::warn!("This replica panicked sending an error to its master");
             std::process::exit(1);
         }
