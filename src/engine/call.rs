@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use super::ahead;
 use super::block;
 use super::client::{Client, Mode as Mark, Session};
+use super::client_info;
 use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expire_key, free};
 use super::effects::{Block, CallEffects, EventClass, Propagate, Record, Targets, Unit};
 use super::error::CommandError;
@@ -380,7 +381,32 @@ pub(super) fn client_call(
         silence(session, if is_message { out.len() } else { before }, out);
     }
     tracking::end_caching(session, env, request.command);
+    if out.len() > before
+        && let Some(client) = env.client
+        && client.following.follows.load(Ordering::Relaxed)
+    {
+        out.truncate(before);
+        unit.close = true;
+        tell_misuse(client, session, request.command, env);
+    }
     ran
+}
+
+/// The connection of a replica is for the stream: a command with a reply would put something else between.
+#[cold]
+fn tell_misuse(
+    client: &Client,
+    session: &Session,
+    command: Option<&'static Command>,
+    env: Env<'_>,
+) {
+    let name = command.map_or_else(|| b"<unknown>".to_vec(), |command| command.full_name());
+    let line = client_info::line(client, session, env.now_us / 1000);
+    tracing::warn!(
+        "Replica generated a reply to command '{}', disconnecting it: {}",
+        String::from_utf8_lossy(&name),
+        String::from_utf8_lossy(&line)
+    );
 }
 
 /// CLIENT REPLY has something to say about the reply.

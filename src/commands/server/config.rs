@@ -124,7 +124,9 @@ fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         1 => true,
         _ => ctx.env.client.is_none_or(|c| c.is_local()),
     };
-    let context = SetContext { loading: ctx.env.shared.loading.is_on(), protected_allowed };
+    let progress = &ctx.env.shared.loading;
+    let loading = progress.is_on() || progress.is_beside();
+    let context = SetContext { loading, protected_allowed };
     let raw = |error: ConfigError| CommandError::Raw(error.reply());
     let (foreign, own): (Vec<_>, Vec<_>) =
         pairs.into_iter().partition(|(name, _)| settings::is_known(name));

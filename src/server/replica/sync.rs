@@ -76,9 +76,6 @@ impl Follower {
         let way = {
             let mut state = self.state()?;
             let way = Way::of(&state, history.as_ref().map(|(id, _)| id.as_str()));
-            if std::mem::take(&mut state.replication.resumes) {
-                tracing::info!("Discarding previously cached master state.");
-            }
             let now_ms = self.engine.shared.now_ms();
             if let Some(link) = state.replication.link_mut() {
                 link.state = LinkState::Sync;
@@ -435,7 +432,9 @@ impl Follower {
 /// The history that was followed so far cannot be gone on with, and those who follow this server must learn it.
 fn leave_history(state: &mut State) {
     let replication = &mut state.replication;
-    replication.resumes = false;
+    if std::mem::take(&mut replication.resumes) {
+        tracing::info!("Discarding previously cached master state.");
+    }
     replication.disconnect_replicas();
     replication.end_backlog();
 }
