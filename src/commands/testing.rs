@@ -255,6 +255,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         function_counts: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),
+        client_memory: Default::default(),
         watch: Mutex::default(),
         watching: AtomicUsize::new(0),
         waiters: Mutex::default(),

@@ -294,6 +294,9 @@ fn run_hold(
     stats.hold_commands_max.note((end.done - done_before) as u64);
     stats.hold_nanos.add(last_ns - began_ns);
     stats.hold_nanos_max.note(last_ns - began_ns);
+    if shared.client_memory.is_limited() {
+        client.note_session(&session);
+    }
     if unit.close {
         end.close = true;
         client.leaving.store(true, Ordering::Relaxed);
@@ -330,6 +333,8 @@ fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, reques
             Some(argv) => argv.iter().map(|arg| &**arg).collect(),
             None => request.argv.to_vec(),
         };
+        session.waiting_argv_bytes =
+            argv.iter().map(|arg| arg.len() + size_of::<Box<[u8]>>()).sum();
         block::enter(shared, caller.client, command, &argv, session.db, wanted);
     }
 }

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::acl::Users;
 use super::acl::user::User;
+use super::client_memory::Footprint;
 use super::outbox::Outbox;
 use super::pubsub::Subscriptions;
 use super::registry::Command;
@@ -134,6 +135,8 @@ pub struct Session {
     pub multi: Multi,
     /// The watched keys.
     pub watched: Vec<Watched>,
+    /// Bytes of the arguments that are kept of the command that waits for keys.
+    pub waiting_argv_bytes: usize,
     /// While blocked by something that CLIENT UNBLOCK may end: the reply of a timeout.
     pub blocked_reply: Option<Vec<u8>>,
     /// What it listens to.
@@ -207,10 +210,14 @@ pub struct Client {
     pub created_ms: i64,
     /// Its last request, unix milliseconds.
     pub active_ms: AtomicI64,
-    /// Bytes of incomplete requests.
+    /// Bytes of incomplete requests, but for the arguments in them that are whole.
     pub query_bytes: AtomicUsize,
+    /// Bytes of those.
+    pub argument_bytes: AtomicUsize,
     /// Bytes of replies not sent yet.
     pub output_bytes: AtomicUsize,
+    /// What it takes in memory.
+    pub footprint: Footprint,
     /// The number of the worker that owns the connection.
     pub worker: usize,
     /// The connection is to be closed.
@@ -259,6 +266,8 @@ impl Client {
             created_ms: now_ms,
             active_ms: AtomicI64::new(now_ms),
             query_bytes: AtomicUsize::new(0),
+            argument_bytes: AtomicUsize::new(0),
+            footprint: Footprint::default(),
             output_bytes: AtomicUsize::new(0),
             worker: 0,
             killed: AtomicBool::new(false),

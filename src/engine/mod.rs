@@ -51,6 +51,8 @@ pub mod replication;
 
 pub mod client;
 
+pub mod client_memory;
+
 pub mod client_info;
 
 pub mod acl;

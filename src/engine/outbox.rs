@@ -244,6 +244,7 @@ impl Client {
 
     /// All messages are out: from the next one on the owner is to be told again.
     pub fn settle(&self, outbox: &mut Outbox) {
+        self.note_waiting(outbox);
         self.messages.store(false, Ordering::Relaxed);
         outbox.noted = false;
         if let Some(sender) = outbox.sender.take() {
@@ -259,6 +260,7 @@ impl Client {
             return false;
         }
         add(&mut outbox);
+        self.note_waiting(&outbox);
         if outbox.is_empty() && outbox.held.is_none() {
             return true;
         }
@@ -268,8 +270,10 @@ impl Client {
             outbox.clear();
             drop(outbox);
             self.cut_off();
+            self.count_if_limited(shared);
             return false;
         }
+        self.count_if_limited(shared);
         if outbox.is_empty() {
             return true;
         }
@@ -311,6 +315,7 @@ impl Client {
             outbox.add(|out| out.extend_from_slice(reply));
             outbox.queue.extend(later.into_iter().flatten());
             outbox.unblocked = true;
+            self.note_waiting(&outbox);
             self.messages.store(true, Ordering::Relaxed);
         }
         self.wake();

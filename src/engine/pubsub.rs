@@ -73,6 +73,11 @@ impl Subscriptions {
         self.names[kind as usize].len()
     }
 
+    /// How many names altogether.
+    pub fn count(&self) -> usize {
+        self.names.iter().map(BTreeSet::len).sum()
+    }
+
     /// Whether there are none at all.
     pub fn is_empty(&self) -> bool {
         self.names.iter().all(BTreeSet::is_empty)

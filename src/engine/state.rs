@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use super::acl::Users;
 use super::block::WaitTable;
 use super::client::{Client, ClientTable, WatchTable};
+use super::client_memory::ClientMemory;
 use super::ctx::ExclusiveCtx;
 use super::durable::Durable;
 use super::effects::{EventClass, Request};
@@ -544,6 +545,8 @@ pub struct Shared {
     pub loading: LoadProgress,
     /// The clients. A lock of its own, so that connections come and go while a script runs.
     pub clients: Mutex<ClientTable>,
+    /// What they take in memory.
+    pub client_memory: ClientMemory,
     /// Who watches which key. Readers add themselves, hence the lock of its own.
     pub watch: Mutex<WatchTable>,
     /// How many watches there are; read on every write.
@@ -655,10 +658,11 @@ impl Shared {
         }
     }
 
-    /// Bytes that do not count for eviction: those held for a snapshot, or for replicas.
+    /// Bytes that do not count for eviction: those held for a snapshot, for replicas, or by clients that go.
     #[inline]
     pub fn uncounted_memory(&self) -> usize {
-        snapshot::held_bytes() + self.replica_bytes.load(Ordering::Relaxed)
+        let (replicas, going) = (&self.replica_bytes, self.client_memory.going());
+        snapshot::held_bytes() + replicas.load(Ordering::Relaxed) + going
     }
 
     /// The protocol that clients speak before they ask for one.

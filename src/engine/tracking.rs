@@ -71,6 +71,9 @@ impl TrackingMode {
     }
 }
 
+/// What a prefix takes beside its text, with the client and in the table.
+const PREFIX_BYTES: usize = 2 * size_of::<Box<[u8]>>() + size_of::<Audience>();
+
 /// A client that tracks.
 #[derive(Debug)]
 struct Tracker {
@@ -146,7 +149,10 @@ impl Tracking {
             for prefix in all {
                 let audience = audiences.entry((*prefix).into()).or_default();
                 audience.clients.insert(client.id, Arc::clone(client));
-                tracker.prefixes.insert((*prefix).into());
+                if tracker.prefixes.insert((*prefix).into()) {
+                    let bytes = 2 * size_of_val(*prefix) + PREFIX_BYTES;
+                    client.footprint.prefixes.fetch_add(bytes, Ordering::Relaxed);
+                }
             }
         }
         self.trackers.store(trackers.len(), Ordering::Relaxed);
@@ -159,6 +165,7 @@ impl Tracking {
         }
         client.tracking.store(0, Ordering::Relaxed);
         client.redirect.store(0, Ordering::Relaxed);
+        client.footprint.prefixes.store(0, Ordering::Relaxed);
         let mut tables = self.tables.lock();
         let Some(tracker) = tables.trackers.remove(&client.id) else { return };
         for prefix in tracker.prefixes {

@@ -173,6 +173,11 @@ impl Parser {
         self.request_start
     }
 
+    /// Bytes at the front of the buffer that were understood.
+    pub fn understood(&self) -> usize {
+        self.at
+    }
+
     /// Whether a request has begun and not ended.
     pub fn is_midway(&self) -> bool {
         self.stage != Stage::Start

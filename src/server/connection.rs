@@ -22,6 +22,7 @@ use self::recycle::recycle;
 use super::gate::{Gate, HeldFor};
 use super::stream::{Stream, Way};
 use super::worker::{Scratch, Worker};
+use crate::base::size_class::size_class;
 use crate::engine::block::{self, GivenUp};
 use crate::engine::call::{self, Caller, Request};
 use crate::engine::client::{Client, Mode};
@@ -145,6 +146,9 @@ impl Connection {
             if self.flush_all(worker, scratch, &mut Way::Polled(cx)) == Step::End {
                 return Poll::Ready(());
             }
+            if !self.weigh(worker) {
+                return Poll::Ready(());
+            }
             if self.closing {
                 return if self.has_output() { Poll::Pending } else { Poll::Ready(()) };
             }
@@ -160,13 +164,26 @@ impl Connection {
                 break;
             }
         }
-        if self.flush_all(worker, scratch, &mut Way::Polled(cx)) == Step::End {
+        if self.flush_all(worker, scratch, &mut Way::Polled(cx)) == Step::End || !self.weigh(worker)
+        {
             return Poll::Ready(());
         }
         // Others first, also those whose bytes have arrived meanwhile: woken like this, the task comes
         // back only after the runtime has looked at its sockets. A plain wake would have a busy
         // connection run up to 61 times before that.
         pin!(tokio::task::yield_now()).poll(cx).map(|()| unreachable!("it yields first"))
+    }
+
+    /// Counts what the client takes in memory, and has clients go if that of all is too much; false if this one does.
+    #[inline]
+    fn weigh(&self, worker: &Worker) -> bool {
+        let shared = &worker.engine.shared;
+        if !shared.client_memory.is_limited() {
+            return true;
+        }
+        self.client.count_memory(shared);
+        shared.client_memory.enforce(shared);
+        !self.client.killed.load(Ordering::Acquire)
     }
 
     /// Lets others wake this task.
@@ -190,11 +207,13 @@ impl Connection {
             let alone = len > MESSAGES_COPIED_BYTES && scratch.out.is_empty();
             if !alone && !scratch.out.is_empty() && scratch.out.len() + len > MESSAGES_COPIED_BYTES
             {
+                self.client.note_waiting(&outbox);
                 return;
             }
             match outbox.take_piece() {
                 Some(Piece::Shared(bytes)) if alone => {
                     self.message = Some((bytes, 0));
+                    self.client.note_waiting(&outbox);
                     return;
                 }
                 Some(piece) => scratch.out.extend_from_slice(piece.bytes()),
@@ -320,6 +339,8 @@ impl Connection {
         // A reply that CLIENT REPLY SKIP dropped is behind us.
         session.mode.remove(Mode::BLOCKED | Mode::REPLY_SKIP);
         session.blocked_reply = None;
+        session.waiting_argv_bytes = 0;
+        self.client.note_session(&session);
         drop(session);
         if !self.input.is_empty() {
             self.run_own_input(worker, scratch);
@@ -329,7 +350,7 @@ impl Connection {
     /// Sends what is in the worker's and the connection's output buffers.
     fn flush(&mut self, worker: &Worker, scratch: &mut Scratch, way: &mut Way<'_, '_>) -> Step {
         if (self.has_output() || !scratch.out.is_empty()) && self.must_wait(worker) {
-            self.keep_output(scratch, 0);
+            self.keep_output(worker, scratch, 0);
             return self.settle_output(worker);
         }
         match self.send_parts(worker, scratch, way) {
@@ -352,28 +373,37 @@ impl Connection {
             let at = self.stream.write(worker, way, &bytes, at)?;
             if at < bytes.len() {
                 self.message = Some((bytes, at));
-                self.keep_output(scratch, 0);
+                self.keep_output(worker, scratch, 0);
                 return Ok(());
             }
         }
         if self.output.is_empty() {
             let at = self.stream.write(worker, way, &scratch.out, 0)?;
-            self.keep_output(scratch, at);
+            self.keep_output(worker, scratch, at);
         } else {
-            self.keep_output(scratch, 0);
+            self.keep_output(worker, scratch, 0);
             self.sent = self.stream.write(worker, way, &self.output, self.sent)?;
         }
         Ok(())
     }
 
     /// Takes over what the socket had no room for, from byte `at` on.
-    fn keep_output(&mut self, scratch: &mut Scratch, at: usize) {
+    fn keep_output(&mut self, worker: &Worker, scratch: &mut Scratch, at: usize) {
         let is_large = scratch.out.capacity() > SHARED_OUTPUT_KEPT_BYTES;
         if is_large && self.output.is_empty() && at < scratch.out.len() {
             (self.output, self.sent) = (std::mem::take(&mut scratch.out), at);
             return;
         }
-        self.output.extend_from_slice(&scratch.out[at..]);
+        let needed = self.output.len() + scratch.out.len() - at;
+        if needed > self.output.capacity() && worker.engine.shared.client_memory.is_limited() {
+            // Counted before it is taken: clients go rather than keys.
+            let grown = size_class(needed.max(2 * self.output.capacity()));
+            self.client.footprint.output.store(grown, Ordering::Relaxed);
+            self.weigh(worker);
+        }
+        if !self.client.killed.load(Ordering::Relaxed) {
+            self.output.extend_from_slice(&scratch.out[at..]);
+        }
         scratch.out.clear();
         if is_large {
             scratch.out = Vec::new();
@@ -398,6 +428,7 @@ impl Connection {
             if self.message.is_none() {
                 if self.client.output_bytes.load(Ordering::Relaxed) != 0 {
                     self.client.output_bytes.store(0, Ordering::Relaxed);
+                    self.client.footprint.output.store(0, Ordering::Relaxed);
                 }
                 return Step::Go;
             }
@@ -410,11 +441,13 @@ impl Connection {
         let message = self.message.as_ref().map_or(0, |(bytes, at)| bytes.len() - at);
         let waiting = message + self.output.len() - self.sent;
         self.client.output_bytes.store(waiting, Ordering::Relaxed);
+        let held = message + size_class(self.output.capacity());
+        self.client.footprint.output.store(held, Ordering::Relaxed);
         if self.client.is_over_limit(&worker.engine.shared, waiting) {
             self.client.cut_off();
             return Step::End;
         }
-        Step::Wait
+        if self.weigh(worker) { Step::Wait } else { Step::End }
     }
 
     /// Parses and runs requests from `data`; returns how many bytes of it are done with.
@@ -427,6 +460,7 @@ impl Connection {
     ) -> (usize, Step) {
         let mut used = 0;
         self.client.query_bytes.store(data.len(), Ordering::Relaxed);
+        self.client.argument_bytes.store(0, Ordering::Relaxed);
         loop {
             let stop = parser.parse(&data[used..], self.limits(worker));
             let found = parser.requests().len();
@@ -615,8 +649,9 @@ impl Connection {
             }
             Some((Block::Until { .. }, _)) | None => {}
         }
+        (self.input, self.output, self.message) = (Vec::new(), Vec::new(), None);
         // Whoever sends it something is told that nobody reads it any more.
-        self.client.killed.store(true, Ordering::Release);
+        self.client.forget_memory(shared);
         shared.clients.lock().remove(self.client.id);
         shared.connections.fetch_sub(1, Ordering::Relaxed);
         self.client.outbox.lock().waker = None;

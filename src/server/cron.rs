@@ -42,6 +42,7 @@ pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
         visits += 1;
         let began_ns = (engine.shared.clock.mono_ns)();
         sample_memory(&engine);
+        engine.shared.client_memory.enforce(&engine.shared);
         // While the data set is loaded its keys are left alone.
         if !engine.shared.loading.is_on() {
             let expiry_ns = (engine.shared.clock.mono_ns)();
@@ -56,6 +57,7 @@ pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
             super::syncing::tick_each_second(&engine, visits / HZ);
             engine.shared.host.each_second();
             cut_off_deaf(&engine);
+            engine.shared.client_memory.count_all(&engine.shared);
             last = sample_rates(&engine, last);
         }
         let rates = &engine.shared.rates;

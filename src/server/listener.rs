@@ -106,8 +106,11 @@ impl Acceptor {
         let client = Client::new(id, addr, laddr, fd, session, now_ms);
         let client = Arc::new(Client { unix_socket, worker, ..client });
         shared.clients.lock().insert(Arc::clone(&client));
+        client.count_memory(shared);
         if self.workers[worker - 1].send(Accepted { socket, client }).is_err() {
-            shared.clients.lock().remove(id);
+            if let Some(client) = shared.clients.lock().remove(id) {
+                client.forget_memory(shared);
+            }
             shared.connections.fetch_sub(1, Ordering::Relaxed);
         }
     }

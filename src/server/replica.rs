@@ -265,6 +265,7 @@ impl Follower {
         let client = Client::new(id, addr, laddr, fd, session, shared.now_ms());
         // It is sent nothing.
         client.leaving.store(true, Ordering::Relaxed);
+        client.footprint.apart.store(true, Ordering::Relaxed);
         let waker = Waker::from(Arc::new(Cutter(Arc::clone(wire.stop()))));
         client.outbox.lock().waker = Some(waker);
         Ok(Arc::new(client))

@@ -271,6 +271,7 @@ fn build_engine(
         function_counts: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),
+        client_memory: Default::default(),
         watch: Mutex::default(),
         watching: AtomicUsize::new(0),
         waiters: Mutex::default(),

@@ -138,6 +138,7 @@ impl Worker {
             Err(error) => {
                 tracing::warn!("cannot serve an accepted connection: {error}");
                 self.engine.shared.clients.lock().remove(accepted.client.id);
+                accepted.client.forget_memory(&self.engine.shared);
                 self.engine.shared.connections.fetch_sub(1, Ordering::Relaxed);
             }
         }

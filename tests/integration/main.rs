@@ -8,6 +8,7 @@ mod harness;
 mod acl;
 mod aof;
 mod blocking;
+mod client_eviction;
 mod connections;
 mod contention;
 mod eviction;

@@ -502,7 +502,12 @@ fn on_or_off(arg: &[u8]) -> Result<bool, CommandError> {
 }
 
 fn no_evict(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    ctx.session.mode.set(Mode::NO_EVICT, on_or_off(argv[2])?);
+    let stays = on_or_off(argv[2])?;
+    ctx.session.mode.set(Mode::NO_EVICT, stays);
+    if let Some(client) = ctx.env.client {
+        client.footprint.stays.store(stays, Ordering::Relaxed);
+        client.count_memory(ctx.env.shared);
+    }
     reply.ok();
     Ok(())
 }

@@ -342,6 +342,7 @@ fn reset(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
     if let Some(client) = ctx.env.client {
         let number = ctx.env.shared.users.default_user().number;
         client.user.store(number, std::sync::atomic::Ordering::Relaxed);
+        client.footprint.stays.store(false, std::sync::atomic::Ordering::Relaxed);
     }
     (ctx.session.lib_name, ctx.session.lib_version) = library;
     speak(ctx, ctx.env.shared.first_protocol(), reply);

@@ -191,6 +191,8 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
     shared.note_role(state);
     for param in changed {
         match param {
+            // Whoever is over the new limit goes when the connection of this client has its next turn.
+            Param::MaxmemoryClients => shared.client_memory.count_all(shared),
             Param::Port | Param::Bind => {
                 let why = match param {
                     Param::Port => "Unable to listen on this port. Check server logs.",
@@ -271,6 +273,7 @@ pub fn mirror(config: &Config, shared: &Shared) {
     limits.keepalive_seconds.store(config.uint(Param::TcpKeepalive), Relaxed);
     limits.busy_ms.store(config.uint(Param::BusyReplyThreshold), Relaxed);
     limits.memory_bytes.store(config.uint(Param::Maxmemory), Relaxed);
+    shared.client_memory.follow(config);
     limits.evicts.store(evict::evicts(config.choice(Param::MaxmemoryPolicy)), Relaxed);
     let classes = [&limits.normal_output, &limits.replica_output, &limits.pubsub_output];
     let backlog = config.uint(Param::ReplBacklogSize);
@@ -311,6 +314,7 @@ fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) ->
     }
     ctx.env.shared.users.reset_denied();
     ctx.state.evictor.reset_stat();
+    ctx.env.shared.client_memory.reset_stat();
     ctx.state.replication.counts = Default::default();
     ctx.state.replication.errors = 0;
     ctx.state.expired_keys = 0;

@@ -213,7 +213,7 @@ fn gather(ctx: &ExclusiveCtx<'_>) -> Vec<(String, Field)> {
         ("startup.allocated", startup),
         ("replication.backlog", backlog),
         ("clients.slaves", replicas),
-        ("clients.normal", 0),
+        ("clients.normal", shared.client_memory.total()),
         ("cluster.links", 0),
         ("aof.buffer", 0),
         ("lua.caches", scripts.eval_texts),

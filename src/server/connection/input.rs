@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::ReadBuf;
 
 use super::{Connection, Step};
+use crate::base::size_class::size_class;
 use crate::resp::request::Parser;
 use crate::server::worker::{Scratch, Worker};
 
@@ -18,6 +19,9 @@ const DIRECT_READ_BYTES: usize = 32 * 1024;
 
 /// So much of an incomplete request is moved to the front of the shared buffer when more of it comes.
 const INPUT_MOVED_BYTES: usize = 4096;
+
+/// A byte of a long string is only copied, which takes so much less time than running what has short ones.
+const COPIED_PER_RUN: usize = 32;
 
 /// A string's buffer grows at most this far ahead of what has arrived, whatever its length claims.
 const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
@@ -49,8 +53,10 @@ impl Connection {
                 let got = buf.filled().len();
                 worker.stats().net_input.add(got as u64);
                 worker.stats().reads_processed.add(1);
-                scratch.turn_bytes += got;
-                self.accept_bytes(worker, scratch, &input[..before + got], before)
+                let step = self.accept_bytes(worker, scratch, &input[..before + got], before);
+                let is_copy = self.parser.bytes_wanted(self.input.len()) >= DIRECT_READ_BYTES;
+                scratch.turn_bytes += if is_copy { got / COPIED_PER_RUN } else { got };
+                step
             }
             Poll::Ready(_) => Step::End,
         };
@@ -70,6 +76,7 @@ impl Connection {
         // Clearing the room takes time, too: who sends single bytes gets little of it.
         let ahead = (2 * self.last_read).clamp(DIRECT_READ_BYTES, READ_AHEAD_BYTES_MAX);
         let room = wanted.min(ahead);
+        self.make_room(room, wanted);
         self.input.resize(before + room, 0);
         let mut buf = ReadBuf::new(&mut self.input[before..]);
         let polled = self.stream.poll_read(cx, &mut buf);
@@ -80,7 +87,7 @@ impl Connection {
             Poll::Pending => Step::Wait,
             Poll::Ready(Ok(())) if got > 0 => {
                 worker.stats().net_input.add(got as u64);
-                scratch.turn_bytes += got;
+                scratch.turn_bytes += got / COPIED_PER_RUN;
                 if got < wanted {
                     self.check_input(worker)
                 } else {
@@ -88,6 +95,19 @@ impl Connection {
                 }
             }
             Poll::Ready(_) => Step::End,
+        }
+    }
+
+    /// Makes room for more input, twice as much as there was, or just what will be filled by the string of which `wanted`
+    /// bytes are missing.
+    fn make_room(&mut self, more: usize, wanted: usize) {
+        let (len, capacity) = (self.input.len(), self.input.capacity());
+        if capacity - len < more {
+            let target = match len + wanted {
+                whole if wanted >= more && whole <= 4 * capacity => whole,
+                _ => (len + more).max(2 * capacity),
+            };
+            self.input.reserve_exact(target - len);
         }
     }
 
@@ -110,6 +130,8 @@ impl Connection {
                 Err(own) => (self.parser, scratch.parser) = (own, parser),
             }
         }
+        let wanted = self.parser.bytes_wanted(self.input.len());
+        self.make_room(data.len() - before, wanted);
         self.input.extend_from_slice(&data[before..]);
         self.run_own_input(worker, scratch)
     }
@@ -140,6 +162,10 @@ impl Connection {
 
     /// Runs what is complete in the connection's own buffer.
     pub(super) fn run_own_input(&mut self, worker: &Worker, scratch: &mut Scratch) -> Step {
+        self.note_input();
+        if !self.weigh(worker) {
+            return Step::End;
+        }
         let mut input = std::mem::take(&mut self.input);
         let mut parser = std::mem::take(&mut self.parser);
         let (used, step) = self.run(worker, scratch, &mut parser, &input);
@@ -155,11 +181,21 @@ impl Connection {
         if step == Step::Go { self.check_input(worker) } else { step }
     }
 
+    /// Notes what the connection keeps of its own.
+    fn note_input(&self) {
+        let client = &self.client;
+        let bytes = size_class(self.input.capacity()) + self.parser.memory_bytes();
+        client.footprint.input.store(bytes, Ordering::Relaxed);
+        let understood = self.parser.understood().min(self.input.len());
+        client.argument_bytes.store(understood, Ordering::Relaxed);
+        client.query_bytes.store(self.input.len() - understood, Ordering::Relaxed);
+    }
+
     /// Ends the connection if what is incomplete has grown past `client-query-buffer-limit`.
     pub(super) fn check_input(&mut self, worker: &Worker) -> Step {
         // Many short arguments take more room than they have bytes.
         let bytes = self.input.len() + self.parser.memory_bytes();
-        self.client.query_bytes.store(self.input.len(), Ordering::Relaxed);
+        self.note_input();
         let limit = worker.engine.shared.limits.query_bytes.load(Ordering::Relaxed);
         if bytes > limit {
             tracing::warn!(
