@@ -463,6 +463,8 @@ pub enum Param {
     LatencyTrackingInfoPercentiles,
     /// `busy-reply-threshold`
     BusyReplyThreshold,
+    /// `lua-enable-deprecated-api`
+    LuaEnableDeprecatedApi,
     /// `default-modules`
     DefaultModules,
     /// `module-threads`

@@ -257,6 +257,7 @@ fn run_hold(
         client.take_messages(out);
     }
     for request in hold {
+        unit.began_ns = last_ns;
         let ran = client_call(&mut access, &mut session, &mut unit, env, *request, out);
         if let Some(Block::Paused { .. }) = unit.block {
             begin_wait(caller, &mut session, &mut unit, *request);

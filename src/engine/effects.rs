@@ -210,6 +210,9 @@ pub struct Unit {
     pub deny_blocking: bool,
     /// Inside EXEC.
     pub in_exec: bool,
+    /// When the client's command began, as the engine's clock counts nanoseconds, if its caller has looked: a script
+    /// takes it and need not look again.
+    pub began_ns: u64,
     /// Close the connection once the replies are out.
     pub close: bool,
     /// Whether a command of the unit has changed data.

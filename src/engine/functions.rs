@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::stats::ScriptStats;
+
 /// A function, as its library has registered it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
@@ -30,6 +32,8 @@ pub struct Library {
     pub code: Box<[u8]>,
     /// Its functions, in the order in which they were registered.
     pub functions: Vec<Function>,
+    /// What each of them has cost so far, in the same order.
+    pub stats: Box<[ScriptStats]>,
 }
 
 impl Library {
@@ -37,14 +41,17 @@ impl Library {
     pub fn new(name: &[u8], code: &[u8], functions: Vec<Function>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { id, name: name.into(), code: code.into(), functions }
+        let stats = functions.iter().map(|_| ScriptStats::default()).collect();
+        Self { id, name: name.into(), code: code.into(), functions, stats }
     }
 
     fn bytes(&self) -> usize {
         let functions = self.functions.iter().map(|function| {
             let description = function.description.as_ref().map_or(0, |text| text.len());
             // The function, and its entry in the table of all.
-            2 * (size_of::<Function>() + function.name.len()) + description
+            2 * (size_of::<Function>() + function.name.len())
+                + size_of::<ScriptStats>()
+                + description
         });
         size_of::<Self>() + self.name.len() + self.code.len() + functions.sum::<usize>()
     }
@@ -90,6 +97,11 @@ impl Found {
     /// The function.
     pub fn function(&self) -> &Function {
         &self.library.functions[self.index]
+    }
+
+    /// What it has cost so far.
+    pub fn stats(&self) -> &ScriptStats {
+        &self.library.stats[self.index]
     }
 }
 

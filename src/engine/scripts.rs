@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::error::CommandError;
+use super::stats::ScriptStats;
 
 /// The source of a script, known by its SHA1.
 #[derive(Debug)]
@@ -19,10 +20,12 @@ pub struct ScriptSource {
     pub text: Box<[u8]>,
     /// What its shebang line declares, as bits that `script` defines.
     pub flags: u64,
+    /// What it has cost so far.
+    pub stats: ScriptStats,
 }
 
-/// A script's SHA1 and text.
-pub type NewScript = ([u8; 40], Box<[u8]>);
+/// A script and its SHA1.
+pub type NewScript = ([u8; 40], Arc<ScriptSource>);
 
 /// The scripts of EVAL and SCRIPT LOAD.
 #[derive(Default)]

@@ -14,6 +14,7 @@ use super::client::Session;
 use super::ctx::Env;
 use super::registry::Command;
 use super::spec::{Argv, Flag};
+use crate::base::sha1;
 
 /// Most arguments that an entry of the slow log keeps.
 pub const ENTRY_ARGS_MAX: usize = 32;
@@ -192,7 +193,12 @@ fn shortened(command: &Command, argv: Argv<'_>, session: &Session) -> Vec<Vec<u8
             let mut text = arg[..arg.len().min(ENTRY_ARG_BYTES_MAX)].to_vec();
             if arg.len() > ENTRY_ARG_BYTES_MAX {
                 let more = arg.len() - ENTRY_ARG_BYTES_MAX;
-                text.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
+                text.extend_from_slice(format!("... ({more} more bytes").as_bytes());
+                if command.spec.script_text == Some(i) {
+                    text.extend_from_slice(b", sha1 ");
+                    text.extend_from_slice(&sha1::sha1_hex(arg));
+                }
+                text.push(b')');
             }
             text
         })
@@ -225,6 +231,12 @@ mod tests {
         assert_eq!(keeps(&PLAIN, &many[..32]).len(), 32);
         let long = [b'b'; 129];
         assert!(keeps(&PLAIN, &[b"x", &long])[1].ends_with("b... (1 more bytes)"));
+        const EVAL: CommandSpec =
+            CommandSpec { name: "X", script_text: Some(1), ..CommandSpec::BASE };
+        let sha = String::from_utf8(sha1::sha1_hex(&long).to_vec()).unwrap();
+        let kept = keeps(&EVAL, &[b"x", &long, &long]);
+        assert!(kept[1].ends_with(&format!("b... (1 more bytes, sha1 {sha})")));
+        assert!(kept[2].ends_with("b... (1 more bytes)"));
         assert_eq!(keeps(&LOGIN, &[b"x", b"password", b"y"]), ["x", "(redacted)", "y"]);
     }
 

@@ -698,6 +698,8 @@ pub struct CommandSpec {
     pub key_access: Option<fn(Argv<'_>) -> Access>,
     /// The arguments that no log may show, for commands that take secrets.
     pub secrets: Option<fn(Argv<'_>) -> Vec<usize>>,
+    /// The argument that is a script's text. Where the slow log cuts it, it says which script that is.
+    pub script_text: Option<usize>,
 }
 
 impl CommandSpec {
@@ -724,5 +726,6 @@ impl CommandSpec {
         key_access: None,
         flags_of: None,
         secrets: None,
+        script_text: None,
     };
 }

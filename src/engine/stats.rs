@@ -4,6 +4,7 @@
 //! store; other threads only read.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
@@ -56,6 +57,23 @@ impl Maximum {
     }
 }
 
+/// A figure that goes up and down, with one writer.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// What it shows from now on; only the owner may call it.
+    #[inline]
+    pub fn set(&self, value: usize) {
+        self.0.store(value as u64, Relaxed);
+    }
+
+    /// The value.
+    pub fn get(&self) -> usize {
+        self.0.load(Relaxed) as usize
+    }
+}
+
 /// One worker's figures for one command.
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -79,6 +97,62 @@ impl CommandStat {
             counter.reset();
         }
         self.durations.reset();
+    }
+}
+
+/// One worker's figures for one script or function.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct ScriptStat {
+    calls: Counter,
+    nanos: Counter,
+    nanos_max: Maximum,
+}
+
+/// The figures of one script or function. Each worker has its own, since those that only read run side by side; they
+/// are made when it runs first, and go with it.
+#[derive(Debug, Default)]
+pub struct ScriptStats(OnceLock<Box<[ScriptStat]>>);
+
+/// What all workers together have spent on one script or function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScriptSum {
+    /// Executions.
+    pub calls: u64,
+    /// Time spent executing, in nanoseconds.
+    pub nanos: u64,
+    /// The longest execution, in nanoseconds.
+    pub nanos_max: u64,
+}
+
+impl ScriptStats {
+    /// Accounts for an execution by this worker, one of so many; only that worker may call it.
+    #[inline]
+    pub fn note(&self, worker: usize, workers: usize, nanos: u64) {
+        let stats = self.0.get_or_init(|| (0..workers).map(|_| ScriptStat::default()).collect());
+        let own = &stats[worker];
+        own.calls.add(1);
+        own.nanos.add(nanos);
+        own.nanos_max.note(nanos);
+    }
+
+    /// The sum over the workers.
+    pub fn sum(&self) -> ScriptSum {
+        let stats = self.0.get().into_iter().flatten();
+        stats.fold(ScriptSum::default(), |sum, own| ScriptSum {
+            calls: sum.calls + own.calls.get(),
+            nanos: sum.nanos + own.nanos.get(),
+            nanos_max: sum.nanos_max.max(own.nanos_max.get()),
+        })
+    }
+
+    /// All figures back to zero.
+    pub fn reset(&self) {
+        for own in self.0.get().into_iter().flatten() {
+            own.calls.reset();
+            own.nanos.reset();
+            own.nanos_max.reset();
+        }
     }
 }
 
@@ -115,6 +189,10 @@ pub struct WorkerStats {
     pub hold_commands_max: Maximum,
     /// The longest hold, in nanoseconds.
     pub hold_nanos_max: Maximum,
+    /// Bytes of the worker's own VM for EVAL_RO.
+    pub eval_vm_bytes: Gauge,
+    /// Bytes of the worker's own VM for FCALL_RO.
+    pub function_vm_bytes: Gauge,
     /// Error replies by code.
     pub error_codes: Mutex<BTreeMap<Box<[u8]>, u64>>,
 }
@@ -152,5 +230,22 @@ impl WorkerStats {
         self.hold_commands_max.reset();
         self.hold_nanos_max.reset();
         self.error_codes.lock().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_a_script_are_summed_over_workers() {
+        let stats = ScriptStats::default();
+        assert_eq!(stats.sum(), ScriptSum::default());
+        stats.note(0, 3, 5);
+        stats.note(2, 3, 9);
+        stats.note(2, 3, 7);
+        assert_eq!(stats.sum(), ScriptSum { calls: 3, nanos: 21, nanos_max: 9 });
+        stats.reset();
+        assert_eq!(stats.sum(), ScriptSum::default());
     }
 }

@@ -83,6 +83,7 @@ pub fn exec(ctx: &mut ExclusiveCtx<'_>, reply: &mut Reply<'_>) -> Outcome {
             continue;
         }
         let mut access = Access::Exclusive(ctx.state);
+        ctx.unit.began_ns = began_ns;
         nested(&mut access, ctx.session, ctx.unit, ctx.env, command, &argv, reply.buffer());
         reply.set_protocol(ctx.session.protocol);
         let ended_ns = mono_ns();

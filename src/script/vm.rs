@@ -27,6 +27,8 @@ use super::random::Random;
 use super::source;
 use super::state::{Registered, Run, State};
 use super::{convert, sandbox};
+use crate::config::Config;
+use crate::config::params::Param;
 use crate::resp::reply::{Protocol, Reply};
 
 /// Instructions between two calls of [`ScriptHost::tick`].
@@ -72,6 +74,13 @@ impl Default for VmOptions {
             deprecated_api: false,
             purpose: Purpose::Scripts,
         }
+    }
+}
+
+impl VmOptions {
+    /// What the configuration asks for.
+    pub fn of(config: &Config) -> Self {
+        Self { deprecated_api: config.flag(Param::LuaEnableDeprecatedApi), ..Self::default() }
     }
 }
 

@@ -24,6 +24,7 @@ mod random_requests;
 mod rdb;
 mod readme;
 mod replica;
+mod scripts;
 mod sentinel;
 mod snapshot;
 mod startup;

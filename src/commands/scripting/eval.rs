@@ -18,6 +18,7 @@ use crate::engine::error::CommandError;
 use crate::engine::scripts::ScriptSource;
 use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Outcome, Run};
 use crate::engine::state::{Shared, State};
+use crate::engine::stats::ScriptStats;
 use crate::resp::reply::Reply;
 use crate::script::flags::{self, ScriptFlags};
 use crate::script::vm::{Invocation, Vm, VmOptions};
@@ -50,6 +51,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: RUN_KEYS,
         args: EVAL_ARGS,
         flags_of: Some(eval_flags),
+        script_text: Some(1),
         run: Run::Exclusive(eval),
         ..SCRIPTING
     },
@@ -70,6 +72,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         flags: RUN_RO_FLAGS,
         keys: RUN_RO_KEYS,
         args: EVAL_ARGS,
+        script_text: Some(1),
         run: Run::Read(eval_ro),
         ..SCRIPTING
     },
@@ -98,6 +101,7 @@ pub const COMMANDS: &[CommandSpec] = &[
                 flags: &[Flag::NoScript, Flag::Stale],
                 args: &[Arg::string("script")],
                 tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+                script_text: Some(2),
                 run: Run::Exclusive(load),
                 ..SCRIPTING
             },
@@ -140,6 +144,17 @@ pub const COMMANDS: &[CommandSpec] = &[
                 ..SCRIPTING
             },
             CommandSpec {
+                name: "SHOW",
+                summary: "Show server-side Lua script in the script cache.",
+                since: "8.0.0",
+                complexity: "O(1).",
+                arity: Arity::Exactly(3),
+                flags: &[Flag::NoScript],
+                args: &[Arg::string("sha1")],
+                run: Run::Read(show),
+                ..SCRIPTING
+            },
+            CommandSpec {
                 name: "HELP",
                 summary: "Returns helpful text about the different subcommands.",
                 since: "5.0.0",
@@ -155,6 +170,7 @@ pub const COMMANDS: &[CommandSpec] = &[
                             ("FLUSH [ASYNC|SYNC]", "Forget all cached scripts."),
                             ("KILL", "End the script that is running, if it has not written."),
                             ("LOAD <script>", "Cache a script without running it."),
+                            ("SHOW <sha1>", "Return the text of a cached script."),
                         ],
                     );
                     Ok(())
@@ -209,17 +225,17 @@ fn eval_sha(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -
     let source = match ctx.state.scripts.cached.get(&sha) {
         Some(source) => Arc::clone(source),
         None => {
-            let text = waiting_script(ctx.env.shared, &sha).ok_or(CommandError::NoScript)?;
-            remember(ctx.state, &sha, &text)?
+            let waiting = waiting_script(ctx.env.shared, &sha).ok_or(CommandError::NoScript)?;
+            keep(ctx.state, &sha, waiting)?
         }
     };
     run(ctx, &sha, &source, argv, reply)
 }
 
 /// A script that only EVAL_RO has seen so far.
-fn waiting_script(shared: &Shared, sha: &[u8; 40]) -> Option<Box<[u8]>> {
+fn waiting_script(shared: &Shared, sha: &[u8; 40]) -> Option<Arc<ScriptSource>> {
     let waiting = shared.new_scripts.lock();
-    waiting.iter().find(|(known, _)| known == sha).map(|(_, text)| text.clone())
+    waiting.iter().find(|(known, _)| known == sha).map(|(_, source)| Arc::clone(source))
 }
 
 fn parse_flags(text: &[u8]) -> Result<ScriptFlags, CommandError> {
@@ -235,10 +251,23 @@ fn remember(
     sha: &[u8; 40],
     text: &[u8],
 ) -> Result<Arc<ScriptSource>, CommandError> {
-    let flags = parse_flags(text)?;
-    with_vm(state, |vm, _| vm.compile(sha, text))?.map_err(CommandError::Raw)?;
-    let source = Arc::new(ScriptSource { text: text.into(), flags: u64::from(flags.bits()) });
-    state.scripts.bytes += text.len();
+    let source = new_source(text, parse_flags(text)?);
+    keep(state, sha, source)
+}
+
+fn new_source(text: &[u8], flags: ScriptFlags) -> Arc<ScriptSource> {
+    let flags = u64::from(flags.bits());
+    Arc::new(ScriptSource { text: text.into(), flags, stats: ScriptStats::default() })
+}
+
+/// The same for a script that is a source already.
+fn keep(
+    state: &mut State,
+    sha: &[u8; 40],
+    source: Arc<ScriptSource>,
+) -> Result<Arc<ScriptSource>, CommandError> {
+    with_vm(state, |vm, _| vm.compile(sha, &source.text))?.map_err(CommandError::Raw)?;
+    state.scripts.bytes += source.text.len();
     state.scripts.cached.insert(*sha, Arc::clone(&source));
     Ok(source)
 }
@@ -264,15 +293,15 @@ fn with_vm<R>(
 ) -> Result<R, CommandError> {
     let mut vm: Box<Vm> = match state.scripts.vm.take().map(|vm| vm.downcast()) {
         Some(Ok(vm)) => vm,
-        Some(Err(_)) | None => Box::new(new_vm()?),
+        Some(Err(_)) | None => Box::new(new_vm(state)?),
     };
     let result = f(&mut vm, state);
     state.scripts.vm = Some(vm);
     Ok(result)
 }
 
-fn new_vm() -> Result<Vm, CommandError> {
-    Vm::new(VmOptions::default())
+fn new_vm(state: &State) -> Result<Vm, CommandError> {
+    Vm::new(VmOptions::of(&state.config))
         .map_err(|_| CommandError::text("ERR not enough memory for a Lua state"))
 }
 
@@ -294,7 +323,7 @@ fn run(
         let outer = unit.call.targets;
         let mut running = Running::begin(Access::Exclusive(state), session, unit, *env, subject);
         vm.eval(&call, &mut running, reply.buffer());
-        running.end();
+        running.end(&source.stats);
         unit.call.targets = outer;
     })
 }
@@ -316,60 +345,63 @@ thread_local! {
 fn eval_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     split(argv)?;
     let sha = sha1::sha1_hex(argv[1]);
-    // A reader cannot change the engine's cache, so its script waits beside it.
-    if !ctx.state.scripts.cached.contains_key(&sha) {
-        let flags = parse_flags(argv[1])?;
-        admit(flags, true, ctx.unit, ctx.env)?;
-        let mut waiting = ctx.env.shared.new_scripts.lock();
-        if !waiting.iter().any(|(known, _)| *known == sha) {
-            waiting.truncate(NEW_SCRIPTS_MAX - 1);
-            waiting.insert(0, (sha, argv[1].into()));
+    let source = match cached_or_waiting(ctx, &sha) {
+        Some(source) => source,
+        None => {
+            let flags = parse_flags(argv[1])?;
+            admit(flags, true, ctx.unit, ctx.env)?;
+            let source = new_source(argv[1], flags);
+            // A reader cannot change the engine's cache, so its script waits beside it.
+            let mut waiting = ctx.env.shared.new_scripts.lock();
+            if !waiting.iter().any(|(known, _)| *known == sha) {
+                waiting.truncate(NEW_SCRIPTS_MAX - 1);
+                waiting.insert(0, (sha, Arc::clone(&source)));
+            }
+            source
         }
-    } else if let Some(source) = ctx.state.scripts.cached.get(&sha) {
-        admit(script_flags(source), true, ctx.unit, ctx.env)?;
-    }
-    run_ro(ctx, &sha, argv[1], argv, reply)
+    };
+    run_ro(ctx, &sha, &source, argv, reply)
+}
+
+/// A script that is known already.
+fn cached_or_waiting(ctx: &ReadCtx<'_>, sha: &[u8; 40]) -> Option<Arc<ScriptSource>> {
+    let cached = ctx.state.scripts.cached.get(sha).map(Arc::clone);
+    cached.or_else(|| waiting_script(ctx.env.shared, sha))
 }
 
 fn eval_sha_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     split(argv)?;
     let sha = digest(argv[1])?;
-    let source = match ctx.state.scripts.cached.get(&sha) {
-        Some(source) => {
-            admit(script_flags(source), true, ctx.unit, ctx.env)?;
-            Arc::clone(source)
-        }
-        None => {
-            let text = waiting_script(ctx.env.shared, &sha).ok_or(CommandError::NoScript)?;
-            return run_ro(ctx, &sha, &text, argv, reply);
-        }
-    };
-    run_ro(ctx, &sha, &source.text, argv, reply)
+    let source = cached_or_waiting(ctx, &sha).ok_or(CommandError::NoScript)?;
+    run_ro(ctx, &sha, &source, argv, reply)
 }
 
 /// Runs a script that cannot write, beside others.
 fn run_ro(
     ctx: &mut ReadCtx<'_>,
     sha: &[u8; 40],
-    text: &[u8],
+    source: &ScriptSource,
     argv: Argv<'_>,
     reply: &mut Reply<'_>,
 ) -> Outcome {
     let (keys, args) = split(argv)?;
+    admit(script_flags(source), true, ctx.unit, ctx.env)?;
     READ_VM.with(|slot| {
         let mut slot = slot.try_borrow_mut().map_err(|_| CommandError::NotInScript)?;
         let generation = ctx.state.scripts.generation;
         let own = match &mut *slot {
             Some(own) if own.generation == generation => own,
-            slot => slot.insert(ReadVm { vm: new_vm()?, generation }),
+            slot => slot.insert(ReadVm { vm: new_vm(ctx.state)?, generation }),
         };
+        let text = &source.text;
         let call = Invocation { sha, source: text, keys, args, protocol: reply.protocol() };
         let flags = ScriptFlags::NO_WRITES;
         let subject = Subject { name: sha, flags, is_function: false, argv };
         let access = Access::Shared(ctx.state);
         let mut running = Running::begin(access, ctx.session, ctx.unit, ctx.env, subject);
         own.vm.eval(&call, &mut running, reply.buffer());
-        running.end();
+        running.end(&source.stats);
+        ctx.env.stats.eval_vm_bytes.set(own.vm.used_memory());
         Ok(())
     })
 }
@@ -396,6 +428,13 @@ fn exists(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outco
         });
         reply.int(i64::from(known));
     }
+    Ok(())
+}
+
+fn show(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let sha = digest(argv[2])?;
+    let source = cached_or_waiting(ctx, &sha).ok_or(CommandError::NoScript)?;
+    reply.bulk(&source.text);
     Ok(())
 }
 

@@ -237,14 +237,15 @@ fn fcall(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
     let function = found.function();
     let flags = flags_of(function);
     admit(flags, false, ctx.unit, ctx.env)?;
-    let mut vm = take_vm(&mut ctx.state.functions, VmOptions::default()).map_err(|_| NO_MEMORY)?;
+    let options = VmOptions::of(&ctx.state.config);
+    let mut vm = take_vm(&mut ctx.state.functions, options).map_err(|_| NO_MEMORY)?;
     let call = Invocation { found: &found, keys, args, protocol: reply.protocol() };
     let subject = Subject { name: &function.name, flags, is_function: true, argv };
     let outer = ctx.unit.call.targets;
     let ExclusiveCtx { state, session, unit, env } = ctx;
     let mut running = Running::begin(Access::Exclusive(state), session, unit, *env, subject);
     vm.call(&call, &mut running, reply.buffer());
-    running.end();
+    running.end(found.stats());
     ctx.unit.call.targets = outer;
     ctx.state.functions.vm = Some(vm);
     Ok(())
@@ -266,7 +267,10 @@ fn fcall_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         let mut slot = slot.try_borrow_mut().map_err(|_| CommandError::NotInScript)?;
         let vm = match &mut *slot {
             Some(vm) => vm,
-            slot => slot.insert(FunctionVm::new(VmOptions::default()).map_err(|_| NO_MEMORY)?),
+            slot => {
+                let options = VmOptions::of(&ctx.state.config);
+                slot.insert(FunctionVm::new(options).map_err(|_| NO_MEMORY)?)
+            }
         };
         vm.keep(&ctx.state.functions);
         let call = Invocation { found, keys, args, protocol: reply.protocol() };
@@ -275,7 +279,8 @@ fn fcall_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         let access = Access::Shared(ctx.state);
         let mut running = Running::begin(access, ctx.session, ctx.unit, ctx.env, subject);
         vm.call(&call, &mut running, reply.buffer());
-        running.end();
+        running.end(found.stats());
+        ctx.env.stats.function_vm_bytes.set(vm.used_memory());
         Ok(())
     })
 }
@@ -290,9 +295,10 @@ fn failure(text: &[u8]) -> CommandError {
 }
 
 /// How a library is loaded that came with this command. One of the primary or of a file has all the time it needs.
-fn load_options(replace: bool, unit: &Unit, env: Env<'_>) -> LoadOptions {
+fn load_options(replace: bool, state: &State, unit: &Unit, env: Env<'_>) -> LoadOptions {
     let ms_max = if unit.trusts { 0 } else { LOAD_MS_MAX };
-    LoadOptions { replace, ms_max, clock: env.shared.clock.mono_ns, vm: VmOptions::default() }
+    let vm = VmOptions::of(&state.config);
+    LoadOptions { replace, ms_max, clock: env.shared.clock.mono_ns, vm }
 }
 
 fn function_load(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
@@ -304,7 +310,7 @@ fn function_load(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'
             return Err(failure(&[b"Unknown option given: ", *option].concat()));
         }
     }
-    let options = load_options(!options.is_empty(), ctx.unit, ctx.env);
+    let options = load_options(!options.is_empty(), ctx.state, ctx.unit, ctx.env);
     let name = load(&mut ctx.state.functions, code, options).map_err(|text| failure(&text))?;
     ctx.unit.call.dirty += 1;
     reply.bulk(&name);
@@ -374,7 +380,7 @@ fn restore(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
     let skip_checksum = ctx.state.persistence.skip_checksum;
     let body = value::payload_body(argv[2], skip_checksum)
         .ok_or(CommandError::text("ERR DUMP payload version or checksum are wrong"))?;
-    let options = load_options(false, ctx.unit, ctx.env);
+    let options = load_options(false, ctx.state, ctx.unit, ctx.env);
     let functions = &mut ctx.state.functions;
     let restored = load_payload(functions, body, options).map_err(|text| failure(&text))?;
     match policy {

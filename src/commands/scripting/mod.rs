@@ -6,6 +6,8 @@ pub mod function;
 
 mod running;
 
+pub mod figures;
+
 use crate::engine::args;
 use crate::engine::ctx::{Env, SessionCtx};
 use crate::engine::effects::Unit;
@@ -14,7 +16,7 @@ use crate::engine::scripts::Busy;
 use crate::engine::spec::{
     Access as KeyAccess, Argv, Arity, CommandSpec, Flag, Group, KeySpec, Outcome,
 };
-use crate::engine::state::{RoleRefusals, State};
+use crate::engine::state::{RoleRefusals, Shared, State};
 use crate::resp::reply::Reply;
 use crate::script::flags::ScriptFlags;
 use crate::script::functions::FunctionVm;
@@ -127,11 +129,11 @@ fn admit(flags: ScriptFlags, read_only: bool, unit: &Unit, env: Env<'_>) -> Outc
 pub struct Memory {
     /// The texts of EVAL and SCRIPT LOAD.
     pub eval_texts: usize,
-    /// The VM that runs them, if it does not run right now.
+    /// The VM that runs them, if it does not run right now, and those of workers for EVAL_RO.
     pub eval_vm: usize,
     /// The libraries of functions.
     pub libraries: usize,
-    /// The VM that runs them, if it does not run right now.
+    /// The VM that runs them, if it does not run right now, and those of workers for FCALL_RO.
     pub function_vm: usize,
 }
 
@@ -157,15 +159,17 @@ pub fn collect_garbage(state: &mut State) {
     }
 }
 
-/// How much memory scripts take. The VMs of workers, for EVAL_RO and FCALL_RO, are not in it.
-pub fn memory(state: &State) -> Memory {
+/// How much memory scripts take.
+pub fn memory(state: &State, shared: &Shared) -> Memory {
     let eval_vm = state.scripts.vm.as_ref().and_then(|vm| vm.downcast_ref::<Vm>());
     let function_vm = state.functions.vm.as_ref().and_then(|vm| vm.downcast_ref::<FunctionVm>());
     Memory {
         eval_texts: state.scripts.bytes,
-        eval_vm: eval_vm.map_or(0, Vm::used_memory),
+        eval_vm: eval_vm.map_or(0, Vm::used_memory)
+            + shared.workers.iter().map(|worker| worker.eval_vm_bytes.get()).sum::<usize>(),
         libraries: state.functions.libraries().bytes(),
-        function_vm: function_vm.map_or(0, FunctionVm::used_memory),
+        function_vm: function_vm.map_or(0, FunctionVm::used_memory)
+            + shared.workers.iter().map(|worker| worker.function_vm_bytes.get()).sum::<usize>(),
     }
 }
 

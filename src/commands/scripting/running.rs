@@ -14,6 +14,7 @@ use crate::engine::registry::Command;
 use crate::engine::scripts::{Busy, RunningScript};
 use crate::engine::spec::{Argv, Flag, Run};
 use crate::engine::state::RoleRefusals;
+use crate::engine::stats::ScriptStats;
 use crate::resp::reply::{Protocol, Reply};
 use crate::script::flags::ScriptFlags;
 use crate::script::host::{KILLED, LogLevel, ReplTargets, ScriptHost, Tick};
@@ -55,11 +56,18 @@ impl<'a> Running<'a> {
     ) -> Self {
         let before = (session.protocol, session.db, session.mode);
         session.mode = Mode::SCRIPT | (session.mode & Mode::NO_TOUCH);
-        let began_ns = (env.shared.clock.mono_ns)();
+        let began_ns = match std::mem::take(&mut unit.began_ns) {
+            0 => (env.shared.clock.mono_ns)(),
+            began_ns => began_ns,
+        };
         Self { access, session, unit, env, subject, began_ns, slow: false, wrote: false, before }
     }
 
-    pub(super) fn end(self) {
+    /// Ends the run and accounts for it.
+    pub(super) fn end(self, stats: &ScriptStats) {
+        let Env { shared, worker, .. } = self.env;
+        let nanos = (shared.clock.mono_ns)().saturating_sub(self.began_ns);
+        stats.note(worker, shared.workers.len(), nanos);
         (self.session.protocol, self.session.db, self.session.mode) = self.before;
         if self.slow {
             self.env.shared.busy.end();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::commands::generic::wait;
+use crate::commands::scripting;
 use crate::config::params::{self, Flags, Param};
 use crate::config::{Config, ConfigError, SetContext};
 use crate::engine::call::Access;
@@ -312,6 +313,7 @@ fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) ->
             command.stats.iter().for_each(CommandStat::reset);
         }
     }
+    scripting::figures::reset(ctx);
     ctx.env.shared.users.reset_denied();
     ctx.state.evictor.reset_stat();
     ctx.env.shared.client_memory.reset_stat();

@@ -23,22 +23,36 @@ const TTL_SEGMENTS: usize = 16;
 
 type Section = fn(&mut ExclusiveCtx<'_>, &mut String);
 
-/// The sections in order, and whether INFO without arguments shows them.
-const SECTIONS: &[(&str, Section, bool)] = &[
-    ("server", server, true),
-    ("clients", clients, true),
-    ("memory", memory, true),
-    ("persistence", persistence, true),
-    ("stats", stats, true),
-    ("replication", role::info, true),
-    ("cpu", cpu, true),
-    ("modules", modules, true),
-    ("commandstats", command_stats, false),
-    ("errorstats", error_stats, true),
-    ("latencystats", latency_stats, false),
-    ("cluster", cluster, true),
-    ("keyspace", keyspace, true),
-    ("debug", debug, false),
+/// Which INFO shows a section, besides one that asks for it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Shown {
+    /// None.
+    Asked,
+    /// `everything`.
+    Everything,
+    /// `all`, too.
+    All,
+    /// One without arguments, too.
+    Default,
+}
+
+/// The sections in order.
+const SECTIONS: &[(&str, Section, Shown)] = &[
+    ("server", server, Shown::Default),
+    ("clients", clients, Shown::Default),
+    ("memory", memory, Shown::Default),
+    ("persistence", persistence, Shown::Default),
+    ("stats", stats, Shown::Default),
+    ("replication", role::info, Shown::Default),
+    ("cpu", cpu, Shown::Default),
+    ("modules", modules, Shown::Default),
+    ("commandstats", command_stats, Shown::All),
+    ("scriptstats", scripting::figures::info, Shown::Everything),
+    ("errorstats", error_stats, Shown::Default),
+    ("latencystats", latency_stats, Shown::All),
+    ("cluster", cluster, Shown::Default),
+    ("keyspace", keyspace, Shown::Default),
+    ("debug", debug, Shown::Asked),
 ];
 
 pub(super) fn info(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
@@ -48,9 +62,15 @@ pub(super) fn info(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply
     let all = everything || asked("all");
     let defaults = argv.len() == 1 || asked("default");
     let mut text = String::new();
-    for (name, section, default) in SECTIONS {
-        let on_request_only = *name == "debug";
-        if (all && !on_request_only) || (defaults && *default) || asked(name) {
+    let least = if everything {
+        Some(Shown::Everything)
+    } else if all {
+        Some(Shown::All)
+    } else {
+        defaults.then_some(Shown::Default)
+    };
+    for (name, section, shown) in SECTIONS {
+        if least.is_some_and(|least| *shown >= least) || asked(name) {
             open(&mut text, name);
             section(ctx, &mut text);
         }
@@ -202,7 +222,7 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let rss = resident_bytes();
     let limit = shared.limits.memory_bytes.load(Relaxed) as usize;
     scripting::collect_garbage(ctx.state);
-    let scripts = scripting::memory(ctx.state);
+    let scripts = scripting::memory(ctx.state, shared);
     let (caches, machines) = (scripts.caches(), scripts.machines());
     let lazy = shared.host.lazy_free();
     ctx.state.replication.tidy(shared);

@@ -197,7 +197,7 @@ fn gather(ctx: &ExclusiveCtx<'_>) -> Vec<(String, Field)> {
         .collect();
     let keys: usize = tables.iter().map(|(_, len)| len).sum();
     let startup = shared.startup_memory.load(Ordering::Relaxed);
-    let scripts = scripting::memory(ctx.state);
+    let scripts = scripting::memory(ctx.state, shared);
     let kept = ctx.state.replication.backlog();
     let (stream, replicas) = kept.map_or((0, 0), |own| (own.memory_bytes(), own.excess()));
     let backlog = stream.saturating_sub(replicas);

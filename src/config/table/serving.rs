@@ -10,7 +10,7 @@ use crate::config::choices::{
 use crate::config::params::{DEFAULT_IS_CORES, INT, LONG, Param as P, Spec, Special, UINT};
 
 /// The parameters, in the order that CONFIG GET shows them.
-pub const SERVING: [Spec; 85] = [
+pub const SERVING: [Spec; 86] = [
     Spec::int(P::Port, "port", 0, 65535, 6379).doc("TCP port to listen on; 0 for none."),
     Spec::special(P::Bind, "bind", Special::Bind)
         .multi()
@@ -172,6 +172,10 @@ pub const SERVING: [Spec; 85] = [
     Spec::int(P::BusyReplyThreshold, "busy-reply-threshold", 0, LONG, 5000)
         .alias("lua-time-limit")
         .doc("Milliseconds after which others get BUSY while a script runs."),
+    Spec::flag(P::LuaEnableDeprecatedApi, "lua-enable-deprecated-api", false)
+        .immutable()
+        .hidden()
+        .doc("Gives scripts `getfenv`, `setfenv` and `newproxy`."),
     Spec::flag(P::DefaultModules, "default-modules", true)
         .immutable()
         .hidden()

@@ -229,6 +229,8 @@ fn execute(
     let before = engine.unit.call.targets;
     engine.unit.call.targets =
         Some(if flags.replicate { flags.targets() } else { Targets::empty() });
+    // A script that is called now has not begun with the client's command.
+    engine.unit.began_ns = 0;
     let env = engine.env;
     let mut access = Access::Exclusive(engine.state);
     call::nested(&mut access, &mut session, engine.unit, env, command, argv, raw);

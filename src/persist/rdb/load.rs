@@ -415,7 +415,7 @@ fn read_module_value(state: &State, key: &ModuleKey) -> Result<Value, RdbError> 
 /// Loads a library of functions. Its text may take its time.
 fn load_library(ctx: &mut ExclusiveCtx<'_>, text: &[u8], replace: bool) -> Result<(), LoadError> {
     let clock = ctx.env.shared.clock.mono_ns;
-    let options = LoadOptions { replace, ms_max: 0, clock, vm: VmOptions::default() };
+    let options = LoadOptions { replace, ms_max: 0, clock, vm: VmOptions::of(&ctx.state.config) };
     match functions::load(&mut ctx.state.functions, text, options) {
         Ok(_) => Ok(()),
         Err(text) => Err(LoadError::Library(String::from_utf8_lossy(&text).into_owned())),
