@@ -26,10 +26,13 @@ pub(super) const ROOM_BYTES: usize = 512 * 1024;
 const PIECE_BYTES: usize = 128 * 1024;
 
 /// How long a sender waits before it looks whether the replica is still there.
-const PATIENCE: Duration = Duration::from_millis(50);
+const LOOK_AFTER: Duration = Duration::from_millis(50);
+
+/// How long a replica may take nothing. It is asked for again while one is waited for, since it may be set meanwhile.
+type Patience<'a> = &'a dyn Fn() -> Duration;
 
 /// Waits for room in a client's outbox and adds a piece; false if the client is leaving, or does not read.
-fn send(shared: &Shared, client: &Client, timeout: Duration, piece: &SharedBytes) -> bool {
+fn send(shared: &Shared, client: &Client, timeout: Patience<'_>, piece: &SharedBytes) -> bool {
     if !wait_for_room(client, timeout, ROOM_BYTES) {
         return false;
     }
@@ -40,7 +43,7 @@ fn send(shared: &Shared, client: &Client, timeout: Duration, piece: &SharedBytes
 }
 
 /// Waits until no more than so many bytes are on their way to a client.
-fn wait_for_room(client: &Client, timeout: Duration, bytes_max: usize) -> bool {
+fn wait_for_room(client: &Client, timeout: Patience<'_>, bytes_max: usize) -> bool {
     let (mut waiting, mut since) = (usize::MAX, Instant::now());
     loop {
         if client.is_leaving() {
@@ -55,12 +58,12 @@ fn wait_for_room(client: &Client, timeout: Duration, bytes_max: usize) -> bool {
         drop(outbox);
         if left < waiting {
             (waiting, since) = (left, Instant::now());
-        } else if since.elapsed() > timeout {
+        } else if since.elapsed() > timeout() {
             tracing::warn!("Disconnecting timedout replica (full sync): {}", client.name());
             client.kill();
             return false;
         }
-        std::thread::park_timeout(PATIENCE);
+        std::thread::park_timeout(LOOK_AFTER);
     }
 }
 
@@ -74,15 +77,13 @@ pub(super) struct FanOut<'a> {
     clients: Vec<Arc<Client>>,
     mark: String,
     checksum: Option<u64>,
-    timeout: Duration,
 }
 
 impl<'a> FanOut<'a> {
     /// For these replicas; `checksum` if the snapshot is to have one.
     pub(super) fn new(engine: &'a Engine, clients: Vec<Arc<Client>>, checksum: bool) -> Self {
         let mark = engine.read_patiently().replication.draw_mark();
-        let timeout = timeout(engine);
-        Self { engine, clients, mark, checksum: checksum.then_some(0), timeout }
+        Self { engine, clients, mark, checksum: checksum.then_some(0) }
     }
 
     /// Says what the end will look like.
@@ -103,17 +104,22 @@ impl<'a> FanOut<'a> {
     pub(super) fn finish(&mut self) -> bool {
         let mut end = self.checksum.unwrap_or(0).to_le_bytes().to_vec();
         end.extend_from_slice(self.mark.as_bytes());
-        self.send_all(end)
+        let sent = self.send_all(end);
+        let left = self.clients.len();
+        tracing::info!(
+            "Diskless rdb transfer, done reading from pipe, {left} replicas still up."
+        );
+        sent
     }
 
     fn send_all(&mut self, bytes: Vec<u8>) -> bool {
-        let (shared, timeout) = (&self.engine.shared, self.timeout);
+        let (shared, timeout) = (&self.engine.shared, || timeout(self.engine));
         let pieces = match bytes.len() {
             ..=PIECE_BYTES => vec![Arc::new(bytes)],
             _ => bytes.chunks(PIECE_BYTES).map(|piece| Arc::new(piece.to_vec())).collect(),
         };
         for piece in &pieces {
-            self.clients.retain(|client| send(shared, client, timeout, piece));
+            self.clients.retain(|client| send(shared, client, &timeout, piece));
         }
         !self.clients.is_empty()
     }
@@ -136,7 +142,7 @@ pub(super) fn start_file(engine: &Arc<Engine>, client: &Arc<Client>, path: &Path
 
 /// Sends a file; false if the replica is gone.
 fn send_file(engine: &Engine, client: &Client, mut file: File) -> io::Result<bool> {
-    let timeout = timeout(engine);
+    let timeout = || timeout(engine);
     let length = file.metadata()?.len();
     let mut piece = format!("${length}\r\n").into_bytes();
     loop {
@@ -144,7 +150,7 @@ fn send_file(engine: &Engine, client: &Client, mut file: File) -> io::Result<boo
         if got == 0 {
             return Ok(true);
         }
-        if !send(&engine.shared, client, timeout, &Arc::new(std::mem::take(&mut piece))) {
+        if !send(&engine.shared, client, &timeout, &Arc::new(std::mem::take(&mut piece))) {
             return Ok(false);
         }
     }
@@ -155,7 +161,7 @@ fn end(engine: &Engine, client: &Client, sent: io::Result<bool>, begin: Begin) {
     match sent {
         Ok(true) => {
             go_online(&mut engine.write_patiently(), &engine.shared, client, begin);
-            if client.following.is_snapshot_only() && wait_for_room(client, timeout(engine), 0) {
+            if client.following.is_snapshot_only() && wait_for_room(client, &|| timeout(engine), 0) {
                 client.kill();
             }
         }
@@ -181,7 +187,7 @@ pub(super) fn start_parts(ctx: &mut ExclusiveCtx<'_>, client: &Arc<Client>) {
     client.post(ctx.env.shared, |outbox| outbox.add_shared(&Arc::new(text)));
     let own = Arc::clone(client);
     let run = move || {
-        if wait_for_room(&own, timeout, 0) && own.following.is_snapshot_only() {
+        if wait_for_room(&own, &|| timeout, 0) && own.following.is_snapshot_only() {
             own.kill();
         }
     };
