@@ -387,13 +387,13 @@ pub(super) fn client_call(
         silence(session, if is_message { out.len() } else { before }, out);
     }
     tracking::end_caching(session, env, request.command);
-    if out.len() > before
+    if session.mode.contains(Mark::REPLICA)
+        && out.len() > before
         && let Some(client) = env.client
-        && client.following.follows.load(Ordering::Relaxed)
     {
+        tell_misuse(client, session, request.command, &out[before..], env);
         out.truncate(before);
         unit.close = true;
-        tell_misuse(client, session, request.command, env);
     }
     ran
 }
@@ -404,9 +404,18 @@ fn tell_misuse(
     client: &Client,
     session: &Session,
     command: Option<&'static Command>,
+    reply: &[u8],
     env: Env<'_>,
 ) {
     let name = command.map_or_else(|| b"<unknown>".to_vec(), |command| command.full_name());
+    if let Some(error) = reply.strip_prefix(b"-") {
+        tracing::warn!(
+            "== CRITICAL == This master is sending an error to its replica: '{}' after processing the \
+             command '{}'",
+            String::from_utf8_lossy(error).trim_end(),
+            String::from_utf8_lossy(&name),
+        );
+    }
     let line = client_info::line(client, session, env.now_us / 1000);
     tracing::warn!(
         "Replica generated a reply to command '{}', disconnecting it: {}",

@@ -52,6 +52,8 @@ bitflags! {
         const MONITOR = 1 << 11;
         /// The primary that this server follows.
         const PRIMARY = 1 << 13;
+        /// Its connection is for the stream of a replica: it has asked for that.
+        const REPLICA = 1 << 14;
     }
 }
 

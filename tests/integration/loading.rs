@@ -179,7 +179,7 @@ fn files_of_all_versions_are_loaded_and_libraries_kept() {
     let future = 9_000_000_000_000i64.to_le_bytes();
     let parts: &[&[u8]] = &[
         b"\xfa\x0avalkey-ver\x059.0.0",
-        b"\xf5\x1d#!lua name=mylib\nlocal a = 1\n",
+        b"\xf5\x3d#!lua name=mylib\nredis.register_function('f', function() end)",
         b"\xfe\x00\xfb\x04\x02",
         // Slots of a cluster are of no interest.
         b"\xf4\x00\x04\x02",
@@ -216,6 +216,7 @@ fn files_of_all_versions_are_loaded_and_libraries_kept() {
         assert!(log.contains("Loading RDB produced by version 9.0.0"), "{log}");
         assert!(log.contains("rdbLoadObject skipping empty key: empty"), "{log}");
         assert!(log.contains("keys loaded: 3, keys expired: 1, empty keys skipped: 1."), "{log}");
+        assert_eq!(client.call(&["FCALL", "F", "0"]), Value::Nil);
         assert_eq!(client.call(&["SAVE"]).text(), "OK");
         let written = fs::read(folder.path().join("dump.rdb")).expect("it was saved");
         let text = b"#!lua name=mylib";

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::SERVER;
 use crate::engine::args;
-use crate::engine::client::Client;
+use crate::engine::client::{Client, Mode};
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
 use crate::engine::outbox::Outbox;
@@ -133,6 +133,7 @@ fn asking<'a>(ctx: &ExclusiveCtx<'a>) -> Result<Option<&'a Arc<Client>>, Command
 /// Sends the stream from an offset on.
 fn go_on(ctx: &mut ExclusiveCtx<'_>, client: &Arc<Client>, offset: u64) {
     let (shared, now_ms) = (ctx.env.shared, ctx.now_ms());
+    ctx.session.mode.insert(Mode::REPLICA);
     let replication = &mut ctx.state.replication;
     let header = match client.following.traits().contains(Traits::PSYNC2) {
         true => format!("+CONTINUE {}\r\n", replication.id),
@@ -152,6 +153,7 @@ fn go_on(ctx: &mut ExclusiveCtx<'_>, client: &Arc<Client>, offset: u64) {
 /// Has the client wait for a snapshot, and the stream behind it.
 fn full(ctx: &mut ExclusiveCtx<'_>, client: &Arc<Client>) -> Outcome {
     let now_ms = ctx.now_ms();
+    ctx.session.mode.insert(Mode::REPLICA);
     let replication = &mut ctx.state.replication;
     replication.counts.full += 1;
     if replication.backlog().is_none() {

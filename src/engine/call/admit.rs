@@ -14,6 +14,9 @@ use crate::engine::registry::Command;
 use crate::engine::spec::{Argv, Flag, Run};
 use crate::engine::state::RoleRefusals;
 
+/// Flags of commands that look at keys or change them.
+const TOUCHES_KEYS: u32 = Flag::ReadOnly.bit() | Flag::Write.bit() | Flag::MayReplicate.bit();
+
 /// Whether a client's request may run at all.
 #[inline]
 pub(super) fn admit(
@@ -60,6 +63,11 @@ pub(super) fn admit(
         && all_flags(access, session, command, argv) & Flag::Write.bit() != 0
     {
         return Err(CommandError::ReadOnlyReplica);
+    }
+    if session.mode.contains(Mark::REPLICA)
+        && all_flags(access, session, command, argv) & TOUCHES_KEYS != 0
+    {
+        return Err(CommandError::text("ERR Replica can't interact with the keyspace"));
     }
     if session.mode.intersects(Mark::SUBSCRIBED | Mark::MONITOR) {
         pubsub::check_listener(session, command)?;

@@ -106,9 +106,7 @@ impl<'a> FanOut<'a> {
         end.extend_from_slice(self.mark.as_bytes());
         let sent = self.send_all(end);
         let left = self.clients.len();
-        tracing::info!(
-            "Diskless rdb transfer, done reading from pipe, {left} replicas still up."
-        );
+        tracing::info!("Diskless rdb transfer, done reading from pipe, {left} replicas still up.");
         sent
     }
 
@@ -161,7 +159,8 @@ fn end(engine: &Engine, client: &Client, sent: io::Result<bool>, begin: Begin) {
     match sent {
         Ok(true) => {
             go_online(&mut engine.write_patiently(), &engine.shared, client, begin);
-            if client.following.is_snapshot_only() && wait_for_room(client, &|| timeout(engine), 0) {
+            if client.following.is_snapshot_only() && wait_for_room(client, &|| timeout(engine), 0)
+            {
                 client.kill();
             }
         }
