@@ -14,7 +14,7 @@ use super::block;
 use super::client::{Client, Mode as Mark, Session};
 use super::client_info;
 use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expire_key, free};
-use super::effects::{Block, CallEffects, EventClass, Propagate, Record, Targets, Unit};
+use super::effects::{Block, CallEffects, EventClass, Propagate, Targets, Unit};
 use super::error::CommandError;
 use super::events;
 use super::evict::{self, Room};
@@ -583,7 +583,7 @@ fn end_call(
     env: Env<'_>,
     argv: Argv<'_>,
 ) {
-    let call = std::mem::take(&mut unit.call);
+    let mut call = std::mem::take(&mut unit.call);
     let Access::Exclusive(state) = access else { return };
     // Values that were written over are freed here, with no borrow of the keyspace alive.
     for value in state.keyspace.db_mut(session.db as usize).take_displaced() {
@@ -601,10 +601,9 @@ fn end_call(
         Propagate::Replaced => false,
     };
     if verbatim && !targets.is_empty() {
-        let argv = argv.iter().map(|arg| arg.to_vec()).collect();
-        unit.records.push(Record { db: session.db, targets, argv });
+        unit.records.push(session.db, targets, argv);
     }
-    unit.records.extend(call.records);
+    unit.records.append(&mut call.records);
 }
 
 /// The effects of a unit: keys found expired are deleted, records enter the log.

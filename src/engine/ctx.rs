@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use super::access::{Lfu, clock_seconds};
 use super::block::{self, Wanted};
 use super::client::{Client, Mode, Session, Watched};
-use super::effects::{EventClass, Propagate, Record, Targets, Unit};
+use super::effects::{EventClass, Propagate, Targets, Unit};
 use super::error::CommandError;
 use super::events;
 use super::spec::Argv;
@@ -633,8 +633,7 @@ fn touch(state: &State, shared: &Shared, db: u32, key: &[u8], by: Option<u64>) {
 pub fn also_propagate(unit: &mut Unit, active: bool, db: u32, argv: Argv<'_>) {
     if active {
         let targets = unit.call.targets.unwrap_or(Targets::all());
-        let argv = argv.iter().map(|arg| arg.to_vec()).collect();
-        unit.call.records.push(Record { db, targets, argv });
+        unit.call.records.push(db, targets, argv);
     }
 }
 
@@ -679,8 +678,7 @@ pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key
     state.expired_keys += 1;
     touch_watchers(state, env.shared, db, key);
     if state.is_logged() {
-        let argv = vec![b"DEL".to_vec(), key.to_vec()];
-        unit.records.push(Record { db, targets: Targets::all(), argv });
+        unit.records.push(db, Targets::all(), &[b"DEL", key]);
     }
     if env.shared.is_heard(EventClass::EXPIRED) {
         let event = KeyEvent { class: EventClass::EXPIRED, name: "expired", db, key };
@@ -716,11 +714,9 @@ pub fn expire_fields(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, 
     }
     touch_watchers(state, env.shared, db, key);
     if state.is_logged() {
-        unit.records.extend(fields.into_iter().map(|field| Record {
-            db,
-            targets: Targets::all(),
-            argv: vec![b"HDEL".to_vec(), key.to_vec(), field],
-        }));
+        for field in &fields {
+            unit.records.push(db, Targets::all(), &[b"HDEL", key, field]);
+        }
     }
     for (class, name) in [(EventClass::HASH, "hexpired"), (EventClass::GENERIC, "del")] {
         if env.shared.is_heard(class) && (class == EventClass::HASH || is_empty) {

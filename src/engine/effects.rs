@@ -13,6 +13,7 @@ use bitflags::bitflags;
 
 use super::block::{Ready, Wanted};
 use super::durable::elsewhere::Wanted as Elsewhere;
+use super::records::Records;
 
 bitflags! {
     /// Classes of keyspace events, with the numbers that modules know.
@@ -60,17 +61,6 @@ bitflags! {
         /// The replicas.
         const REPLICAS = 2;
     }
-}
-
-/// One command on its way to the effect log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The db it applies to.
-    pub db: u32,
-    /// Where it goes.
-    pub targets: Targets,
-    /// The command.
-    pub argv: Vec<Vec<u8>>,
 }
 
 /// How the call that is running will be propagated.
@@ -182,7 +172,7 @@ pub struct CallEffects {
     /// Where to (`redis.set_repl`, module flags); `None` is everywhere.
     pub targets: Option<Targets>,
     /// Records that replace or join it.
-    pub records: Vec<Record>,
+    pub records: Records,
 }
 
 /// The effects of one execution unit, and of the call that is running in it.
@@ -191,7 +181,7 @@ pub struct Unit {
     /// The call that is running; saved and restored around nested calls.
     pub call: CallEffects,
     /// What the unit propagates, in order.
-    pub records: Vec<Record>,
+    pub records: Records,
     /// Keys that a read found expired: (db, key).
     pub expired: Vec<(u32, Vec<u8>)>,
     /// Keys that the call has looked up in vain, if anybody listens to that: (db, key).

@@ -14,7 +14,7 @@ use super::access::{Lfu, idle_seconds};
 use super::block;
 use super::call::{Access, end_unit};
 use super::ctx::{Env, Freeing, free, notify, touch_watchers};
-use super::effects::{EventClass, Record, Targets, Unit};
+use super::effects::{EventClass, Targets, Unit};
 use super::state::{KeyEvent, Shared, State};
 use crate::base::random::Random;
 use crate::config::Config;
@@ -300,8 +300,7 @@ fn remove(state: &mut State, env: Env<'_>, db: u32, key: &[u8]) -> usize {
     state.evictor.evicted_keys += 1;
     touch_watchers(state, env.shared, db, key);
     if state.is_logged() {
-        let argv = vec![b"DEL".to_vec(), key.to_vec()];
-        unit.records.push(Record { db, targets: Targets::all(), argv });
+        unit.records.push(db, Targets::all(), &[b"DEL", key]);
     }
     if env.shared.is_heard(EventClass::EVICTED) {
         let event = KeyEvent { class: EventClass::EVICTED, name: "evicted", db, key };

@@ -7,7 +7,8 @@
 //! and that of the replicas, which [`super::replication`] keeps.
 
 use super::durable::Durable;
-use super::effects::{Record, Targets};
+use super::effects::Targets;
+use super::records::{Record, Records};
 use super::spec::Argv;
 
 /// Bytes that a listener may leave unread before the log drops it.
@@ -116,7 +117,7 @@ impl EffectLog {
     }
 
     /// Logs the records of a unit that ends at this unix time, in microseconds.
-    pub fn append(&mut self, records: &[Record], bond: Bond, now_us: i64) {
+    pub fn append(&mut self, records: &Records, bond: Bond, now_us: i64) {
         self.records += records.len() as u64;
         let mut written = 0;
         if let Some(aof) = &mut self.aof {
@@ -133,7 +134,7 @@ impl EffectLog {
 }
 
 impl AofStream {
-    fn append(&mut self, records: &[Record], bond: Bond, now_s: i64) {
+    fn append(&mut self, records: &Records, bond: Bond, now_s: i64) {
         let before = self.stream.bytes.len();
         if let Some(noted) = &mut self.noted
             && *noted != now_s
@@ -155,20 +156,19 @@ impl Stream {
     }
 
     /// Encodes those of the records that are meant for this stream; how many bytes that are.
-    pub(super) fn append(&mut self, records: &[Record], bond: Bond) -> usize {
+    pub(super) fn append(&mut self, records: &Records, bond: Bond) -> usize {
         let before = self.bytes.len();
-        let mine = |record: &&Record| record.targets.intersects(self.targets);
-        let wrap = bond == Bond::Together && records.iter().filter(mine).nth(1).is_some();
+        let targets = self.targets;
+        let mine = |record: &Record<'_>| record.targets.intersects(targets);
+        let wrap = bond == Bond::Together
+            && records.len() > 1
+            && records.iter().filter(mine).nth(1).is_some();
         if wrap {
             encode(&mut self.bytes, &[b"MULTI"]);
         }
-        for record in records {
-            if !record.targets.intersects(self.targets) {
-                continue;
-            }
+        for record in records.iter().filter(mine) {
             self.select(record.db);
-            let argv: Vec<&[u8]> = record.argv.iter().map(Vec::as_slice).collect();
-            encode(&mut self.bytes, &argv);
+            self.bytes.extend_from_slice(record.bytes);
         }
         if wrap {
             encode(&mut self.bytes, &[b"EXEC"]);
@@ -184,9 +184,13 @@ impl Stream {
     }
 }
 
+/// What is written beside an argument, and in front of all of them, at most.
+const HEAD_BYTES_MAX: usize = 25;
+
 /// Writes a command as the array of strings that clients send.
 pub fn encode(out: &mut Vec<u8>, argv: Argv<'_>) {
     let mut digits = itoa::Buffer::new();
+    out.reserve(argv.iter().map(|arg| arg.len() + HEAD_BYTES_MAX).sum::<usize>() + HEAD_BYTES_MAX);
     out.push(b'*');
     out.extend_from_slice(digits.format(argv.len()).as_bytes());
     out.extend_from_slice(b"\r\n");
@@ -203,22 +207,21 @@ pub fn encode(out: &mut Vec<u8>, argv: Argv<'_>) {
 mod tests {
     use super::*;
 
-    fn record(db: u32, words: &[&str]) -> Record {
-        Record {
-            db,
-            targets: Targets::all(),
-            argv: words.iter().map(|w| w.as_bytes().to_vec()).collect(),
-        }
+    fn records(db: u32, targets: Targets, commands: &[&[&[u8]]]) -> Records {
+        let mut records = Records::default();
+        commands.iter().for_each(|argv| records.push(db, targets, argv));
+        records
     }
 
     #[test]
     fn a_unit_of_several_records_is_a_transaction_in_its_db() {
         let mut log = EffectLog::default();
-        log.append(&[record(0, &["SET", "lost", "1"])], Bond::Together, 0);
+        let all = Targets::all();
+        log.append(&records(0, all, &[&[b"SET", b"lost", b"1"]]), Bond::Together, 0);
         assert_eq!((log.take(), log.records()), (Vec::new(), 1));
         log.listen(Targets::AOF);
-        log.append(&[record(3, &["DEL", "a"]), record(3, &["DEL", "b"])], Bond::Together, 0);
-        log.append(&[record(3, &["DEL", "c"]), record(3, &["DEL", "d"])], Bond::Apart, 0);
+        log.append(&records(3, all, &[&[b"DEL", b"a"], &[b"DEL", b"b"]]), Bond::Together, 0);
+        log.append(&records(3, all, &[&[b"DEL", b"c"], &[b"DEL", b"d"]]), Bond::Apart, 0);
         let mut want = Vec::new();
         for words in [
             &["MULTI"][..],
@@ -240,13 +243,13 @@ mod tests {
     fn the_file_gets_what_is_for_it_with_the_time_and_its_db() {
         let (mut log, durable) = (EffectLog::default(), Durable::new(0));
         log.begin_aof(true);
-        let mut elsewhere = record(0, &["PUBLISH", "c", "m"]);
-        elsewhere.targets = Targets::REPLICAS;
-        log.append(&[elsewhere], Bond::Together, 1_000_000);
-        log.append(&[record(1, &["DEL", "a"])], Bond::Together, 7_900_000);
-        log.append(&[record(1, &["DEL", "b"])], Bond::Together, 7_999_999);
+        let elsewhere = records(0, Targets::REPLICAS, &[&[b"PUBLISH", b"c", b"m"]]);
+        log.append(&elsewhere, Bond::Together, 1_000_000);
+        let deletion = |key: &[u8]| records(1, Targets::all(), &[&[b"DEL", key]]);
+        log.append(&deletion(b"a"), Bond::Together, 7_900_000);
+        log.append(&deletion(b"b"), Bond::Together, 7_999_999);
         log.begin_aof(true);
-        log.append(&[record(1, &["DEL", "c"])], Bond::Together, 7_999_999);
+        log.append(&deletion(b"c"), Bond::Together, 7_999_999);
         log.hand_over(&durable);
         let select = b"*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n".to_vec();
         let del = |key: &str| format!("*2\r\n$3\r\nDEL\r\n$1\r\n{key}\r\n").into_bytes();

@@ -39,6 +39,8 @@ pub mod loading;
 
 pub mod effects;
 
+pub mod records;
+
 pub mod events;
 
 pub mod evict;

@@ -26,9 +26,10 @@ use self::backlog::{Backlog, piece_bytes_max};
 use self::failover::Failover;
 use self::link::Link;
 use super::client::Client;
-use super::effects::{Record, Targets};
+use super::effects::Targets;
 use super::log::{Bond, Stream};
 use super::outbox::{Outbox, SharedBytes};
+use super::records::Records;
 use super::spec::Argv;
 use super::state::Shared;
 use crate::base::sha1::sha1_hex;
@@ -364,7 +365,7 @@ impl Replication {
     }
 
     /// Adds a unit's records to the history, if they become part of it; whether any did.
-    pub fn feed(&mut self, records: &[Record], bond: Bond) -> bool {
+    pub fn feed(&mut self, records: &Records, bond: Bond) -> bool {
         let bytes = if self.is_fed() { self.stream.append(records, bond) } else { 0 };
         self.offset += bytes as u64;
         bytes > 0

@@ -282,8 +282,8 @@ pub fn in_unit(
 
 /// Ends a unit that no command of a client began: its changes count, its records enter the log.
 pub fn finish_unit(state: &mut State, unit: &mut Unit, env: Env<'_>) {
-    let call = std::mem::take(&mut unit.call);
+    let mut call = std::mem::take(&mut unit.call);
     state.dirty += call.dirty;
-    unit.records.extend(call.records);
+    unit.records.append(&mut call.records);
     end_unit(&mut Access::Exclusive(state), unit, env);
 }

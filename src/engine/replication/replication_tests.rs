@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::{Refusal, Replication};
 use crate::base::random::Random;
-use crate::engine::effects::{Record, Targets};
+use crate::engine::effects::Targets;
 use crate::engine::log::Bond;
+use crate::engine::records::Records;
 
 /// Stories that are told.
 const STORIES: u64 = 2_000;
@@ -67,11 +68,12 @@ impl Story {
         if server.facts.is_replica() {
             return;
         }
-        let argv = vec![b"SET".to_vec(), self.random.draw().to_string().into_bytes()];
+        let value = self.random.draw().to_string();
         let db = (self.random.draw() % 3) as u32;
-        let record = Record { db, targets: Targets::REPLICAS, argv };
+        let mut records = Records::default();
+        records.push(db, Targets::REPLICAS, &[b"SET", value.as_bytes()]);
         let before = server.facts.stream.bytes.len();
-        if server.facts.feed(&[record], Bond::Together) {
+        if server.facts.feed(&records, Bond::Together) {
             let made = server.facts.stream.bytes[before..].to_vec();
             server.data.extend_from_slice(&made);
         }

@@ -14,7 +14,7 @@ use crate::engine::acl::user::User;
 use crate::engine::call::{self, Access};
 use crate::engine::client::{Mode, Session};
 use crate::engine::ctx::ExclusiveCtx;
-use crate::engine::effects::{Propagate, Record, Targets};
+use crate::engine::effects::{Propagate, Targets};
 use crate::engine::error::CommandError;
 use crate::engine::registry::Command;
 use crate::engine::spec::Flag;
@@ -461,9 +461,7 @@ unsafe extern "C" fn mortise_replicate(
         engine.unit.call.propagate = Propagate::Replaced;
     }
     if engine.state.is_logged() {
-        let argv = argv.iter().map(|arg| arg.to_vec()).collect();
-        let record = Record { db: engine.session.db, targets: flags.targets(), argv };
-        engine.unit.call.records.push(record);
+        engine.unit.call.records.push(engine.session.db, flags.targets(), &argv);
     }
     abi::OK
 }

@@ -17,8 +17,9 @@ use super::value::{self, HookTypes, Origin, limits};
 use crate::base::number::parse_i64;
 use crate::config::params::Param;
 use crate::engine::ctx::{ExclusiveCtx, notify};
-use crate::engine::effects::{EventClass, Record, Targets};
+use crate::engine::effects::{EventClass, Targets};
 use crate::engine::log::Bond;
+use crate::engine::records::Records;
 use crate::engine::state::{KeyEvent, State, TypeDataError};
 use crate::keyspace::db::prepared::Prepared;
 use crate::keyspace::value::Value;
@@ -392,8 +393,10 @@ fn add(
 
 /// Deletes keys whose time is over for those who follow this server.
 fn tell_expired(ctx: &mut ExclusiveCtx<'_>, db: u32, gone: Vec<Vec<u8>>) {
-    let record = |key| Record { db, targets: Targets::REPLICAS, argv: vec![b"DEL".to_vec(), key] };
-    let records: Vec<Record> = gone.into_iter().map(record).collect();
+    let mut records = Records::default();
+    for key in &gone {
+        records.push(db, Targets::REPLICAS, &[b"DEL", key]);
+    }
     ctx.state.replication.feed(&records, Bond::Apart);
 }
 

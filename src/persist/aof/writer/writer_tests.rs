@@ -7,8 +7,9 @@ use super::Writer;
 use crate::base::random::Random;
 use crate::config::Config;
 use crate::engine::durable::{Durable, Policy};
-use crate::engine::effects::{Record, Targets};
+use crate::engine::effects::Targets;
 use crate::engine::log::{Bond, EffectLog};
+use crate::engine::records::Records;
 use crate::persist::aof::folder::Folder;
 use crate::persist::aof::scan::{Item, ScanError, Scanner};
 use crate::persist::io::Disk;
@@ -83,11 +84,10 @@ impl Process {
         let number = self.ends.len().to_string().into_bytes();
         let count = 1 + self.draw(3);
         let db = self.draw(2) as u32;
-        let record = |_| {
-            let argv = vec![b"SET".to_vec(), b"key".to_vec(), number.clone()];
-            Record { db, targets: Targets::all(), argv }
-        };
-        let records: Vec<Record> = (0..count).map(record).collect();
+        let mut records = Records::default();
+        for _ in 0..count {
+            records.push(db, Targets::all(), &[b"SET", b"key", &number]);
+        }
         self.log.append(&records, Bond::Together, 0);
         self.log.hand_over(&self.durable);
         self.ends.push(self.durable.appended());
