@@ -404,6 +404,9 @@ impl Replication {
     /// Puts what has come into the backlog and sends it to the replicas. The lock calls this before it is given back.
     #[cold]
     pub fn send(&mut self, shared: &Shared) {
+        if !self.has_news() {
+            return;
+        }
         let mut waiting = 0;
         for bytes in self.stream.bytes.chunks(piece_bytes_max(self.backlog_bytes)) {
             let piece: SharedBytes = Arc::new(bytes.to_vec());
@@ -445,7 +448,7 @@ impl Replication {
         self.add(client, Phase::Asked, now_ms);
     }
 
-    /// A client goes on from an offset that [`Replication::can_continue`] has found good.
+    /// A client goes on from an offset that [`Replication::can_continue`] has found good. Nothing was added since.
     pub fn go_on(
         &mut self,
         client: &Arc<Client>,
@@ -453,9 +456,9 @@ impl Replication {
         now_ms: i64,
         shared: &Shared,
     ) -> usize {
-        self.send(shared);
+        assert!(!self.has_news(), "what came after that would be missed");
         let pieces = self.backlog.as_ref().and_then(|backlog| backlog.from(offset));
-        let pieces = pieces.unwrap_or_default();
+        let pieces = pieces.expect("a replica that goes on misses nothing");
         self.add(client, Phase::Online, now_ms);
         client.post(shared, |outbox| pieces.iter().for_each(|piece| outbox.add_shared(piece)));
         pieces.iter().map(|piece| piece.len()).sum()
@@ -468,7 +471,8 @@ impl Replication {
         self.replicas.push(Replica { client: Arc::clone(client), phase, since_ms: now_ms });
     }
 
-    /// Whether a client that knows a history up to in front of an offset can go on with the stream from there.
+    /// Whether a client that knows a history up to in front of an offset can go on with the stream from there. What there is was
+    /// sent, so that it is in the backlog and nothing leaves that any more.
     pub fn can_continue(&self, id: &str, offset: i64) -> Result<u64, Refusal> {
         if id.starts_with('?') {
             return Err(Refusal::Requested);
@@ -484,11 +488,7 @@ impl Replication {
                 _ => return Err(Refusal::OtherHistory),
             }
         }
-        let is_there = |backlog: &Backlog| {
-            // What is still to be sent belongs to it.
-            (backlog.first()..=self.offset + 1).contains(&offset)
-        };
-        match self.backlog.as_ref().is_some_and(is_there) {
+        match self.backlog.as_ref().is_some_and(|backlog| backlog.covers(offset)) {
             true => Ok(offset),
             false => Err(Refusal::Gone),
         }

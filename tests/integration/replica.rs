@@ -294,3 +294,44 @@ fn the_configuration_names_the_primary() {
     let shown = client.call(&["CONFIG", "GET", "replicaof"]);
     assert_eq!(shown.items()[1].text(), format!("127.0.0.1 {port}"));
 }
+
+/// What a slow replica has still to be sent stays in the backlog beyond its size, so that another one can go on with it; and that
+/// one gets all of it.
+#[test]
+fn a_replica_goes_on_with_what_is_kept_for_a_slow_one() {
+    let slow = ["--rdb-key-save-delay", "1000000", "--repl-backlog-size", "16384"];
+    let primary = Server::start(&[&AT_ONCE[..], &slow].concat());
+    let mut client = primary.client();
+    // Each takes a second to save.
+    for number in 0..100 {
+        client.call(&["SET", &format!("slow:{number}"), "v"]);
+    }
+    let replica = Server::start(&[]);
+    replica.client().call(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+    wait_until("its snapshot is being taken", || {
+        primary.info("slave0").is_some_and(|fields| fields.contains("wait_bgsave"))
+            && primary.info("rdb_bgsave_in_progress").as_deref() == Some("1")
+    });
+    let value = "x".repeat(10_000);
+    for number in 0..100 {
+        client.call(&["SET", &format!("k:{number}"), &value]);
+    }
+    let field = |name: &str| primary.info(name).expect("it is there");
+    let number = |name: &str| field(name).parse::<usize>().expect("it is a number");
+    assert!(number("repl_backlog_histlen") > 1_000_000);
+    let first = field("repl_backlog_first_byte_offset");
+    let mut asking = primary.client();
+    asking.send(&["PSYNC", &field("master_replid"), &first]).expect("the server is there");
+    let answer = asking.read_line().expect("it is answered");
+    assert!(answer.starts_with("+CONTINUE"), "{answer}");
+    let stream = asking.read_bytes(number("repl_backlog_histlen")).expect("all of it comes");
+    assert_eq!(stream.windows(5).filter(|bytes| bytes == b"k:99\r").count(), 1);
+    client.call(&["SET", "last", "v"]);
+    let want = b"*3\r\n$3\r\nSET\r\n$4\r\nlast\r\n$1\r\nv\r\n";
+    let mut rest = Vec::new();
+    wait_until("what comes then comes as well", || {
+        rest.extend(asking.read_bytes(1).expect("it comes"));
+        rest.ends_with(want)
+    });
+    client.call(&["CONFIG", "SET", "rdb-key-save-delay", "0"]);
+}

@@ -78,6 +78,7 @@ fn psync(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, _: &mut Reply<'_>) -> Outco
     })?;
     let id = args::lossy(argv[1]);
     let state = &mut *ctx.state;
+    state.replication.send(ctx.env.shared);
     match state.replication.can_continue(&id, offset) {
         Ok(offset) => {
             go_on(ctx, client, offset);
