@@ -673,6 +673,12 @@ impl Shared {
         }
     }
 
+    /// Whether what is written cannot be kept on the disk, and is to be kept there.
+    #[inline]
+    pub fn disk_fails(&self) -> bool {
+        self.durable.is_failing() || self.writes_denied.load(Ordering::Relaxed)
+    }
+
     /// Why writes are refused at the moment, if they are.
     #[inline]
     pub fn write_refusal(&self) -> Option<CommandError> {

@@ -200,6 +200,10 @@ impl Connection {
         if !self.client.has_messages() || self.has_output() || self.closing {
             return;
         }
+        if self.client.following.has_time.load(Ordering::Relaxed) {
+            self.client.following.has_time.store(false, Ordering::Relaxed);
+            self.stream.save_packets();
+        }
         let mut outbox = self.client.outbox.lock();
         // Whoever sent it may not have handed over yet what it logged.
         self.gate.await_hold(&worker.engine.shared.durable);

@@ -16,6 +16,8 @@ mod sync;
 
 mod stream;
 
+mod disk;
+
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;

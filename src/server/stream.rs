@@ -47,6 +47,14 @@ impl Stream {
         }
     }
 
+    /// Has what is written leave in few packets, which come later.
+    pub fn save_packets(&self) {
+        if let Stream::Tcp(stream) = self {
+            // If that cannot be, they are more.
+            let _ = stream.set_nodelay(false);
+        }
+    }
+
     /// Reads without the runtime, for the moments when a script keeps the thread.
     pub fn read_now(&self, buf: &mut [u8]) -> io::Result<usize> {
         let read = match self {

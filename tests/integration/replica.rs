@@ -335,3 +335,33 @@ fn a_replica_goes_on_with_what_is_kept_for_a_slow_one() {
     });
     client.call(&["CONFIG", "SET", "rdb-key-save-delay", "0"]);
 }
+
+/// A replica that cannot save does not go on with writes of its primary, unless it is told to.
+#[test]
+fn a_replica_whose_disk_fails_ends_or_says_so() {
+    for ignores in ["yes", "no"] {
+        let primary = Server::start(&AT_ONCE);
+        let saves = ["--save", "900 1000", "--replica-ignore-disk-write-errors", ignores];
+        let mut replica = Server::start(&saves);
+        follow(&replica, &primary);
+        // The file's name is taken by a folder with something in it.
+        let taken = replica.folder.path().join("dump.rdb");
+        let _ = std::fs::remove_file(&taken);
+        std::fs::create_dir(&taken).expect("the folder is writable");
+        std::fs::write(taken.join("x"), "").expect("the folder is writable");
+        replica.client().call(&["BGSAVE"]);
+        wait_until("the snapshot fails", || {
+            replica.info("rdb_last_bgsave_status").as_deref() == Some("err")
+        });
+        primary.client().call(&["SET", "k", "v"]);
+        if ignores == "yes" {
+            catch_up(&replica, &primary);
+            assert_eq!(replica.client().call(&["GET", "k"]).text(), "v");
+            let told = "Replica is applying a command even though it is unable to write to disk.";
+            assert!(replica.log().contains(told));
+        } else {
+            wait_until("it has ended", || !replica.is_alive());
+            assert!(replica.log().contains("Replica was unable to write command to disk."));
+        }
+    }
+}

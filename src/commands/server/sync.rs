@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::SERVER;
+use crate::config::params::Param;
 use crate::engine::args;
 use crate::engine::client::{Client, Mode};
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
@@ -127,6 +128,8 @@ fn asking<'a>(ctx: &ExclusiveCtx<'a>) -> Result<Option<&'a Arc<Client>>, Command
     if traits.intersects(Traits::FILTERED) && !traits.contains(Traits::EOF) {
         return Err(CommandError::text("ERR Filtered replica requires EOF capability"));
     }
+    let has_time = ctx.state.config.flag(Param::ReplDisableTcpNodelay);
+    client.following.has_time.store(has_time, Ordering::Relaxed);
     tracing::info!("Replica {} asks for synchronization", client.name());
     Ok(Some(client))
 }

@@ -47,6 +47,8 @@ pub struct Following {
     pub heard_ms: AtomicI64,
     /// Its stream begins when it says that it is ready.
     pub begins_on_ack: AtomicBool,
+    /// Its packets are to be few and large (`repl-disable-tcp-nodelay`); whoever owns the connection has still to see to that.
+    pub has_time: AtomicBool,
     /// The version of snapshots that it reads, 0 if it has not said which it is.
     pub rdb_version: AtomicU64,
     traits: AtomicU8,

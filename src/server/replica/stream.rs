@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::disk::DiskWatch;
 use super::wire::{TICK, Wire, WireError};
 use super::{Ended, Follower};
 use crate::config::params::Param;
@@ -60,6 +61,7 @@ struct Applying<'a> {
     positions: VecDeque<(u64, u64)>,
     /// The offset up to which the stream is synced.
     synced: Option<u64>,
+    disk: DiskWatch,
 }
 
 impl Follower {
@@ -93,6 +95,7 @@ impl Follower {
             asked: false,
             positions: VecDeque::new(),
             synced: None,
+            disk: DiskWatch::default(),
         };
         let result = applying.run(&mut wire);
         shared.clients.lock().remove(client.id);
@@ -217,7 +220,7 @@ impl Applying<'_> {
 
     /// Applies requests from the one of this number on, in one hold of the lock; says how many.
     fn hold(&mut self, buf: &[u8], first: usize) -> Result<usize, Ended> {
-        let Self { follower, client, parser, out, applied, asked, aside, .. } = self;
+        let Self { follower, client, parser, out, applied, asked, aside, disk, .. } = self;
         let spans = &parser.requests()[first..];
         let spans = &spans[..spans.len().min(HOLD_COMMANDS_MAX)];
         let shared = &follower.engine.shared;
@@ -257,7 +260,10 @@ impl Applying<'_> {
             }
             match asks_for_ack(request.argv) {
                 true => *asked = true,
-                false => apply_one(&mut state, &mut session, env, *request, out),
+                false => {
+                    disk.look(&state, shared, request);
+                    apply_one(&mut state, &mut session, env, *request, out);
+                }
             }
             done += 1;
             if !session.mode.contains(Mode::MULTI) {
