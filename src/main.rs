@@ -30,6 +30,7 @@ Examples:
        mortise /etc/redis/6379.conf
        mortise --port 7777
        mortise --port 7777 --loadmodule /path/to/module.so
+       mortise --port 7777 --functions /path/to/folder
        mortise /etc/myredis.conf --loglevel verbose -";
 
 fn main() -> ExitCode {

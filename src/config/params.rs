@@ -467,6 +467,8 @@ pub enum Param {
     LuaEnableDeprecatedApi,
     /// `default-modules`
     DefaultModules,
+    /// `functions`
+    Functions,
     /// `module-threads`
     ModuleThreads,
     /// `tls-port`

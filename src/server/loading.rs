@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::appending::Appender;
 use super::appending::start::Holder;
+use super::libraries::{self, LibraryFile};
 use super::saving::{announce, as_server};
 use crate::config::Config;
 use crate::config::params::Param;
@@ -39,8 +40,12 @@ pub(super) struct Loading {
     pub(super) failed: mpsc::UnboundedReceiver<()>,
 }
 
-/// Starts the thread that loads the data set. From here on commands are refused.
-pub(super) fn start(engine: &Arc<Engine>, appender: &Arc<Appender>) -> io::Result<Loading> {
+/// Starts the thread that loads the data set, and then the libraries of functions. From here on commands are refused.
+pub(super) fn start(
+    engine: &Arc<Engine>,
+    appender: &Arc<Appender>,
+    libraries: Vec<LibraryFile>,
+) -> io::Result<Loading> {
     let (done, is_done) = watch::channel(false);
     let (failed, has_failed) = mpsc::unbounded_channel();
     let shared = &engine.shared;
@@ -52,7 +57,8 @@ pub(super) fn start(engine: &Arc<Engine>, appender: &Arc<Appender>) -> io::Resul
     std::thread::Builder::new().name("loading".into()).spawn(move || {
         // The tables that it makes are the workers' to change.
         crate::allocator::use_arena_of(1);
-        let loaded = at_start(&engine, &appender);
+        let loaded =
+            at_start(&engine, &appender).and_then(|()| libraries::load(&engine, &libraries));
         {
             let _state = engine.write_patiently();
             engine.shared.loading.end();

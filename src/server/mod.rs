@@ -1,7 +1,7 @@
 //! How does the process live? Sockets, threads, signals: everything asynchronous, around the engine.
 //!
 //! Startup is told here: configuration, log, listening sockets, engine, modules, workers, the thread that loads the
-//! data set, acceptor, cron; then the main thread waits for a signal or SHUTDOWN (`ending.rs`).
+//! data set and then the libraries of functions, acceptor, cron; then the main thread waits for a signal or SHUTDOWN (`ending.rs`).
 
 pub mod startup;
 
@@ -41,6 +41,8 @@ pub mod appending;
 
 pub mod loading;
 
+pub mod libraries;
+
 pub mod replica;
 
 pub mod ending;
@@ -73,7 +75,8 @@ const QUIET_LOADING: Duration = Duration::from_millis(50);
 
 /// Runs a prepared server until it is told to end; returns the exit code.
 pub fn run(prepared: Prepared) -> Result<u8> {
-    let Prepared { engine, tcp, exchanges, unix, workers, appender, requests, pid_file } = prepared;
+    let Prepared { engine, libraries, tcp, exchanges, unix, workers, appender, requests, pid_file } =
+        prepared;
     let names = [("tcp", !tcp.is_empty()), ("unix", unix.is_some())];
     let names = names.into_iter().filter_map(|(name, listens)| listens.then_some(name)).collect();
     let mut senders = Vec::with_capacity(workers);
@@ -92,7 +95,7 @@ pub fn run(prepared: Prepared) -> Result<u8> {
     let tasks = tokio::task::LocalSet::new();
     let code = tasks.block_on(&runtime, async {
         let Loading { done, failed } =
-            loading::start(&engine, &appender).context("cannot start a thread")?;
+            loading::start(&engine, &appender, libraries).context("cannot start a thread")?;
         let acceptor = Acceptor::new(Arc::clone(&engine), senders);
         let listeners = Listeners { tcp, exchanges, unix: clone_unix(&unix)? };
         tokio::task::spawn_local(listen(acceptor, listeners, done.clone()));

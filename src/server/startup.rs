@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 
 use super::appending::Appender;
 use super::host::ProcessHost;
+use super::libraries::LibraryFile;
 use super::sockets::{Exchange, Sockets};
-use super::{clock, listener, log, process, users};
+use super::{clock, libraries, listener, log, process, users};
 use crate::commands;
 use crate::commands::server::{MORTISE_VERSION, REDIS_VERSION};
 use crate::config::Config;
@@ -44,6 +45,8 @@ use crate::module::loader;
 pub struct Prepared {
     /// The engine.
     pub engine: Arc<Engine>,
+    /// The libraries of functions to load after the data set.
+    pub libraries: Vec<LibraryFile>,
     /// The listening TCP sockets.
     pub tcp: Vec<TcpListener>,
     /// Where sockets arrive that are to take their place.
@@ -127,11 +130,12 @@ pub fn prepare(
     let workers = loaded.config.size(Param::IoThreads).max(1);
     let engine = Arc::new(build_engine(&loaded, config_file, workers, host)?);
     load_modules(&engine, &loaded)?;
+    let libraries = libraries::read(&loaded.config)?;
     users::load(&engine, &loaded)?;
     engine.shared.startup_memory.store(crate::allocator::used_memory(), Ordering::Relaxed);
     tracing::info!("Server initialized");
     let pid_file = write_pid_file(&loaded);
-    Ok(Prepared { engine, tcp, exchanges, unix, workers, appender, requests, pid_file })
+    Ok(Prepared { engine, libraries, tcp, exchanges, unix, workers, appender, requests, pid_file })
 }
 
 fn start_log(loaded: &Loaded) -> Result<(), StartError> {

@@ -15,6 +15,7 @@ mod eviction;
 mod expiry;
 mod functions;
 mod hostile;
+mod libraries;
 mod loading;
 mod messages;
 mod modules;

@@ -180,6 +180,10 @@ pub const SERVING: [Spec; 86] = [
         .immutable()
         .hidden()
         .doc("Loads the modules that are shipped with the server."),
+    Spec::optional(P::Functions, "functions")
+        .immutable()
+        .hidden()
+        .doc("Folder whose *.lua are loaded as libraries of functions at the start."),
     Spec::text(P::ModuleThreads, "module-threads", "any")
         .immutable()
         .hidden()
