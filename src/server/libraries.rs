@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::config::params::Param;
 use crate::engine::call::{Access, end_unit};
 use crate::engine::ctx::Env;
-use crate::engine::effects::{Record, Targets, Unit};
+use crate::engine::effects::{Targets, Unit};
 use crate::engine::functions::Functions;
 use crate::engine::lock::Engine;
 use crate::engine::state::{SaveFailed, Shared, State};
@@ -135,8 +135,7 @@ fn load_one(state: &mut State, shared: &Shared, file: &LibraryFile) -> Result<()
     let mut unit = Unit::default();
     if state.is_logged() {
         let argv = [b"FUNCTION", &b"LOAD"[..], b"REPLACE", &file.text];
-        let argv = argv.map(<[u8]>::to_vec).to_vec();
-        unit.records.push(Record { db: 0, targets: Targets::all(), argv });
+        unit.records.push(0, Targets::all(), &argv);
     }
     let now_us = (shared.clock.unix_us)();
     let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };

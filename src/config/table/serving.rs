@@ -10,7 +10,7 @@ use crate::config::choices::{
 use crate::config::params::{DEFAULT_IS_CORES, INT, LONG, Param as P, Spec, Special, UINT};
 
 /// The parameters, in the order that CONFIG GET shows them.
-pub const SERVING: [Spec; 86] = [
+pub const SERVING: [Spec; 87] = [
     Spec::int(P::Port, "port", 0, 65535, 6379).doc("TCP port to listen on; 0 for none."),
     Spec::special(P::Bind, "bind", Special::Bind)
         .multi()
