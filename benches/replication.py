@@ -10,6 +10,7 @@ process and its children have run, and not time by the clock: others may use the
 are compared.
 """
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -93,6 +94,16 @@ def apply(line, primary_line, args):
     return figures
 
 
+def hurry(server):
+    """Has the threads of a server that do not serve run before other processes: whoever serves may wait for what they hold."""
+    for task in map(int, os.listdir("/proc/%d/task" % server.pid)):
+        try:
+            if os.sched_getscheduler(task) == os.SCHED_OTHER:
+                os.sched_setscheduler(task, os.SCHED_RR, os.sched_param(1))
+        except ProcessLookupError:
+            continue
+
+
 def sync(line, args, note):
     folders = []
     primary = start(line, folders)
@@ -105,7 +116,11 @@ def sync(line, args, note):
         replica = start(line, folders)
         quiet = pinger.take() * 1000
         before = primary.cpu()
-        follow(replica, primary)
+        replica.call("REPLICAOF", "127.0.0.1", primary.port)
+        while replica.info("master_link_status") != "up":
+            if args.real_time:
+                hurry(primary)
+            time.sleep(0.002)
         note("sync", {"longest PING ms": pinger.take() * 1000, "longest PING ms before": quiet,
                       "cpu s": primary.cpu() - before})
         replica.stop()
