@@ -35,7 +35,7 @@ use super::pubsub::PubSub;
 use super::registry::Registry;
 use super::replication::Replication;
 use super::scripts::{Busy, NewScript, Scripts};
-use super::stats::WorkerStats;
+use super::stats::{Rates, WorkerStats};
 use super::tracking::Tracking;
 use crate::config::Config;
 use crate::config::params::Param;
@@ -585,25 +585,6 @@ pub struct Shared {
     pub ending: Ending,
     /// What DEBUG has switched.
     pub debug: DebugSwitches,
-}
-
-/// Rates over the last second or so, for INFO.
-#[derive(Debug, Default)]
-pub struct Rates {
-    /// Commands per second.
-    pub ops: AtomicU64,
-    /// Bytes read per second.
-    pub input: AtomicU64,
-    /// Bytes written per second.
-    pub output: AtomicU64,
-    /// Turns of the event loops per second.
-    pub cycles: AtomicU64,
-    /// Microseconds of a turn.
-    pub cycle_micros: AtomicU64,
-    /// Visits of the cron so far.
-    pub cron_visits: AtomicU64,
-    /// Microseconds that they took.
-    pub cron_micros: AtomicU64,
 }
 
 impl std::fmt::Debug for Shared {

@@ -233,6 +233,25 @@ impl WorkerStats {
     }
 }
 
+/// Rates over the last second or so, for INFO.
+#[derive(Debug, Default)]
+pub struct Rates {
+    /// Commands per second.
+    pub ops: AtomicU64,
+    /// Bytes read per second.
+    pub input: AtomicU64,
+    /// Bytes written per second.
+    pub output: AtomicU64,
+    /// Turns of the event loops per second.
+    pub cycles: AtomicU64,
+    /// Microseconds of a turn.
+    pub cycle_micros: AtomicU64,
+    /// Visits of the cron so far.
+    pub cron_visits: AtomicU64,
+    /// Microseconds that they took.
+    pub cron_micros: AtomicU64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
