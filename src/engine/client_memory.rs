@@ -60,6 +60,8 @@ pub struct Footprint {
     pub stays: AtomicBool,
     /// What it still holds though it was evicted.
     going: AtomicUsize,
+    /// What invalidations take that its connection has not tried to send.
+    passing: AtomicUsize,
     /// What it was counted with last.
     counted: AtomicUsize,
     /// The class that it stands in.
@@ -77,6 +79,7 @@ impl Default for Footprint {
             apart: AtomicBool::new(false),
             stays: AtomicBool::new(false),
             going: AtomicUsize::new(0),
+            passing: AtomicUsize::new(0),
             counted: AtomicUsize::new(0),
             class: AtomicU8::new(NO_CLASS),
         }
@@ -91,6 +94,8 @@ pub struct ClientMemory {
     total: AtomicUsize,
     /// What clients that were evicted hold until their workers close them.
     going: AtomicUsize,
+    /// What invalidations take that were not tried to be sent.
+    passing: AtomicUsize,
     evicted: AtomicU64,
     /// Nobody is left who might go, and the log says so.
     exhausted: AtomicBool,
@@ -110,10 +115,11 @@ impl ClientMemory {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// What evicted clients still hold. As it is as good as free, no key has to go for it.
+    /// What is as good as free, so that no key has to go for it: what evicted clients still hold, and invalidations that
+    /// are about to be sent.
     #[inline]
-    pub fn going(&self) -> usize {
-        self.going.load(Ordering::Relaxed)
+    pub fn passing(&self) -> usize {
+        self.going.load(Ordering::Relaxed) + self.passing.load(Ordering::Relaxed)
     }
 
     /// How many clients went.
@@ -164,8 +170,8 @@ impl ClientMemory {
     fn disconnect(&self, shared: &Shared, client: &Client) {
         let bytes = client.footprint.counted.load(Ordering::Relaxed);
         // Noted before its worker may close it, which takes it back.
-        client.footprint.going.store(bytes, Ordering::Relaxed);
-        self.going.fetch_add(bytes, Ordering::Relaxed);
+        self.going.fetch_add(bytes, Ordering::AcqRel);
+        client.footprint.going.fetch_add(bytes, Ordering::AcqRel);
         if client.killed.swap(true, Ordering::AcqRel) {
             client.forget_going(shared);
             return;
@@ -246,6 +252,23 @@ impl Client {
     /// Notes what waits in its outbox.
     pub fn note_waiting(&self, outbox: &Outbox) {
         self.footprint.waiting.store(outbox.bytes(), Ordering::Relaxed);
+    }
+
+    /// Invalidations on their way to it take so much. As most leave at once, and as eviction makes them itself, no key
+    /// goes for them until its connection has tried to send them.
+    pub fn begin_passing(&self, shared: &Shared, bytes: usize) {
+        // The sum first: it never is less than what is taken from it.
+        shared.client_memory.passing.fetch_add(bytes, Ordering::AcqRel);
+        self.footprint.passing.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// They are sent; or they stay, because it does not read.
+    #[inline]
+    pub fn end_passing(&self, shared: &Shared) {
+        if self.footprint.passing.load(Ordering::Relaxed) != 0 {
+            let bytes = self.footprint.passing.swap(0, Ordering::AcqRel);
+            shared.client_memory.passing.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 
     /// It is gone, or will be at once: it counts no more.

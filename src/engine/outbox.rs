@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 
 use super::client::Client;
 use super::state::Shared;
+use crate::base::size_class::size_class;
 use crate::resp::reply::Protocol;
 
 /// Places for messages that an empty outbox keeps.
@@ -160,6 +161,32 @@ impl Outbox {
         }
     }
 
+    /// Appends what `write` encodes. Says how much memory that took.
+    pub fn add_measured(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let before = (self.pieces(), self.room());
+        self.add(write);
+        match self.pieces() == before.0 {
+            true => self.room() - before.1,
+            false => self.room(),
+        }
+    }
+
+    fn pieces(&self) -> usize {
+        self.behind_answer.as_ref().map_or(self.queue.len(), Vec::len)
+    }
+
+    /// What the last piece takes, if it is of this client alone.
+    fn room(&self) -> usize {
+        let last = match &self.behind_answer {
+            None => self.queue.back(),
+            Some(later) => later.last(),
+        };
+        match last {
+            Some(Piece::Own(bytes)) => size_class(bytes.capacity()),
+            Some(Piece::Shared(_)) | None => 0,
+        }
+    }
+
     /// Takes the oldest piece.
     pub fn take_piece(&mut self) -> Option<Piece> {
         let piece = self.queue.pop_front();
@@ -269,6 +296,7 @@ impl Client {
         if outbox.is_over(limit, outside, || shared.now_ms()) {
             outbox.clear();
             drop(outbox);
+            self.end_passing(shared);
             self.cut_off();
             self.count_if_limited(shared);
             return false;

@@ -639,11 +639,11 @@ impl Shared {
         }
     }
 
-    /// Bytes that do not count for eviction: those held for a snapshot, for replicas, or by clients that go.
+    /// Bytes that do not count for eviction: those held for a snapshot, for replicas, or for clients for a moment only.
     #[inline]
     pub fn uncounted_memory(&self) -> usize {
-        let (replicas, going) = (&self.replica_bytes, self.client_memory.going());
-        snapshot::held_bytes() + replicas.load(Ordering::Relaxed) + going
+        let replicas = self.replica_bytes.load(Ordering::Relaxed);
+        snapshot::held_bytes() + replicas + self.client_memory.passing()
     }
 
     /// The protocol that clients speak before they ask for one.

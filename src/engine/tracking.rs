@@ -421,7 +421,7 @@ fn deliver(shared: &Shared, target: &Client, body: &Body<'_>) {
         if protocol == Protocol::Resp2 && !subscribed {
             return;
         }
-        outbox.add(|out| {
+        let encode = |out: &mut Vec<u8>| {
             let mut reply = Reply::new(out, protocol);
             if protocol == Protocol::Resp3 {
                 reply.push(2);
@@ -435,7 +435,14 @@ fn deliver(shared: &Shared, target: &Client, body: &Body<'_>) {
                 Body::Keys(keys) => reply.raw(keys),
                 Body::Everything => reply.null(),
             }
-        });
+        };
+        if target.output_bytes.load(Ordering::Relaxed) == 0 {
+            let grown = outbox.add_measured(encode);
+            target.begin_passing(shared, grown);
+        } else {
+            // It does not read, and whoever does not has keys go.
+            outbox.add(encode);
+        }
     });
 }
 

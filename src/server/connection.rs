@@ -220,6 +220,11 @@ impl Connection {
                     self.client.note_waiting(&outbox);
                     return;
                 }
+                Some(Piece::Own(bytes)) if alone => {
+                    self.message = Some((Arc::new(bytes), 0));
+                    self.client.note_waiting(&outbox);
+                    return;
+                }
                 Some(piece) => scratch.out.extend_from_slice(piece.bytes()),
                 None => {}
             }
@@ -423,6 +428,7 @@ impl Connection {
 
     /// Forgets what was sent; ends the connection if too much is waiting.
     fn settle_output(&mut self, worker: &Worker) -> Step {
+        self.client.end_passing(&worker.engine.shared);
         if self.sent == self.output.len() {
             self.sent = 0;
             if self.output.capacity() > OUTPUT_KEPT_BYTES {
@@ -659,6 +665,7 @@ impl Connection {
         shared.clients.lock().remove(self.client.id);
         shared.connections.fetch_sub(1, Ordering::Relaxed);
         self.client.outbox.lock().waker = None;
+        self.client.end_passing(shared);
     }
 }
 

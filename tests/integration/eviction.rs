@@ -125,3 +125,28 @@ fn an_eviction_is_told_before_the_command_that_needed_the_room() {
     let event = listener.read().expect("an event");
     assert_eq!(event.items().last().map(|word| word.text()).as_deref(), Some("goes"));
 }
+
+#[test]
+fn telling_caches_of_evicted_keys_evicts_no_more() {
+    let server = Server::start(&["--maxmemory-policy", "allkeys-lru"]);
+    let mut control = server.client();
+    let mut caches: Vec<Client> = (0..10).map(|_| server.client()).collect();
+    for cache in &mut caches {
+        cache.call(&["HELLO", "3"]);
+        cache.call(&["CLIENT", "TRACKING", "ON"]);
+    }
+    for number in 0..300 {
+        let key = format!("{number}{}", "x".repeat(1000));
+        control.call(&["SET", &key, "v"]);
+        caches.iter_mut().for_each(|cache| assert_eq!(cache.call(&["GET", &key]).text(), "v"));
+    }
+    let limit = used(&server) - 40_000;
+    control.call(&["CONFIG", "SET", "maxmemory-eviction-tenacity", "100"]);
+    control.call(&["CONFIG", "SET", "maxmemory", &limit.to_string()]);
+    // Each key is told ten times, and what is told is as long as the key.
+    let left = control.call(&["DBSIZE"]).int();
+    assert!((200..300).contains(&left), "{left} of 300 keys are left");
+    for cache in &mut caches {
+        assert_eq!(cache.read().expect("an invalidation").items()[0].text(), "invalidate");
+    }
+}
