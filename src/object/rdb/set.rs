@@ -1,10 +1,14 @@
 //! How are sets encoded? As an intset, as a listpack since Redis 7.2, or as a sequence of members.
 
+use std::collections::HashSet;
+
 use super::hash::write_element;
 use super::read::Reader;
 use super::write::Writer;
 use super::{Check, LoadContext, RdbError, corrupt, kind};
+use crate::base::number::IntBuf;
 use crate::object::intset::Intset;
+use crate::object::listpack::Element;
 use crate::object::set::{Set, SetLimits};
 
 /// The kind that a set is written as.
@@ -23,7 +27,16 @@ pub fn save(set: &Set, writer: &mut Writer<'_>) {
     match (set.as_intset(), set.as_listpack()) {
         (Some(intset), _) => writer.blob(&intset.to_bytes()),
         (None, Some(listpack)) if writer.style.version >= 11 => writer.blob(listpack.as_bytes()),
-        _ => {
+        (None, Some(_)) => {
+            // Of a member that came twice, and was not looked at, a table takes one only.
+            let mut buf = IntBuf::new();
+            let mut known = HashSet::new();
+            let once: Vec<Element<'_>> =
+                set.iter().filter(|member| known.insert(member.text(&mut buf).to_vec())).collect();
+            writer.number(once.len() as u64);
+            once.into_iter().for_each(|member| write_element(member, writer));
+        }
+        (None, None) => {
             writer.number(set.len() as u64);
             set.iter().for_each(|member| write_element(member, writer));
         }
