@@ -19,6 +19,7 @@ use super::outbox::Outbox;
 use super::pubsub::Subscriptions;
 use super::registry::Command;
 use super::replication::following::Following;
+use super::spec::{Argv, Flag};
 use super::tracking::TrackingMode;
 use crate::resp::reply::Protocol;
 
@@ -174,6 +175,15 @@ impl Session {
         }
         self.user = Some(user);
         self.mode.remove(Mode::UNAUTHENTICATED);
+    }
+
+    /// The arguments of its running command that no log may show.
+    pub fn secrets(&self, command: &Command, argv: Argv<'_>) -> Vec<usize> {
+        let mut secrets = command.spec.secrets.map(|find| find(argv)).unwrap_or_default();
+        if command.has(Flag::Module) {
+            secrets.extend(&self.redacted);
+        }
+        secrets
     }
 
     /// Tells whoever wanted to know that the user of this client is another now.

@@ -97,7 +97,7 @@ pub fn show(moment: Moment, session: &Session, env: Env<'_>, command: &Command, 
     }
     line.push(']');
     let mut line = line.into_bytes();
-    let secrets = command.spec.secrets.map(|find| find(argv)).unwrap_or_default();
+    let secrets = session.secrets(command, argv);
     for (at, arg) in argv.iter().enumerate() {
         line.push(b' ');
         append_quoted(&mut line, if secrets.contains(&at) { b"(redacted)" } else { arg });

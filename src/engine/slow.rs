@@ -178,10 +178,7 @@ fn note(command: &Command, nanos: u64, argv: Argv<'_>, session: &Session, env: E
 
 /// What the slow log keeps of a command: neither secrets nor much.
 fn shortened(command: &Command, argv: Argv<'_>, session: &Session) -> Vec<Vec<u8>> {
-    let mut secrets = command.spec.secrets.map(|find| find(argv)).unwrap_or_default();
-    if command.has(Flag::Module) {
-        secrets.extend(&session.redacted);
-    }
+    let secrets = session.secrets(command, argv);
     let kept = if argv.len() > ENTRY_ARGS_MAX { ENTRY_ARGS_MAX - 1 } else { argv.len() };
     let mut short: Vec<Vec<u8>> = argv[..kept]
         .iter()
@@ -238,6 +235,17 @@ mod tests {
         assert!(kept[1].ends_with(&format!("b... (1 more bytes, sha1 {sha})")));
         assert!(kept[2].ends_with("b... (1 more bytes)"));
         assert_eq!(keeps(&LOGIN, &[b"x", b"password", b"y"]), ["x", "(redacted)", "y"]);
+    }
+
+    #[test]
+    fn what_a_module_redacts_is_secret() {
+        const FOREIGN: CommandSpec =
+            CommandSpec { name: "X", flags: &[Flag::Module], ..CommandSpec::BASE };
+        const OWN: CommandSpec = CommandSpec { name: "X", ..CommandSpec::BASE };
+        let session = Session { redacted: vec![2], ..Session::default() };
+        let secrets = |spec| session.secrets(Command::new(spec, None, None, 1), &[&b"x"[..]; 3]);
+        assert_eq!(secrets(&FOREIGN), [2]);
+        assert_eq!(secrets(&OWN), [0; 0], "it is of the module's command before");
     }
 
     #[test]
