@@ -159,3 +159,14 @@ fn an_index_follows_hashes_from_write_to_write() {
     client.call(&["FLUSHALL"]);
     assert!(client.call(&["FT._LIST"]).items().is_empty());
 }
+
+#[test]
+fn a_command_names_the_categories_of_its_module() {
+    let Some(server) = ours(&[]) else { return };
+    for (command, category) in [("JSON.GET", "@json"), ("FT.SEARCH", "@search")] {
+        let info = server.client().call(&["COMMAND", "INFO", command]).items();
+        let categories: Vec<String> = info[0].items()[6].items().iter().map(Value::text).collect();
+        assert!(categories.iter().any(|name| name == category), "{command}: {categories:?}");
+        assert!(categories.iter().any(|name| name == "@read"), "{command}: {categories:?}");
+    }
+}

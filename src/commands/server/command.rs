@@ -5,7 +5,7 @@ use crate::engine::args;
 use crate::engine::ctx::ReadCtx;
 use crate::engine::error::CommandError;
 use crate::engine::keys;
-use crate::engine::registry::Command;
+use crate::engine::registry::{Command, Registry};
 use crate::engine::spec::{
     Arg, Argv, Arity, Begin, Category, CommandSpec, Find, Flag, Group, KeySpec, Outcome, Run,
 };
@@ -141,7 +141,7 @@ fn all(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome 
     let commands = ctx.state.registry.commands();
     reply.array(commands.len());
     for command in commands {
-        describe(command, reply);
+        describe(command, &ctx.state.registry, reply);
     }
     Ok(())
 }
@@ -152,18 +152,19 @@ fn count(ctx: &mut ReadCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
 }
 
 fn info(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let registry = &ctx.state.registry;
     if argv.len() == 2 {
-        let commands = ctx.state.registry.commands();
+        let commands = registry.commands();
         reply.array(commands.len());
         for command in commands {
-            describe(command, reply);
+            describe(command, registry, reply);
         }
         return Ok(());
     }
     reply.array(argv.len() - 2);
     for name in &argv[2..] {
-        match ctx.state.registry.by_full_name(name) {
-            Some(command) => describe(command, reply),
+        match registry.by_full_name(name) {
+            Some(command) => describe(command, registry, reply),
             None => reply.null(),
         }
     }
@@ -171,7 +172,7 @@ fn info(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome
 }
 
 /// A command's entry of COMMAND INFO.
-fn describe(command: &Command, reply: &mut Reply<'_>) {
+fn describe(command: &Command, registry: &Registry, reply: &mut Reply<'_>) {
     reply.array(10);
     reply.bulk(command.name.as_bytes());
     reply.int(command.spec.arity.number());
@@ -187,13 +188,16 @@ fn describe(command: &Command, reply: &mut Reply<'_>) {
     reply.int(i64::from(command.first_key));
     reply.int(i64::from(command.last_key));
     reply.int(i64::from(command.key_step));
-    let categories: Vec<Category> = Category::ALL
-        .into_iter()
-        .filter(|category| command.categories & category.bit() != 0)
+    let built_in = Category::ALL.iter().map(|category| (category.name(), category.bit()));
+    let of_modules = registry.module_categories().iter().map(|(name, bit)| (&**name, *bit));
+    let categories: Vec<&str> = built_in
+        .chain(of_modules)
+        .filter(|(_, bit)| command.categories & bit != 0)
+        .map(|(name, _)| name)
         .collect();
     reply.set(categories.len());
     for category in categories {
-        reply.simple(&format!("@{}", category.name()));
+        reply.simple(&format!("@{category}"));
     }
     reply.set(command.spec.tips.len());
     for tip in command.spec.tips {
@@ -205,7 +209,7 @@ fn describe(command: &Command, reply: &mut Reply<'_>) {
     }
     reply.set(command.subcommands.len());
     for sub in &command.subcommands {
-        describe(sub, reply);
+        describe(sub, registry, reply);
     }
 }
 
