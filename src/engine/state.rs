@@ -442,6 +442,8 @@ pub struct Limits {
     pub replica_output: OutputLimit,
     /// `client-output-buffer-limit pubsub`.
     pub pubsub_output: OutputLimit,
+    /// `hz`, 0 before the configuration was read.
+    pub cron_hz: AtomicU64,
     /// `tracking-table-max-keys`, 0 is no limit.
     pub tracked_keys: AtomicUsize,
     /// `client-default-resp` is 3.

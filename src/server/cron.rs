@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
+
 use super::appending::Appender;
 use crate::engine::call::{self, Access};
 use crate::engine::client::Mode;
@@ -17,25 +19,23 @@ use crate::engine::lock::Engine;
 use crate::engine::replication::role;
 use crate::engine::state::State;
 
-/// Visits per second.
-const HZ: u64 = 10;
 /// Segments of a key table that one slice of the expiry walk looks at.
 const SEGMENTS_PER_SLICE: usize = 4;
 /// Hashes whose fields are looked at under one hold of the lock; each may lose many.
 const HASHES_PER_SLICE: usize = 16;
 /// Keys written on a replica that one visit looks at.
 const OWN_KEYS_PER_VISIT: usize = 256;
-/// Time that the expiry walk may take of each visit.
-const EXPIRE_BUDGET: Duration = Duration::from_millis(25);
+/// Time that the expiry walk may take of each second, over all visits.
+const EXPIRE_BUDGET: Duration = Duration::from_millis(250);
 
 /// Visits the engine for ever.
 pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
-    let mut interval = tokio::time::interval(Duration::from_millis(1000 / HZ));
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut visits = 0u64;
+    let (mut next, mut visits, mut seconds) = (Instant::now(), 0, 0);
     let mut last = [0; 5];
     loop {
-        interval.tick().await;
+        let hz = hz(&engine);
+        next = Instant::now().max(next + Duration::from_secs(1) / hz);
+        sleep_until(next).await;
         if engine.shared.debug.cron_paused.load(Ordering::Relaxed) {
             continue;
         }
@@ -46,15 +46,16 @@ pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
         // While the data set is loaded its keys are left alone.
         if !engine.shared.loading.is_on() {
             let expiry_ns = (engine.shared.clock.mono_ns)();
-            expire(&engine);
+            expire(&engine, EXPIRE_BUDGET / hz);
             note_expiry(&engine, expiry_ns);
             super::syncing::tick(&engine);
             super::saving::visit(&engine);
             super::appending::visit(&engine, &appender);
         }
-        if visits.is_multiple_of(HZ) {
+        if visits >= hz {
+            (visits, seconds) = (0, seconds + 1);
             close_idle(&engine);
-            super::syncing::tick_each_second(&engine, visits / HZ);
+            super::syncing::tick_each_second(&engine, seconds);
             engine.shared.host.each_second();
             cut_off_deaf(&engine);
             engine.shared.client_memory.count_all(&engine.shared);
@@ -65,6 +66,11 @@ pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
         rates.cron_visits.fetch_add(1, Ordering::Relaxed);
         rates.cron_micros.fetch_add(spent_ns.div_ceil(1000), Ordering::Relaxed);
     }
+}
+
+/// Visits per second: `hz`.
+fn hz(engine: &Engine) -> u32 {
+    u32::try_from(engine.shared.limits.cron_hz.load(Ordering::Relaxed)).unwrap_or(1).max(1)
 }
 
 fn sample_memory(engine: &Engine) {
@@ -145,10 +151,10 @@ fn expire_own(state: &mut State, env: Env<'_>) {
 }
 
 /// Walks on through the key tables and deletes what is past its time, slice by slice.
-fn expire(engine: &Engine) {
+fn expire(engine: &Engine, budget: Duration) {
     let shared = &engine.shared;
     let began = (shared.clock.mono_ns)();
-    let budget = EXPIRE_BUDGET.as_nanos() as u64;
+    let budget = budget.as_nanos() as u64;
     let mut walked_dbs = 0;
     while (shared.clock.mono_ns)() - began < budget {
         // A script that keeps the lock has its time frozen; expiry waits for the next visit.

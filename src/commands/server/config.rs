@@ -275,6 +275,7 @@ pub fn mirror(config: &Config, shared: &Shared) {
     limits.busy_ms.store(config.uint(Param::BusyReplyThreshold), Relaxed);
     limits.memory_bytes.store(config.uint(Param::Maxmemory), Relaxed);
     shared.client_memory.follow(config);
+    limits.cron_hz.store(config.uint(Param::Hz), Relaxed);
     limits.evicts.store(evict::evicts(config.choice(Param::MaxmemoryPolicy)), Relaxed);
     let classes = [&limits.normal_output, &limits.replica_output, &limits.pubsub_output];
     let backlog = config.uint(Param::ReplBacklogSize);

@@ -125,6 +125,7 @@ macro_rules! lines {
 fn server(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let shared = ctx.env.shared;
     let uptime = (ctx.env.now_ms() - shared.started_ms) / 1000;
+    let hz = ctx.state.config.int(Param::Hz);
     let os = rustix::system::uname();
     let word = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
     lines!(text,
@@ -148,8 +149,8 @@ fn server(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "server_time_usec": ctx.env.now_us,
         "uptime_in_seconds": uptime,
         "uptime_in_days": uptime / 86_400,
-        "hz": 10,
-        "configured_hz": 10,
+        "hz": hz,
+        "configured_hz": hz,
         "lru_clock": crate::engine::ctx::access_clock(ctx.env.now_us),
         "executable": shared.executable,
         "config_file": shared.config_file.as_deref().unwrap_or_default(),
