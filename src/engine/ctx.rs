@@ -98,6 +98,16 @@ impl<'a> ReadCtx<'a> {
         if self.unit.trusts { 0 } else { self.now_ms() }
     }
 
+    /// Once the reply is longer than this the client is cut off and gets nothing of it, so that nothing more need be
+    /// written: `client-output-buffer-limit`. A script gets its replies whole.
+    pub fn cut_off_bytes(&self) -> usize {
+        let is_own = !self.session.mode.intersects(Mode::SCRIPT | Mode::MODULE);
+        let hard = self.env.client.filter(|_| is_own).map_or(0, |client| {
+            self.env.shared.limits.output_of(client).hard.load(Ordering::Relaxed)
+        });
+        if hard == 0 { usize::MAX } else { hard }
+    }
+
     /// The selected db.
     #[inline]
     pub fn db(&self) -> &'a Db {

@@ -121,3 +121,19 @@ fn a_queue_counts_and_what_ends_it_frees_that() {
     assert!((0..8).any(|_| queue().is_err()), "it is disconnected");
     assert_eq!(figure(&mut control, "queues", "id"), None);
 }
+
+#[test]
+fn a_reply_past_the_limit_is_not_written_to_its_end() {
+    let server = Server::start(&["--client-output-buffer-limit", "normal 1000000 0 0"]);
+    let mut control = server.client();
+    control.call(&["HSET", "hash", "a", "b"]);
+    control.call(&["SADD", "set", "a"]);
+    control.call(&["ZADD", "zset", "1", "a"]);
+    for (name, key) in [("HRANDFIELD", "hash"), ("SRANDMEMBER", "set"), ("ZRANDMEMBER", "zset")] {
+        let mut client = server.client();
+        // Written whole it would be gigabytes.
+        assert!(client.try_call(&[name, key, "-999999999"]).is_err(), "{name}");
+    }
+    let script = "return #redis.call('SRANDMEMBER', 'set', '-200000')";
+    assert_eq!(control.call(&["EVAL", script, "0"]).int(), 200_000);
+}

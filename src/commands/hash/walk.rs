@@ -135,7 +135,10 @@ fn hrandfield(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
             Some((field, _)) => reply_element(field, reply),
             None => reply.null(),
         },
-        (Some(hash), Some(draw)) => reply_draw(hash, draw, now, &mut random, reply)?,
+        (Some(hash), Some(draw)) => {
+            let cut_off_bytes = ctx.cut_off_bytes();
+            reply_draw(hash, draw, now, cut_off_bytes, &mut random, reply)?;
+        }
     }
     if let Some(hash) = hash {
         note_expired(ctx, argv[1], hash);
@@ -147,6 +150,7 @@ fn reply_draw(
     hash: &Hash,
     draw: Draw,
     now: u64,
+    cut_off_bytes: usize,
     random: &mut dyn FnMut() -> u64,
     reply: &mut Reply<'_>,
 ) -> Outcome {
@@ -155,7 +159,7 @@ fn reply_draw(
         reply.array(0);
     } else if draw.repeats {
         // What is certain to be too long is not begun: a gigabyte takes seconds.
-        if draw.count > REPLY_BYTES_MAX / ELEMENT_BYTES_MIN {
+        if cut_off_bytes == usize::MAX && draw.count > REPLY_BYTES_MAX / ELEMENT_BYTES_MIN {
             return Err(CommandError::OutOfRange);
         }
         let sampler = hash.sampler(now);
@@ -165,8 +169,10 @@ fn reply_draw(
             if let Some(pair) = sampler.draw(random) {
                 reply_pair(draw, pair, reply);
             }
-            if reply.buffer().len() - begin > REPLY_BYTES_MAX {
-                return Err(CommandError::OutOfRange);
+            match reply.buffer().len() - begin {
+                len if len > cut_off_bytes => break,
+                len if len > REPLY_BYTES_MAX => return Err(CommandError::OutOfRange),
+                _ => {}
             }
         }
     } else if draw.count >= visible {

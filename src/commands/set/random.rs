@@ -169,7 +169,9 @@ fn srandmember(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
             Some(member) => reply_element(member, reply),
             None => reply.null(),
         },
-        (Some(set), Some(draw)) => reply_draw(set, draw, &mut random, reply)?,
+        (Some(set), Some(draw)) => {
+            reply_draw(set, draw, ctx.cut_off_bytes(), &mut random, reply)?;
+        }
     }
     Ok(())
 }
@@ -177,6 +179,7 @@ fn srandmember(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
 fn reply_draw(
     set: &Set,
     draw: Draw,
+    cut_off_bytes: usize,
     random: &mut dyn FnMut() -> u64,
     reply: &mut Reply<'_>,
 ) -> Outcome {
@@ -186,8 +189,10 @@ fn reply_draw(
         for _ in 0..draw.count {
             let Some(member) = set.random(random) else { break };
             reply_element(member, reply);
-            if reply.buffer().len() - begin > REPLY_BYTES_MAX {
-                return Err(CommandError::OutOfRange);
+            match reply.buffer().len() - begin {
+                len if len > cut_off_bytes => break,
+                len if len > REPLY_BYTES_MAX => return Err(CommandError::OutOfRange),
+                _ => {}
             }
         }
     } else if draw.count >= set.len() {

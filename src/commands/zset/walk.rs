@@ -146,7 +146,9 @@ fn zrandmember(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
             Some((member, _)) => reply_element(member, reply),
             None => reply.null(),
         },
-        (Some(zset), Some(draw)) => reply_draw(zset, draw, &mut random, reply)?,
+        (Some(zset), Some(draw)) => {
+            reply_draw(zset, draw, ctx.cut_off_bytes(), &mut random, reply)?;
+        }
     }
     Ok(())
 }
@@ -156,7 +158,13 @@ fn one<'a>(zset: &'a Zset, random: &mut Random) -> Option<Scored<'a>> {
     zset.nth(below(zset.len(), &mut || random.draw()))
 }
 
-fn reply_draw(zset: &Zset, draw: Draw, random: &mut Random, reply: &mut Reply<'_>) -> Outcome {
+fn reply_draw(
+    zset: &Zset,
+    draw: Draw,
+    cut_off_bytes: usize,
+    random: &mut Random,
+    reply: &mut Reply<'_>,
+) -> Outcome {
     if draw.count == 0 {
         reply.array(0);
     } else if draw.repeats {
@@ -166,8 +174,10 @@ fn reply_draw(zset: &Zset, draw: Draw, random: &mut Random, reply: &mut Reply<'_
             if let Some(member) = one(zset, random) {
                 reply_scored(draw.show, member, reply);
             }
-            if reply.buffer().len() - begin > REPLY_BYTES_MAX {
-                return Err(CommandError::OutOfRange);
+            match reply.buffer().len() - begin {
+                len if len > cut_off_bytes => break,
+                len if len > REPLY_BYTES_MAX => return Err(CommandError::OutOfRange),
+                _ => {}
             }
         }
     } else if draw.count >= zset.len() {
