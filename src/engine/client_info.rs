@@ -54,11 +54,12 @@ pub fn line(client: &Client, session: &Session, now_ms: i64) -> Vec<u8> {
     };
     let listens = |kind| session.subscriptions.len(kind);
     let query = client.query_bytes.load(Ordering::Relaxed);
+    let arguments = client.argument_bytes.load(Ordering::Relaxed);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let user = session.user.as_ref().map_or(&b"(superuser)"[..], |user| &user.name);
     let line = format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} \
-         ssub={} multi={} qbuf={query} qbuf-free=0 argv-mem={} multi-mem={} rbs=0 rbp=0 obl=0 oll=0 \
+         ssub={} multi={} qbuf={query} qbuf-free={} argv-mem={} multi-mem={} rbs=0 rbp=0 obl=0 oll=0 \
          omem={output} tot-mem={} events=r cmd={} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
         client.id,
         client.addr,
@@ -72,7 +73,8 @@ pub fn line(client: &Client, session: &Session, now_ms: i64) -> Vec<u8> {
         listens(Kind::Pattern),
         listens(Kind::Shard),
         if in_multi { session.multi.queue.len() as i64 } else { -1 },
-        client.argument_bytes.load(Ordering::Relaxed) + session.waiting_argv_bytes,
+        client.footprint.input.load(Ordering::Relaxed).saturating_sub(query + arguments),
+        arguments + session.waiting_argv_bytes,
         session.multi.bytes,
         client.memory_bytes_with(session.memory_bytes()),
         session.last_command.map_or("NULL", |command| &*command.name),
