@@ -22,6 +22,7 @@ pub mod params;
 pub mod rewrite;
 mod special;
 pub mod table;
+pub mod title;
 pub mod value;
 
 /// Background rounds a second that `hz` can ask for; others count as the nearest of these.

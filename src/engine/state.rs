@@ -227,6 +227,8 @@ pub trait Host: Send + Sync {
     fn adjust_oom_score(&self, _config: &Config) -> Result<(), String> {
         Ok(())
     }
+    /// Has the system show the process as the configuration names it.
+    fn show_title(&self, _config: &Config, _config_file: Option<&str>) {}
     /// What is to be done once a second.
     fn each_second(&self) {}
     /// Has writes go to the append-only file from now on, or no more.

@@ -12,9 +12,12 @@ use super::appending::Appender;
 use super::migration::Connections;
 use super::oom::OomScore;
 use super::sockets::Sockets;
+use super::title::ProcessTitle;
 use super::{log, process, saving, syncing, users};
 use crate::config::Config;
+use crate::config::params::Param;
 use crate::config::rewrite::{Extra, Scope, rewrite};
+use crate::config::title::title;
 use crate::engine::client::Client;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::durable::Durable;
@@ -34,6 +37,7 @@ pub struct ProcessHost {
     sockets: Sockets,
     connections: Connections,
     oom_score: OomScore,
+    title: ProcessTitle,
     appender: Arc<Appender>,
 }
 
@@ -74,6 +78,7 @@ impl ProcessHost {
             sockets,
             connections,
             oom_score: OomScore::default(),
+            title: ProcessTitle::default(),
             appender,
         };
         Ok((host, receiver))
@@ -115,6 +120,14 @@ impl Host for ProcessHost {
             tracing::warn!("Unable to write oom_score_adj: {error}");
             "Failed to set current oom_score_adj. Check server logs.".to_owned()
         })
+    }
+
+    fn show_title(&self, config: &Config, config_file: Option<&str>) {
+        use std::os::unix::ffi::OsStrExt;
+        if config.flag(Param::SetProcTitle) {
+            let program = std::env::args_os().next().unwrap_or_default();
+            self.title.show(&title(config, program.as_bytes(), config_file));
+        }
     }
 
     fn rewrite_everything(&self) {

@@ -53,6 +53,8 @@ pub mod remote;
 
 pub mod import;
 
+pub mod title;
+
 pub mod clock;
 
 use std::net::TcpListener;

@@ -323,6 +323,7 @@ fn build_engine(
     }
     shared.note_replicas(&state, shared.started_ms);
     shared.note_role(&state);
+    shared.host.show_title(config, shared.config_file.as_deref());
     // What goes wrong is in the log, and no reason not to start.
     let _ = shared.host.adjust_oom_score(config);
     Ok(Engine::new(state, shared))

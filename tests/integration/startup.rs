@@ -181,3 +181,26 @@ fn a_server_in_the_background_leaves_its_number() {
     assert!(kill.expect("kill is there").success());
     wait_until("it has ended", || !file.exists());
 }
+
+#[test]
+fn the_process_title_follows_its_template() {
+    let server = Server::start(&[]);
+    let title = || {
+        let line = std::fs::read(format!("/proc/{}/cmdline", server.pid())).expect("it runs");
+        // One argument, which ends like any other.
+        line.strip_suffix(b"\0").expect("the end").to_vec()
+    };
+    let port = config(&server, "port");
+    let program = under_test().display().to_string();
+    assert_eq!(title(), format!("{program} 127.0.0.1:{port}").into_bytes());
+    let mut client = server.client();
+    client.call(&["CONFIG", "SET", "proc-title-template", "{{a long} title {port} {config-file}"]);
+    assert_eq!(title(), format!("{{a long}} title {port} -").into_bytes());
+    client.call(&["CONFIG", "SET", "proc-title-template", "short"]);
+    assert_eq!(title(), b"short");
+    assert!(client.call(&["CONFIG", "SET", "proc-title-template", "{what}"]).is_error());
+    assert_eq!(title(), b"short");
+    let server = Server::start(&["--set-proc-title", "no"]);
+    let line = std::fs::read(format!("/proc/{}/cmdline", server.pid())).expect("it runs");
+    assert!(line.split(|byte| *byte == 0).any(|word| word == b"--set-proc-title"));
+}

@@ -218,6 +218,9 @@ fn apply(state: &State, shared: &Shared, changed: &[Param]) -> Result<(), Config
                     return Err(ConfigError::not_applied(*param, why));
                 }
             }
+            Param::ProcTitleTemplate => {
+                shared.host.show_title(&state.config, shared.config_file.as_deref());
+            }
             Param::OomScoreAdj | Param::OomScoreAdjValues => {
                 let adjusted = shared.host.adjust_oom_score(&state.config);
                 adjusted.map_err(|why| ConfigError::not_applied(*param, why))?;
