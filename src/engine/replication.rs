@@ -31,7 +31,7 @@ use super::log::{Bond, Stream};
 use super::outbox::{Outbox, SharedBytes};
 use super::records::Records;
 use super::spec::Argv;
-use super::state::Shared;
+use super::state::{Change, Shared};
 use crate::base::sha1::sha1_hex;
 
 /// What stands for the id of no history.
@@ -52,6 +52,8 @@ pub struct Replication {
     pub stream_db: u32,
     /// Commands of the primary that failed here.
     pub errors: u64,
+    /// Replicas that got the stream or were gone, of which modules have not heard yet; the cron tells them.
+    pub unheard: Vec<Change>,
     /// Keys that clients have written here, though this server is a replica, and that end.
     pub own_keys: role::OwnKeys,
     /// How many links to primaries there have been, and the number of the present one.
@@ -174,6 +176,7 @@ impl Replication {
             resumes: false,
             stream_db: 0,
             errors: 0,
+            unheard: Vec::new(),
             own_keys: Default::default(),
             links: 0,
             offset: 0,
@@ -417,6 +420,9 @@ impl Replication {
             self.replicas.retain_mut(|replica| {
                 let taken = replica.take(&piece, shared);
                 waiting = waiting.max(taken.unwrap_or(0));
+                if taken.is_none() && replica.is_announced() {
+                    note(&mut self.unheard, Change::Down);
+                }
                 taken.is_some()
             });
         }
@@ -460,6 +466,7 @@ impl Replication {
         let pieces = self.backlog.as_ref().and_then(|backlog| backlog.from(offset));
         let pieces = pieces.expect("a replica that goes on misses nothing");
         self.add(client, Phase::Online, now_ms);
+        note(&mut self.unheard, Change::Up);
         client.post(shared, |outbox| pieces.iter().for_each(|piece| outbox.add_shared(piece)));
         pieces.iter().map(|piece| piece.len()).sum()
     }
@@ -569,6 +576,7 @@ impl Replication {
             return false;
         };
         replica.phase = Phase::Online;
+        note(&mut self.unheard, Change::Up);
         // It may have been busy for long.
         client.following.heard_ms.store(now_ms, Ordering::Relaxed);
         true
@@ -598,12 +606,32 @@ impl Replication {
 
     /// Forgets the replicas that are gone.
     pub fn forget_gone(&mut self) {
-        self.replicas.retain(|replica| !replica.client.killed.load(Ordering::Relaxed));
+        self.replicas.retain(|replica| {
+            let is_gone = replica.client.killed.load(Ordering::Relaxed);
+            if is_gone && replica.is_announced() {
+                note(&mut self.unheard, Change::Down);
+            }
+            !is_gone
+        });
     }
 
     /// Cuts all replicas off, so that they ask anew.
     pub fn disconnect_replicas(&mut self) {
-        self.replicas.drain(..).for_each(|replica| replica.client.kill());
+        for replica in self.replicas.drain(..) {
+            if replica.is_announced() {
+                note(&mut self.unheard, Change::Down);
+            }
+            replica.client.kill();
+        }
+    }
+}
+
+/// What of replicas that come and go is kept for modules; nobody may listen.
+const UNHEARD_MAX: usize = 256;
+
+fn note(unheard: &mut Vec<Change>, change: Change) {
+    if unheard.len() < UNHEARD_MAX {
+        unheard.push(change);
     }
 }
 
@@ -624,6 +652,11 @@ pub enum Refusal {
 }
 
 impl Replica {
+    /// Whether modules were told that it gets the stream.
+    fn is_announced(&self) -> bool {
+        self.phase == Phase::Online && !self.client.following.is_snapshot_only()
+    }
+
     /// Takes a piece of the stream. How many bytes of that wait now; None if the replica is gone.
     fn take(&mut self, piece: &SharedBytes, shared: &Shared) -> Option<usize> {
         if self.phase == Phase::Asked || self.client.following.is_snapshot_only() {

@@ -121,6 +121,20 @@ pub enum ServerEvent {
     Saving(FileStep),
     /// The data set is loaded from its file.
     Loading(FileStep),
+    /// The server follows another one now, or none any more.
+    Role,
+    /// The link to the primary is up, or down.
+    PrimaryLink(Change),
+    /// A replica gets the stream, or is gone.
+    Replica(Change),
+}
+
+/// Which way something has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Change {
+    Up,
+    Down,
 }
 
 /// How far saving or loading is.

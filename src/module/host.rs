@@ -21,7 +21,9 @@ use super::tasks::Tasks;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::EventClass;
 use crate::engine::lock::Engine;
-use crate::engine::state::{FileStep, Hooks, KeyEvent, ServerEvent, TypeData, TypeDataError};
+use crate::engine::state::{
+    Change, FileStep, Hooks, KeyEvent, ServerEvent, TypeData, TypeDataError,
+};
 use crate::object::module::TypeVtable;
 
 /// Levels of notifications that cause notifications before the innermost are left out.
@@ -251,6 +253,37 @@ impl ModuleHost {
     }
 }
 
+impl ModuleHost {
+    /// Tells of the role, with the histories that follow from it.
+    fn role_event(&self, ctx: &mut ExclusiveCtx<'_>) {
+        let replication = &ctx.state.replication;
+        // A host with a NUL inside could not be reached either.
+        let text = |text: &str| CString::new(text).unwrap_or_default();
+        let (host, port) = replication
+            .link()
+            .map_or((CString::default(), 0), |link| (text(&link.host), c_int::from(link.port)));
+        let earlier = replication.earlier.as_ref();
+        let ids = [text(&replication.id), text(earlier.map_or("", |earlier| &earlier.id))];
+        let follows = replication.is_replica();
+        let mut info = abi::ReplicationInfo {
+            version: 1,
+            master: c_int::from(!follows),
+            masterhost: host.as_ptr().cast_mut(),
+            masterport: port,
+            replid1: ids[0].as_ptr().cast_mut(),
+            replid2: ids[1].as_ptr().cast_mut(),
+            repl1_offset: replication.offset(),
+            repl2_offset: earlier.map_or(0, |earlier| earlier.end),
+        };
+        let sub = match follows {
+            true => abi::EVENT_REPLROLECHANGED_NOW_REPLICA,
+            false => abi::EVENT_REPLROLECHANGED_NOW_MASTER,
+        };
+        let data = (&raw mut info).cast();
+        self.server(ctx, abi::EVENT_REPLICATION_ROLE_CHANGED, sub, data);
+    }
+}
+
 /// Runs `f` with a text as C has it: on the stack unless it is long. One with a NUL inside has no C form,
 /// and `f` is not run.
 fn with_c_text(text: &str, f: impl FnOnce(&CStr)) {
@@ -316,6 +349,21 @@ impl Hooks for ModuleHost {
                     FileStep::Failed => abi::SUBEVENT_LOADING_FAILED,
                 };
                 self.server(ctx, abi::EVENT_LOADING, sub, std::ptr::null_mut());
+            }
+            ServerEvent::Role => self.role_event(ctx),
+            ServerEvent::PrimaryLink(change) => {
+                let sub = match change {
+                    Change::Up => abi::SUBEVENT_MASTER_LINK_UP,
+                    Change::Down => abi::SUBEVENT_MASTER_LINK_DOWN,
+                };
+                self.server(ctx, abi::EVENT_MASTER_LINK_CHANGE, sub, std::ptr::null_mut());
+            }
+            ServerEvent::Replica(change) => {
+                let sub = match change {
+                    Change::Up => abi::SUBEVENT_REPLICA_CHANGE_ONLINE,
+                    Change::Down => abi::SUBEVENT_REPLICA_CHANGE_OFFLINE,
+                };
+                self.server(ctx, abi::EVENT_REPLICA_CHANGE, sub, std::ptr::null_mut());
             }
         }
     }

@@ -30,12 +30,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use self::handshake::{Answer, Introduction, Refusal, ask, introduce};
 use self::wire::{Cutter, Stop, Wire, WireError};
-use super::saving::as_server;
+use super::saving::{announce, as_server};
 use crate::config::params::Param;
 use crate::engine::client::{Client, Mode, Session};
 use crate::engine::lock::{Engine, Writing};
 use crate::engine::replication::failover;
 use crate::engine::replication::link::LinkState;
+use crate::engine::state::{Change, ServerEvent};
 use crate::persist::io::words;
 
 /// Between two attempts to reach the primary.
@@ -153,8 +154,10 @@ impl Follower {
 
     /// The link is down.
     fn fall_back(&self, again: Option<&str>) -> Result<(), Ended> {
+        let mut was_up = false;
         self.note(|link, now_ms| {
-            if link.is_up() {
+            was_up = link.is_up();
+            if was_up {
                 link.down_since_ms = Some(now_ms);
             }
             link.state = LinkState::Connect;
@@ -164,7 +167,14 @@ impl Follower {
                 let text = format!("Reconnecting to MASTER {}:{} {why}", link.host, link.port);
                 tracing::info!("{}", text.trim_end());
             }
-        })
+        })?;
+        if was_up {
+            let mut state = self.state()?;
+            as_server(&mut state, &self.engine.shared, |ctx| {
+                announce(ctx, ServerEvent::PrimaryLink(Change::Down));
+            });
+        }
+        Ok(())
     }
 
     fn plan(&self) -> Result<Plan, Ended> {

@@ -17,7 +17,7 @@ mod upkeep;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::saving::{self, Begun, Purpose, as_server};
+use super::saving::{self, Begun, Purpose, announce, as_server};
 use crate::config::params::Param;
 use crate::engine::client::Client;
 use crate::engine::ctx::ExclusiveCtx;
@@ -25,7 +25,7 @@ use crate::engine::effects::Request;
 use crate::engine::lock::Engine;
 use crate::engine::replication::following::Traits;
 use crate::engine::replication::{Phase, Way, failover};
-use crate::engine::state::{Shared, State};
+use crate::engine::state::{ServerEvent, Shared, State};
 use crate::persist::rdb::disk;
 use crate::persist::rdb::save::write_parts;
 
@@ -188,6 +188,14 @@ fn go_online(state: &mut State, shared: &Shared, client: &Client, begin: Begin) 
     }
     tracing::info!("Synchronization with replica {} succeeded", client.name());
     shared.note_replicas(state, now_ms);
+    as_server(state, shared, announce_replicas);
+}
+
+/// Tells modules which replicas have come and gone.
+fn announce_replicas(ctx: &mut ExclusiveCtx<'_>) {
+    for change in std::mem::take(&mut ctx.state.replication.unheard) {
+        announce(ctx, ServerEvent::Replica(change));
+    }
 }
 
 /// The snapshot of parts alone, without keys.
@@ -206,6 +214,7 @@ pub fn tick(engine: &Engine) {
         as_server(&mut state, &engine.shared, |ctx| {
             visit(ctx);
             failover::visit(ctx);
+            announce_replicas(ctx);
         });
     }
 }

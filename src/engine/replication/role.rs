@@ -16,7 +16,7 @@ use crate::engine::block::{self, GivenUp};
 use crate::engine::ctx::{Env, ExclusiveCtx, expire_key};
 use crate::engine::effects::{Request, Unit};
 use crate::engine::persistence::AofMode;
-use crate::engine::state::State;
+use crate::engine::state::{Change, ServerEvent, State};
 
 /// What blocked clients are told when the server becomes a replica.
 const UNBLOCKED: &[u8] =
@@ -34,6 +34,7 @@ pub fn follow(ctx: &mut ExclusiveCtx<'_>, host: &str, port: u16) {
         replication.resumes = true;
     }
     replication.links += 1;
+    let was_up = replication.link().is_some_and(Link::is_up);
     let mut link = Link::new(host.to_owned(), port, replication.links);
     link.down_since_ms = replication.link().and_then(|old| match old.is_up() {
         true => Some(ctx.env.now_ms()),
@@ -43,7 +44,7 @@ pub fn follow(ctx: &mut ExclusiveCtx<'_>, host: &str, port: u16) {
     let primary = Some((host.as_bytes().to_vec(), port));
     ctx.state.config.put(Param::Replicaof, Value::ReplicaOf(primary));
     release_blocked(ctx);
-    role_changed(ctx);
+    role_changed(ctx, was_up);
 }
 
 /// Follows nobody from now on.
@@ -52,6 +53,7 @@ pub fn lead(ctx: &mut ExclusiveCtx<'_>) {
     if !replication.is_replica() {
         return;
     }
+    let was_up = replication.link().is_some_and(Link::is_up);
     replication.links += 1;
     replication.role = Role::Primary;
     replication.own_keys.clear();
@@ -68,14 +70,14 @@ pub fn lead(ctx: &mut ExclusiveCtx<'_>) {
     // They have to hear of the new id, and can go on at once.
     replication.disconnect_replicas();
     ctx.state.config.put(Param::Replicaof, Value::ReplicaOf(None));
-    role_changed(ctx);
+    role_changed(ctx, was_up);
     if ctx.state.config.flag(Param::Appendonly) && ctx.state.persistence.aof.mode == AofMode::Off {
         // A synchronization that failed has left it off. What went wrong now is in the log.
         let _ = ctx.env.shared.host.append_only(ctx, true);
     }
 }
 
-fn role_changed(ctx: &mut ExclusiveCtx<'_>) {
+fn role_changed(ctx: &mut ExclusiveCtx<'_>, was_up: bool) {
     let shared = ctx.env.shared;
     shared.note_role(ctx.state);
     shared.note_replicas(ctx.state, ctx.env.now_ms());
@@ -85,6 +87,12 @@ fn role_changed(ctx: &mut ExclusiveCtx<'_>) {
     let (generation, follows) = (replication.links, replication.is_replica());
     shared.host.show_role(follows);
     shared.host.request(Request::Follow { generation, follows });
+    if let Some(hooks) = ctx.state.hooks.clone() {
+        if was_up {
+            hooks.server_event(&mut ctx.reborrow(), ServerEvent::PrimaryLink(Change::Down));
+        }
+        hooks.server_event(&mut ctx.reborrow(), ServerEvent::Role);
+    }
 }
 
 /// Answers those who wait for keys, replicas or the disk: what they wait for may not come here any more.

@@ -76,7 +76,10 @@ pub(super) unsafe extern "C" fn subscribe_server(
 
 pub(super) unsafe extern "C" fn is_sub_event_supported(event: abi::Event, sub: u64) -> c_int {
     let known = match event.id {
-        abi::EVENT_FLUSHDB => 2,
+        abi::EVENT_FLUSHDB
+        | abi::EVENT_REPLICATION_ROLE_CHANGED
+        | abi::EVENT_REPLICA_CHANGE
+        | abi::EVENT_MASTER_LINK_CHANGE => 2,
         abi::EVENT_SHUTDOWN | abi::EVENT_SWAPDB => 1,
         _ => 0,
     };

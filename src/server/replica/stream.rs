@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::super::saving::{announce, as_server};
 use super::disk::DiskWatch;
 use super::wire::{TICK, Wire, WireError};
 use super::{Ended, Follower};
@@ -23,7 +24,7 @@ use crate::engine::log::encode;
 use crate::engine::persistence::AofMode;
 use crate::engine::replay;
 use crate::engine::replication::link::LinkState;
-use crate::engine::state::State;
+use crate::engine::state::{Change, ServerEvent, State};
 use crate::persist::io::words;
 use crate::resp::request::{Limits, Parser, RequestSpan, Stop as Parsed};
 
@@ -82,6 +83,9 @@ impl Follower {
             }
             shared.note_role(&state);
             shared.clients.lock().insert(Arc::clone(&client));
+            as_server(&mut state, shared, |ctx| {
+                announce(ctx, ServerEvent::PrimaryLink(Change::Up));
+            });
             offset
         };
         let mut applying = Applying {
