@@ -39,7 +39,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/allocator.rs",
     "src/object/thin.rs",         // docs/decisions/0008-small-collections.md
     "src/server/saving/child.rs", // docs/decisions/0009-snapshot.md
-    "src/server/title.rs",        // docs/decisions/0022-process-title.md
+    "src/server/title.rs",        // docs/decisions/0023-process-title.md
     "modules/abi/",
     "modules/sdk/src/raw",
     "modules/sdk/src/lib.rs", // the macro that writes a module's entry points

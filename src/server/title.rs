@@ -3,7 +3,7 @@
 //! (`prctl(PR_SET_MM_MAP)`); from then on a new title is written there.
 //!
 //! Where the kernel refuses (it is built without CONFIG_CHECKPOINT_RESTORE, or a sandbox forbids the call), the command
-//! line stays the title. See docs/decisions/0022-process-title.md.
+//! line stays the title. See docs/decisions/0023-process-title.md.
 //!
 //! Invariants: the block lives as long as the process; its last byte is never 0, by which the kernel knows that the
 //! title ends at the first 0 and not with the block.
