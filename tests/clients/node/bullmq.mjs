@@ -91,14 +91,14 @@ const parts = {
     const ran = [];
     workerOf(name, async (job) => { ran.push([job.name, Date.now()]); });
     const began = Date.now();
-    await queue.add("later", {}, { delay: 400 });
+    await queue.add("later", {}, { delay: 1000 });
     const never = await queue.add("never", {}, { delay: 3600000 });
-    await queue.add("soon", {}, { delay: 150 });
+    await queue.add("soon", {}, { delay: 500 });
     await queue.add("now", {});
     assert.ok((await queue.getDelayedCount()) >= 1);
     await until(() => ran.length === 3, "three jobs");
     assert.deepEqual(ran.map(([name]) => name), ["now", "soon", "later"]);
-    assert.ok(ran[1][1] - began >= 149 && ran[2][1] - began >= 399, JSON.stringify(ran));
+    assert.ok(ran[1][1] - began >= 499 && ran[2][1] - began >= 999, JSON.stringify(ran));
     await never.changeDelay(7200000);
     assert.equal(await never.getState(), "delayed");
     await never.promote();

@@ -61,7 +61,7 @@ const parts = {
   async "a redlock ends by itself, over several keys at once"() {
     const locker = new Redlock([redis], { retryCount: 0 });
     const keys = [`${prefix}{k}:a`, `${prefix}{k}:b`];
-    const lock = await locker.lock(keys, 150);
+    const lock = await locker.lock(keys, 500);
     await assert.rejects(locker.lock(keys[1], 100));
     const patient = new Redlock([clients[1]], { retryCount: -1, retryDelay: 5 });
     const next = await patient.lock(keys, 60000);

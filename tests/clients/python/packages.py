@@ -258,7 +258,7 @@ def combined(tasks):
 def delayed_and_revoked(tasks, store):
     began = time.monotonic()
     later = tasks.add.apply_async((1, 1), countdown=0.5)
-    never = tasks.note.apply_async((PREFIX + "never", 1), countdown=1)
+    never = tasks.note.apply_async((PREFIX + "never", 1), countdown=3)
     never.revoke()
     assert later.get(timeout=DEADLINE) == 2 and time.monotonic() - began >= 0.5
     raises(celery.exceptions.TaskRevokedError, lambda: never.get(timeout=DEADLINE))
