@@ -38,6 +38,8 @@ pub enum Piece {
     Own(Vec<u8>),
     /// A message that others get too.
     Shared(SharedBytes),
+    /// A piece of the replication stream: from a byte on.
+    Stream(SharedBytes, usize),
 }
 
 impl Piece {
@@ -46,6 +48,16 @@ impl Piece {
         match self {
             Piece::Own(bytes) => bytes,
             Piece::Shared(bytes) => bytes,
+            Piece::Stream(bytes, from) => &bytes[*from..],
+        }
+    }
+
+    /// The same piece for another client.
+    fn share(&self) -> Piece {
+        match self {
+            Piece::Own(bytes) => Piece::Own(bytes.clone()),
+            Piece::Shared(bytes) => Piece::Shared(Arc::clone(bytes)),
+            Piece::Stream(bytes, from) => Piece::Stream(Arc::clone(bytes), *from),
         }
     }
 }
@@ -76,7 +88,7 @@ pub struct Outbox {
 /// What a replica gets behind its snapshot.
 #[derive(Debug, Default)]
 struct HeldStream {
-    pieces: Vec<SharedBytes>,
+    pieces: VecDeque<Piece>,
     bytes: usize,
 }
 
@@ -93,8 +105,11 @@ impl Outbox {
 
     /// Appends a message that others get too.
     pub fn add_shared(&mut self, message: &SharedBytes) {
-        self.bytes += message.len();
-        let piece = Piece::Shared(Arc::clone(message));
+        self.push(Piece::Shared(Arc::clone(message)));
+    }
+
+    fn push(&mut self, piece: Piece) {
+        self.bytes += piece.bytes().len();
         match &mut self.behind_answer {
             None => self.queue.push_back(piece),
             Some(later) => later.push(piece),
@@ -103,12 +118,34 @@ impl Outbox {
 
     /// Appends a piece of the replication stream.
     pub fn add_stream(&mut self, piece: &SharedBytes) {
+        let part = Piece::Stream(Arc::clone(piece), 0);
         match &mut self.held {
-            None => self.add_shared(piece),
+            None => self.push(part),
             Some(held) => {
                 held.bytes += piece.len();
-                held.pieces.push(Arc::clone(piece));
+                held.pieces.push_back(part);
             }
+        }
+    }
+
+    /// The pieces of the stream that came last make up this block, which the backlog keeps: those that wait still are let go for it,
+    /// so that whoever lags behind holds no bytes of its own.
+    pub fn fold_stream(&mut self, block: &SharedBytes) {
+        let queue = match &mut self.held {
+            None => &mut self.queue,
+            Some(held) => &mut held.pieces,
+        };
+        let mut gone = block.len();
+        // Those that are sent already are the first of them.
+        while let Some(Piece::Stream(bytes, from)) = queue.back()
+            && bytes.len() - from <= gone
+            && gone > 0
+        {
+            gone -= bytes.len() - from;
+            queue.pop_back();
+        }
+        if gone < block.len() {
+            queue.push_back(Piece::Stream(Arc::clone(block), gone));
         }
     }
 
@@ -120,8 +157,8 @@ impl Outbox {
     /// Holds back what another replica, whose snapshot is the same, will get behind it.
     pub fn hold_stream_of(&mut self, other: &Outbox) {
         let (pieces, bytes) = match &other.held {
-            Some(held) => (held.pieces.clone(), held.bytes),
-            None => (Vec::new(), 0),
+            Some(held) => (held.pieces.iter().map(Piece::share).collect(), held.bytes),
+            None => (VecDeque::new(), 0),
         };
         self.held = Some(HeldStream { pieces, bytes });
     }
@@ -129,7 +166,7 @@ impl Outbox {
     /// Lets the stream that was held back go.
     pub fn release_stream(&mut self) {
         for piece in self.held.take().into_iter().flat_map(|held| held.pieces) {
-            self.add_shared(&piece);
+            self.push(piece);
         }
     }
 
@@ -210,7 +247,7 @@ impl Outbox {
     }
 
     /// Forgets everything that waits.
-    fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.queue = VecDeque::new();
         self.behind_answer = None;
         self.held = None;
@@ -472,6 +509,40 @@ mod tests {
         assert_eq!((outbox.bytes(), outbox.next_len(), outbox.queue.len()), (12, Some(4), 3));
         assert_eq!(text(&mut outbox), "a b shared c");
         assert_eq!((outbox.bytes(), outbox.is_empty(), Arc::strong_count(&shared)), (0, true, 1));
+    }
+
+    #[test]
+    fn a_block_takes_the_place_of_the_pieces_that_it_is_made_of() {
+        let piece = |text: &str| Arc::new(text.as_bytes().to_vec());
+        for sent in 0..=4 {
+            for is_held in [false, true] {
+                let mut outbox = Outbox::default();
+                outbox.add_shared(&piece("reply "));
+                outbox.add_stream(&piece("before "));
+                ["a ", "b ", "c "].iter().for_each(|text| outbox.add_stream(&piece(text)));
+                for _ in 0..sent {
+                    outbox.take_piece();
+                }
+                let wanted: Vec<u8> =
+                    outbox.queue.iter().flat_map(|p| p.bytes().to_vec()).collect();
+                let bytes = outbox.bytes();
+                if is_held {
+                    let pieces = std::mem::take(&mut outbox.queue);
+                    outbox.held = Some(HeldStream { pieces, bytes });
+                }
+                outbox.fold_stream(&piece("a b c "));
+                if is_held {
+                    outbox.bytes = 0;
+                    outbox.release_stream();
+                }
+                assert_eq!(outbox.queue.len(), [3, 2, 1, 1, 1][sent]);
+                assert_eq!(outbox.bytes(), bytes);
+                assert_eq!(text(&mut outbox).as_bytes(), wanted);
+                // All of it is out, and nothing comes twice.
+                outbox.fold_stream(&piece("d "));
+                assert!(outbox.is_empty());
+            }
+        }
     }
 
     #[test]

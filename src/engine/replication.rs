@@ -413,12 +413,10 @@ impl Replication {
         let mut waiting = 0;
         for bytes in self.stream.bytes.chunks(piece_bytes_max(self.backlog_bytes)) {
             let piece: SharedBytes = Arc::new(bytes.to_vec());
-            if let Some(backlog) = &mut self.backlog {
-                backlog.push(&piece);
-            }
+            let closed = self.backlog.as_mut().and_then(|backlog| backlog.push(&piece));
             waiting = 0;
             self.replicas.retain_mut(|replica| {
-                let taken = replica.take(&piece, shared);
+                let taken = replica.take(&piece, closed.as_ref(), shared);
                 waiting = waiting.max(taken.unwrap_or(0));
                 if taken.is_none() && replica.is_announced() {
                     note(&mut self.unheard, Change::Down);
@@ -444,9 +442,11 @@ impl Replication {
 
     /// Drops it, `waiting` being how many bytes of the stream wait for the slowest replica.
     fn trim(&mut self, waiting: usize, shared: &Shared) {
-        let Some(backlog) = &mut self.backlog else { return };
+        let Some(backlog) = &mut self.backlog else {
+            return shared.replica_bytes.store(0, Ordering::Relaxed);
+        };
         backlog.trim((self.offset + 1).saturating_sub(waiting as u64));
-        shared.replica_bytes.store(backlog.excess().max(waiting), Ordering::Relaxed);
+        shared.replica_bytes.store(backlog.memory_excess(), Ordering::Relaxed);
     }
 
     /// A client has asked for a snapshot.
@@ -608,8 +608,12 @@ impl Replication {
     pub fn forget_gone(&mut self) {
         self.replicas.retain(|replica| {
             let is_gone = replica.client.killed.load(Ordering::Relaxed);
-            if is_gone && replica.is_announced() {
-                note(&mut self.unheard, Change::Down);
+            if is_gone {
+                // Its connection has still to end, and holds what the backlog need not keep any more.
+                replica.client.outbox.lock().clear();
+                if replica.is_announced() {
+                    note(&mut self.unheard, Change::Down);
+                }
             }
             !is_gone
         });
@@ -657,13 +661,21 @@ impl Replica {
         self.phase == Phase::Online && !self.client.following.is_snapshot_only()
     }
 
-    /// Takes a piece of the stream. How many bytes of that wait now; None if the replica is gone.
-    fn take(&mut self, piece: &SharedBytes, shared: &Shared) -> Option<usize> {
+    /// Takes a piece of the stream; those before have become a block, perhaps. How many bytes of that wait now; None if the replica is gone.
+    fn take(
+        &mut self,
+        piece: &SharedBytes,
+        closed: Option<&SharedBytes>,
+        shared: &Shared,
+    ) -> Option<usize> {
         if self.phase == Phase::Asked || self.client.following.is_snapshot_only() {
             return (!self.client.is_leaving()).then_some(0);
         }
         let mut waiting = 0;
         let posted = self.client.post(shared, |outbox| {
+            if let Some(block) = closed {
+                outbox.fold_stream(block);
+            }
             outbox.add_stream(piece);
             waiting = self.waiting(outbox);
         });

@@ -225,6 +225,10 @@ impl Connection {
                     self.client.note_waiting(&outbox);
                     return;
                 }
+                Some(Piece::Stream(bytes, from)) if alone => {
+                    self.message = Some((bytes, from));
+                    return;
+                }
                 Some(piece) => scratch.out.extend_from_slice(piece.bytes()),
                 None => {}
             }

@@ -18,6 +18,12 @@ pub fn piece_bytes_max(bytes_wanted: usize) -> usize {
     BLOCK_BYTES.max(bytes_wanted / 16)
 }
 
+/// Bytes of memory that a block takes.
+fn memory_of(block: &SharedBytes) -> usize {
+    // With its counters, and its place in the list.
+    block.capacity() + size_of::<Vec<u8>>() + 3 * size_of::<usize>()
+}
+
 /// The last bytes of the replication stream.
 #[derive(Debug)]
 pub struct Backlog {
@@ -25,6 +31,8 @@ pub struct Backlog {
     /// The newest bytes, which are no block yet.
     open: Vec<u8>,
     bytes: usize,
+    /// Bytes of memory that the blocks take.
+    memory: usize,
     first: u64,
     bytes_wanted: usize,
 }
@@ -32,7 +40,7 @@ pub struct Backlog {
 impl Backlog {
     /// An empty backlog of a stream whose next byte has this offset.
     pub fn new(first: u64, bytes_wanted: usize) -> Self {
-        Self { blocks: VecDeque::new(), open: Vec::new(), bytes: 0, first, bytes_wanted }
+        Self { blocks: VecDeque::new(), open: Vec::new(), bytes: 0, memory: 0, first, bytes_wanted }
     }
 
     /// The offset of the first byte that is there, or would be.
@@ -62,13 +70,17 @@ impl Backlog {
 
     /// Bytes of memory that it takes.
     pub fn memory_bytes(&self) -> usize {
-        self.blocks.iter().map(|block| block.capacity() + size_of::<SharedBytes>()).sum::<usize>()
-            + self.open.capacity()
+        self.memory + self.open.capacity()
     }
 
     /// Changes how many bytes it is to keep.
     pub fn resize(&mut self, bytes_wanted: usize) {
         self.bytes_wanted = bytes_wanted;
+    }
+
+    /// Bytes of memory that it takes beyond its size.
+    pub fn memory_excess(&self) -> usize {
+        self.memory_bytes().saturating_sub(self.bytes_wanted)
     }
 
     /// Bytes that are there only because somebody has still to be sent them.
@@ -83,21 +95,24 @@ impl Backlog {
         self.first += bytes;
     }
 
-    /// Appends the next bytes.
-    pub fn push(&mut self, piece: &SharedBytes) {
+    /// Appends the next bytes. Those before them that have become a block by that are handed out: whoever has still to be sent the
+    /// pieces that it is made of can hold it in their place.
+    pub fn push(&mut self, piece: &SharedBytes) -> Option<SharedBytes> {
         self.bytes += piece.len();
-        if piece.len() >= BLOCK_BYTES {
-            self.close();
-            self.blocks.push_back(Arc::clone(piece));
+        let is_block = piece.len() >= BLOCK_BYTES;
+        let closed = match is_block || self.open.len() + piece.len() > BLOCK_BYTES {
+            true => self.close(),
+            false => None,
+        };
+        if is_block {
+            self.add_block(Arc::clone(piece));
         } else {
-            if self.open.len() + piece.len() > BLOCK_BYTES {
-                self.close();
-            }
             if self.open.capacity() == 0 {
                 self.open.reserve_exact(BLOCK_BYTES);
             }
             self.open.extend_from_slice(piece);
         }
+        closed
     }
 
     /// Whether the stream from this offset on is there.
@@ -127,10 +142,18 @@ impl Backlog {
         Some(pieces)
     }
 
-    fn close(&mut self) {
-        if !self.open.is_empty() {
-            self.blocks.push_back(Arc::new(std::mem::take(&mut self.open)));
+    fn close(&mut self) -> Option<SharedBytes> {
+        if self.open.is_empty() {
+            return None;
         }
+        let block = Arc::new(std::mem::take(&mut self.open));
+        self.add_block(Arc::clone(&block));
+        Some(block)
+    }
+
+    fn add_block(&mut self, block: SharedBytes) {
+        self.memory += memory_of(&block);
+        self.blocks.push_back(block);
     }
 
     /// Drops what is too much, but not what somebody needs, who has the stream up to in front of an offset.
@@ -140,6 +163,7 @@ impl Backlog {
             && self.first + oldest.len() as u64 <= needed
         {
             self.bytes -= oldest.len();
+            self.memory -= memory_of(oldest);
             self.first += oldest.len() as u64;
             self.blocks.pop_front();
         }
@@ -163,8 +187,11 @@ mod tests {
             let mut stream: Vec<u8> = Vec::new();
             for (number, len) in pieces.iter().enumerate() {
                 let piece: Vec<u8> = (0..*len).map(|at| (at * 7 + number) as u8).collect();
+                let before = stream.len();
                 stream.extend_from_slice(&piece);
-                backlog.push(&Arc::new(piece));
+                if let Some(block) = backlog.push(&Arc::new(piece)) {
+                    prop_assert_eq!(&block[..], &stream[before - block.len()..before]);
+                }
                 if number == 30 {
                     backlog.resize(resized);
                 }
@@ -176,6 +203,8 @@ mod tests {
                 prop_assert_eq!(backlog.end(), stream.len() as u64 + 1);
                 prop_assert!(backlog.len() >= wanted.min(resized).min(stream.len()));
                 prop_assert!(backlog.len() <= backlog.bytes_wanted() + 40_000 + BLOCK_BYTES);
+                let blocks: usize = backlog.blocks.iter().map(memory_of).sum();
+                prop_assert_eq!(backlog.memory, blocks);
                 let (first, end) = (backlog.first(), backlog.end());
                 for offset in [first, (first + end) / 2, end] {
                     let got: Vec<u8> =
