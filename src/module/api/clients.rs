@@ -41,6 +41,11 @@ fn with_session<R>(client: &Arc<Client>, f: impl FnOnce(&mut Session) -> R) -> R
     }
 }
 
+/// No connection is encrypted, so no client has shown a certificate.
+pub(super) unsafe extern "C" fn certificate(_: *mut abi::Ctx, _: u64) -> *mut abi::ModuleString {
+    std::ptr::null_mut()
+}
+
 pub(super) unsafe extern "C" fn info(out: *mut c_void, id: u64) -> c_int {
     let Some(client) = find(id) else { return abi::ERR };
     // SAFETY: null, or a struct of the module's.

@@ -191,6 +191,7 @@ table! {
     DictNext => dict::next, DictPrev => dict::prev, DictCompareC => dict::compare_c,
     DictCompare => dict::compare,
     GetClientInfoById => clients::info, GetClientNameById => clients::name,
+    GetClientCertificate => clients::certificate,
     SetClientNameById => clients::set_name, GetClientUserNameById => clients::user_name,
     CreateModuleUser => users::create, FreeModuleUser => users::free,
     SetModuleUserACL => users::set_acl, SetModuleUserACLString => users::set_acl_string,
