@@ -53,8 +53,38 @@ pub fn used_memory() -> usize {
     usize::try_from(TOTAL.load(Ordering::Relaxed) + own).unwrap_or(0)
 }
 
+/// How often this thread has allocated: what tests of hot paths ask.
+#[cfg(test)]
+pub(crate) mod tally {
+    use std::cell::Cell;
+
+    thread_local! {
+        static BLOCKS: Cell<u64> = const { Cell::new(0) };
+        static LUA_BLOCKS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// A block was given out, or one was changed.
+    pub(crate) fn add() {
+        BLOCKS.with(|blocks| blocks.set(blocks.get() + 1));
+    }
+
+    /// The last one was for a value of Lua.
+    pub(crate) fn was_for_lua() {
+        LUA_BLOCKS.with(|blocks| blocks.set(blocks.get() + 1));
+    }
+
+    /// All so far, and those for values of Lua among them.
+    pub(crate) fn blocks() -> (u64, u64) {
+        (BLOCKS.with(Cell::get), LUA_BLOCKS.with(Cell::get))
+    }
+}
+
 #[inline]
 fn count(bytes: isize) {
+    #[cfg(test)]
+    if bytes > 0 {
+        tally::add();
+    }
     LOCAL.with(|local| {
         let sum = local.get() + bytes;
         if sum.abs() < FLUSH_BYTES {

@@ -27,3 +27,8 @@ pub mod commands;
 pub mod server;
 
 pub mod allocator;
+
+/// Tests of hot paths count allocations.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: allocator::CountingAllocator = allocator::CountingAllocator;

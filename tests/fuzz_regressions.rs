@@ -10,6 +10,8 @@ mod acl;
 mod aof_file;
 #[path = "../fuzz/properties/config_file.rs"]
 mod config_file;
+#[path = "../fuzz/properties/function_text.rs"]
+mod function_text;
 #[path = "../fuzz/properties/glob.rs"]
 mod glob;
 #[path = "../fuzz/properties/listpack.rs"]
@@ -75,6 +77,11 @@ fn requests() {
 #[test]
 fn replies() {
     replay("resp_value", resp_value::check);
+}
+
+#[test]
+fn texts_of_libraries() {
+    replay("function_text", function_text::check);
 }
 
 #[test]

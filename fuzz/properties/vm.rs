@@ -18,11 +18,19 @@ pub struct Bench {
     server: Server,
 }
 
+/// Knows GET, SET and two commands for shapes of replies.
 #[derive(Default)]
-struct Server {
+pub struct Server {
     keys: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Ticks until the script is killed.
     ticks_left: u32,
+}
+
+impl Server {
+    /// One that kills a script after so many ticks.
+    pub fn killing_after(ticks: u32) -> Server {
+        Server { ticks_left: ticks, ..Server::default() }
+    }
 }
 
 impl Bench {

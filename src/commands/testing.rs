@@ -33,6 +33,8 @@ pub mod survival;
 
 pub mod storing;
 
+pub mod restoring;
+
 #[cfg(test)]
 mod unchecked;
 
@@ -138,6 +140,23 @@ impl TestEngine {
         self.run_as(&self.client, line).0.into_iter().next().expect("the command does not wait")
     }
 
+    /// Runs a command of these words; what is written.
+    pub fn raw(&self, argv: &[&[u8]]) -> Vec<u8> {
+        let registry = Arc::clone(&self.engine.shared.registry.read());
+        let (engine, client) = (&*self.engine, &self.client);
+        let caller = Caller { engine, client, worker: 0, generation: registry.generation() };
+        let mut out = Vec::new();
+        run_batch(caller, &mut [look_up(&registry, argv)], &mut out);
+        out
+    }
+
+    /// Runs a command of these words; its reply as text.
+    #[cfg(test)]
+    pub fn command(&self, argv: &[&[u8]]) -> String {
+        let (shown, _) = self.run_words(&self.client, argv);
+        shown.into_iter().next().expect("the command does not wait")
+    }
+
     /// The same with all that is written, messages too.
     pub fn run_all(&self, line: &str) -> Vec<String> {
         self.run_as(&self.client, line).0
@@ -151,15 +170,43 @@ impl TestEngine {
         Waiting(client)
     }
 
+    /// How often a command allocates that has run before: for the engine, and for values of Lua.
+    #[cfg(test)]
+    pub fn allocations(&self, argv: &[&[u8]]) -> (u64, u64) {
+        use crate::allocator::tally;
+        const TIMES: u64 = 100;
+        let registry = Arc::clone(&self.engine.shared.registry.read());
+        let (engine, client) = (&*self.engine, &self.client);
+        let caller = Caller { engine, client, worker: 0, generation: registry.generation() };
+        let mut out = Vec::with_capacity(64 * 1024);
+        let mut before = (0, 0);
+        for time in 0..=TIMES {
+            // The first time warms everything up.
+            if time == 1 {
+                before = tally::blocks();
+            }
+            out.clear();
+            run_batch(caller, &mut [look_up(&registry, argv)], &mut out);
+            assert!(!out.starts_with(b"-"), "{}", String::from_utf8_lossy(&out));
+        }
+        let after = tally::blocks();
+        let lua = after.1 - before.1;
+        (after.0 - before.0 - lua, lua.div_ceil(TIMES))
+    }
+
     /// All that a command has written, and whether it waits.
     fn run_as(&self, client: &Arc<Client>, line: &str) -> (Vec<String>, bool) {
         let argv: Vec<&[u8]> =
             line.split(' ').map(|word| if word == "''" { b"" } else { word.as_bytes() }).collect();
+        self.run_words(client, &argv)
+    }
+
+    fn run_words(&self, client: &Arc<Client>, argv: &[&[u8]]) -> (Vec<String>, bool) {
         let registry = Arc::clone(&self.engine.shared.registry.read());
         let caller =
             Caller { engine: &self.engine, client, worker: 0, generation: registry.generation() };
         let mut out = Vec::new();
-        let end = run_batch(caller, &mut [look_up(&registry, &argv)], &mut out);
+        let end = run_batch(caller, &mut [look_up(&registry, argv)], &mut out);
         let (mut rest, mut shown) = (&out[..], Vec::new());
         while !rest.is_empty() {
             let (value, behind) = Value::read(rest).expect("replies are whole");
@@ -172,6 +219,13 @@ impl TestEngine {
     /// From now on the log keeps what goes to these.
     pub fn listen(&self, targets: Targets) {
         self.engine.write().expect("not busy").log.listen(targets);
+    }
+
+    /// From now on nobody hears of effects and events.
+    #[cfg(test)]
+    pub fn be_quiet(&self) {
+        self.engine.write().expect("not busy").log = EffectLog::default();
+        self.hear(EventClass::empty());
     }
 
     /// From now on the events are of these classes.

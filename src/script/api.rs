@@ -13,6 +13,7 @@ use super::lib::builder::Builder;
 use super::lua::{Function, Kind, Lua, RawState, to_integer};
 use super::register;
 use super::state::State;
+use super::tick;
 use super::vm::Purpose;
 use crate::base::number::format_double;
 use crate::base::sha1::sha1_hex;
@@ -145,6 +146,7 @@ fn run_command(state: &State) -> bool {
     reply.clear();
     state.host().call(argv, state.resp3.get(), reply);
     argv.clear();
+    tick::note(state, tick::COMMAND_WORK_BYTES + reply.len());
     reply.first() == Some(&b'-')
 }
 
@@ -227,7 +229,10 @@ unsafe extern "C-unwind" fn sha1hex(raw: *mut RawState) -> c_int {
         raise_error(lua, b"wrong number of arguments");
     }
     // What is no text counts as the empty one.
-    let digest = sha1_hex(lua.text(1).unwrap_or_default());
+    let text = lua.text(1).unwrap_or_default();
+    // A byte takes about four times what copying it does.
+    tick::work(lua, text.len().saturating_mul(4));
+    let digest = sha1_hex(text);
     lua.push_bytes(&digest);
     1
 }

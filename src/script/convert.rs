@@ -14,6 +14,7 @@ use std::ffi::c_int;
 use super::error::{COUNTED, c_text, finish_error, push_error};
 use super::lua::{Kind, Lua, to_integer};
 use super::state::State;
+use super::tick;
 use crate::base::number::parse_i64;
 use crate::resp::reply::Reply;
 
@@ -243,8 +244,20 @@ fn write_scalar(lua: Lua, state: &State, reply: &mut Reply<'_>, kind: Kind) {
     }
 }
 
+/// Bytes of a reply of many elements: as many as a string may have that a client sends.
+const REPLY_BYTES_MAX: usize = 512 << 20;
+
+/// What writing an element counts for, as work.
+const ELEMENT_WORK_BYTES: usize = 64;
+
 /// Writes what is on top and pops it.
+///
+/// A few tables that hold each other twice are a reply almost without an end, so its size is limited and the host is asked.
 fn write_element(lua: Lua, state: &State, reply: &mut Reply<'_>, depth: u32) {
+    tick::work(lua, ELEMENT_WORK_BYTES);
+    if reply.buffer().len() > REPLY_BYTES_MAX.min(state.memory_max) {
+        lua.error_bare(b"not enough memory");
+    }
     match lua.kind(-1) {
         Kind::Table if depth == 0 || !lua.reserve(6) => {
             write_stack_limit(state, reply);

@@ -67,7 +67,7 @@ pub trait ScriptHost {
     /// Whether the caller's ACL permits the command; `None` if there is no such command.
     fn acl_check_cmd(&mut self, argv: &[&[u8]]) -> Option<bool>;
 
-    /// The script has come [`TICK_INSTRUCTIONS`](super::vm::TICK_INSTRUCTIONS) further, or about as
+    /// The script has come [`TICK_INSTRUCTIONS`](super::tick::TICK_INSTRUCTIONS) further, or about as
     /// much inside one library function. Here the server looks at the time, lets others have their
     /// -BUSY, and says whether the script was killed.
     fn tick(&mut self) -> Tick;

@@ -11,6 +11,8 @@ pub mod host;
 
 pub mod vm;
 
+pub mod tick;
+
 mod sandbox;
 
 mod api;
@@ -38,3 +40,12 @@ mod testing;
 
 #[cfg(test)]
 mod vm_tests;
+
+#[cfg(test)]
+mod escape_tests;
+
+#[cfg(test)]
+mod limit_tests;
+
+#[cfg(test)]
+mod reach_tests;

@@ -7,14 +7,16 @@
 
 use std::alloc::Layout;
 use std::cell::{Cell, OnceCell, UnsafeCell};
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 
 use super::flags::ScriptFlags;
 use super::host::ScriptHost;
 use super::lib::cjson::{DecodeFrame, EncodeFrame};
 use super::lib::cmsgpack;
+use super::lua::RawState;
 use super::random::Random;
+use super::tick;
 use super::vm::{Purpose, VmOptions};
 use crate::base::number::DoubleText;
 use crate::resp::reply::Protocol;
@@ -38,6 +40,12 @@ pub(super) struct State {
     pub(super) resp3: Cell<bool>,
     /// Why the script must end, once the host said so.
     pub(super) killed: Cell<Option<&'static str>>,
+    /// The main thread, once there is one.
+    pub(super) main: Cell<*mut RawState>,
+    /// What was done since the host was asked last, in bytes: see `tick`.
+    pub(super) work: Cell<usize>,
+    /// After how many instructions the hook comes.
+    pub(super) tick_instructions: Cell<c_int>,
     /// Calls from Rust into Lua that are on the machine's stack.
     pub(super) depth: Cell<u32>,
     /// A library is being loaded, so it may register functions.
@@ -120,6 +128,9 @@ impl State {
             run: Cell::new(None),
             resp3: Cell::new(false),
             killed: Cell::new(None),
+            main: Cell::new(std::ptr::null_mut()),
+            work: Cell::new(0),
+            tick_instructions: Cell::new(0),
             depth: Cell::new(0),
             is_loading: Cell::new(false),
             registered: Scratch::default(),
@@ -201,6 +212,11 @@ impl State {
         };
         if !new.is_null() {
             state.memory_used.set(used + new_size);
+            if grows {
+                #[cfg(test)]
+                crate::allocator::tally::was_for_lua();
+                tick::note(state, new_size);
+            }
         }
         new.cast()
     }

@@ -6,9 +6,7 @@
 //! with its place noted by the handler and is written by a second protected call, of
 //! `error::report`, since even that may lack memory.
 //!
-//! Time: a hook reports every [`TICK_INSTRUCTIONS`] instructions to the host. When the host says that
-//! the script was killed, the hook raises, and from then on it raises at every line and instruction,
-//! so that no `pcall` of the script can go on. LuaJIT's compiler would not call hooks;
+//! How the host gets its say while a script runs is told in `tick`. LuaJIT's compiler would not call hooks;
 //! it stays off because its library is never opened.
 #![expect(unsafe_code, reason = "makes and enters the raw Lua state")]
 
@@ -21,18 +19,15 @@ use mlua_sys as ffi;
 use super::bytecode;
 use super::error;
 use super::flags;
-use super::host::{ScriptHost, Tick};
+use super::host::ScriptHost;
 use super::lua::{CallError, GLOBALS, Lua, RawState, upvalue};
 use super::random::Random;
 use super::source;
 use super::state::{Registered, Run, State};
-use super::{convert, sandbox};
+use super::{convert, sandbox, tick};
 use crate::config::Config;
 use crate::config::params::Param;
 use crate::resp::reply::{Protocol, Reply};
-
-/// Instructions between two calls of [`ScriptHost::tick`].
-pub const TICK_INSTRUCTIONS: i32 = 100_000;
 
 /// Longer sources are refused: the compiler runs without a tick.
 const SOURCE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -48,6 +43,9 @@ const GARBAGE_BYTES_MIN: usize = 512 * 1024;
 
 /// A heap above this is not collected at once on demand: that would take more than some milliseconds.
 const COLLECT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What is alive is rarely as much, so that another collection may find that it is not.
+const LARGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The collector's pace inside a script, in percent of what was alive: Lua's own.
 const PACE: c_int = 200;
@@ -206,9 +204,10 @@ impl Vm {
             return Err(NoMemory);
         }
         let lua = vm.enter();
+        lua.state().main.set(raw);
         lua.push_function(sandbox::build, 0);
         lua.protected_call(0, 3, 0).map_err(|_| NoMemory)?;
-        vm.arm_hook();
+        tick::arm(lua);
         if !options.deprecated_api && load_text(lua, bytecode::PROBE, c"=probe") {
             vm.global_store = bytecode::global_store(&lua.dump());
         }
@@ -351,7 +350,7 @@ impl Vm {
         state.memory_limited.set(false);
         if state.killed.take().is_some() {
             // No more raising, or the error could not be told.
-            self.arm_hook();
+            tick::arm(lua);
         }
         result
     }
@@ -411,7 +410,13 @@ impl Vm {
     /// again and half more: a script that makes so much is collected while it runs.
     fn collect(&mut self) {
         let lua = self.enter();
+        let mut before = self.used_memory();
         lua.collect(ffi::LUA_GCCOLLECT, 0);
+        // A buffer in which Lua has joined strings shrinks by half with each collection, and counts as alive.
+        while self.used_memory() > LARGE_BYTES && self.used_memory() < before / 4 * 3 {
+            before = self.used_memory();
+            lua.collect(ffi::LUA_GCCOLLECT, 0);
+        }
         let alive = self.used_memory().max(1);
         self.collect_at = alive.saturating_mul(2).max(alive + GARBAGE_BYTES_MIN);
         let start = self.collect_at + self.collect_at / 2;
@@ -427,10 +432,6 @@ impl Vm {
         // SAFETY: the state is alive until `Drop`; only methods with `&mut self` (and `new`) do
         // anything with the handle, so one thread is inside, and they keep the stack in order.
         unsafe { Lua::from_raw(self.lua) }
-    }
-
-    fn arm_hook(&mut self) {
-        self.enter().set_hook(hook, ffi::LUA_MASKCOUNT, TICK_INSTRUCTIONS);
     }
 
     /// The number of the compiled script, compiling it if need be.
@@ -626,39 +627,6 @@ fn push_array(lua: Lua, elements: &[&[u8]]) {
     }
 }
 
-/// The hook: asks the host whether to go on.
-///
-/// # Safety
-///
-/// Called by Lua.
-unsafe extern "C-unwind" fn hook(raw: *mut RawState, _event: *mut ffi::lua_Debug) {
-    // SAFETY: Lua calls this with the state of a `Vm`; nothing here has a destructor.
-    poll(unsafe { Lua::from_raw(raw) });
-}
-
-/// Reports to the host that the script is still running, and raises if it was killed. Library
-/// functions that take long call this as the hook does.
-pub(super) fn poll(lua: Lua) {
-    let state = lua.state();
-    if state.run.get().is_none() {
-        return;
-    }
-    let reason = match state.killed.get() {
-        Some(reason) => reason,
-        None => match state.host().tick() {
-            Tick::Continue => return,
-            Tick::Kill(reason) => {
-                state.killed.set(Some(reason));
-                // From here on the script gets nowhere: each of its instructions raises anew. (Calls
-                // do not: the error handler is called, too.)
-                lua.set_hook(hook, ffi::LUA_MASKCOUNT | ffi::LUA_MASKLINE, 1);
-                reason
-            }
-        },
-    };
-    error::raise_error(lua, reason.as_bytes())
-}
-
 /// What [`read_text`] yields: a blank, then the text. The blank keeps Lua from taking a text for
 /// compiled code or from skipping a first line that begins with `#`.
 struct TextReader<'a> {
@@ -686,8 +654,16 @@ unsafe extern "C-unwind" fn read_text(
     }
 }
 
+/// More of these in a text are refused: each branch of a chain makes the compiler go through all before it, and it runs
+/// without a tick. A chain of a third as many is too long for it anyway.
+const BRANCHES_MAX: usize = 30_000;
+
 /// Compiles a text and pushes the function, or the error's text.
 pub(super) fn load_text(lua: Lua, text: &[u8], chunk_name: &CStr) -> bool {
+    if memchr::memmem::find_iter(text, b"elseif").nth(BRANCHES_MAX).is_some() {
+        lua.push_bytes(b"control structure too long");
+        return false;
+    }
     let mut reader = TextReader { parts: [b" ", text], next: 0 };
     // SAFETY: `read_text` is the reader for this data, which lives during the call.
     unsafe { lua.load(read_text, (&raw mut reader).cast(), chunk_name) }

@@ -8,6 +8,9 @@ mod running;
 
 pub mod figures;
 
+#[cfg(test)]
+mod allocation_tests;
+
 use crate::engine::args;
 use crate::engine::ctx::{Env, SessionCtx};
 use crate::engine::effects::Unit;

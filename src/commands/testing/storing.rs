@@ -208,10 +208,10 @@ fn call(engine: &TestEngine, argv: Argv<'_>) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn replay(target: &str, check: fn(&[u8])) {
+    pub(in super::super) fn replay(target: &str, check: fn(&[u8])) {
         let fuzz = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz"));
         let folders = ["regressions", "seeds"].map(|kind| fuzz.join(kind).join(target));
         let entries = folders.iter().flat_map(std::fs::read_dir).flatten();

@@ -11,6 +11,7 @@ use super::super::lua::{
 };
 use super::super::sandbox::{check_writable, is_protected, resolve};
 use super::super::source::{Place, keep_frames};
+use super::super::tick;
 use super::super::vm::load_text;
 use super::Depth;
 
@@ -85,6 +86,8 @@ unsafe extern "C-unwind" fn assert(raw: *mut RawState) -> c_int {
 unsafe extern "C-unwind" fn collectgarbage(raw: *mut RawState) -> c_int {
     // SAFETY: Lua calls this with the state of a `Vm`; nothing here has a destructor.
     let lua = unsafe { Lua::from_raw(raw) };
+    // The collector looks at all that is held.
+    tick::work(lua, lua.state().memory_used.get());
     let what = if lua.is_absent(1) { b"collect" } else { lua.check_text(1) };
     let number = if lua.is_absent(2) { 0 } else { lua.check_int(2) };
     match what {
@@ -338,7 +341,10 @@ unsafe extern "C-unwind" fn pcall(raw: *mut RawState) -> c_int {
         let object = lua.top();
         if lua.kind(object) == Kind::Table {
             lua.push_bytes(b"err");
+            // This may call a metamethod, which is one more call into Lua.
+            let depth = Depth::enter(lua);
             lua.get(object);
+            depth.leave(state);
             if matches!(lua.kind(-1), Kind::String | Kind::Number) {
                 lua.replace(object);
             }
@@ -422,7 +428,11 @@ fn chunk_name<'a>(lua: Lua, index: c_int) -> &'a CStr {
     unsafe { CStr::from_ptr(text.as_ptr().cast()) }
 }
 
-/// `load(f, name)`: `f` gives the text piece by piece. The pieces are joined on the stack first.
+/// What one `load` counts for among nested calls: its function is called from inside the compiler, which may be two hundred
+/// levels of syntax deep then.
+const LOAD_DEPTH: u32 = 50;
+
+/// `load(f, name)`: `f` gives the text piece by piece.
 unsafe extern "C-unwind" fn load(raw: *mut RawState) -> c_int {
     // SAFETY: Lua calls this with the state of a `Vm`; nothing here has a destructor.
     let lua = unsafe { Lua::from_raw(raw) };
@@ -439,7 +449,7 @@ unsafe extern "C-unwind" fn load(raw: *mut RawState) -> c_int {
     // The reserved slot where the piece that is being read stays.
     lua.push_nil();
     let mut reader = Pieces { started: false };
-    let depth = Depth::enter(lua);
+    let depth = Depth::enter_by(lua, LOAD_DEPTH);
     // SAFETY: `read_piece` is the reader for this data, which lives during the call; it finds the
     // function at 1 and the reserved slot at 3.
     let loaded = unsafe { lua.load(read_piece, (&raw mut reader).cast(), name) };

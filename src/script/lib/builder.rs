@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "a buffer that outlives Lua errors")]
 
 use super::super::lua::Lua;
+use super::super::tick;
 
 /// A string that is being built.
 pub(in super::super) struct Builder {
@@ -22,7 +23,7 @@ impl Builder {
         Self { lua, start: at, end: at }
     }
 
-    /// Appends bytes. May raise (no memory).
+    /// Appends bytes. May raise (no memory, killed).
     #[inline]
     pub(in super::super) fn add(&mut self, bytes: &[u8]) {
         self.check_room(bytes.len());
@@ -33,7 +34,7 @@ impl Builder {
         self.end = buffer.len();
     }
 
-    /// Appends `count` times the same bytes. May raise (no memory).
+    /// Appends `count` times the same bytes. May raise (no memory, killed).
     pub(in super::super) fn add_repeated(&mut self, bytes: &[u8], count: usize) {
         let Some(len) = bytes.len().checked_mul(count) else { self.no_memory() };
         self.check_room(len);
@@ -66,9 +67,10 @@ impl Builder {
         unsafe { self.lua.state().buffer.borrow() }.truncate(self.start);
     }
 
-    /// The buffer is not Lua's memory, but what scripts may hold goes for it as well.
+    /// The buffer is not Lua's memory, but what scripts may hold goes for it as well. Called while nothing is borrowed.
     #[inline]
     fn check_room(&self, more: usize) {
+        tick::work(self.lua, more);
         if self.end.saturating_add(more) > self.lua.state().memory_max {
             self.no_memory();
         }

@@ -9,7 +9,7 @@ use std::ffi::c_int;
 
 use super::super::lua::{Function, Kind, Lua, RawState, to_integer};
 use super::super::sandbox::resolve;
-use super::super::vm::poll;
+use super::super::tick::poll;
 use super::add_functions;
 use super::builder::Builder;
 use super::number::general;

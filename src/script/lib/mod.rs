@@ -39,12 +39,17 @@ struct Depth(u32);
 impl Depth {
     /// May raise.
     fn enter(lua: Lua) -> Self {
+        Self::enter_by(lua, 1)
+    }
+
+    /// The same for one that takes as much of the machine's stack as so many. May raise.
+    fn enter_by(lua: Lua, weight: u32) -> Self {
         let state = lua.state();
         let depth = state.depth.get();
-        if depth >= DEPTH_MAX {
+        if depth + weight > DEPTH_MAX {
             lua.error(b"C stack overflow");
         }
-        state.depth.set(depth + 1);
+        state.depth.set(depth + weight);
         Self(depth)
     }
 

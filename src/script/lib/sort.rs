@@ -12,7 +12,7 @@ use std::ffi::c_int;
 use mlua_sys as ffi;
 
 use super::super::lua::{Kind, Lua, RawState};
-use super::super::vm::poll;
+use super::super::tick::poll;
 use super::Depth;
 use super::table::check_function;
 

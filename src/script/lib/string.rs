@@ -4,7 +4,7 @@
 use std::ffi::c_int;
 
 use super::super::lua::{Function, Kind, Lua, RawState, upvalue};
-use super::super::vm::poll;
+use super::super::tick::poll;
 use super::builder::Builder;
 use super::format;
 use super::pattern::{CAPTURES_MAX, Capture, Matcher, PatternError};

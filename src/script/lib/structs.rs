@@ -10,7 +10,7 @@ use std::ffi::c_int;
 
 use super::super::error::c_text;
 use super::super::lua::{Function, Lua, RawState, to_integer};
-use super::super::vm::poll;
+use super::super::tick::poll;
 use super::add_functions;
 use super::builder::Builder;
 use super::number::general;

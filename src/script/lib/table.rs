@@ -6,7 +6,7 @@ use std::ffi::c_int;
 
 use super::super::lua::{Function, Kind, Lua, RawState};
 use super::super::sandbox::{check_writable, resolve};
-use super::super::vm::poll;
+use super::super::tick::{self, poll};
 use super::{Depth, add_functions, sort};
 
 const FUNCTIONS: &[(&[u8], Function)] = &[
@@ -22,6 +22,9 @@ const FUNCTIONS: &[(&[u8], Function)] = &[
 
 /// Elements moved or visited between two looks at the clock.
 const POLL_ELEMENTS: c_int = 1 << 20;
+
+/// What visiting an element counts for, as work.
+const ELEMENT_BYTES: usize = 64;
 
 /// Adds the functions to the table on top.
 pub(in super::super) fn add(lua: Lua) {
@@ -95,6 +98,7 @@ unsafe extern "C-unwind" fn foreachi(raw: *mut RawState) -> c_int {
     check_function(lua, 2);
     let depth = Depth::enter(lua);
     for index in 1..=lua.len(1) as c_int {
+        tick::work(lua, ELEMENT_BYTES);
         lua.copy(2);
         lua.push_number(f64::from(index));
         lua.raw_get_index(1, index);
@@ -120,6 +124,7 @@ unsafe extern "C-unwind" fn foreach(raw: *mut RawState) -> c_int {
     lua.set_top(2);
     lua.push_nil();
     while lua.next(1) {
+        tick::work(lua, ELEMENT_BYTES);
         lua.copy(2);
         lua.copy(-3);
         lua.copy(-3);
@@ -144,6 +149,7 @@ unsafe extern "C-unwind" fn maxn(raw: *mut RawState) -> c_int {
     let mut max = 0.0;
     lua.push_nil();
     while lua.next(1) {
+        tick::work(lua, ELEMENT_BYTES);
         lua.pop(1);
         if lua.kind(-1) == Kind::Number {
             max = f64::max(max, lua.number(-1));

@@ -4,7 +4,7 @@
 use std::ffi::c_int;
 
 use super::super::super::lua::{Lua, RawState};
-use super::super::super::vm::poll;
+use super::super::super::tick::poll;
 use super::super::builder::Builder;
 use super::super::number::{general, leading_number};
 use super::{Settings, settings};

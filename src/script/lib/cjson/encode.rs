@@ -5,7 +5,7 @@ use std::ffi::c_int;
 
 use super::super::super::lua::{Kind, Lua, RawState};
 use super::super::super::sandbox::resolve;
-use super::super::super::vm::poll;
+use super::super::super::tick::poll;
 use super::super::builder::Builder;
 use super::super::number::general;
 use super::{InvalidNumbers, Settings, settings};
