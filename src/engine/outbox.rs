@@ -220,7 +220,7 @@ impl Outbox {
         };
         match last {
             Some(Piece::Own(bytes)) => size_class(bytes.capacity()),
-            Some(Piece::Shared(_)) | None => 0,
+            Some(Piece::Shared(_) | Piece::Stream(..)) | None => 0,
         }
     }
 
