@@ -6,8 +6,10 @@
 use crate::base::sha1::sha1_hex;
 use crate::commands::testing::TestEngine;
 
-/// Scripts, their keys and arguments, and how many blocks their Lua values may take: a table is two, a string one.
-const SCRIPTS: &[(&str, &[&[u8]], &[&[u8]], u64)] = &[
+/// Its text, keys and arguments, and how many blocks its Lua values may take: a table is two, a string one.
+type Script = (&'static str, &'static [&'static [u8]], &'static [&'static [u8]], u64);
+
+const SCRIPTS: &[Script] = &[
     ("return 1", &[], &[], 4),
     ("return redis.call('GET', KEYS[1])", &[b"k"], &[], 5),
     (
