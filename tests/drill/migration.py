@@ -108,6 +108,13 @@ class Writer(threading.Thread):
                 self.compare(number, found)
         return sum(self.state(number).exists() for number in self.keys)
 
+    def shorts_left(self):
+        """How many keys are left whose time is over. A server need not have looked at them yet; asked for them, it has."""
+        pipe = self.client.pipeline(transaction=False)
+        for count in range(1, self.shorts + 1):
+            pipe.exists("short:%d:%d" % (self.number, count))
+        return sum(pipe.execute())
+
 
 def count_anew(client, elements):
     key = "count-anew"
@@ -204,6 +211,8 @@ def compare(server, writers):
     sizes = {}
 
     def settled():
+        if sum(writer.shorts_left() for writer in writers):
+            return False
         for db in DBS:
             sizes[db] = connect(server, db).dbsize()
         return sizes == wanted

@@ -164,6 +164,19 @@ class Drill:
                     missing |= {key for (key, value), found in zip(some, values) if found != value}
         return missing
 
+    def describe(self):
+        """What is what, for who looks for the reason of a failure."""
+        for server in self.servers + self.sentinels:
+            with open("/proc/%d/status" % server.process.pid) as f:
+                state = [line.strip() for line in f if line.startswith("State")]
+            print("%s, port %d: %s" % (server.name, server.port, state))
+        for sentinel in self.sentinels:
+            try:
+                client = sentinel.client(socket_timeout=2)
+                print(sentinel.name, client.sentinel_master(NAME), client.sentinel_slaves(NAME))
+            except redis.RedisError as error:
+                print(sentinel.name, repr(error))
+
     def run(self, rounds):
         for writer in self.writers:
             writer.start()
@@ -203,7 +216,11 @@ def main():
         sys.exit("there is no %s" % lines[binaries.index(None)])
     with Folder() as folder:
         drill = Drill(args, folder, binaries)
-        lost = drill.run(args.rounds)
+        try:
+            lost = drill.run(args.rounds)
+        except AssertionError:
+            drill.describe()
+            raise
         tried = sum(writer.tried for writer in drill.writers)
         confirmed = sum(len(writer.confirmed) for writer in drill.writers)
         refusals = {}
