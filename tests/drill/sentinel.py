@@ -15,7 +15,8 @@ that has as much, becomes the primary. Sentinel takes the replica whose offset w
 asks once a second while the primary is down; nothing comes to a replica whose primary is dead or stopped, so that what it
 knows is what is true. A confirmed write could still be lost by a primary that wakes up while the second replica follows it
 still, and by one that comes back empty before the sentinels have missed it: the drill has it come back only when neither
-can be, so here each loss is a fault.
+can be. Where the machine is so busy that a healthy primary does not answer for a second, sentinels replace that too, and the first
+of the two can be: compare with `--server redis-server` before a loss is called a fault.
 """
 import argparse
 import itertools
@@ -119,32 +120,36 @@ class Drill:
         """The ports that the sentinels give for the primary's."""
         return {sentinel.client().sentinel_get_master_addr_by_name(NAME)[1] for sentinel in self.sentinels}
 
-    def roles(self):
-        """The primary on which all agree, and the others."""
+    def primary(self):
+        """The primary on which all agree, if they do."""
         ports = self.named_primaries()
-        assert len(ports) == 1, ports
-        primary = next(server for server in self.servers if server.port in ports)
-        return primary, [server for server in self.servers if server is not primary]
+        return next((server for server in self.servers if ports == {server.port}), None)
+
+    def follow(self, servers):
+        """Whether these follow the primary, unless one of them is that. Asked anew each time: where the machine is busy, sentinels
+        take it that a primary is down which is only slow."""
+        primary = self.primary()
+        return primary and all(server is primary or server.follows(primary) for server in servers)
 
     def round(self, number):
-        old, replicas = self.roles()
+        old = wait_until("the sentinels agree", self.primary)
+        others = [server for server in self.servers if server is not old]
         kind = (signal.SIGKILL, signal.SIGSTOP)[number % 2]
         for writer in self.writers:
             writer.take_gap()
         old.signal(kind)
         began = time.monotonic()
-        wait_until("another primary", lambda: self.named_primaries() < {r.port for r in replicas})
-        new, others = self.roles()
-        other = next(server for server in others if server is not old)
-        wait_until("the other replica follows it", lambda: other.follows(new))
+        wait_until("another primary", lambda: self.primary() in others)
+        wait_until("the other replica follows it", lambda: self.follow(others))
         wait_until("the writers go on", lambda: all(w.last > began + DOWN_AFTER / 1000 for w in self.writers), 30)
         gap = max(writer.take_gap() for writer in self.writers)
         if kind == signal.SIGKILL:
             old.start()
         else:
             old.signal(signal.SIGCONT)
-        wait_until("the old primary follows", lambda: old.follows(new))
+        wait_until("the old primary follows", lambda: self.primary() is not old and self.follow(self.servers))
         wait_until("the sentinels see that", self.sentinels_are_ready)
+        new = wait_until("the sentinels agree", self.primary)
         confirmed = sum(len(writer.confirmed) for writer in self.writers)
         lost = self.missing_on(new)
         print("round %2d: %s, %s -> %s, %.1f s without a confirmed write, %d confirmed so far, %d lost"
@@ -188,8 +193,8 @@ class Drill:
             writer.ended.set()
         for writer in self.writers:
             writer.join()
-        primary, replicas = self.roles()
-        wait_until("the replicas have all of it", lambda: {r.offset() for r in replicas} == {primary.offset()})
+        wait_until("all follow", lambda: self.follow(self.servers))
+        wait_until("all have all of it", lambda: len({server.offset() for server in self.servers}) == 1)
         for server in self.servers:
             lost |= self.missing_on(server)
         sizes = {server.name: server.call("DBSIZE") for server in self.servers}
