@@ -28,6 +28,9 @@ use crate::resp::reply::Protocol;
 /// Places for messages that an empty outbox keeps.
 const QUEUE_KEPT: usize = 16;
 
+/// What a shared piece takes beside its bytes.
+const PIECE_OVERHEAD_BYTES: usize = size_of::<Vec<u8>>() + 3 * size_of::<usize>();
+
 /// A message shared by those who get it.
 pub type SharedBytes = Arc<Vec<u8>>;
 
@@ -79,6 +82,8 @@ pub struct Outbox {
     over_since_ms: i64,
     /// Wakes the connection's task.
     pub waker: Option<Waker>,
+    /// Bytes of memory of pieces of the replication stream that are in no block yet.
+    loose: usize,
     /// The replication stream of a client whose snapshot is on its way: it leaves behind that.
     held: Option<HeldStream>,
     /// The thread that has more for the client and waits for room.
@@ -118,6 +123,7 @@ impl Outbox {
 
     /// Appends a piece of the replication stream.
     pub fn add_stream(&mut self, piece: &SharedBytes) {
+        self.loose += piece.capacity() + PIECE_OVERHEAD_BYTES;
         let part = Piece::Stream(Arc::clone(piece), 0);
         match &mut self.held {
             None => self.push(part),
@@ -131,6 +137,7 @@ impl Outbox {
     /// The pieces of the stream that came last make up this block, which the backlog keeps: those that wait still are let go for it,
     /// so that whoever lags behind holds no bytes of its own.
     pub fn fold_stream(&mut self, block: &SharedBytes) {
+        self.loose = 0;
         let queue = match &mut self.held {
             None => &mut self.queue,
             Some(held) => &mut held.pieces,
@@ -173,6 +180,13 @@ impl Outbox {
     /// Bytes of the stream that wait, what is held back included.
     pub fn stream_bytes(&self) -> usize {
         self.held.as_ref().map_or(self.bytes, |held| held.bytes)
+    }
+
+    /// Bytes of memory that it takes itself to hold the stream, and that the pieces take which the backlog has in a block still to
+    /// come.
+    pub fn stream_overhead(&self) -> usize {
+        let held = self.held.as_ref().map_or(0, |held| held.pieces.capacity());
+        (self.queue.capacity() + held) * size_of::<Piece>() + self.loose
     }
 
     /// Appends what `write` encodes.
@@ -229,7 +243,12 @@ impl Outbox {
         let piece = self.queue.pop_front();
         match &piece {
             Some(piece) => self.bytes -= piece.bytes().len(),
-            None => self.queue.shrink_to(QUEUE_KEPT),
+            None => {
+                self.queue.shrink_to(QUEUE_KEPT);
+                if self.held.is_none() {
+                    self.loose = 0;
+                }
+            }
         }
         piece
     }
@@ -251,6 +270,7 @@ impl Outbox {
         self.queue = VecDeque::new();
         self.behind_answer = None;
         self.held = None;
+        self.loose = 0;
         self.bytes = 0;
     }
 

@@ -410,18 +410,17 @@ impl Replication {
         if !self.has_news() {
             return;
         }
-        let mut waiting = 0;
+        let mut waiting = Waiting::default();
         for bytes in self.stream.bytes.chunks(piece_bytes_max(self.backlog_bytes)) {
             let piece: SharedBytes = Arc::new(bytes.to_vec());
             let closed = self.backlog.as_mut().and_then(|backlog| backlog.push(&piece));
-            waiting = 0;
+            waiting = Waiting::default();
             self.replicas.retain_mut(|replica| {
                 let taken = replica.take(&piece, closed.as_ref(), shared);
-                waiting = waiting.max(taken.unwrap_or(0));
                 if taken.is_none() && replica.is_announced() {
                     note(&mut self.unheard, Change::Down);
                 }
-                taken.is_some()
+                taken.map(|own| waiting.add(own)).is_some()
             });
         }
         self.trim(waiting, shared);
@@ -436,17 +435,21 @@ impl Replication {
     pub fn tidy(&mut self, shared: &Shared) {
         self.forget_gone();
         let outboxes = self.replicas.iter().filter(|replica| replica.phase != Phase::Asked);
-        let waiting = outboxes.map(|replica| replica.waiting(&replica.client.outbox.lock())).max();
-        self.trim(waiting.unwrap_or(0), shared);
+        let mut waiting = Waiting::default();
+        for replica in outboxes {
+            waiting.add(replica.waiting(&replica.client.outbox.lock()));
+        }
+        self.trim(waiting, shared);
     }
 
-    /// Drops it, `waiting` being how many bytes of the stream wait for the slowest replica.
-    fn trim(&mut self, waiting: usize, shared: &Shared) {
+    /// Drops it, when so much waits for replicas.
+    fn trim(&mut self, waiting: Waiting, shared: &Shared) {
         let Some(backlog) = &mut self.backlog else {
             return shared.replica_bytes.store(0, Ordering::Relaxed);
         };
-        backlog.trim((self.offset + 1).saturating_sub(waiting as u64));
-        shared.replica_bytes.store(backlog.memory_excess(), Ordering::Relaxed);
+        backlog.trim((self.offset + 1).saturating_sub(waiting.bytes as u64));
+        let uncounted = backlog.memory_excess() + waiting.overhead;
+        shared.replica_bytes.store(uncounted, Ordering::Relaxed);
     }
 
     /// A client has asked for a snapshot.
@@ -655,23 +658,40 @@ pub enum Refusal {
     Gone,
 }
 
+/// What waits for replicas.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    /// Bytes of the stream, for the slowest.
+    bytes: usize,
+    /// Memory that their outboxes take for that themselves.
+    overhead: usize,
+}
+
+impl Waiting {
+    /// Adds another replica's.
+    fn add(&mut self, other: Waiting) {
+        self.bytes = self.bytes.max(other.bytes);
+        self.overhead += other.overhead;
+    }
+}
+
 impl Replica {
     /// Whether modules were told that it gets the stream.
     fn is_announced(&self) -> bool {
         self.phase == Phase::Online && !self.client.following.is_snapshot_only()
     }
 
-    /// Takes a piece of the stream; those before have become a block, perhaps. How many bytes of that wait now; None if the replica is gone.
+    /// Takes a piece of the stream; those before have become a block, perhaps. What waits now; None if the replica is gone.
     fn take(
         &mut self,
         piece: &SharedBytes,
         closed: Option<&SharedBytes>,
         shared: &Shared,
-    ) -> Option<usize> {
+    ) -> Option<Waiting> {
         if self.phase == Phase::Asked || self.client.following.is_snapshot_only() {
-            return (!self.client.is_leaving()).then_some(0);
+            return (!self.client.is_leaving()).then(Waiting::default);
         }
-        let mut waiting = 0;
+        let mut waiting = Waiting::default();
         let posted = self.client.post(shared, |outbox| {
             if let Some(block) = closed {
                 outbox.fold_stream(block);
@@ -682,9 +702,10 @@ impl Replica {
         posted.then_some(waiting)
     }
 
-    /// How many bytes of the stream are on their way to it.
-    fn waiting(&self, outbox: &Outbox) -> usize {
-        outbox.stream_bytes() + self.client.output_bytes.load(Ordering::Relaxed)
+    /// What is on its way to it.
+    fn waiting(&self, outbox: &Outbox) -> Waiting {
+        let bytes = outbox.stream_bytes() + self.client.output_bytes.load(Ordering::Relaxed);
+        Waiting { bytes, overhead: outbox.stream_overhead() }
     }
 
     /// Tells of its snapshot, unless it came with SYNC.

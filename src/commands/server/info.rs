@@ -217,6 +217,8 @@ fn human(bytes: usize) -> String {
 
 fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let shared = ctx.env.shared;
+    // Frees what waits for replicas that are gone.
+    ctx.state.replication.tidy(shared);
     let used = (shared.used_memory)();
     let peak = shared.peak_memory.fetch_max(used, Relaxed).max(used);
     let (allocated, active, resident) = crate::allocator::jemalloc_figures();
@@ -226,7 +228,6 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     let scripts = scripting::memory(ctx.state, shared);
     let (caches, machines) = (scripts.caches(), scripts.machines());
     let lazy = shared.host.lazy_free();
-    ctx.state.replication.tidy(shared);
     let backlog = ctx.state.replication.backlog();
     let (stream, excess) = backlog.map_or((0, 0), |own| (own.memory_bytes(), own.excess()));
     lines!(text,
