@@ -53,7 +53,7 @@ pub fn read(config: &Config) -> Result<Vec<LibraryFile>, StartError> {
         return Err(StartError(format!("{len} libraries in '{folder}', {FILES_MAX} at most")));
     }
     let mut tried = Functions::default();
-    paths.into_iter().map(|path| read_file(path, &mut tried)).collect()
+    paths.into_iter().map(|path| read_file(config, path, &mut tried)).collect()
 }
 
 /// The files of a folder that hold libraries, in the order of their names.
@@ -69,7 +69,11 @@ fn files_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn read_file(path: PathBuf, tried: &mut Functions) -> Result<LibraryFile, StartError> {
+fn read_file(
+    config: &Config,
+    path: PathBuf,
+    tried: &mut Functions,
+) -> Result<LibraryFile, StartError> {
     let file = path.display();
     let text = fs::metadata(&path).and_then(|metadata| {
         if metadata.len() > FILE_BYTES_MAX {
@@ -81,9 +85,10 @@ fn read_file(path: PathBuf, tried: &mut Functions) -> Result<LibraryFile, StartE
     let text = text.map_err(|error| {
         StartError(format!("cannot read functions of {file}: {}", words(&error)))
     })?;
-    let name = functions::load(tried, &text, options(false, LOAD_MS_MAX)).map_err(|error| {
-        StartError(format!("cannot load functions of {}", place(&path, &error)))
-    })?;
+    let name =
+        functions::load(tried, &text, options(config, false, LOAD_MS_MAX)).map_err(|error| {
+            StartError(format!("cannot load functions of {}", place(&path, &error)))
+        })?;
     Ok(LibraryFile { path, name, text })
 }
 
@@ -130,7 +135,7 @@ pub(super) fn load(engine: &Engine, files: &[LibraryFile]) -> Result<(), SaveFai
 
 /// Loads a library, which is written and replicated as if a client had sent it. It was tried, so it may take its time.
 fn load_one(state: &mut State, shared: &Shared, file: &LibraryFile) -> Result<(), Vec<u8>> {
-    functions::load(&mut state.functions, &file.text, options(true, 0))?;
+    functions::load(&mut state.functions, &file.text, options(&state.config, true, 0))?;
     state.dirty += 1;
     let mut unit = Unit::default();
     if state.is_logged() {
@@ -143,8 +148,8 @@ fn load_one(state: &mut State, shared: &Shared, file: &LibraryFile) -> Result<()
     Ok(())
 }
 
-fn options(replace: bool, ms_max: u64) -> LoadOptions {
-    LoadOptions { replace, ms_max, clock: CLOCK.mono_ns, vm: VmOptions::default() }
+fn options(config: &Config, replace: bool, ms_max: u64) -> LoadOptions {
+    LoadOptions { replace, ms_max, clock: CLOCK.mono_ns, vm: VmOptions::of(config) }
 }
 
 #[cfg(test)]
