@@ -17,6 +17,36 @@ pub fn sha1_hex(bytes: &[u8]) -> [u8; HEX_LEN] {
     hex
 }
 
+/// Hashes digests in hexadecimal for a table: a part of one is as good as a hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DigestHash;
+
+impl std::hash::BuildHasher for DigestHash {
+    type Hasher = DigestHasher;
+
+    fn build_hasher(&self) -> DigestHasher {
+        DigestHasher(0)
+    }
+}
+
+/// See [`DigestHash`].
+#[derive(Clone, Copy, Debug)]
+pub struct DigestHasher(u64);
+
+impl std::hash::Hasher for DigestHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Sixteen digits of 4 bits each, spread over the word; the length prefix of arrays is shorter.
+        for digits in bytes.chunks_exact(8).take(2) {
+            let word = u64::from_le_bytes(digits.try_into().expect("chunks are of 8"));
+            self.0 = (self.0.rotate_left(32) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::error::CommandError;
 use super::stats::ScriptStats;
+use crate::base::sha1::DigestHash;
 
 /// The source of a script, known by its SHA1.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub type NewScript = ([u8; 40], Arc<ScriptSource>);
 #[derive(Default)]
 pub struct Scripts {
     /// By the SHA1 of their text, in lower-case hexadecimal.
-    pub cached: HashMap<[u8; 40], Arc<ScriptSource>>,
+    pub cached: HashMap<[u8; 40], Arc<ScriptSource>, DigestHash>,
     /// Those that came by EVAL, oldest first; the others by SCRIPT LOAD.
     pub from_eval: VecDeque<[u8; 40]>,
     /// Bytes of all texts.

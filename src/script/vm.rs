@@ -25,6 +25,7 @@ use super::random::Random;
 use super::source;
 use super::state::{Registered, Run, State};
 use super::{convert, sandbox, tick};
+use crate::base::sha1::DigestHash;
 use crate::config::Config;
 use crate::config::params::Param;
 use crate::resp::reply::{Protocol, Reply};
@@ -135,7 +136,7 @@ pub enum Outcome {
 pub struct Vm {
     state: NonNull<State>,
     lua: *mut RawState,
-    compiled: HashMap<[u8; 40], Compiled, ShaHash>,
+    compiled: HashMap<[u8; 40], Compiled, DigestHash>,
     /// The highest number that a function was given so far.
     slots: i32,
     /// Numbers of forgotten functions, to be used again.
@@ -667,34 +668,4 @@ pub(super) fn load_text(lua: Lua, text: &[u8], chunk_name: &CStr) -> bool {
     let mut reader = TextReader { parts: [b" ", text], next: 0 };
     // SAFETY: `read_text` is the reader for this data, which lives during the call.
     unsafe { lua.load(read_text, (&raw mut reader).cast(), chunk_name) }
-}
-
-/// Hashes the names of scripts, which are digests already: a part of one is as good as a hash.
-#[derive(Clone, Copy, Debug, Default)]
-struct ShaHash;
-
-impl std::hash::BuildHasher for ShaHash {
-    type Hasher = ShaHasher;
-
-    fn build_hasher(&self) -> ShaHasher {
-        ShaHasher(0)
-    }
-}
-
-/// See [`ShaHash`].
-#[derive(Clone, Copy, Debug)]
-struct ShaHasher(u64);
-
-impl std::hash::Hasher for ShaHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // Sixteen digits of 4 bits each, spread over the word; the length prefix of arrays is shorter.
-        for digits in bytes.chunks_exact(8).take(2) {
-            let word = u64::from_le_bytes(digits.try_into().expect("chunks are of 8"));
-            self.0 = (self.0.rotate_left(32) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        }
-    }
 }
