@@ -9,7 +9,7 @@
 //! that double, as in Redis, so that finding one does not take a look at all: within a class the oldest goes first.
 //! Replicas and the primary are not counted; a client with `CLIENT NO-EVICT` is, but stays.
 //!
-//! Invariants: the total is the sum of what each client was counted with last ([`Footprint::counted`]); a client that
+//! Invariants: the total is the sum of what each client was counted with last (its `counted`); a client that
 //! is to be closed counts as nothing once it was counted again; a client stands in the class that its footprint names, which is
 //! changed under the lock of the classes alone. That lock is the innermost one.
 
