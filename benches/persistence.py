@@ -189,8 +189,12 @@ def slow_disk(rate):
 
 
 def fill(server, keys, members):
-    server.call("DEBUG", "POPULATE", keys, "key", 32)
+    """The keys that redis-benchmark writes, so that the load changes the data set and does not enlarge it."""
     with server.connect() as s:
+        for begin in range(0, keys, 1000):
+            words = [w for i in range(begin, min(begin + 1000, keys)) for w in ("key:%012d" % i, "x" * 32)]
+            s.sendall(command("MSET", *words))
+            s.recv(4096)
         for begin in range(0, members, 10000):
             words = [w for i in range(begin, min(begin + 10000, members)) for w in (i, "member:%d" % i)]
             s.sendall(command("ZADD", "zset", *words))
