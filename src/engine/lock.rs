@@ -186,6 +186,11 @@ impl Engine {
         self.state.try_write().map(|guard| self.writing(guard))
     }
 
+    /// The state to write, if nobody holds it for as long as that.
+    pub fn write_within(&self, time: Duration) -> Option<Writing<'_>> {
+        self.state.try_write_for(time).map(|guard| self.writing(guard))
+    }
+
     fn check_busy(&self) -> Result<(), Busy> {
         if self.shared.busy.is_on() { Err(Busy) } else { Ok(()) }
     }

@@ -14,6 +14,9 @@ use crate::server::supervisor;
 /// How long passes between two looks at the replicas.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
 
+/// How long the engine may be held by others before it counts as kept by a script.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// A wait for replicas; writes wait as long as it lives.
 pub(super) struct Wait<'a> {
     engine: &'a Engine,
@@ -35,7 +38,7 @@ impl<'a> Wait<'a> {
         let shared = &engine.shared;
         let deadline_ms = {
             // A script that keeps the engine keeps the process no longer than without replicas.
-            let state = engine.try_write()?;
+            let state = engine.write_within(PATIENCE)?;
             let timeout_ms = state.config.int(Param::ShutdownTimeout).saturating_mul(1000);
             let waits = timeout_ms > 0 && !shared.loading.is_on() && why.is_patient(&state.config);
             if !waits || lagging(&state.replication).next().is_none() {
