@@ -205,7 +205,7 @@ fn digest(arg: &[u8]) -> Result<[u8; 40], CommandError> {
 }
 
 fn eval(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    split(argv)?;
+    let parts = split(argv)?;
     let sha = sha1::sha1_hex(argv[1]);
     let source = match ctx.state.scripts.cached.get(&sha) {
         Some(source) => Arc::clone(source),
@@ -216,11 +216,11 @@ fn eval(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
             source
         }
     };
-    run(ctx, &sha, &source, argv, reply)
+    run(ctx, &sha, &source, argv, parts, reply)
 }
 
 fn eval_sha(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    split(argv)?;
+    let parts = split(argv)?;
     let sha = digest(argv[1])?;
     let source = match ctx.state.scripts.cached.get(&sha) {
         Some(source) => Arc::clone(source),
@@ -229,7 +229,7 @@ fn eval_sha(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -
             keep(ctx.state, &sha, waiting)?
         }
     };
-    run(ctx, &sha, &source, argv, reply)
+    run(ctx, &sha, &source, argv, parts, reply)
 }
 
 /// A script that only EVAL_RO has seen so far.
@@ -311,9 +311,9 @@ fn run(
     sha: &[u8; 40],
     source: &ScriptSource,
     argv: Argv<'_>,
+    (keys, args): (Argv<'_>, Argv<'_>),
     reply: &mut Reply<'_>,
 ) -> Outcome {
-    let (keys, args) = split(argv)?;
     let flags = script_flags(source);
     admit(flags, false, ctx.unit, ctx.env)?;
     let call = Invocation { sha, source: &source.text, keys, args, protocol: reply.protocol() };
@@ -343,7 +343,7 @@ thread_local! {
 }
 
 fn eval_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    split(argv)?;
+    let parts = split(argv)?;
     let sha = sha1::sha1_hex(argv[1]);
     let source = match cached_or_waiting(ctx, &sha) {
         Some(source) => source,
@@ -360,7 +360,7 @@ fn eval_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
             source
         }
     };
-    run_ro(ctx, &sha, &source, argv, reply)
+    run_ro(ctx, &sha, &source, argv, parts, reply)
 }
 
 /// A script that is known already.
@@ -370,10 +370,10 @@ fn cached_or_waiting(ctx: &ReadCtx<'_>, sha: &[u8; 40]) -> Option<Arc<ScriptSour
 }
 
 fn eval_sha_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    split(argv)?;
+    let parts = split(argv)?;
     let sha = digest(argv[1])?;
     let source = cached_or_waiting(ctx, &sha).ok_or(CommandError::NoScript)?;
-    run_ro(ctx, &sha, &source, argv, reply)
+    run_ro(ctx, &sha, &source, argv, parts, reply)
 }
 
 /// Runs a script that cannot write, beside others.
@@ -382,9 +382,9 @@ fn run_ro(
     sha: &[u8; 40],
     source: &ScriptSource,
     argv: Argv<'_>,
+    (keys, args): (Argv<'_>, Argv<'_>),
     reply: &mut Reply<'_>,
 ) -> Outcome {
-    let (keys, args) = split(argv)?;
     admit(script_flags(source), true, ctx.unit, ctx.env)?;
     READ_VM.with(|slot| {
         let mut slot = slot.try_borrow_mut().map_err(|_| CommandError::NotInScript)?;
