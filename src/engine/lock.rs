@@ -152,6 +152,7 @@ impl Engine {
             if let Some(guard) = self.state.try_read_for(PARK) {
                 return Ok(self.reading(guard));
             }
+            self.shared.host.release_output();
         }
     }
 
@@ -168,6 +169,7 @@ impl Engine {
             if let Some(guard) = self.state.try_write_for(PARK) {
                 return Ok(self.writing(guard));
             }
+            self.shared.host.release_output();
         }
     }
 

@@ -209,6 +209,8 @@ pub trait Host: Send + Sync {
     /// Serves the other connections of this thread for a moment, while a script of this thread
     /// keeps the lock longer than `busy-reply-threshold`.
     fn serve_while_busy(&self);
+    /// Sends what this thread holds back of other connections' replies, as it will be a while until its turn ends.
+    fn release_output(&self) {}
     /// Has the main thread see to the tasks of modules.
     fn wake_modules(&self) {}
     /// Writes the data set to its file, now. What went wrong is in the log.

@@ -2,8 +2,9 @@
 //! task.
 //!
 //! Invariants: the worker's buffers serve all its connections, so a connection owns bytes only while
-//! a request is incomplete or a reply could not be sent; a write is tried at once and writability
-//! awaited only when the socket is full; nothing is awaited while the engine lock is held.
+//! a request is incomplete or a reply has not left; replies leave at the end of the worker's turn, those of all
+//! connections one after the other (decision 0024), and writability is awaited only when the socket is full;
+//! nothing is awaited while the engine lock is held.
 
 mod input;
 mod recycle;
@@ -54,8 +55,9 @@ const RETRY: Duration = Duration::from_millis(10);
 /// millisecond lasts for some; clients, and their tests, take it that a command which waits is seen to.
 const WAIT_MIN: Duration = Duration::from_millis(10);
 
-/// Output buffers larger than this are given back once they are empty.
-const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
+/// Replies wait for the end of the worker's turn only as long as a connection has fewer bytes of them: more are worth a
+/// write of their own, and the copy would cost more than it saves.
+const REPLIES_KEPT_BYTES: usize = 16 * 1024;
 
 /// The same for the output buffer that a worker's connections share.
 const SHARED_OUTPUT_KEPT_BYTES: usize = 4 << 20;
@@ -86,7 +88,7 @@ pub struct Connection {
     sent: usize,
     /// What must be durable before what follows `sent` leaves.
     gate: Gate,
-    /// The worker knows that this connection holds output back for that.
+    /// The worker knows that this connection holds output back, for that or until the turn ends.
     held: bool,
     /// The command that waits, and its deadline.
     blocked: Option<(Block, Option<Pin<Box<Sleep>>>)>,
@@ -124,6 +126,7 @@ impl Connection {
     /// Does all that can be done now. Ready when the connection has ended.
     pub fn poll(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<()> {
         self.register(cx);
+        worker.end_long_turn();
         let mut scratch = worker.scratch.borrow_mut();
         let polled = self.take_turn(worker, &mut scratch, cx);
         // What an ended connection still had coming must not go to the next one.
@@ -156,7 +159,7 @@ impl Connection {
                 return Poll::Pending;
             }
             match self.receive(worker, scratch, cx) {
-                Step::End => return Poll::Ready(()),
+                Step::End => return self.leave(worker, scratch),
                 Step::Wait => return Poll::Pending,
                 Step::Go => {}
             }
@@ -172,6 +175,16 @@ impl Connection {
         // back only after the runtime has looked at its sockets. A plain wake would have a busy
         // connection run up to 61 times before that.
         pin!(tokio::task::yield_now()).poll(cx).map(|()| unreachable!("it yields first"))
+    }
+
+    /// Ends a connection that sends nothing more, when it has got its replies.
+    fn leave(&mut self, worker: &Worker, scratch: &mut Scratch) -> Poll<()> {
+        if !self.held || self.client.killed.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        self.closing = true;
+        let step = self.flush_all(worker, scratch, &mut Way::Now);
+        if step == Step::End || !self.has_output() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Counts what the client takes in memory, and has clients go if that of all is too much; false if this one does.
@@ -259,6 +272,22 @@ impl Connection {
             worker.hold(self.client.id);
         }
         true
+    }
+
+    /// Whether the replies that were just made wait until the turn ends; the worker is told then. The other end sleeps
+    /// while it waits for replies, and waking it costs more than the replies do: once for all connections is enough.
+    #[inline]
+    fn may_wait(&mut self, worker: &Worker, scratch: &Scratch, way: &Way<'_, '_>) -> bool {
+        let waits = matches!(way, Way::Polled(_))
+            && !self.closing
+            && self.message.is_none()
+            && (self.held || self.output.is_empty())
+            && self.output.len() + scratch.out.len() <= REPLIES_KEPT_BYTES;
+        if waits && !self.held {
+            self.held = true;
+            worker.hold(self.client.id);
+        }
+        waits
     }
 
     /// Sends what was held back, if the log is durable up to there; otherwise it says what it waits for.
@@ -362,12 +391,14 @@ impl Connection {
 
     /// Sends what is in the worker's and the connection's output buffers.
     fn flush(&mut self, worker: &Worker, scratch: &mut Scratch, way: &mut Way<'_, '_>) -> Step {
-        if (self.has_output() || !scratch.out.is_empty()) && self.must_wait(worker) {
+        if (self.has_output() || !scratch.out.is_empty()) && self.must_wait(worker)
+            || !scratch.out.is_empty() && self.may_wait(worker, scratch, way)
+        {
             self.keep_output(worker, scratch, 0);
-            return self.settle_output(worker);
+            return self.settle_output(worker, scratch);
         }
         match self.send_parts(worker, scratch, way) {
-            Ok(()) => self.settle_output(worker),
+            Ok(()) => self.settle_output(worker, scratch),
             Err(_) => {
                 scratch.out.clear();
                 Step::End
@@ -407,6 +438,13 @@ impl Connection {
             (self.output, self.sent) = (std::mem::take(&mut scratch.out), at);
             return;
         }
+        if at == scratch.out.len() {
+            scratch.out.clear();
+            return;
+        }
+        if self.output.capacity() == 0 {
+            self.output = scratch.spare.pop().unwrap_or_default();
+        }
         let needed = self.output.len() + scratch.out.len() - at;
         if needed > self.output.capacity() && worker.engine.shared.client_memory.is_limited() {
             // Counted before it is taken: clients go rather than keys.
@@ -431,14 +469,13 @@ impl Connection {
     }
 
     /// Forgets what was sent; ends the connection if too much is waiting.
-    fn settle_output(&mut self, worker: &Worker) -> Step {
+    fn settle_output(&mut self, worker: &Worker, scratch: &mut Scratch) -> Step {
         self.client.end_passing(&worker.engine.shared);
         if self.sent == self.output.len() {
             self.sent = 0;
-            if self.output.capacity() > OUTPUT_KEPT_BYTES {
-                self.output = Vec::new();
+            if self.output.capacity() > 0 {
+                scratch.spare(std::mem::take(&mut self.output));
             }
-            self.output.clear();
             if self.message.is_none() {
                 if self.client.output_bytes.load(Ordering::Relaxed) != 0 {
                     self.client.output_bytes.store(0, Ordering::Relaxed);

@@ -202,6 +202,10 @@ impl Host for ProcessHost {
         super::worker::serve_while_busy();
     }
 
+    fn release_output(&self) {
+        super::worker::release_output();
+    }
+
     fn save(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
         saving::save(ctx)
     }

@@ -31,6 +31,13 @@ pub const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// a fraction of a millisecond.
 const DELIVERIES_PER_TURN: usize = 64;
 
+/// Empty output buffers that a worker keeps for its connections, and how large they may be.
+const SPARE_BUFFERS_MAX: usize = 64;
+const SPARE_BUFFER_BYTES_MAX: usize = 16 * 1024;
+
+/// How long replies wait for those of other connections, in nanoseconds; a command that takes longer is waited for.
+const TURN_NANOS_MAX: u64 = 250_000;
+
 /// A socket on its way from the acceptor to a worker.
 #[derive(Debug)]
 pub struct Accepted {
@@ -56,6 +63,8 @@ pub struct Scratch {
     pub input: Vec<u8>,
     /// What is to be written.
     pub out: Vec<u8>,
+    /// Empty buffers for what connections keep for themselves.
+    pub spare: Vec<Vec<u8>>,
     /// Bytes that the connection whose turn it is has sent in it.
     pub turn_bytes: usize,
     /// The parser of connections that have no incomplete request.
@@ -71,6 +80,15 @@ pub struct Scratch {
 impl Scratch {
     fn new() -> Self {
         Self { input: vec![0; READ_BUFFER_BYTES], ..Self::default() }
+    }
+
+    /// Keeps a connection's buffer for the next one that needs one.
+    #[inline]
+    pub fn spare(&mut self, mut buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
     }
 
     /// Takes the current registry out, fetched anew only when it has changed; give it back with
@@ -104,8 +122,12 @@ pub struct Worker {
     pub scratch: RefCell<Scratch>,
     /// The buffers used while a script runs inside a connection's turn.
     busy_scratch: RefCell<Scratch>,
-    /// Clients whose output is held back until the log is durable.
+    /// Clients whose output is held back until the turn ends or the log is durable.
     held: RefCell<Vec<u64>>,
+    /// When the first of them was, as the engine's clock counts.
+    held_since_ns: Cell<u64>,
+    /// How many of them, from the front, were held before this turn.
+    held_before: Cell<usize>,
     /// For how many of them, from the front, a sync was asked.
     held_asked: Cell<usize>,
     incoming: RefCell<mpsc::UnboundedReceiver<Accepted>>,
@@ -161,8 +183,25 @@ impl Worker {
     /// Notes that a client's output is held back. It is released at the end of the turn in which the connections do what
     /// they can, so that one write to the log serves all of them, or when the log is synced.
     pub fn hold(&self, client: u64) {
-        self.held.borrow_mut().push(client);
-        self.engine.shared.durable.wake(self.number);
+        let shared = &self.engine.shared;
+        let mut held = self.held.borrow_mut();
+        if held.len() == self.held_before.get() {
+            self.held_since_ns.set((shared.clock.mono_ns)());
+            shared.durable.wake(self.number);
+        }
+        held.push(client);
+    }
+
+    /// Releases output in the middle of a turn that takes long.
+    #[inline]
+    pub fn end_long_turn(&self) {
+        let shared = &self.engine.shared;
+        if self.held.borrow().len() > self.held_before.get()
+            && (shared.clock.mono_ns)() - self.held_since_ns.get() > TURN_NANOS_MAX
+            && !shared.durable.waits_for_sync()
+        {
+            self.end_turn();
+        }
     }
 
     /// Writes the log, unless output waits for more than that anyway.
@@ -174,10 +213,9 @@ impl Worker {
         }
     }
 
-    /// Releases the output that was held for what is durable by now, and sees to it that the rest will be.
-    fn release_held(&self) {
-        let mut held = std::mem::take(&mut *self.held.borrow_mut());
-        if held.is_empty() {
+    /// Ends the turn: has written or synced what was logged in it, and releases the output that was held for that.
+    fn end_turn(&self) {
+        if self.held.borrow().is_empty() {
             return;
         }
         let shared = &self.engine.shared;
@@ -186,20 +224,25 @@ impl Worker {
         } else {
             self.write_log();
         }
-        let mut scratch = self.scratch.borrow_mut();
+        self.release_held(&mut self.scratch.borrow_mut());
+    }
+
+    /// Releases the output of what is durable by now, and sees to it that the rest will be.
+    fn release_held(&self, scratch: &mut Scratch) {
+        let mut held = std::mem::take(&mut *self.held.borrow_mut());
+        self.held_before.set(0);
         let (mut wait_for_lock, mut at, mut asked) = (false, 0, 0);
         held.retain(|id| {
             at += 1;
             let connection = self.connections.borrow().get(id).cloned();
             let Some(connection) = connection else { return false };
-            // No connection has its turn now, so none is borrowed.
+            // One that has its turn now does this itself.
             let Ok(mut connection) = connection.try_borrow_mut() else { return true };
-            let released = connection.release(self, &mut scratch);
+            let released = connection.release(self, scratch);
             wait_for_lock |= released == Err(HeldFor::Lock);
             asked += usize::from(released.is_err() && at <= self.held_asked.get());
             released.is_err()
         });
-        drop(scratch);
         let durable = &self.engine.shared.durable;
         let waits = durable.waits_for_sync();
         if waits && held.len() > asked {
@@ -207,6 +250,7 @@ impl Worker {
         }
         self.held_asked.set(if waits { held.len() } else { 0 });
         // Those that were held anew meanwhile come behind; they have woken this task.
+        self.held_before.set(held.len());
         held.append(&mut self.held.borrow_mut());
         *self.held.borrow_mut() = held;
         if wait_for_lock {
@@ -252,11 +296,11 @@ async fn deliver_messages(worker: Rc<Worker>) {
     }
 }
 
-/// Releases held output for ever.
-async fn release_held(worker: Rc<Worker>) {
+/// Ends the worker's turns for ever.
+async fn end_turns(worker: Rc<Worker>) {
     std::future::poll_fn(|cx| -> Poll<()> {
         worker.engine.shared.durable.register(worker.number, cx.waker());
-        worker.release_held();
+        worker.end_turn();
         Poll::Pending
     })
     .await;
@@ -267,6 +311,18 @@ pub fn serve_while_busy() {
     let worker = WORKER.with(|worker| worker.borrow().clone());
     if let Some(worker) = worker {
         worker.serve_while_busy();
+    }
+}
+
+/// Releases what this thread's worker holds back, in the middle of a connection's turn that takes long; nothing on other
+/// threads. What must be written to the log first stays.
+pub fn release_output() {
+    let worker = WORKER.with(|worker| worker.borrow().clone());
+    if let Some(worker) = worker
+        && worker.held.borrow().len() > worker.held_before.get()
+        && let Ok(mut scratch) = worker.busy_scratch.try_borrow_mut()
+    {
+        worker.release_held(&mut scratch);
     }
 }
 
@@ -298,13 +354,15 @@ pub fn run(
         scratch: RefCell::new(Scratch::new()),
         busy_scratch: RefCell::default(),
         held: RefCell::default(),
+        held_since_ns: Cell::new(0),
+        held_before: Cell::new(0),
         held_asked: Cell::new(0),
         incoming: RefCell::new(incoming),
     });
     WORKER.with(|own| *own.borrow_mut() = Some(Rc::clone(&worker)));
     let tasks = LocalSet::new();
     tasks.spawn_local(deliver_messages(Rc::clone(&worker)));
-    tasks.spawn_local(release_held(Rc::clone(&worker)));
+    tasks.spawn_local(end_turns(Rc::clone(&worker)));
     tasks.spawn_local(run_errands(Rc::clone(&worker)));
     tasks.block_on(&runtime, async move {
         while let Some(accepted) =

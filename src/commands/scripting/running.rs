@@ -228,6 +228,7 @@ impl ScriptHost for Running<'_> {
 
     fn tick(&mut self) -> Tick {
         let shared = self.env.shared;
+        shared.host.release_output();
         let limit_ms = shared.limits.busy_ms.load(Ordering::Relaxed);
         let elapsed_ms = ((shared.clock.mono_ns)() - self.began_ns) / 1_000_000;
         if limit_ms == 0 || elapsed_ms < limit_ms {
