@@ -37,6 +37,8 @@ pub struct Scripts {
     pub from_eval: VecDeque<[u8; 40]>,
     /// Bytes of all texts.
     pub bytes: usize,
+    /// Some of them say in their first line what they may do.
+    pub any_declares: bool,
     /// Scripts that were forgotten because too many came by EVAL.
     pub evicted: u64,
     /// Grows with SCRIPT FLUSH, so that VMs forget what they compiled.

@@ -15,7 +15,7 @@ use super::register::{PENDING, is_name, name_error};
 use super::sandbox;
 use super::source::Place;
 use super::state::Registered;
-use super::vm::{Call, FUNCTIONS, NoMemory, Outcome, Purpose, REAL_GLOBALS, Vm, VmOptions};
+use super::vm::{Call, FUNCTIONS, NoMemory, Outcome, Purpose, REAL_GLOBALS, Runner, Vm, VmOptions};
 use crate::base::quoting::split_args;
 use crate::engine::functions::{Collision, Found, Function, Functions, Libraries, Library};
 use crate::resp::reply::{Protocol, Reply};
@@ -138,7 +138,7 @@ impl FunctionVm {
         let slot = self.loaded[&library.id][call.found.index];
         let name = &*call.found.function().name;
         let Invocation { keys, args, protocol, .. } = *call;
-        self.vm.run_slot(slot, &Call { name, keys, args, protocol }, host, out)
+        self.vm.run_slot(slot, Runner::Any, &Call { name, keys, args, protocol }, host, out)
     }
 
     /// Forgets libraries that are no longer there.

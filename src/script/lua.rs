@@ -398,6 +398,14 @@ impl Lua {
         }
     }
 
+    /// Pushes an upvalue of the function; nothing if it has fewer.
+    pub(super) fn push_upvalue(self, function: c_int, number: c_int) {
+        // SAFETY: contract of `from_raw`: a function.
+        unsafe {
+            ffi::lua_getupvalue(self.0, function, number);
+        }
+    }
+
     /// Pushes the metatable's field of that name; false, and nothing, if there is none.
     pub(super) fn push_meta_field(self, index: c_int, name: &CStr) -> bool {
         // SAFETY: contract of `from_raw`.

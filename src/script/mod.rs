@@ -4,6 +4,7 @@
 //! through [`host::ScriptHost`]. docs/decisions/0007-lua-vm.md tells why the raw API, and what it asks
 //! of this code: read `lua` first.
 
+mod blocks;
 mod lua;
 mod state;
 
@@ -28,6 +29,8 @@ mod error;
 mod source;
 
 mod bytecode;
+
+mod plain;
 
 mod random;
 

@@ -23,7 +23,7 @@ use mlua_sys as ffi;
 use super::lua::{Function, GLOBALS, Kind, Lua, REGISTRY, RawState};
 use super::state::Protected;
 use super::vm::Purpose;
-use super::{api, error, lib, vm};
+use super::{api, error, lib, plain, vm};
 
 /// What a script gets that tries to write to a read-only table.
 pub(super) const READ_ONLY: &[u8] = b"Attempt to modify a readonly table";
@@ -122,6 +122,9 @@ pub(super) unsafe extern "C-unwind" fn build(raw: *mut RawState) -> c_int {
         Purpose::Functions => lua.push_function(vm::run_function, 3),
     }
     lua.insert(functions);
+    if purpose == Purpose::Scripts {
+        plain::make_runner(lua, globals, functions + 1);
+    }
     3
 }
 

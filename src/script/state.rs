@@ -5,16 +5,17 @@
 //! in frames, because a Lua error leaves frames without running destructors.
 #![expect(unsafe_code, reason = "buffers that outlive Lua errors; the pointer to the host")]
 
-use std::alloc::Layout;
 use std::cell::{Cell, OnceCell, UnsafeCell};
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 
+use super::blocks::Blocks;
 use super::flags::ScriptFlags;
 use super::host::ScriptHost;
 use super::lib::cjson::{DecodeFrame, EncodeFrame};
 use super::lib::cmsgpack;
 use super::lua::RawState;
+use super::plain;
 use super::random::Random;
 use super::tick;
 use super::vm::{Purpose, VmOptions};
@@ -23,6 +24,8 @@ use crate::resp::reply::Protocol;
 
 /// A VM's data beside its Lua heap. The address never changes; Lua holds it.
 pub(super) struct State {
+    /// Where Lua's memory comes from.
+    blocks: Blocks,
     /// Bytes that Lua holds.
     pub(super) memory_used: Cell<usize>,
     /// Bytes that scripts may let it hold.
@@ -58,6 +61,8 @@ pub(super) struct State {
     pub(super) random: Cell<Random>,
     /// The read-only tables that scripts hold, by identity.
     pub(super) protected: OnceCell<Protected>,
+    /// How many elements the tables KEYS and ARGV of plain scripts have.
+    pub(super) plain_lens: plain::Lens,
     /// Arguments of the `redis.call` in progress.
     pub(super) argv: Scratch<Vec<Argument>>,
     /// Those of them that were numbers, as text.
@@ -120,6 +125,7 @@ const SCRATCH_KEPT_BYTES: usize = 64 * 1024;
 impl State {
     pub(super) fn new(random: Random, options: VmOptions) -> Self {
         Self {
+            blocks: Blocks::new(),
             memory_used: Cell::new(0),
             memory_max: options.memory_bytes_max,
             memory_limited: Cell::new(false),
@@ -137,6 +143,7 @@ impl State {
             resume_depth: Cell::new(0),
             random: Cell::new(random),
             protected: OnceCell::new(),
+            plain_lens: plain::Lens::default(),
             argv: Scratch::default(),
             numbers: Scratch::default(),
             reply: Scratch::default(),
@@ -173,7 +180,7 @@ impl State {
         }
     }
 
-    /// Lua's allocator: Rust's, counted and limited.
+    /// Lua's allocator: counted and limited.
     ///
     /// # Safety
     ///
@@ -192,7 +199,7 @@ impl State {
         if new_size == 0 {
             if old_size > 0 {
                 // SAFETY: the block came from this function with this size.
-                unsafe { std::alloc::dealloc(block.cast(), layout(old_size)) };
+                unsafe { state.blocks.free(block.cast(), old_size) };
             }
             state.memory_used.set(used);
             return std::ptr::null_mut();
@@ -204,17 +211,14 @@ impl State {
             return std::ptr::null_mut();
         }
         let new = if old_size == 0 {
-            // SAFETY: the size is not zero.
-            unsafe { std::alloc::alloc(layout(new_size)) }
+            state.blocks.allocate(new_size)
         } else {
             // SAFETY: the block came from this function with this size; the new one is not zero.
-            unsafe { std::alloc::realloc(block.cast(), layout(old_size), new_size) }
+            unsafe { state.blocks.reallocate(block.cast(), old_size, new_size) }
         };
         if !new.is_null() {
             state.memory_used.set(used + new_size);
             if grows {
-                #[cfg(test)]
-                crate::allocator::tally::was_for_lua();
                 tick::note(state, new_size);
             }
         }
@@ -224,11 +228,6 @@ impl State {
 
 /// Larger blocks than this are never asked for by Lua (2 GiB is its own limit).
 const BLOCK_BYTES_MAX: usize = 1 << 40;
-
-/// What Lua expects of blocks: the alignment of a double or a pointer.
-fn layout(size: usize) -> Layout {
-    Layout::from_size_align(size, 8).expect("sizes are below BLOCK_BYTES_MAX")
-}
 
 /// The identities of the tables that scripts can read and not write.
 pub(super) struct Protected {

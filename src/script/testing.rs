@@ -147,6 +147,13 @@ impl Bench {
         reply
     }
 
+    /// Whether the script is plain, unless it cannot be compiled.
+    pub(super) fn is_plain(&mut self, source: &str) -> Option<bool> {
+        let sha = sha1_hex(source.as_bytes());
+        self.vm.compile(&sha, source.as_bytes()).ok()?;
+        self.vm.is_plain(&sha)
+    }
+
     /// The reply of a script without arguments; the name of the script in errors becomes `SHA`.
     pub(super) fn run(&mut self, source: &str) -> String {
         let reply = self.raw(source.as_bytes(), &[], &[]);

@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 
 use mlua_sys as ffi;
 
-use super::bytecode;
+use super::bytecode::{self, Codes};
 use super::error;
 use super::flags;
 use super::host::ScriptHost;
@@ -24,7 +24,7 @@ use super::lua::{CallError, GLOBALS, Lua, RawState, upvalue};
 use super::random::Random;
 use super::source;
 use super::state::{Registered, Run, State};
-use super::{convert, sandbox, tick};
+use super::{convert, plain, sandbox, tick};
 use crate::base::sha1::DigestHash;
 use crate::config::Config;
 use crate::config::params::Param;
@@ -144,8 +144,8 @@ pub struct Vm {
     runs: u64,
     /// Bytes in use at which garbage is collected after a script.
     collect_at: usize,
-    /// The bytecode instruction that stores a global, if scripts may run without the proxy.
-    pub(super) global_store: Option<u8>,
+    /// The bytecode instructions that store, if scripts may run without proxies.
+    pub(super) codes: Option<Codes>,
     options: VmOptions,
 }
 
@@ -165,6 +165,8 @@ impl std::fmt::Debug for Vm {
 struct Compiled {
     /// The index in the table of functions.
     slot: i32,
+    /// What runs it.
+    runner: Runner,
     /// When it ran last, in runs.
     used: u64,
 }
@@ -173,6 +175,15 @@ struct Compiled {
 const HANDLER: c_int = 1;
 const RUN: c_int = 2;
 pub(super) const FUNCTIONS: c_int = 3;
+
+/// What runs a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runner {
+    /// What runs all scripts and functions.
+    Any,
+    /// What runs plain scripts (see `plain`).
+    Plain,
+}
 
 /// Upvalues of [`run_script`] and [`run_function`], which has the first three.
 pub(super) const REAL_GLOBALS: c_int = 1;
@@ -198,7 +209,7 @@ impl Vm {
             free_slots: Vec::new(),
             runs: 0,
             collect_at: 0,
-            global_store: None,
+            codes: None,
             options,
         };
         if raw.is_null() {
@@ -210,7 +221,7 @@ impl Vm {
         lua.protected_call(0, 3, 0).map_err(|_| NoMemory)?;
         tick::arm(lua);
         if !options.deprecated_api && load_text(lua, bytecode::PROBE, c"=probe") {
-            vm.global_store = bytecode::global_store(&lua.dump());
+            vm.codes = Codes::from_probe(&lua.dump());
         }
         lua.set_top(FUNCTIONS);
         vm.collect();
@@ -252,6 +263,12 @@ impl Vm {
         self.compiled.contains_key(sha)
     }
 
+    /// Whether a compiled script is plain.
+    #[cfg(test)]
+    pub(super) fn is_plain(&self, sha: &[u8; 40]) -> Option<bool> {
+        self.compiled.get(sha).map(|compiled| compiled.runner == Runner::Plain)
+    }
+
     /// Compiles a script, once. The error is what EVAL and SCRIPT LOAD answer, without the dash.
     pub fn compile(&mut self, sha: &[u8; 40], source: &[u8]) -> Result<(), Vec<u8>> {
         self.function(sha, source).map(|_| ())
@@ -266,8 +283,8 @@ impl Vm {
         out: &mut Vec<u8>,
     ) -> Outcome {
         self.runs += 1;
-        let slot = match self.function(call.sha, call.source) {
-            Ok(slot) => slot,
+        let (slot, runner) = match self.function(call.sha, call.source) {
+            Ok(found) => found,
             Err(text) => {
                 host.count_error(&text);
                 Reply::new(out, call.protocol).error(&text);
@@ -275,13 +292,14 @@ impl Vm {
             }
         };
         let Invocation { sha, keys, args, protocol, .. } = *call;
-        self.run_slot(slot, &Call { name: sha, keys, args, protocol }, host, out)
+        self.run_slot(slot, runner, &Call { name: sha, keys, args, protocol }, host, out)
     }
 
     /// Runs a function by its number, and appends its reply to `out`.
     pub(super) fn run_slot(
         &mut self,
         slot: i32,
+        runner: Runner,
         call: &Call<'_>,
         host: &mut dyn ScriptHost,
         out: &mut Vec<u8>,
@@ -290,7 +308,10 @@ impl Vm {
         let run = self.begin(slot, call, host, out);
         let lua = self.enter();
         let state = lua.state();
-        lua.copy(RUN);
+        match runner {
+            Runner::Any => lua.copy(RUN),
+            Runner::Plain => plain::push_runner(lua, FUNCTIONS),
+        }
         let result = self.protected(0, 1, HANDLER);
         let outcome = match result {
             Ok(()) if lua.truth(-1) => Outcome::Error,
@@ -435,11 +456,11 @@ impl Vm {
         unsafe { Lua::from_raw(self.lua) }
     }
 
-    /// The number of the compiled script, compiling it if need be.
-    fn function(&mut self, sha: &[u8; 40], source: &[u8]) -> Result<i32, Vec<u8>> {
+    /// The number of the compiled script and what runs it, compiling it if need be.
+    fn function(&mut self, sha: &[u8; 40], source: &[u8]) -> Result<(i32, Runner), Vec<u8>> {
         if let Some(compiled) = self.compiled.get_mut(sha) {
             compiled.used = self.runs;
-            return Ok(compiled.slot);
+            return Ok((compiled.slot, compiled.runner));
         }
         let (_, body) =
             flags::parse(source).map_err(|text| [&b"ERR "[..], text.as_slice()].concat())?;
@@ -447,10 +468,10 @@ impl Vm {
         if self.compiled.len() >= COMPILED_MAX {
             self.forget_oldest();
         }
-        self.choose_globals();
+        let runner = self.choose_globals();
         let slot = self.keep_function();
-        self.compiled.insert(*sha, Compiled { slot, used: self.runs });
-        Ok(slot)
+        self.compiled.insert(*sha, Compiled { slot, runner, used: self.runs });
+        Ok((slot, runner))
     }
 
     /// Pops the function on top and gives it a number.
@@ -508,14 +529,19 @@ impl Vm {
         Err(text)
     }
 
-    /// Gives the function on top the real globals if it cannot harm them.
-    pub(super) fn choose_globals(&mut self) {
-        let Some(store) = self.global_store else { return };
+    /// Gives the function on top the real globals if it cannot harm them; what is to run it.
+    pub(super) fn choose_globals(&mut self) -> Runner {
         let lua = self.enter();
-        if bytecode::stores_globals(&lua.dump(), store) == Some(false) {
+        let facts =
+            self.codes.and_then(|codes| bytecode::examine(&lua.dump(), codes, plain::is_harmless));
+        let Some(facts) = facts.filter(|facts| !facts.stores_globals) else { return Runner::Any };
+        if facts.may_change_tables || self.options.purpose == Purpose::Functions {
             self.push_run_upvalue(REAL_GLOBALS);
             lua.set_environment(-2);
+            return Runner::Any;
         }
+        plain::give_globals(lua, FUNCTIONS);
+        Runner::Plain
     }
 
     /// Pushes an upvalue of the function that runs scripts.
@@ -604,7 +630,7 @@ pub(super) unsafe extern "C-unwind" fn run_function(raw: *mut RawState) -> c_int
 }
 
 /// Writes the value on top as the reply, and pushes whether it is an error.
-fn write_result(lua: Lua, run: Run) -> c_int {
+pub(super) fn write_result(lua: Lua, run: Run) -> c_int {
     // SAFETY: `Vm::run_slot` holds the exclusive borrow of the buffer for the length of the run, and does
     // nothing with it meanwhile.
     let out = unsafe { &mut *run.out.as_ptr() };

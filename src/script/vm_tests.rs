@@ -225,5 +225,5 @@ fn nesting_is_limited() {
 #[test]
 fn scripts_that_store_no_globals_get_the_real_ones() {
     let bench = Bench::default();
-    assert!(bench.vm.global_store.is_some());
+    assert!(bench.vm.codes.is_some());
 }

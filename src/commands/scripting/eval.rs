@@ -190,6 +190,9 @@ fn eval_flags(_: &State, argv: Argv<'_>, command: u32) -> u32 {
 }
 
 fn eval_sha_flags(state: &State, argv: Argv<'_>, command: u32) -> u32 {
+    if !state.scripts.any_declares {
+        return command;
+    }
     let sha = argv.get(1).and_then(|name| digest(name).ok());
     match sha.and_then(|sha| state.scripts.cached.get(&sha)) {
         Some(source) => declared_flags(script_flags(source), command),
@@ -268,6 +271,7 @@ fn keep(
 ) -> Result<Arc<ScriptSource>, CommandError> {
     with_vm(state, |vm, _| vm.compile(sha, &source.text))?.map_err(CommandError::Raw)?;
     state.scripts.bytes += source.text.len();
+    state.scripts.any_declares |= !script_flags(&source).contains(ScriptFlags::UNDECLARED);
     state.scripts.cached.insert(*sha, Arc::clone(&source));
     Ok(source)
 }
@@ -447,6 +451,7 @@ fn flush(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
         }
     }
     ctx.state.scripts.cached.clear();
+    ctx.state.scripts.any_declares = false;
     ctx.state.scripts.from_eval.clear();
     ctx.env.shared.new_scripts.lock().clear();
     ctx.state.scripts.bytes = 0;
