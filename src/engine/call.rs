@@ -484,8 +484,8 @@ pub fn perform(
     let mut reply = Reply::new(out, protocol);
     let outcome = run(access, session, unit, env, command, argv, &mut reply);
     let figures = &command.stats[env.worker];
-    // A command that waits is counted when it is served.
-    if unit.block.is_none() {
+    // A command that waits is counted when it is served, one of the append-only file was when it ran first.
+    if unit.block.is_none() && !unit.replays {
         figures.calls.add(1);
         env.stats.commands.add(1);
     }
@@ -508,6 +508,10 @@ pub fn perform(
         show(Moment::After, session, env, command, argv);
     }
     if unit.call.dirty != 0 || unit.call.propagate != Propagate::Verbatim {
+        if let Run::Foreign(_) = command.spec.run {
+            // Modules say themselves what is propagated.
+            unit.call.propagate = Propagate::Replaced;
+        }
         note_own_expiry(access, session, unit, command, argv);
         end_call(access, session, unit, env, argv);
     }
@@ -515,7 +519,7 @@ pub fn perform(
         tracking::end_read(env, command, argv);
     }
     if !unit.missed.is_empty() {
-        events::announce_misses(access, unit, env);
+        events::announce_misses(access, unit, env, session.db, argv);
     }
 }
 
@@ -591,7 +595,7 @@ fn end_call(
     }
     state.dirty += call.dirty;
     unit.wrote |= call.dirty > 0;
-    if !state.is_logged() || unit.replays {
+    if !state.is_logged() || unit.replays || unit.muted {
         return;
     }
     let targets = call.targets.unwrap_or(Targets::all());
@@ -634,13 +638,8 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
             for (db, key) in expired {
                 expire_key(state, unit, env, db, &key);
             }
-            if std::mem::take(&mut unit.has_jobs)
-                && let Some(hooks) = state.hooks.clone()
-            {
-                let mut session = Session::internal(Mark::MODULE, 0);
-                hooks.unit_end(&mut ExclusiveCtx { state, session: &mut session, unit, env });
-                // Jobs that ask for jobs were served, too.
-                unit.has_jobs = false;
+            if unit.has_jobs {
+                run_jobs(state, unit, env);
             }
             let bond = if unit.scattered { Bond::Apart } else { Bond::Together };
             state.log.append(&unit.records, bond, env.now_us);
@@ -655,6 +654,23 @@ fn end_unit_slow(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
             }
         }
         Access::Shared(_) | Access::Session => env.shared.queue_expired(expired),
+    }
+}
+
+/// Runs what modules want done at the end of the unit, until they want nothing more. Keys that they find expired go
+/// in between.
+#[cold]
+fn run_jobs(state: &mut State, unit: &mut Unit, env: Env<'_>) {
+    let Some(hooks) = state.hooks.clone() else { return };
+    let keeps = state.replication.is_replica() || env.shared.pause.is_active(env.now_ms());
+    while std::mem::take(&mut unit.has_jobs) {
+        let mut session = Session::internal(Mark::MODULE, 0);
+        hooks.unit_end(&mut ExclusiveCtx { state, session: &mut session, unit, env });
+        for (db, key) in std::mem::take(&mut unit.expired) {
+            if !keeps {
+                expire_key(state, unit, env, db, &key);
+            }
+        }
     }
 }
 
@@ -692,6 +708,9 @@ pub fn drain_expired(state: &mut State, shared: &Shared, env: Env<'_>) {
         shared.has_expired.store(false, Ordering::Relaxed);
         std::mem::take(&mut *queue)
     };
-    let mut unit = Unit { expired: queued, scattered: true, ..Unit::default() };
-    end_unit(&mut Access::Exclusive(state), &mut unit, env);
+    // Each goes for itself, with what modules do because of it.
+    for found in queued {
+        let mut unit = Unit { expired: vec![found], ..Unit::default() };
+        end_unit(&mut Access::Exclusive(state), &mut unit, env);
+    }
 }

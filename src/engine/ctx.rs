@@ -647,6 +647,13 @@ pub fn also_propagate(unit: &mut Unit, active: bool, db: u32, argv: Argv<'_>) {
     }
 }
 
+/// Records a command at once: behind what the unit has done so far, whatever becomes of the call that is running.
+pub fn propagate_now(state: &State, unit: &mut Unit, db: u32, targets: Targets, argv: Argv<'_>) {
+    if state.is_logged() && !unit.replays && !unit.muted && !targets.is_empty() {
+        unit.records.push(db, targets, argv);
+    }
+}
+
 /// Tells those who listen of a key's event: modules first, as Redis does.
 #[cold]
 pub fn notify(state: &mut State, unit: &mut Unit, env: Env<'_>, event: &KeyEvent<'_>) {
@@ -687,12 +694,13 @@ pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key
     block::signal(env.shared, unit, db, key);
     state.expired_keys += 1;
     touch_watchers(state, env.shared, db, key);
-    if state.is_logged() {
-        unit.records.push(db, Targets::all(), &[b"DEL", key]);
-    }
     if env.shared.is_heard(EventClass::EXPIRED) {
         let event = KeyEvent { class: EventClass::EXPIRED, name: "expired", db, key };
         notify(state, unit, env, &event);
+    }
+    // What modules do because of it comes first, as in Redis.
+    if state.is_logged() {
+        unit.records.push(db, Targets::all(), &[b"DEL", key]);
     }
 }
 

@@ -200,6 +200,8 @@ pub struct Unit {
     pub deny_blocking: bool,
     /// Inside EXEC.
     pub in_exec: bool,
+    /// Inside a script.
+    pub in_script: bool,
     /// When the client's command began, as the engine's clock counts nanoseconds, if its caller has looked: a script
     /// takes it and need not look again.
     pub began_ns: u64,
@@ -215,6 +217,9 @@ pub struct Unit {
     pub replays: bool,
     /// Commands that ran elsewhere run here, too: no key is past its time, since none was there.
     pub trusts: bool,
+    /// A module runs a command that it does not want propagated, so nothing that happens in it is, save that
+    /// keys past their time go.
+    pub muted: bool,
 }
 
 impl Block {

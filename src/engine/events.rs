@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::call::Access;
 use super::ctx::{self, Env};
-use super::effects::{EventClass, Unit};
+use super::effects::{EventClass, Targets, Unit};
 use super::pubsub::Kind;
+use super::spec::Argv;
 use super::state::{KeyEvent, Shared};
 
 /// The classes of events that somebody listens to: modules in the lower half, channels in the upper. Modules change
@@ -72,9 +73,27 @@ pub fn publish(shared: &Shared, event: &KeyEvent<'_>) {
     }
 }
 
-/// Announces the keys that a call has looked up in vain.
+/// Announces the keys that a call, which is over, has looked up in vain. As in Redis, a command counts as a write if
+/// a module has written because of that, and is propagated.
 #[cold]
-pub fn announce_misses(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
+pub fn announce_misses(
+    access: &mut Access<'_>,
+    unit: &mut Unit,
+    env: Env<'_>,
+    db: u32,
+    argv: Argv<'_>,
+) {
+    let before = access.state().map_or(0, |state| state.dirty);
+    announce(access, unit, env);
+    if let Access::Exclusive(state) = access
+        && state.dirty != before
+    {
+        let targets = unit.call.targets.unwrap_or(Targets::all());
+        ctx::propagate_now(state, unit, db, targets, argv);
+    }
+}
+
+fn announce(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
     for (db, key) in std::mem::take(&mut unit.missed) {
         let event = KeyEvent { class: EventClass::KEY_MISS, name: "keymiss", db, key: &key };
         match access {

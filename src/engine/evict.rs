@@ -295,16 +295,16 @@ fn remove(state: &mut State, env: Env<'_>, db: u32, key: &[u8]) -> usize {
     }
     // A value that is freed elsewhere counts as freed; what a module's value held is seen afterwards only.
     let freed = before.saturating_sub((env.shared.used_memory)()).max(held);
-    let mut unit = Unit { scattered: true, ..Unit::default() };
+    let mut unit = Unit::default();
     block::signal(env.shared, &mut unit, db, key);
     state.evictor.evicted_keys += 1;
     touch_watchers(state, env.shared, db, key);
-    if state.is_logged() {
-        unit.records.push(db, Targets::all(), &[b"DEL", key]);
-    }
     if env.shared.is_heard(EventClass::EVICTED) {
         let event = KeyEvent { class: EventClass::EVICTED, name: "evicted", db, key };
         notify(state, &mut unit, env, &event);
+    }
+    if state.is_logged() {
+        unit.records.push(db, Targets::all(), &[b"DEL", key]);
     }
     end_unit(&mut Access::Exclusive(state), &mut unit, env);
     freed

@@ -43,8 +43,6 @@ pub struct Module {
     pub options: AtomicI32,
     /// Its code may run; false while and after it is unloaded.
     pub alive: AtomicBool,
-    /// It is inside a notification, and did not ask for nested ones.
-    pub notifying: AtomicI32,
     /// It is loading: what belongs to its commands and types may be registered.
     pub loading: AtomicBool,
     /// Its parameters have their first values.
@@ -68,6 +66,8 @@ pub struct Subscription {
     pub classes: c_int,
     /// Its callback.
     pub callback: abi::NotificationFunc,
+    /// It is running: what it does itself it does not hear of, unless the module asked for that.
+    pub active: Arc<AtomicBool>,
 }
 
 /// A subscription to a server event.
@@ -196,10 +196,12 @@ impl ModuleHost {
         let nested_allowed = module.options.load(Ordering::Relaxed)
             & abi::OPTIONS_ALLOW_NESTED_KEYSPACE_NOTIFICATIONS
             != 0;
-        if !nested_allowed && module.notifying.load(Ordering::Relaxed) > 0 {
+        if subscription.active.load(Ordering::Relaxed) && !nested_allowed {
             return;
         }
-        module.notifying.fetch_add(1, Ordering::Relaxed);
+        subscription.active.store(true, Ordering::Relaxed);
+        // No key goes while the module looks, however long it takes.
+        let trusts = std::mem::replace(&mut ctx.unit.trusts, true);
         let key = ModString::create(event.key);
         ModuleCtx::with(
             module,
@@ -224,7 +226,8 @@ impl ModuleHost {
         unsafe {
             ModString::release(ModString::handle(key));
         }
-        module.notifying.fetch_sub(1, Ordering::Relaxed);
+        ctx.unit.trusts = trusts;
+        subscription.active.store(false, Ordering::Relaxed);
     }
 
     /// Calls every subscriber of a server event.
@@ -305,6 +308,8 @@ impl Hooks for ModuleHost {
         if self.depth.fetch_add(1, Ordering::Relaxed) < NESTED_EVENTS_MAX {
             with_c_text(event.name, |name| {
                 for subscription in subscribers.iter().filter(wants) {
+                    // One before may have selected another.
+                    ctx.session.db = event.db;
                     self.call_subscriber(ctx, subscription, event, name);
                 }
             });

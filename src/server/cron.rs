@@ -182,10 +182,13 @@ fn expire(engine: &Engine, budget: Duration) {
             SEGMENTS_PER_SLICE,
             &mut found,
         );
-        let mut unit = Unit { scattered: true, ..Unit::default() };
+        // Each goes for itself, with what modules do because of it.
+        let mut unit = Unit::default();
         for key in &found {
             expire_key(&mut state, &mut unit, env, db, key);
+            call::end_unit(&mut Access::Exclusive(&mut state), &mut unit, env);
         }
+        unit.scattered = true;
         let hashes = state.keyspace.db_mut(db as usize).take_ending(env.now_ms(), HASHES_PER_SLICE);
         for key in &hashes {
             expire_fields(&mut state, &mut unit, env, db, key);

@@ -42,8 +42,8 @@ pub(super) struct Running<'a> {
     slow: bool,
     /// It has called a command that may write.
     wrote: bool,
-    /// The session's protocol, db and mode, given back at the end.
-    before: (Protocol, u32, Mode),
+    /// The session's protocol, db and mode, given back at the end, and whether the unit was in a script already.
+    before: (Protocol, u32, Mode, bool),
 }
 
 impl<'a> Running<'a> {
@@ -54,7 +54,8 @@ impl<'a> Running<'a> {
         env: Env<'a>,
         subject: Subject<'a>,
     ) -> Self {
-        let before = (session.protocol, session.db, session.mode);
+        let in_script = std::mem::replace(&mut unit.in_script, true);
+        let before = (session.protocol, session.db, session.mode, in_script);
         session.mode = Mode::SCRIPT | (session.mode & Mode::NO_TOUCH);
         let began_ns = match std::mem::take(&mut unit.began_ns) {
             0 => (env.shared.clock.mono_ns)(),
@@ -68,7 +69,8 @@ impl<'a> Running<'a> {
         let Env { shared, worker, .. } = self.env;
         let nanos = (shared.clock.mono_ns)().saturating_sub(self.began_ns);
         stats.note(worker, shared.workers.len(), nanos);
-        (self.session.protocol, self.session.db, self.session.mode) = self.before;
+        let Running { session, unit, .. } = self;
+        (session.protocol, session.db, session.mode, unit.in_script) = self.before;
         if self.slow {
             self.env.shared.busy.end();
         }

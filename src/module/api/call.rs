@@ -3,6 +3,7 @@
 
 use std::ffi::{c_char, c_int, c_longlong};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mortise_module_abi as abi;
 
@@ -13,11 +14,12 @@ use crate::engine::acl::log::{Context, Entry};
 use crate::engine::acl::user::User;
 use crate::engine::call::{self, Access};
 use crate::engine::client::{Mode, Session};
-use crate::engine::ctx::ExclusiveCtx;
-use crate::engine::effects::{Propagate, Targets};
+use crate::engine::ctx::{ExclusiveCtx, propagate_now};
+use crate::engine::effects::Targets;
 use crate::engine::error::CommandError;
 use crate::engine::registry::Command;
 use crate::engine::spec::Flag;
+use crate::engine::state::{RoleRefusals, Shared};
 use crate::resp::reply::{Protocol, Reply};
 
 /// One argument as the C shim hands it over.
@@ -101,10 +103,7 @@ fn admit(
         let text = format!("ERR command '{}' is not allowed on script mode", command.name);
         return Err((CommandError::owned(text), libc::ESPIPE));
     }
-    if (flags.respect_oom || flags.script)
-        && command.has(Flag::DenyOom)
-        && engine.env.shared.is_out_of_memory()
-    {
+    if flags.respect_oom && command.has(Flag::DenyOom) && engine.env.shared.is_out_of_memory() {
         return Err((CommandError::OutOfMemory, libc::ENOSPC));
     }
     if flags.no_writes && command.has(Flag::Write) {
@@ -112,10 +111,33 @@ fn admit(
             format!("ERR Write command '{}' was called while write is not allowed.", command.name);
         return Err((CommandError::owned(text), libc::ENOSPC));
     }
+    if flags.script
+        && let Some(error) = script_refusal(engine.env.shared, command)
+    {
+        return Err((error, libc::ESPIPE));
+    }
     if let Some(user) = user.filter(|user| !user.is_open()) {
         check_user(engine, command, argv, user)?;
     }
     Ok(command)
+}
+
+/// Why the state of the server, as scripts respect it, forbids the command.
+fn script_refusal(shared: &Shared, command: &Command) -> Option<CommandError> {
+    let role = shared.role_refusals();
+    if command.has(Flag::Write) {
+        if shared.replicas_missing.load(Ordering::Relaxed) {
+            return Some(CommandError::NoReplicas);
+        }
+        if let Some(error) = shared.write_refusal() {
+            return Some(error);
+        }
+        if role.contains(RoleRefusals::WRITES) {
+            return Some(CommandError::ReadOnlyReplica);
+        }
+    }
+    (role.contains(RoleRefusals::STALE) && !command.has(Flag::Stale))
+        .then_some(CommandError::MasterDown)
 }
 
 /// Whether the user whom the call runs as may run it.
@@ -226,15 +248,16 @@ fn execute(
     session.protocol = protocol;
     session.user = user;
     session.last_command = engine.session.last_command;
-    let before = engine.unit.call.targets;
-    engine.unit.call.targets =
-        Some(if flags.replicate { flags.targets() } else { Targets::empty() });
+    let before = (engine.unit.call.targets, engine.unit.muted);
+    engine.unit.call.targets = Some(flags.targets());
+    // What is called in there may ask to be propagated, and is not.
+    engine.unit.muted |= !flags.replicate;
     // A script that is called now has not begun with the client's command.
     engine.unit.began_ns = 0;
     let env = engine.env;
     let mut access = Access::Exclusive(engine.state);
     call::nested(&mut access, &mut session, engine.unit, env, command, argv, raw);
-    engine.unit.call.targets = before;
+    (engine.unit.call.targets, engine.unit.muted) = before;
 }
 
 /// The reply behind a handle; None for null.
@@ -431,9 +454,16 @@ pub(super) unsafe extern "C" fn create_string(
 
 pub(super) unsafe extern "C" fn replicate_verbatim(ctx: *mut abi::Ctx) -> c_int {
     // SAFETY: modules pass a live context.
-    if let Some(engine) = unsafe { ModuleCtx::borrow(ctx) }.and_then(ModuleCtx::engine) {
-        engine.unit.call.propagate = Propagate::Always;
+    let Some(context) = (unsafe { ModuleCtx::borrow(ctx) }) else { return abi::ERR };
+    // SAFETY: the context has a reference to each of its arguments.
+    let argv = context.argv.iter().filter_map(|arg| unsafe { ModString::borrow(*arg) });
+    let argv: Vec<&[u8]> = argv.map(ModString::as_bytes).collect();
+    if let Some(engine) = context.engine()
+        && !argv.is_empty()
+    {
+        let db = engine.session.db;
         engine.unit.call.dirty += 1;
+        propagate_now(engine.state, engine.unit, db, Targets::all(), &argv);
     }
     abi::OK
 }
@@ -457,11 +487,7 @@ unsafe extern "C" fn mortise_replicate(
         return abi::ERR;
     }
     engine.unit.call.dirty += 1;
-    if engine.unit.call.propagate == Propagate::Verbatim {
-        engine.unit.call.propagate = Propagate::Replaced;
-    }
-    if engine.state.is_logged() {
-        engine.unit.call.records.push(engine.session.db, flags.targets(), &argv);
-    }
+    let db = engine.session.db;
+    propagate_now(engine.state, engine.unit, db, flags.targets(), &argv);
     abi::OK
 }

@@ -30,7 +30,6 @@ pub(super) unsafe extern "C" fn set_attribs(
             version,
             options: AtomicI32::new(0),
             alive: AtomicBool::new(true),
-            notifying: AtomicI32::new(0),
             configured: AtomicBool::new(false),
             loading: AtomicBool::new(true),
         }));

@@ -3,13 +3,18 @@
 
 use std::ffi::{c_char, c_int, c_longlong, c_ulonglong, c_void};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use mortise_module_abi as abi;
 use parking_lot::Mutex;
 
-use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice, c_text};
+use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice, c_text, with_current};
 use super::super::host::{Foreign, SharedFunction, host};
-use crate::engine::client::Mode;
+use crate::config::params::Param;
+use crate::engine::client::{Client, Mode};
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::replication::link::LinkState;
+use crate::engine::state::Shared;
 
 /// The version of Redis that modules see: 7.4.0 as `0x00MMmmpp`.
 const SERVER_VERSION: c_int = 0x0007_0400;
@@ -21,48 +26,78 @@ pub(super) unsafe extern "C" fn selected_db(ctx: *mut abi::Ctx) -> c_int {
 
 pub(super) unsafe extern "C" fn select_db(ctx: *mut abi::Ctx, db: c_int) -> c_int {
     // SAFETY: modules pass a live context.
-    let engine = unsafe { ModuleCtx::borrow(ctx) }.and_then(ModuleCtx::engine);
-    let Some(engine) = engine else { return abi::ERR };
-    match u32::try_from(db) {
-        Ok(db) if db < engine.env.shared.databases => {
-            engine.session.db = db;
-            abi::OK
-        }
-        _ => abi::ERR,
+    let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return abi::ERR };
+    let dbs = host().engine.get().map_or(0, |engine| engine.shared.databases);
+    let Some(db) = u32::try_from(db).ok().filter(|db| *db < dbs) else { return abi::ERR };
+    match ctx.engine() {
+        Some(engine) => engine.session.db = db,
+        // A thread's context keeps it until it has the lock.
+        None => ctx.db = db,
     }
+    abi::OK
 }
 
 pub(super) unsafe extern "C" fn flags(ctx: *mut abi::Ctx) -> c_int {
-    let mut flags = abi::CTX_FLAGS_MASTER;
     // SAFETY: modules pass a live context or null.
-    let Some(context) = (unsafe { ModuleCtx::borrow(ctx) }) else { return flags };
+    let context = unsafe { ModuleCtx::borrow(ctx) };
+    let Some(context) = context else {
+        return with_current(|engine| server_flags(engine)).unwrap_or(abi::CTX_FLAGS_MASTER);
+    };
+    let mut flags = 0;
     if context.protocol == crate::resp::reply::Protocol::Resp3 {
         flags |= abi::CTX_FLAGS_RESP3;
     }
     if let Some(engine) = context.engine() {
         let mode = engine.session.mode;
-        if mode.contains(Mode::SCRIPT) {
-            flags |= abi::CTX_FLAGS_LUA;
-        }
         if engine.unit.deny_blocking {
             flags |= abi::CTX_FLAGS_DENY_BLOCKING;
         }
-        if engine.unit.in_exec {
-            flags |= abi::CTX_FLAGS_MULTI;
+        if mode.contains(Mode::PRIMARY) {
+            flags |= abi::CTX_FLAGS_REPLICATED;
         }
-        if engine.env.shared.loading.is_on() {
-            flags |= abi::CTX_FLAGS_LOADING;
+        let is_dirty = |client: &Arc<Client>| client.dirty.load(Relaxed);
+        if engine.session.multi.aborted || engine.env.client.is_some_and(is_dirty) {
+            flags |= abi::CTX_FLAGS_MULTI_DIRTY;
         }
-        let limit =
-            engine.env.shared.limits.memory_bytes.load(std::sync::atomic::Ordering::Relaxed);
-        if limit > 0 {
-            flags |= abi::CTX_FLAGS_MAXMEMORY;
-            if engine.env.shared.is_out_of_memory() {
-                flags |= abi::CTX_FLAGS_OOM;
-            }
-        }
+        flags |= server_flags(engine);
+    } else {
+        flags |= abi::CTX_FLAGS_MASTER;
     }
     flags
+}
+
+/// The flags that tell of the server, whoever asks.
+fn server_flags(engine: &ExclusiveCtx<'_>) -> c_int {
+    let (state, shared) = (&*engine.state, engine.env.shared);
+    let loading = &shared.loading;
+    let follows = state.replication.is_replica();
+    let limit = shared.limits.memory_bytes.load(Relaxed);
+    let obeys = !follows || !state.config.flag(Param::ReplicaIgnoreMaxmemory);
+    let used = |share: u64| (shared.used_memory)() as u64 > limit / 100 * share;
+    let link = state.replication.link().map(|link| link.state);
+    let is_up = link == Some(LinkState::Connected);
+    let connects = matches!(link, Some(LinkState::Connect | LinkState::Connecting));
+    let known = [
+        (engine.unit.in_exec, abi::CTX_FLAGS_MULTI),
+        (engine.unit.in_script, abi::CTX_FLAGS_LUA),
+        (loading.is_beside(), abi::CTX_FLAGS_ASYNC_LOADING),
+        (loading.is_on() && !loading.is_beside(), abi::CTX_FLAGS_LOADING),
+        (limit > 0 && obeys, abi::CTX_FLAGS_MAXMEMORY),
+        (limit > 0 && obeys && shared.limits.evicts.load(Relaxed), abi::CTX_FLAGS_EVICT),
+        (limit > 0 && used(75), abi::CTX_FLAGS_OOM_WARNING),
+        (shared.is_out_of_memory(), abi::CTX_FLAGS_OOM),
+        (state.config.flag(Param::Appendonly), abi::CTX_FLAGS_AOF),
+        (!state.config.save_points().is_empty(), abi::CTX_FLAGS_RDB),
+        (!follows, abi::CTX_FLAGS_MASTER),
+        (follows, abi::CTX_FLAGS_SLAVE),
+        (follows && state.config.flag(Param::ReplicaReadOnly), abi::CTX_FLAGS_READONLY),
+        (follows && is_up, abi::CTX_FLAGS_REPLICA_IS_ONLINE),
+        (follows && !is_up, abi::CTX_FLAGS_REPLICA_IS_STALE),
+        (connects, abi::CTX_FLAGS_REPLICA_IS_CONNECTING),
+        (link == Some(LinkState::Sync), abi::CTX_FLAGS_REPLICA_IS_TRANSFERRING),
+        (state.persistence.is_busy(), abi::CTX_FLAGS_ACTIVE_CHILD),
+    ];
+    known.iter().filter(|(holds, _)| *holds).fold(0, |flags, (_, flag)| flags | flag)
 }
 
 pub(super) unsafe extern "C" fn flags_all() -> c_int {
@@ -70,7 +105,9 @@ pub(super) unsafe extern "C" fn flags_all() -> c_int {
 }
 
 pub(super) unsafe extern "C" fn avoid_replica_traffic() -> c_int {
-    0
+    // A pause is for those who hand over to a replica: it shall catch up.
+    let paused = |shared: &Shared| shared.pause.is_active(shared.now_ms());
+    c_int::from(host().engine.get().is_some_and(|engine| paused(&engine.shared)))
 }
 
 pub(super) unsafe extern "C" fn auto_memory(ctx: *mut abi::Ctx) {
@@ -115,6 +152,11 @@ pub(super) unsafe extern "C" fn milliseconds() -> c_longlong {
 
 pub(super) unsafe extern "C" fn microseconds() -> c_longlong {
     since_epoch().as_micros() as c_longlong
+}
+
+/// The time that stands still while the unit runs.
+pub(super) unsafe extern "C" fn cached_microseconds() -> c_longlong {
+    with_current(|engine| engine.env.now_us).unwrap_or_else(|| since_epoch().as_micros() as i64)
 }
 
 pub(super) unsafe extern "C" fn monotonic_microseconds() -> u64 {

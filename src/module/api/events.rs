@@ -27,7 +27,7 @@ pub(super) unsafe extern "C" fn subscribe(
     // SAFETY: modules pass a live context.
     let module = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.clone());
     let Some(module) = module else { return abi::ERR };
-    host().subscribe(Subscription { module, classes, callback });
+    host().subscribe(Subscription { module, classes, callback, active: Arc::default() });
     abi::OK
 }
 

@@ -247,7 +247,7 @@ table! {
     AutoMemory => context::auto_memory, PoolAlloc => context::pool_alloc,
     GetClientId => context::client_id, GetServerVersion => context::server_version,
     Milliseconds => context::milliseconds, Microseconds => context::microseconds,
-    CachedMicroseconds => context::microseconds,
+    CachedMicroseconds => context::cached_microseconds,
     MonotonicMicroseconds => context::monotonic_microseconds,
     GetRandomBytes => context::random_bytes, GetRandomHexChars => context::random_hex,
     Log => mortise_api_log, LogIOError => mortise_api_log_io_error, _Assert => context::assert,

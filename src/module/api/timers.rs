@@ -10,6 +10,7 @@ use mortise_module_abi as abi;
 use super::super::handle::ModuleCtx;
 use super::super::host::{Foreign, Job, host};
 use super::super::tasks::Timer;
+use crate::config::params::Param;
 
 pub(super) unsafe extern "C" fn create(
     ctx: *mut abi::Ctx,
@@ -75,6 +76,11 @@ pub(super) unsafe extern "C" fn add_job(
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return abi::ERR };
     let Some(module) = ctx.module.clone() else { return abi::ERR };
     let Some(engine) = ctx.engine() else { return abi::ERR };
+    let (state, shared) = (&*engine.state, engine.env.shared);
+    let reads_only = state.replication.is_replica() && state.config.flag(Param::ReplicaReadOnly);
+    if shared.loading.is_on() || reads_only {
+        return abi::ERR;
+    }
     let db = engine.session.db;
     engine.unit.has_jobs = true;
     let job = Job { module: Arc::clone(&module), callback, data: Foreign(data), free, db };

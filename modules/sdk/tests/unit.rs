@@ -1,0 +1,124 @@
+//! What is propagated of what a module does, in which order, and what belongs together?
+//!
+//! Each test loads `examples/unit.rs` into the servers that [`client::servers`] finds, and into ours if it lies where
+//! it was built, and reads what went to the append-only file.
+
+#[allow(dead_code, reason = "other tests use the rest")]
+mod client;
+
+use std::path::{Path, PathBuf};
+
+use client::{Answer, Client, Server, example, servers};
+
+/// Our own server, if it was built.
+fn ours() -> Option<PathBuf> {
+    let test = std::env::current_exe().expect("the test has a path");
+    let folder = test.parent().and_then(Path::parent).expect("it lies in target/profile/deps");
+    Some(folder.join("mortise")).filter(|path| path.is_file())
+}
+
+/// Runs a test in each server of version 7.2 or later, whose rules these are.
+fn with_unit(test: impl Fn(&Server, &mut Client)) {
+    let module = example("unit");
+    let module = module.to_str().expect("the target directory is text");
+    let mut found = servers();
+    found.extend(ours().filter(|path| !found.contains(path)));
+    for program in found {
+        let arguments = ["--appendonly", "yes", "--appendfsync", "always"];
+        let server = Server::start(&program, &[&arguments[..], &["--loadmodule", module]].concat());
+        let mut client = server.client();
+        let info = client.run("INFO server");
+        let version = info.split("redis_version:").nth(1).unwrap_or_default();
+        if version.starts_with("7.0") {
+            eprintln!("skipped: {} is too old", program.display());
+            continue;
+        }
+        client.run("DEBUG SET-ACTIVE-EXPIRE 0");
+        test(&server, &mut client);
+        assert_eq!(client.run("PING"), "+PONG");
+    }
+}
+
+/// What commands have written to the append-only file, after its first one.
+fn written(server: &Server, client: &mut Client, commands: &[&str]) -> Vec<String> {
+    let before = server.files("incr.aof").len();
+    for command in commands {
+        client.run(command);
+    }
+    let file = server.files("incr.aof");
+    let mut lines = file[before..].split("\r\n");
+    let mut found = Vec::new();
+    while let Some(count) = lines.next().and_then(|line| line.strip_prefix('*')) {
+        let count: usize = count.parse().expect("a number of words");
+        let words: Vec<&str> = lines.by_ref().take(2 * count).skip(1).step_by(2).collect();
+        found.push(words.join(" "));
+    }
+    found.retain(|line| !line.starts_with("SELECT"));
+    found
+}
+
+#[test]
+fn what_is_called_and_announced_goes_out_in_order_and_together() {
+    with_unit(|server, client| {
+        let one = ["MULTI", "INCR first", "INCR second", "INCR third", "EXEC"];
+        assert_eq!(written(server, client, &["unit.mixed"]), one);
+        let inside = &one[1..4];
+        let two = [&one[..1], inside, &["SET k v"], inside, &one[4..]].concat();
+        let unit = ["MULTI", "unit.mixed", "SET k v", "unit.mixed", "EXEC"];
+        assert_eq!(written(server, client, &unit), two);
+        let before = server.files("incr.aof").len();
+        let script =
+            b"redis.call('unit.mixed') redis.call('SET', 'k', 'v') redis.call('unit.mixed')";
+        assert!(matches!(client.raw(&[b"EVAL", script, b"0"]), Answer::Null(_)));
+        assert!(server.files("incr.aof")[before..].matches("MULTI").count() == 1);
+    });
+}
+
+#[test]
+fn what_nobody_asked_for_is_not_propagated() {
+    with_unit(|server, client| {
+        assert_eq!(written(server, client, &["unit.quiet"]), ["unit.quiet"]);
+        assert_eq!(client.run("MGET first silent events"), "*[\"1\" \"1\" \"1\"]");
+        assert!(written(server, client, &["unit.mute k"]).is_empty());
+        assert_eq!(client.run("GET k"), "\"mute\"");
+    });
+}
+
+#[test]
+fn handlers_write_in_front_of_what_they_heard_of() {
+    with_unit(|server, client| {
+        let expected = ["MULTI", "INCR events", "SET watched:1 x", "EXEC"];
+        assert_eq!(written(server, client, &["SET watched:1 x"]), expected);
+        // A look-up in vain that makes somebody write counts as a write.
+        let expected = ["MULTI", "INCR events", "GET watched:2", "EXEC"];
+        assert_eq!(written(server, client, &["GET watched:2"]), expected);
+    });
+}
+
+#[test]
+fn jobs_come_behind_and_belong_to_the_unit() {
+    with_unit(|server, client| {
+        let expected = ["MULTI", "SET job:1 x", "SET chain:1 x", "SET chain:2 x", "EXEC"];
+        assert_eq!(written(server, client, &["SET job:1 x"]), expected);
+        let unit = ["MULTI", "SET job:2 x", "SET k x", "EXEC"];
+        let expected =
+            ["MULTI", "SET job:2 x", "SET k x", "SET chain:1 x", "SET chain:2 x", "EXEC"];
+        assert_eq!(written(server, client, &unit), expected);
+    });
+}
+
+#[test]
+fn keys_that_end_take_with_them_what_handlers_do() {
+    with_unit(|server, client| {
+        client.run("SET job:1 x PX 1");
+        client.run("SET plain 1 PX 1");
+        client.run("SET watched:1 1 PX 1");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        let expected = ["MULTI", "DEL job:1", "SET chain:1 x", "SET chain:2 x", "EXEC"];
+        assert_eq!(written(server, client, &["GET job:1"]), expected);
+        assert_eq!(written(server, client, &["GET plain"]), ["DEL plain"]);
+        // The key goes for all, though what the module calls is not to be propagated.
+        let expected = ["MULTI", "DEL watched:1", "unit.look watched:1", "EXEC"];
+        assert_eq!(written(server, client, &["unit.look watched:1"]), expected);
+    });
+}
