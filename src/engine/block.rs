@@ -20,14 +20,15 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::call::{Access, Request, client_call, end_unit};
-use super::client::{Client, Mode};
-use super::ctx::Env;
-use super::effects::{Block, Unit};
+use super::call::{Access, Request, client_call, end_call, end_unit};
+use super::client::{Client, Mode, Session};
+use super::ctx::{Env, ExclusiveCtx};
+use super::effects::{Block, Propagate, Unit};
+use super::lock::Engine;
 use super::registry::Command;
 use super::slow::observe;
 use super::spec::Argv;
-use super::state::Shared;
+use super::state::{Shared, State};
 use crate::keyspace::value::ValueKind;
 
 /// The keys that a command waits for.
@@ -35,11 +36,44 @@ use crate::keyspace::value::ValueKind;
 pub struct Wanted {
     /// The keys, in the order of the command.
     pub keys: Vec<Box<[u8]>>,
-    /// The type that they must have to be of use.
-    pub kind: ValueKind,
+    /// The type that they must have to be of use; None if any is.
+    pub kind: Option<ValueKind>,
     /// The command also runs again when a key goes (XREADGROUP).
     pub on_deletion: bool,
 }
+
+/// A wait that foreign code ends, or has a say in. All of it is called under the exclusive lock, but for
+/// `ended`.
+pub trait ForeignWait: std::fmt::Debug + Send + Sync {
+    /// The command has begun to wait, after it ran so long.
+    fn begun(&self, command: &'static Command, nanos: u64);
+    /// A key that it waits for is ready: whether that serves it. It counts the command then; what it replied
+    /// is in `out`, and it is not asked again.
+    fn serve(self: Arc<Self>, ctx: &mut ExclusiveCtx<'_>, key: &[u8], out: &mut Vec<u8>) -> bool;
+    /// Ends the wait as at its deadline, or with an error; false if nobody waits any more, or if it has no
+    /// deadline's answer and can therefore not be ended from outside (unless `by_force`).
+    fn give_up(
+        self: Arc<Self>,
+        state: &mut State,
+        shared: &Shared,
+        error: Option<&[u8]>,
+        by_force: bool,
+    ) -> bool;
+    /// The client's connection has ended. No lock is held.
+    fn ended(self: Arc<Self>, engine: &Engine);
+}
+
+/// Such a wait.
+#[derive(Clone, Debug)]
+pub struct Foreign(pub Arc<dyn ForeignWait>);
+
+impl PartialEq for Foreign {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.0), Arc::as_ptr(&other.0))
+    }
+}
+
+impl Eq for Foreign {}
 
 /// A key of a db.
 type Place = (u32, Arc<[u8]>);
@@ -79,6 +113,8 @@ struct Waiter {
     argv: Arc<[Box<[u8]>]>,
     db: u32,
     wanted: Arc<Wanted>,
+    /// Who decides whether it is served, if not the command that runs again.
+    foreign: Option<Foreign>,
 }
 
 /// Those who wait for one key.
@@ -171,7 +207,9 @@ impl WaitTable {
         let begin = queue.arrivals.partition_point(|arrival| *arrival <= after);
         queue.arrivals.range(begin..).find_map(|arrival| {
             let waiter = self.waiters.get(arrival)?;
-            let matters = Some(waiter.wanted.kind) == kind || waiter.wanted.on_deletion;
+            let fits =
+                kind.is_some() && (waiter.wanted.kind.is_none() || waiter.wanted.kind == kind);
+            let matters = fits || waiter.wanted.on_deletion;
             matters.then(|| (*arrival, waiter.clone()))
         })
     }
@@ -200,19 +238,35 @@ pub fn wait_for(
     true
 }
 
+/// A command that is to wait for keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting<'a> {
+    /// Who waits.
+    pub client: &'a Arc<Client>,
+    /// The command.
+    pub command: &'static Command,
+    /// Its arguments.
+    pub argv: Argv<'a>,
+    /// The db that it ran in.
+    pub db: u32,
+    /// What it waits for.
+    pub wanted: &'a Wanted,
+    /// Who decides whether it is served, if not the command that runs again.
+    pub foreign: Option<&'a Foreign>,
+}
+
 /// Puts a command that waits into the table. To be called before the lock that it ran under is released.
-pub fn enter(
-    shared: &Shared,
-    client: &Arc<Client>,
-    command: &'static Command,
-    argv: Argv<'_>,
-    db: u32,
-    wanted: &Wanted,
-) {
-    let argv = argv.iter().map(|arg| Box::from(*arg)).collect();
-    let (client, wanted) = (Arc::clone(client), Arc::new(wanted.clone()));
+pub fn enter(shared: &Shared, waiting: Waiting<'_>) {
+    let waiter = Waiter {
+        client: Arc::clone(waiting.client),
+        command: waiting.command,
+        argv: waiting.argv.iter().map(|arg| Box::from(*arg)).collect(),
+        db: waiting.db,
+        wanted: Arc::new(waiting.wanted.clone()),
+        foreign: waiting.foreign.cloned(),
+    };
     let mut table = shared.waiters.lock();
-    table.add(Waiter { client, command, argv, db, wanted });
+    table.add(waiter);
     shared.waiting.store(table.len(), Ordering::Relaxed);
 }
 
@@ -288,7 +342,7 @@ pub fn serve(access: &mut Access<'_>, unit: &mut Unit, env: Env<'_>) {
             let Some((arrival, waiter)) = next else { break };
             after = arrival;
             if Some(waiter.client.id) != own {
-                serve_one(access, &waiter, env, &mut ready);
+                serve_one(access, &waiter, &key, env, &mut ready);
             }
         }
     }
@@ -301,10 +355,15 @@ fn kind_of(access: &Access<'_>, db: u32, key: &[u8], env: Env<'_>) -> Option<Val
     Some(value.kind())
 }
 
-/// Runs a blocked command again.
-fn serve_one(access: &mut Access<'_>, waiter: &Waiter, env: Env<'_>, ready: &mut Ready) {
+/// Runs a blocked command again, or asks who decides instead.
+fn serve_one(
+    access: &mut Access<'_>,
+    waiter: &Waiter,
+    key: &[u8],
+    env: Env<'_>,
+    ready: &mut Ready,
+) {
     let argv: Vec<&[u8]> = waiter.argv.iter().map(|arg| &**arg).collect();
-    let request = Request { command: Some(waiter.command), argv: &argv };
     let mut session = waiter.client.session.lock();
     let mut unit = Unit { again: true, ..Unit::default() };
     // What the command changes may be in the client's own cache.
@@ -313,11 +372,22 @@ fn serve_one(access: &mut Access<'_>, waiter: &Waiter, env: Env<'_>, ready: &mut
     let env = Env { client: Some(&waiter.client), ..env };
     let mono_ns = env.shared.clock.mono_ns;
     let began_ns = mono_ns();
-    let ran = client_call(access, &mut session, &mut unit, env, request, &mut out);
-    let is_served = unit.block.take().is_none();
+    let (ran, is_served) = match &waiter.foreign {
+        None => {
+            let request = Request { command: Some(waiter.command), argv: &argv };
+            let ran = client_call(access, &mut session, &mut unit, env, request, &mut out);
+            (ran, unit.block.take().is_none())
+        }
+        Some(foreign) => {
+            let mut call = Run { access, session: &mut session, unit: &mut unit, env };
+            let is_served = call.serve_foreign(foreign, &argv, key, &mut out);
+            (Some(waiter.command), is_served)
+        }
+    };
     if is_served {
         session.mode.remove(Mode::BLOCKED);
         session.blocked_reply = None;
+        session.foreign = None;
         if let Some(command) = ran {
             observe(command, mono_ns() - began_ns, &argv, &session, env);
         }
@@ -334,6 +404,40 @@ fn serve_one(access: &mut Access<'_>, waiter: &Waiter, env: Env<'_>, ready: &mut
         ready.add(place);
     }
     end_unit(access, &mut unit, env);
+}
+
+/// What a waiter's command runs with.
+struct Run<'a, 'b> {
+    access: &'a mut Access<'b>,
+    session: &'a mut Session,
+    unit: &'a mut Unit,
+    env: Env<'a>,
+}
+
+impl Run<'_, '_> {
+    /// Has foreign code look at a key; whether it serves the waiter. What it replies then is the answer; its
+    /// effects count in any case.
+    fn serve_foreign(
+        &mut self,
+        foreign: &Foreign,
+        argv: Argv<'_>,
+        key: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Run { access, session, unit, env } = self;
+        let Access::Exclusive(state) = access else { return false };
+        let mut ctx = ExclusiveCtx { state, session, unit, env: *env };
+        let is_served = foreign.0.clone().serve(&mut ctx, key, out);
+        if unit.call.propagate == Propagate::Verbatim {
+            // Foreign code says itself what is propagated.
+            unit.call.propagate = Propagate::Replaced;
+        }
+        end_call(access, session, unit, *env, argv);
+        if !is_served || session.drops_reply() {
+            out.clear();
+        }
+        is_served
+    }
 }
 
 #[cfg(test)]

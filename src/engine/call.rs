@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::ahead;
-use super::block;
+use super::block::{self, Waiting};
 use super::client::{Client, Mode as Mark, Session};
 use super::client_info;
 use super::ctx::{Env, ExclusiveCtx, Freeing, ReadCtx, SessionCtx, WriteCtx, expire_key, free};
@@ -336,7 +336,19 @@ fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, reques
         };
         session.waiting_argv_bytes =
             argv.iter().map(|arg| arg.len() + size_of::<Box<[u8]>>()).sum();
-        block::enter(shared, caller.client, command, &argv, session.db, wanted);
+        let (client, db) = (caller.client, session.db);
+        let waiting = Waiting { client, command, argv: &argv, db, wanted, foreign: None };
+        block::enter(shared, waiting);
+    }
+    if let (Block::Foreign { wait, wanted }, Some(command)) = (block, request.command) {
+        let shared = &caller.engine.shared;
+        wait.0.begun(command, (shared.clock.mono_ns)().saturating_sub(unit.began_ns));
+        session.foreign = Some(wait.clone());
+        if let Some(wanted) = wanted {
+            let (client, argv, db) = (caller.client, request.argv, session.db);
+            let waiting = Waiting { client, command, argv, db, wanted, foreign: Some(wait) };
+            block::enter(shared, waiting);
+        }
     }
 }
 
@@ -580,7 +592,7 @@ fn note_own_expiry(
 }
 
 /// The effects of a call: what it changed is counted and, if anyone listens, recorded.
-fn end_call(
+pub(super) fn end_call(
     access: &mut Access<'_>,
     session: &Session,
     unit: &mut Unit,

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::acl::Users;
 use super::acl::user::User;
+use super::block::Foreign;
 use super::client_memory::Footprint;
 use super::outbox::Outbox;
 use super::pubsub::Subscriptions;
@@ -142,6 +143,8 @@ pub struct Session {
     pub waiting_argv_bytes: usize,
     /// While blocked by something that CLIENT UNBLOCK may end: the reply of a timeout.
     pub blocked_reply: Option<Vec<u8>>,
+    /// While it waits for foreign code: who ends that.
+    pub foreign: Option<Foreign>,
     /// What it listens to.
     pub subscriptions: Subscriptions,
     /// The last command, for `CLIENT LIST`.

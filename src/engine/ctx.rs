@@ -438,9 +438,13 @@ impl WriteCtx<'_> {
 
     /// Stores a value of any type at a key that is absent.
     pub fn insert(&mut self, key: &[u8], value: Value, expire_at: Option<i64>) -> Slot {
+        // Nobody waits for the others: what foreign code wants to know of them, it says itself.
+        let is_waited_for = !matches!(value, Value::Str(_) | Value::Hash(_) | Value::Set(_));
         let stored = self.db_mut().insert_new(key, value, expire_at);
         self.start_clock(stored);
-        self.signal(key);
+        if is_waited_for {
+            self.signal(key);
+        }
         stored
     }
 

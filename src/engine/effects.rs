@@ -11,7 +11,7 @@
 
 use bitflags::bitflags;
 
-use super::block::{Ready, Wanted};
+use super::block::{Foreign, Ready, Wanted};
 use super::durable::elsewhere::Wanted as Elsewhere;
 use super::records::Records;
 
@@ -150,12 +150,12 @@ pub enum Block {
         /// Unix time in milliseconds.
         until_ms: i64,
     },
-    /// A module answers through the client's outbox.
-    Module {
-        /// Unix time in milliseconds; `None` waits for ever.
-        deadline_ms: Option<i64>,
-        /// The module host's handle.
-        handle: u64,
+    /// Until foreign code answers through the client's outbox. It sees to the deadline, too.
+    Foreign {
+        /// Who does.
+        wait: Foreign,
+        /// The keys that it is to be asked about.
+        wanted: Option<Wanted>,
     },
 }
 
@@ -228,9 +228,9 @@ impl Block {
         match self {
             Block::Until { deadline_ms, .. }
             | Block::Elsewhere { deadline_ms, .. }
-            | Block::Keys { deadline_ms, .. }
-            | Block::Module { deadline_ms, .. } => *deadline_ms,
+            | Block::Keys { deadline_ms, .. } => *deadline_ms,
             Block::Paused { until_ms } => Some(*until_ms),
+            Block::Foreign { .. } => None,
         }
     }
 
@@ -238,7 +238,7 @@ impl Block {
     pub fn on_timeout(&self) -> Option<&[u8]> {
         match self {
             Block::Until { on_timeout, .. } | Block::Keys { on_timeout, .. } => Some(on_timeout),
-            Block::Paused { .. } | Block::Module { .. } | Block::Elsewhere { .. } => None,
+            Block::Paused { .. } | Block::Foreign { .. } | Block::Elsewhere { .. } => None,
         }
     }
 }

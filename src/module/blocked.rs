@@ -1,9 +1,10 @@
 //! How does a client wait for a module? From BlockClient until the module has unblocked the handle.
 //!
 //! A handle is good for one unblock and lives until that has been carried out, whatever became of the
-//! client. Modules unblock from any thread; everything else, the callbacks too, happens on the main
-//! thread under the exclusive lock ([`super::tasks`]). The client leaves the handle at most once: when
-//! it is unblocked, when its time is over, or when it disconnects; from then on nobody is answered.
+//! client. Modules unblock from any thread; the callbacks run under the exclusive lock: most on the main
+//! thread ([`super::tasks`]), those of clients that wait for keys where the keys were made ready. The client
+//! leaves the handle at most once: when it is unblocked, when its time is over, or when it disconnects; from
+//! then on nobody is answered. A handle for keys needs no unblock: it ends when its client leaves it.
 //! Handles are found by their address in a table, so that one used twice is refused and not followed.
 #![expect(unsafe_code, reason = "calls modules")]
 
@@ -19,8 +20,12 @@ use parking_lot::Mutex;
 use super::handle::{ModString, ModuleCtx};
 use super::host::{Foreign, Module, host};
 use super::tasks::in_unit;
+use crate::engine::block::{self, ForeignWait};
 use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::lock::Engine;
+use crate::engine::registry::Command;
+use crate::engine::slow::observe;
 use crate::engine::state::{Shared, State};
 use crate::resp::reply::{Protocol, Reply};
 
@@ -46,6 +51,8 @@ pub struct BlockedCall {
     pub purpose: Purpose,
     /// What the module handed over with the unblock.
     pub data: Foreign,
+    /// The key that is ready; null if it waits for none.
+    pub ready_key: *mut abi::ModuleString,
 }
 
 /// The target of `BlockedClient` handles.
@@ -58,6 +65,8 @@ pub struct Blocked {
     pub db: u32,
     /// The protocol of the reply.
     pub protocol: Protocol,
+    /// It waits for keys.
+    on_keys: bool,
     command: String,
     argv: Vec<Box<[u8]>>,
     timeout: abi::CmdFunc,
@@ -92,6 +101,8 @@ struct Wait {
     unblocked: bool,
     /// The timer of the timeout.
     timer: Option<u64>,
+    /// The command that waits, once it does, and how long it ran before.
+    begun: Option<(&'static Command, u64)>,
     measured: Duration,
     measuring: Option<Instant>,
 }
@@ -105,6 +116,8 @@ pub struct Callbacks {
     pub timeout: abi::CmdFunc,
     /// Frees what the module hands over with the unblock.
     pub free: abi::FreePrivdataFunc,
+    /// It waits for keys; then this is handed over.
+    pub on_keys: Option<Foreign>,
 }
 
 impl Blocked {
@@ -119,10 +132,11 @@ impl Blocked {
         let wait = Wait {
             reply: callbacks.reply,
             disconnect: None,
-            data: Foreign(std::ptr::null_mut()),
+            data: callbacks.on_keys.unwrap_or(Foreign(std::ptr::null_mut())),
             gone: client.is_none(),
             unblocked: false,
             timer: None,
+            begun: None,
             measured: Duration::ZERO,
             measuring: None,
         };
@@ -135,6 +149,7 @@ impl Blocked {
             client,
             db,
             protocol: ctx.protocol,
+            on_keys: callbacks.on_keys.is_some(),
             command: ctx.command.clone(),
             argv: ctx.argv.iter().map(bytes).collect(),
             timeout: callbacks.timeout,
@@ -148,11 +163,6 @@ impl Blocked {
 
     fn address(self: &Arc<Self>) -> usize {
         Arc::as_ptr(self) as usize
-    }
-
-    /// The number by which the engine knows it.
-    pub fn number(self: &Arc<Self>) -> u64 {
-        self.address() as u64
     }
 
     /// The handle that modules get.
@@ -176,15 +186,20 @@ impl Blocked {
         self.wait.lock().timer = Some(timer);
     }
 
-    /// Has the client answered. False if that was asked for before.
+    /// Has the client answered. False if that was asked for before, or is not possible.
     pub fn unblock(self: &Arc<Self>, data: *mut c_void) -> bool {
         {
             let mut wait = self.wait.lock();
+            if self.on_keys {
+                // It is answered as when its time is over.
+                if self.timeout.is_none() || wait.unblocked {
+                    return self.timeout.is_some();
+                }
+            } else if !data.is_null() || wait.data.0.is_null() {
+                wait.data = Foreign(data);
+            }
             if std::mem::replace(&mut wait.unblocked, true) {
                 return false;
-            }
-            if !data.is_null() || wait.data.0.is_null() {
-                wait.data = Foreign(data);
             }
         }
         host().tasks.unblock(Arc::clone(self));
@@ -239,106 +254,178 @@ impl Blocked {
             return None;
         }
         let client = self.client.as_ref()?;
+        if self.on_keys {
+            block::leave(shared, client.id);
+        }
         let is_there = !client.killed.load(Ordering::Acquire)
             && shared.clients.lock().get(client.id).is_some();
         is_there.then_some(client)
     }
 
-    /// Carries an unblock out.
-    pub fn finish(self: &Arc<Self>, state: &mut State, shared: &Shared) {
-        let (reply, data, timer) = {
-            let mut wait = self.wait.lock();
-            (wait.reply.take(), wait.data, wait.timer.take())
-        };
+    fn stop_timer(&self) {
+        let timer = self.wait.lock().timer.take();
         if let Some(timer) = timer {
             host().tasks.stop_timeout(timer);
         }
+    }
+
+    /// Carries an unblock out.
+    pub fn finish(self: &Arc<Self>, state: &mut State, shared: &Shared) {
+        self.stop_timer();
+        let (reply, data) = {
+            let mut wait = self.wait.lock();
+            (wait.reply.take(), wait.data)
+        };
         let client = self.take_client(shared);
         let mut out = Vec::new();
         self.with_session(state, shared, client, |ctx| {
             if client.is_some() {
-                self.call(ctx, Purpose::Reply, reply, data, &mut out);
+                match self.on_keys {
+                    false => self.call(ctx, Purpose::Reply, reply, data, &mut out),
+                    true => self.call(ctx, Purpose::Timeout, self.timeout, data, &mut out),
+                };
             }
-            if let Some(free) = self.free.filter(|_| !data.0.is_null()) {
-                ModuleCtx::with(
-                    &self.module,
-                    ctx,
-                    None,
-                    |_| {},
-                    |handle| {
-                        // SAFETY: the module is alive; it gets back what it handed over, once.
-                        unsafe { free(handle, data.0) };
-                    },
-                );
+            self.free_data(ctx, client.is_none());
+            if client.is_some() {
+                // SAFETY: the module has unblocked the handle, so its threads no longer reply through it.
+                out.append(unsafe { &mut *self.replies.get() });
+                self.account(ctx, &out);
             }
         });
-        self.record_time(state);
         if let Some(client) = client {
-            // SAFETY: the module has unblocked the handle, so its threads no longer reply through it.
-            out.append(unsafe { &mut *self.replies.get() });
-            answer(client, &mut out);
+            self.answer(client, state, shared, &mut out);
         }
+        self.end();
+    }
+
+    /// Gives what the module handed over back to it.
+    fn free_data(self: &Arc<Self>, ctx: &mut ExclusiveCtx<'_>, is_gone: bool) {
+        let data = std::mem::replace(&mut self.wait.lock().data, Foreign(std::ptr::null_mut()));
+        let Some(free) = self.free.filter(|_| !data.0.is_null()) else { return };
+        let prepare = |inner: &mut ModuleCtx| {
+            let purpose = Purpose::Disconnect;
+            let ready_key = std::ptr::null_mut();
+            let call = BlockedCall { blocked: Arc::clone(self), purpose, data, ready_key };
+            inner.blocked = is_gone.then_some(call);
+        };
+        ModuleCtx::with(&self.module, ctx, None, prepare, |handle| {
+            // SAFETY: the module is alive; it gets back what it handed over, once.
+            unsafe { free(handle, data.0) };
+        });
+    }
+
+    /// The handle is done with.
+    fn end(self: &Arc<Self>) {
         host().blocked.lock().remove(&self.address());
     }
 
-    /// The time that a module measured in the background counts for the command.
-    fn record_time(&self, state: &State) {
-        let measured = self.wait.lock().measured;
-        if measured > Duration::ZERO
-            && let Some(command) = state.registry.lookup(self.command.as_bytes())
-        {
-            command.stats[0].nanos.add(measured.as_nanos() as u64);
+    /// Counts the command, now that it is answered: what it took when it ran, what was measured since, and
+    /// what it takes to answer.
+    fn account(&self, ctx: &ExclusiveCtx<'_>, out: &[u8]) {
+        let (measured, begun) = {
+            let wait = self.wait.lock();
+            (wait.measured, wait.begun)
+        };
+        let Some((command, nanos)) = begun else { return };
+        self.count(command, ctx, out);
+        let answering = (ctx.env.shared.clock.unix_us)().saturating_sub(ctx.env.now_us).max(0);
+        let nanos = nanos + measured.as_nanos() as u64 + answering.cast_unsigned() * 1000;
+        let argv: Vec<&[u8]> = self.argv.iter().map(|arg| &**arg).collect();
+        observe(command, nanos, &argv, ctx.session, ctx.env);
+    }
+
+    fn count(&self, command: &Command, ctx: &ExclusiveCtx<'_>, out: &[u8]) {
+        let figures = &command.stats[ctx.env.worker];
+        figures.calls.add(1);
+        ctx.env.stats.commands.add(1);
+        if let Some(text) = out.strip_prefix(b"-") {
+            figures.failed.add(1);
+            ctx.env.stats.error(text.strip_suffix(b"\r\n").unwrap_or(text));
         }
     }
 
-    /// Answers because the time is over. The handle stays until the module unblocks it.
-    pub fn time_out(self: &Arc<Self>, state: &mut State, shared: &Shared) {
+    /// Answers because the time is over; false if nobody waits any more. The handle stays until the module
+    /// unblocks it, unless it is for keys.
+    pub fn time_out(self: &Arc<Self>, state: &mut State, shared: &Shared) -> bool {
         let data = {
             let mut wait = self.wait.lock();
             if wait.unblocked {
-                return;
+                return false;
             }
-            wait.timer = None;
             wait.disconnect = None;
             wait.data
         };
-        let Some(client) = self.take_client(shared) else { return };
+        self.stop_timer();
+        let Some(client) = self.take_client(shared) else { return false };
         let mut out = Vec::new();
-        match self.timeout {
-            Some(_) => self.with_session(state, shared, Some(client), |ctx| {
-                self.call(ctx, Purpose::Timeout, self.timeout, data, &mut out);
-            }),
-            // The module has nothing to say: the client gets no value rather than no answer.
-            None => Reply::new(&mut out, self.protocol).null(),
+        self.with_session(state, shared, Some(client), |ctx| {
+            match self.timeout {
+                Some(_) => _ = self.call(ctx, Purpose::Timeout, self.timeout, data, &mut out),
+                // The module has nothing to say: the client gets no value rather than no answer.
+                None => Reply::new(&mut out, self.protocol).null(),
+            }
+            self.account(ctx, &out);
+            if self.on_keys {
+                self.free_data(ctx, false);
+            }
+        });
+        self.answer(client, state, shared, &mut out);
+        if self.on_keys {
+            self.end();
         }
-        answer(client, &mut out);
+        true
+    }
+
+    /// Answers with an error; false if nobody waits any more.
+    fn fail(self: &Arc<Self>, state: &mut State, shared: &Shared, error: &[u8]) -> bool {
+        if self.wait.lock().unblocked {
+            return false;
+        }
+        self.stop_timer();
+        let Some(client) = self.take_client(shared) else { return false };
+        let mut out = Vec::new();
+        Reply::new(&mut out, self.protocol).error(error);
+        self.with_session(state, shared, Some(client), |ctx| self.account(ctx, &out));
+        self.tell_disconnect(state, shared);
+        self.answer(client, state, shared, &mut out);
+        true
     }
 
     /// Tells the module that the client has disconnected.
     pub fn disconnected(self: &Arc<Self>, state: &mut State, shared: &Shared) {
-        let (callback, timer) = {
-            let mut wait = self.wait.lock();
-            if std::mem::replace(&mut wait.gone, true) {
-                return;
-            }
-            (wait.disconnect.take(), wait.timer.take())
-        };
-        if let Some(timer) = timer {
-            host().tasks.stop_timeout(timer);
+        if let Some(client) = self.client.as_ref().filter(|_| self.on_keys) {
+            block::leave(shared, client.id);
         }
-        let Some(callback) = callback else { return };
-        let call = BlockedCall {
-            blocked: Arc::clone(self),
-            purpose: Purpose::Disconnect,
-            data: Foreign(std::ptr::null_mut()),
+        if std::mem::replace(&mut self.wait.lock().gone, true) {
+            return;
+        }
+        self.stop_timer();
+        self.tell_disconnect(state, shared);
+    }
+
+    /// The client has left without an answer of the module. A handle for keys ends with that.
+    fn tell_disconnect(self: &Arc<Self>, state: &mut State, shared: &Shared) {
+        let (callback, data) = {
+            let mut wait = self.wait.lock();
+            (wait.disconnect.take(), wait.data)
         };
-        self.with_session(state, shared, None, |ctx| {
-            let prepare = |inner: &mut ModuleCtx| inner.blocked = Some(call);
-            ModuleCtx::with(&self.module, ctx, None, prepare, |handle| {
-                // SAFETY: the module is alive; context and handle live during the call.
-                unsafe { callback(handle, self.handle()) };
+        if let Some(callback) = callback {
+            let (blocked, purpose) = (Arc::clone(self), Purpose::Disconnect);
+            let ready_key = std::ptr::null_mut();
+            let call = BlockedCall { blocked, purpose, data, ready_key };
+            self.with_session(state, shared, None, |ctx| {
+                let prepare = |inner: &mut ModuleCtx| inner.blocked = Some(call);
+                ModuleCtx::with(&self.module, ctx, None, prepare, |handle| {
+                    // SAFETY: the module is alive; context and handle live during the call.
+                    unsafe { callback(handle, self.handle()) };
+                });
             });
-        });
+        }
+        // Unless the module has unblocked it in the callback.
+        if self.on_keys && !std::mem::replace(&mut self.wait.lock().unblocked, true) {
+            self.with_session(state, shared, None, |ctx| self.free_data(ctx, true));
+            self.end();
+        }
     }
 
     /// Runs `f` with the client's own session, or one of the server's if it is gone.
@@ -358,7 +445,7 @@ impl Blocked {
         }
     }
 
-    /// Calls a reply or timeout callback with the command's arguments.
+    /// Calls a reply or timeout callback with the command's arguments; what it returned.
     fn call(
         self: &Arc<Self>,
         ctx: &mut ExclusiveCtx<'_>,
@@ -366,38 +453,110 @@ impl Blocked {
         callback: abi::CmdFunc,
         data: Foreign,
         out: &mut Vec<u8>,
-    ) {
-        let Some(callback) = callback else { return };
+    ) -> c_int {
+        self.call_for(ctx, callback, (purpose, data, std::ptr::null_mut()), out)
+    }
+
+    fn call_for(
+        self: &Arc<Self>,
+        ctx: &mut ExclusiveCtx<'_>,
+        callback: abi::CmdFunc,
+        (purpose, data, ready_key): (Purpose, Foreign, *mut abi::ModuleString),
+        out: &mut Vec<u8>,
+    ) -> c_int {
+        let Some(callback) = callback else { return abi::OK };
         let make = |arg: &[u8]| ModString::handle(ModString::create(arg));
         let mut arguments: Vec<_> = self.argv.iter().map(|arg| make(arg)).collect();
         let held = arguments.clone();
         let prepare = |inner: &mut ModuleCtx| {
             inner.argv = held;
             inner.command.clone_from(&self.command);
-            inner.blocked = Some(BlockedCall { blocked: Arc::clone(self), purpose, data });
+            let blocked = Arc::clone(self);
+            inner.blocked = Some(BlockedCall { blocked, purpose, data, ready_key });
         };
         let mut reply = Reply::new(out, self.protocol);
         ModuleCtx::with(&self.module, ctx, Some(&mut reply), prepare, |handle| {
             // SAFETY: the module is alive; the context and the arguments live until it returns, and the
             // context gives the references up afterwards.
-            unsafe { callback(handle, arguments.as_mut_ptr(), arguments.len() as c_int) };
-        });
+            unsafe { callback(handle, arguments.as_mut_ptr(), arguments.len() as c_int) }
+        })
+    }
+
+    /// Sends the client its answer and lets it go on.
+    fn answer(&self, client: &Arc<Client>, state: &State, shared: &Shared, out: &mut Vec<u8>) {
+        let mut session = client.session.lock();
+        session.foreign = None;
+        if session.drops_reply() {
+            out.clear();
+        }
+        drop(session);
+        // What the module wrote meanwhile is not known, so it counts as if it were the client's.
+        client.wrote_offset.store(state.replication.offset(), Ordering::Relaxed);
+        let output_max = shared.limits.output_of(client).hard.load(Ordering::Relaxed);
+        if client.has_too_much(output_max, out.len()) {
+            out.clear();
+            client.cut_off();
+        }
+        client.unblock(out);
     }
 }
 
-/// Sends a blocked client its answer and lets it go on.
-fn answer(client: &Arc<Client>, out: &mut Vec<u8>) {
-    if client.session.lock().mode.contains(Mode::REPLY_OFF) {
-        out.clear();
+impl ForeignWait for Blocked {
+    fn begun(&self, command: &'static Command, nanos: u64) {
+        self.wait.lock().begun = Some((command, nanos));
     }
-    client.unblock(out);
-}
 
-/// The connection of a blocked client has ended.
-pub fn connection_ended(number: u64) {
-    let found = usize::try_from(number).ok().and_then(|at| host().blocked.lock().get(&at).cloned());
-    if let Some(blocked) = found {
-        host().tasks.disconnected(blocked);
+    fn serve(self: Arc<Self>, ctx: &mut ExclusiveCtx<'_>, key: &[u8], out: &mut Vec<u8>) -> bool {
+        let (reply, data, begun) = {
+            let wait = self.wait.lock();
+            if wait.unblocked || wait.gone {
+                return false;
+            }
+            (wait.reply, wait.data, wait.begun)
+        };
+        let key = ModString::handle(ModString::create(key));
+        let code = self.call_for(ctx, reply, (Purpose::Reply, data, key), out);
+        // SAFETY: made above with one reference, given up here.
+        unsafe { ModString::release(key) };
+        {
+            let mut wait = self.wait.lock();
+            if code != abi::OK || wait.unblocked {
+                return false;
+            }
+            (wait.unblocked, wait.gone, wait.disconnect) = (true, true, None);
+        }
+        self.stop_timer();
+        if let Some((command, _)) = begun {
+            self.count(command, ctx, out);
+        }
+        self.free_data(ctx, false);
+        self.end();
+        true
+    }
+
+    fn give_up(
+        self: Arc<Self>,
+        state: &mut State,
+        shared: &Shared,
+        error: Option<&[u8]>,
+        by_force: bool,
+    ) -> bool {
+        if self.timeout.is_none() && !by_force {
+            return false;
+        }
+        match error {
+            None => self.time_out(state, shared),
+            Some(error) => self.fail(state, shared, error),
+        }
+    }
+
+    fn ended(self: Arc<Self>, engine: &Engine) {
+        // At once, so that nothing is done any more for a client that nobody sees. If a module or a script
+        // keeps the lock, the main thread will.
+        match engine.write() {
+            Ok(mut state) => self.disconnected(&mut state, &engine.shared),
+            Err(_) => host().tasks.disconnected(self),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::blocked::Blocked;
 use super::handle::ModuleCtx;
 use super::host::{Foreign, Module, host};
 use crate::engine::call::{Access, end_unit};
-use crate::engine::client::{Mode, Session, UserWatch};
+use crate::engine::client::{Client, Mode, Session, UserWatch};
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::Unit;
 use crate::engine::lock::Engine;
@@ -236,7 +236,9 @@ pub fn run_due(engine: &Engine) -> Option<Duration> {
             Task::Unblock(blocked) => blocked.finish(&mut state, &engine.shared),
             Task::Disconnected(blocked) => blocked.disconnected(&mut state, &engine.shared),
             Task::UserChanged(change, client) => change.tell(client, &mut state, &engine.shared),
-            Task::Alarm(Alarm::Timeout(blocked)) => blocked.time_out(&mut state, &engine.shared),
+            Task::Alarm(Alarm::Timeout(blocked)) => {
+                blocked.time_out(&mut state, &engine.shared);
+            }
             Task::Alarm(Alarm::Timer(timer)) => fire(&timer, &mut state, &engine.shared),
         }
     }
@@ -270,7 +272,7 @@ pub fn in_unit(
     state: &mut State,
     shared: &Shared,
     session: &mut Session,
-    client: Option<&Arc<crate::engine::client::Client>>,
+    client: Option<&Arc<Client>>,
     f: impl FnOnce(&mut ExclusiveCtx<'_>),
 ) {
     let now_us = (shared.clock.unix_us)();

@@ -381,6 +381,7 @@ impl Connection {
         // A reply that CLIENT REPLY SKIP dropped is behind us.
         session.mode.remove(Mode::BLOCKED | Mode::REPLY_SKIP);
         session.blocked_reply = None;
+        session.foreign = None;
         session.waiting_argv_bytes = 0;
         self.client.note_session(&session);
         drop(session);
@@ -626,7 +627,7 @@ impl Connection {
                 Block::Keys { .. } => wait.max(WAIT_MIN),
                 Block::Until { .. }
                 | Block::Elsewhere { .. }
-                | Block::Module { .. }
+                | Block::Foreign { .. }
                 | Block::Paused { .. } => wait,
             };
             Box::pin(sleep_until(Instant::now() + wait))
@@ -690,8 +691,11 @@ impl Connection {
         shared.tracking.disable(&self.client);
         shared.monitors.remove(self.client.id);
         match &self.blocked {
-            Some((Block::Module { handle, .. }, _)) => {
-                crate::module::blocked::connection_ended(*handle);
+            Some((Block::Foreign { .. }, _)) => {
+                let wait = self.client.session.lock().foreign.take();
+                if let Some(wait) = wait {
+                    wait.0.ended(&worker.engine);
+                }
             }
             Some((Block::Keys { .. }, _)) => _ = block::leave(shared, self.client.id),
             Some((Block::Paused { .. }, _)) => _ = shared.pause.leave(self.client.id),

@@ -535,14 +535,21 @@ fn unblock(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
         reply.int(0);
         return Ok(());
     };
+    const UNBLOCKED: &[u8] = b"UNBLOCKED client unblocked via CLIENT UNBLOCK";
     let mut session = client.session.lock();
+    if let Some(wait) = session.foreign.clone() {
+        drop(session);
+        let error = as_error.then_some(UNBLOCKED);
+        let ended = wait.0.give_up(ctx.state, ctx.env.shared, error, false);
+        reply.int(i64::from(ended));
+        return Ok(());
+    }
     let Some(on_timeout) = session.blocked_reply.take() else {
         reply.int(0);
         return Ok(());
     };
     let is_silent = session.drops_reply();
     drop(session);
-    const UNBLOCKED: &[u8] = b"UNBLOCKED client unblocked via CLIENT UNBLOCK";
     let how = if as_error { GivenUp::Failed } else { GivenUp::TimedOut };
     block::give_up(ctx.env.shared, ctx.env.worker, client.id, how);
     let durable = &ctx.env.shared.durable;

@@ -290,7 +290,7 @@ pub(super) fn wait(
     protocol: Protocol,
 ) -> bool {
     let keys = keys.iter().map(|key| Box::from(*key)).collect();
-    let wanted = Wanted { keys, kind: ValueKind::List, on_deletion: false };
+    let wanted = Wanted { keys, kind: Some(ValueKind::List), on_deletion: false };
     let mut on_timeout = Vec::new();
     Reply::new(&mut on_timeout, protocol).null_array();
     ctx.wait_for(wanted, deadline_ms, &on_timeout)

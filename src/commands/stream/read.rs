@@ -91,7 +91,7 @@ impl Request<'_> {
     /// The keys, to wait for.
     pub(super) fn wanted(&self, on_deletion: bool) -> Wanted {
         let keys = self.keys.iter().map(|key| Box::from(*key)).collect();
-        Wanted { keys, kind: ValueKind::Stream, on_deletion }
+        Wanted { keys, kind: Some(ValueKind::Stream), on_deletion }
     }
 }
 

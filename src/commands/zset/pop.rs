@@ -346,7 +346,7 @@ fn wait(ctx: &mut WriteCtx<'_>, keys: Argv<'_>, deadline_ms: Option<i64>, reply:
     let mut nothing = Vec::new();
     Reply::new(&mut nothing, reply.protocol()).null_array();
     let keys = keys.iter().map(|key| Box::from(*key)).collect();
-    let wanted = Wanted { keys, kind: ValueKind::Zset, on_deletion: false };
+    let wanted = Wanted { keys, kind: Some(ValueKind::Zset), on_deletion: false };
     if !ctx.wait_for(wanted, deadline_ms, &nothing) {
         reply.null_array();
     }

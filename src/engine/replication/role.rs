@@ -96,12 +96,18 @@ fn role_changed(ctx: &mut ExclusiveCtx<'_>, was_up: bool) {
 }
 
 /// Answers those who wait for keys, replicas or the disk: what they wait for may not come here any more.
-fn release_blocked(ctx: &ExclusiveCtx<'_>) {
+fn release_blocked(ctx: &mut ExclusiveCtx<'_>) {
     let shared = ctx.env.shared;
     let own = ctx.env.client.map(|client| client.id);
     let clients: Vec<_> = shared.clients.lock().iter().map(Arc::clone).collect();
     for client in clients.into_iter().filter(|client| Some(client.id) != own) {
         let mut session = client.session.lock();
+        if let Some(wait) = session.foreign.clone() {
+            drop(session);
+            let error = &UNBLOCKED[1..UNBLOCKED.len() - 2];
+            wait.0.give_up(ctx.state, shared, Some(error), true);
+            continue;
+        }
         if session.blocked_reply.take().is_none() {
             continue;
         }

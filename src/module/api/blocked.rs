@@ -8,7 +8,9 @@ use std::time::Duration;
 use mortise_module_abi as abi;
 
 use super::super::blocked::{Blocked, Callbacks, Purpose};
-use super::super::handle::ModuleCtx;
+use super::super::handle::{ModString, ModuleCtx};
+use super::super::host::Foreign as HandedOver;
+use crate::engine::block::{Foreign, Wanted, signal};
 use crate::engine::client::Mode;
 use crate::engine::effects::Block;
 
@@ -32,17 +34,14 @@ fn refusal(ctx: &mut ModuleCtx) -> Option<&'static str> {
     None
 }
 
-pub(super) unsafe extern "C" fn block(
-    ctx: *mut abi::Ctx,
-    reply: abi::CmdFunc,
-    timeout: abi::CmdFunc,
-    free: abi::FreePrivdataFunc,
+/// Blocks the client of a context, or says why not and makes a handle without a client.
+fn begin(
+    ctx: &mut ModuleCtx,
+    callbacks: Callbacks,
     timeout_ms: c_longlong,
+    wanted: Option<Wanted>,
 ) -> *mut abi::BlockedClient {
-    // SAFETY: modules pass a live context.
-    let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return std::ptr::null_mut() };
     let Some(module) = ctx.module.clone() else { return std::ptr::null_mut() };
-    let callbacks = Callbacks { reply, timeout, free };
     let is_out_of_range =
         ctx.engine().is_some_and(|engine| engine.now_ms().checked_add(timeout_ms.max(0)).is_none());
     let refused = match refusal(ctx) {
@@ -62,7 +61,8 @@ pub(super) unsafe extern "C" fn block(
     }
     let blocked = Blocked::create(module, ctx, client, db, callbacks);
     if let Some(engine) = ctx.engine() {
-        engine.unit.block = Some(Block::Module { deadline_ms: None, handle: blocked.number() });
+        let wait = Foreign(Arc::<Blocked>::clone(&blocked));
+        engine.unit.block = Some(Block::Foreign { wait, wanted });
     }
     if let Ok(after) = u64::try_from(timeout_ms)
         && after > 0
@@ -70,6 +70,68 @@ pub(super) unsafe extern "C" fn block(
         blocked.time_out_after(Duration::from_millis(after));
     }
     blocked.handle()
+}
+
+pub(super) unsafe extern "C" fn block(
+    ctx: *mut abi::Ctx,
+    reply: abi::CmdFunc,
+    timeout: abi::CmdFunc,
+    free: abi::FreePrivdataFunc,
+    timeout_ms: c_longlong,
+) -> *mut abi::BlockedClient {
+    // SAFETY: modules pass a live context.
+    let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return std::ptr::null_mut() };
+    begin(ctx, Callbacks { reply, timeout, free, on_keys: None }, timeout_ms, None)
+}
+
+pub(super) unsafe extern "C" fn block_on_keys(
+    ctx: *mut abi::Ctx,
+    reply: abi::CmdFunc,
+    timeout: abi::CmdFunc,
+    free: abi::FreePrivdataFunc,
+    timeout_ms: c_longlong,
+    keys: *mut *mut abi::ModuleString,
+    count: c_int,
+    data: *mut c_void,
+) -> *mut abi::BlockedClient {
+    let flags = abi::BLOCK_UNBLOCK_DEFAULT;
+    // SAFETY: passed on.
+    unsafe { block_on_keys_with(ctx, reply, timeout, free, timeout_ms, keys, count, data, flags) }
+}
+
+pub(super) unsafe extern "C" fn block_on_keys_with(
+    ctx: *mut abi::Ctx,
+    reply: abi::CmdFunc,
+    timeout: abi::CmdFunc,
+    free: abi::FreePrivdataFunc,
+    timeout_ms: c_longlong,
+    keys: *mut *mut abi::ModuleString,
+    count: c_int,
+    data: *mut c_void,
+    flags: c_int,
+) -> *mut abi::BlockedClient {
+    // SAFETY: modules pass a live context.
+    let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return std::ptr::null_mut() };
+    let mut wanted = Wanted {
+        keys: Vec::new(),
+        kind: None,
+        on_deletion: flags & abi::BLOCK_UNBLOCK_DELETED != 0,
+    };
+    for at in 0..usize::try_from(count).unwrap_or(0) {
+        // SAFETY: modules pass so many live strings.
+        let key = unsafe { ModString::borrow(*keys.add(at)) };
+        wanted.keys.extend(key.map(|key| Box::from(key.as_bytes())));
+    }
+    let callbacks = Callbacks { reply, timeout, free, on_keys: Some(HandedOver(data)) };
+    begin(ctx, callbacks, timeout_ms, Some(wanted))
+}
+
+pub(super) unsafe extern "C" fn signal_ready(ctx: *mut abi::Ctx, key: *mut abi::ModuleString) {
+    // SAFETY: modules pass a live context and a live string.
+    let (ctx, key) = unsafe { (ModuleCtx::borrow(ctx), ModString::borrow(key)) };
+    if let (Some(engine), Some(key)) = (ctx.and_then(ModuleCtx::engine), key) {
+        signal(engine.env.shared, engine.unit, engine.session.db, key.as_bytes());
+    }
 }
 
 pub(super) unsafe extern "C" fn unblock(
@@ -154,4 +216,10 @@ pub(super) unsafe extern "C" fn context_handle(ctx: *mut abi::Ctx) -> *mut abi::
     // SAFETY: modules pass a live context.
     let call = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.blocked.as_ref());
     call.map_or(std::ptr::null_mut(), |call| call.blocked.handle())
+}
+
+pub(super) unsafe extern "C" fn ready_key(ctx: *mut abi::Ctx) -> *mut abi::ModuleString {
+    // SAFETY: modules pass a live context.
+    let call = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.blocked.as_ref());
+    call.map_or(std::ptr::null_mut(), |call| call.ready_key)
 }

@@ -32,8 +32,9 @@ pub(super) unsafe extern "C" fn create(handle: *mut abi::BlockedClient) -> *mut 
     let mut ctx = Box::new(ModuleCtx::detached(module));
     if let Some(blocked) = blocked {
         ctx.reply_through(&blocked);
-        let data = Foreign(std::ptr::null_mut());
-        ctx.blocked = Some(BlockedCall { blocked, purpose: Purpose::Thread, data });
+        let (data, ready_key) = (Foreign(std::ptr::null_mut()), std::ptr::null_mut());
+        let purpose = Purpose::Thread;
+        ctx.blocked = Some(BlockedCall { blocked, purpose, data, ready_key });
     }
     Box::into_raw(ctx).cast()
 }

@@ -1,0 +1,173 @@
+//! A module on the bare ABI whose clients wait in every way there is, for `tests/waits.rs`.
+//!
+//! It speaks to the server as a C module does, so it also shows that the table of this crate is enough to
+//! write one.
+#![allow(unsafe_code, reason = "a module on the bare ABI")]
+#![allow(unsafe_op_in_unsafe_fn, reason = "each function here is one sequence of foreign calls")]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "the server alone calls these functions, as the ABI says"
+)]
+
+use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use mortise_module_abi::{self as abi, api};
+
+/// The functions that the module uses, each of which the server must have.
+macro_rules! functions {
+    ($($name:ident),* $(,)?) => {
+        #[allow(non_snake_case, reason = "the names of the ABI")]
+        struct Api { $($name: api::$name),* }
+
+        impl Api {
+            unsafe fn bind(get: unsafe extern "C" fn(*const c_char, *mut c_void) -> c_int) -> Option<Api> {
+                Some(Api { $($name: {
+                    let name = concat!("RedisModule_", stringify!($name), "\0");
+                    let mut found: Option<api::$name> = None;
+                    get(name.as_ptr().cast(), (&raw mut found).cast());
+                    found?
+                }),* })
+            }
+        }
+    };
+}
+
+functions! {
+    SetModuleAttribs, CreateCommand, ReplyWithSimpleString, ReplyWithString, ReplyWithLongLong,
+    StringPtrLen, StringToLongLong, OpenKey, CloseKey, ValueLength,
+    BlockClientOnKeysWithFlags, BlockClientOnKeys, SignalKeyAsReady, GetBlockedClientReadyKey,
+    GetBlockedClientPrivateData, SetDisconnectCallback,
+}
+
+static API: OnceLock<Api> = OnceLock::new();
+/// Blocks of private data that came back.
+static FREED: AtomicI64 = AtomicI64::new(0);
+/// Clients that disconnected.
+static GONE: AtomicI64 = AtomicI64::new(0);
+
+type Args = *mut *mut abi::ModuleString;
+
+fn api() -> &'static Api {
+    API.get().expect("bound when the module was loaded")
+}
+
+unsafe fn text<'a>(string: *mut abi::ModuleString) -> &'a [u8] {
+    let mut len = 0;
+    let bytes = (api().StringPtrLen)(string, &raw mut len);
+    std::slice::from_raw_parts(bytes.cast(), len)
+}
+
+unsafe fn number(string: *mut abi::ModuleString) -> c_longlong {
+    let mut value = 0;
+    (api().StringToLongLong)(string, &raw mut value);
+    value
+}
+
+unsafe fn simple(ctx: *mut abi::Ctx, text: &CStr) -> c_int {
+    (api().ReplyWithSimpleString)(ctx, text.as_ptr())
+}
+
+/// `waits.keys LEAST TIMEOUT deleted|created|endless KEY...`: waits until one of the lists has so many elements.
+unsafe extern "C" fn keys(ctx: *mut abi::Ctx, argv: Args, argc: c_int) -> c_int {
+    let argv = std::slice::from_raw_parts_mut(argv, argc as usize);
+    let data = Box::into_raw(Box::new(number(argv[1]))).cast::<c_void>();
+    let (timeout_ms, how) = (number(argv[2]), text(argv[3]));
+    let flags = match how {
+        b"deleted" => abi::BLOCK_UNBLOCK_DELETED,
+        _ => abi::BLOCK_UNBLOCK_DEFAULT,
+    };
+    let timeout: abi::CmdFunc = if how == b"endless" { None } else { Some(timed_out) };
+    let (wanted, count) = (argv[4..].as_mut_ptr(), argc - 4);
+    let handle = if how == b"created" {
+        (api().BlockClientOnKeys)(
+            ctx,
+            Some(ready),
+            timeout,
+            Some(free_data),
+            timeout_ms,
+            wanted,
+            count,
+            data,
+        )
+    } else {
+        (api().BlockClientOnKeysWithFlags)(
+            ctx,
+            Some(ready),
+            timeout,
+            Some(free_data),
+            timeout_ms,
+            wanted,
+            count,
+            data,
+            flags,
+        )
+    };
+    (api().SetDisconnectCallback)(handle, Some(disconnected));
+    abi::OK
+}
+
+unsafe extern "C" fn ready(ctx: *mut abi::Ctx, _: Args, _: c_int) -> c_int {
+    let name = (api().GetBlockedClientReadyKey)(ctx);
+    let least = (api().GetBlockedClientPrivateData)(ctx).cast::<c_longlong>().read();
+    let key = (api().OpenKey)(ctx, name, abi::READ);
+    if key.is_null() {
+        return simple(ctx, c"gone");
+    }
+    let len = (api().ValueLength)(key.cast());
+    (api().CloseKey)(key.cast());
+    if (len as c_longlong) < least {
+        return abi::ERR;
+    }
+    (api().ReplyWithString)(ctx, name)
+}
+
+unsafe extern "C" fn timed_out(ctx: *mut abi::Ctx, _: Args, _: c_int) -> c_int {
+    simple(ctx, c"too late")
+}
+
+unsafe extern "C" fn free_data(_: *mut abi::Ctx, data: *mut c_void) {
+    drop(Box::from_raw(data.cast::<c_longlong>()));
+    FREED.fetch_add(1, Ordering::Relaxed);
+}
+
+unsafe extern "C" fn disconnected(_: *mut abi::Ctx, _: *mut abi::BlockedClient) {
+    GONE.fetch_add(1, Ordering::Relaxed);
+}
+
+/// `waits.signal KEY`: says that something has happened to a key.
+unsafe extern "C" fn signal(ctx: *mut abi::Ctx, argv: Args, _: c_int) -> c_int {
+    (api().SignalKeyAsReady)(ctx, *argv.add(1));
+    simple(ctx, c"OK")
+}
+
+/// `waits.freed`: blocks of private data that came back; `waits.gone`: clients that disconnected.
+unsafe extern "C" fn freed(ctx: *mut abi::Ctx, _: Args, _: c_int) -> c_int {
+    (api().ReplyWithLongLong)(ctx, FREED.load(Ordering::Relaxed))
+}
+
+unsafe extern "C" fn gone(ctx: *mut abi::Ctx, _: Args, _: c_int) -> c_int {
+    (api().ReplyWithLongLong)(ctx, GONE.load(Ordering::Relaxed))
+}
+
+/// What the server calls first.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn RedisModule_OnLoad(ctx: *mut abi::Ctx, _: Args, _: c_int) -> c_int {
+    let Some(get) = ctx.cast::<abi::CtxHead>().read().get_api else { return abi::ERR };
+    let Some(bound) = Api::bind(get) else { return abi::ERR };
+    let api = API.get_or_init(|| bound);
+    (api.SetModuleAttribs)(ctx, c"waits".as_ptr(), 1, 1);
+    let commands: [(&CStr, abi::CmdFunc, &CStr); 4] = [
+        (c"waits.keys", Some(keys), c""),
+        (c"waits.signal", Some(signal), c""),
+        (c"waits.freed", Some(freed), c""),
+        (c"waits.gone", Some(gone), c""),
+    ];
+    for (name, function, flags) in commands {
+        if (api.CreateCommand)(ctx, name.as_ptr(), function, flags.as_ptr(), 0, 0, 0) != abi::OK {
+            return abi::ERR;
+        }
+    }
+    abi::OK
+}

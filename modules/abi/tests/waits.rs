@@ -1,0 +1,135 @@
+//! Do clients wait for modules as they should? The module is `examples/waits.rs`.
+//!
+//! The servers are those of `MORTISE_TEST_SERVERS`, or the one that was built beside this test.
+
+#[path = "../../sdk/tests/client/mod.rs"]
+#[allow(dead_code, reason = "this test needs a part of it")]
+mod client;
+
+use std::path::{Path, PathBuf};
+
+use client::{Client, Server, example, servers};
+
+/// Runs a test in each server with the module loaded.
+fn with_waits(test: impl Fn(&Server, &mut Client)) {
+    let module = example("waits");
+    let module = module.to_str().expect("the target directory is text");
+    let test_program = std::env::current_exe().expect("the test has a path");
+    let beside = test_program.parent().and_then(Path::parent).map(|dir| dir.join("mortise"));
+    let programs: Vec<PathBuf> = match std::env::var_os("MORTISE_TEST_SERVERS") {
+        Some(_) => servers(),
+        None => beside.into_iter().filter(|program| program.is_file()).collect(),
+    };
+    if programs.is_empty() {
+        eprintln!("skipped: no server found; set MORTISE_TEST_SERVERS");
+    }
+    for program in programs {
+        let server = Server::start(&program, &["--loadmodule", module]);
+        let mut client = server.client();
+        test(&server, &mut client);
+        assert_eq!(client.run("PING"), "+PONG");
+    }
+}
+
+/// Sends a command and waits until the server has it.
+fn begin(client: &mut Client, command: &str, observer: &mut Client, blocked: usize) {
+    let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+    client.send(&words);
+    until_blocked(observer, blocked);
+}
+
+fn until_blocked(observer: &mut Client, blocked: usize) {
+    let wanted = format!("blocked_clients:{blocked}\\r\\n");
+    while !observer.run("INFO clients").contains(&wanted) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn modules_wait_for_keys_in_the_same_queues_as_commands() {
+    with_waits(|server, client| {
+        let mut waiters: Vec<Client> = (0..4).map(|_| server.client()).collect();
+        let commands = [
+            "BLPOP k 0",
+            "waits.keys 2 0 endless other k",
+            "BLPOP k 0",
+            "waits.keys 1 0 created k",
+        ];
+        for (at, command) in commands.iter().enumerate() {
+            begin(&mut waiters[at], command, client, at + 1);
+        }
+        // The second wants two and is passed over; the others take or look, in order.
+        assert_eq!(client.run("RPUSH k a b c d"), ":4");
+        let answers: Vec<String> =
+            waiters.iter_mut().map(|one| one.receive().to_string()).collect();
+        assert_eq!(answers, ["*[\"k\" \"a\"]", "\"k\"", "*[\"k\" \"b\"]", "\"k\""]);
+        until_blocked(client, 0);
+        client.until("waits.freed", ":2");
+        assert_eq!(client.run("waits.gone"), ":0");
+        let stats = client.run("INFO commandstats");
+        assert!(stats.contains("cmdstat_waits.keys:calls=2,"), "{stats}");
+        assert!(stats.contains("cmdstat_blpop:calls=2,"), "{stats}");
+    });
+}
+
+#[test]
+fn a_wait_for_keys_goes_on_until_the_module_is_content() {
+    with_waits(|server, client| {
+        let mut waiter = server.client();
+        client.run("RPUSH k a");
+        begin(&mut waiter, "waits.keys 3 0 created k", client, 1);
+        // A list that grows is no news, unless a module says so.
+        assert_eq!(client.run("RPUSH k b c"), ":3");
+        assert_eq!(client.run("DEL k"), ":1");
+        assert_eq!(client.run("RPUSH k a b"), ":2");
+        assert_eq!(client.run("RPUSH k c"), ":3");
+        until_blocked(client, 1);
+        assert_eq!(client.run("waits.signal k"), "+OK");
+        assert_eq!(waiter.receive().to_string(), "\"k\"");
+        begin(&mut waiter, "waits.keys 9 0 deleted k", client, 1);
+        assert_eq!(client.run("waits.signal k"), "+OK");
+        assert_eq!(client.run("DEL k"), ":1");
+        assert_eq!(waiter.receive().to_string(), "+gone");
+        assert_eq!(client.run("waits.freed"), ":2");
+    });
+}
+
+#[test]
+fn a_wait_for_keys_ends_by_time_by_others_or_with_the_connection() {
+    with_waits(|server, client| {
+        let mut waiter = server.client();
+        assert_eq!(waiter.run("waits.keys 1 20 created k"), "+too late");
+        let id = waiter.run("CLIENT ID").trim_start_matches(':').to_owned();
+        begin(&mut waiter, "waits.keys 1 0 created k", client, 1);
+        assert_eq!(client.run(&format!("CLIENT UNBLOCK {id}")), ":1");
+        assert_eq!(waiter.receive().to_string(), "+too late");
+        begin(&mut waiter, "waits.keys 1 0 created k", client, 1);
+        assert_eq!(client.run(&format!("CLIENT UNBLOCK {id} ERROR")), ":1");
+        let error = "-UNBLOCKED client unblocked via CLIENT UNBLOCK";
+        assert_eq!(waiter.receive().to_string(), error);
+        client.until("waits.freed", ":3");
+        // Only an error and the end of the connection count as leaving.
+        assert_eq!(client.run("waits.gone"), ":1");
+        begin(&mut waiter, "waits.keys 1 0 endless k", client, 1);
+        assert_eq!(client.run(&format!("CLIENT UNBLOCK {id} ERROR")), ":0");
+        drop(waiter);
+        until_blocked(client, 0);
+        client.until("waits.freed", ":4");
+        assert_eq!(client.run("waits.gone"), ":2");
+        assert_eq!(client.run("RPUSH k a"), ":1");
+        assert_eq!(client.run("LLEN k"), ":1");
+    });
+}
+
+#[test]
+fn where_nobody_may_wait_there_is_an_error_and_a_dead_handle() {
+    with_waits(|_, client| {
+        assert_eq!(client.run("MULTI"), "+OK");
+        assert_eq!(client.run("waits.keys 1 0 created k"), "+QUEUED");
+        let error = "-ERR Blocking module command called from transaction";
+        assert_eq!(client.run("EXEC"), format!("*[{error}]"));
+        let script = b"return redis.pcall('waits.keys', 1, 0, 'created', 'k').err";
+        let answer = client.raw(&[b"EVAL", script, b"0"]).to_string();
+        assert_eq!(answer, "\"ERR Blocking module command called from Lua script\"");
+    });
+}
