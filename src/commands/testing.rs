@@ -26,6 +26,7 @@ use crate::engine::registry::{Command, Registry};
 use crate::engine::replication::Replication;
 use crate::engine::state::{Clock, Hooks, Host, KeyEvent, Limits, ServerEvent, Shared, State};
 use crate::engine::stats::WorkerStats;
+use crate::engine::visits::RunVisitor;
 use crate::keyspace::Keyspace;
 use crate::resp::value::Value;
 
@@ -92,7 +93,7 @@ impl Host for NoHost {
         Ok(())
     }
     fn free_later(&self, _: Box<dyn Any + Send>, _: u64) {}
-    fn serve_while_busy(&self) {}
+    fn serve_while_busy(&self, _: Option<&mut RunVisitor<'_>>) {}
 }
 
 impl TestEngine {
@@ -306,6 +307,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         replicas_missing: Default::default(),
         role_refusals: Default::default(),
         busy: Default::default(),
+        visits: Default::default(),
         function_counts: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),

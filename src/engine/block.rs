@@ -98,6 +98,11 @@ impl Ready {
         }
     }
 
+    /// Takes over those of another unit.
+    pub fn append(&mut self, other: Ready) {
+        other.queue.into_iter().for_each(|place| self.add(place));
+    }
+
     fn next(&mut self) -> Option<Place> {
         let place = self.queue.pop_front()?;
         self.known.remove(&place);

@@ -30,6 +30,7 @@ use super::state::{Shared, State};
 use super::tracking;
 use super::transaction;
 use super::unchecked;
+use super::visits::Visiting;
 use crate::resp::reply::Reply;
 
 use admit::admit;
@@ -160,7 +161,7 @@ pub fn run_batch(
             }),
         };
         if ran == Err(Busy) {
-            run_while_busy(caller, &hold[..1], out, &mut end);
+            run_while_busy(caller, &hold[..1], out, &mut end, Visiting::HandOver);
         }
         match mode {
             // Monitors were told, perhaps.
@@ -194,14 +195,29 @@ fn delete_expired(caller: Caller<'_>) {
     }
 }
 
-/// Answers one request while a script keeps the lock: what needs no lock runs, the rest is refused.
+/// Answers requests while a script or a module keeps the lock: what needs no lock runs, and so does what a module
+/// has let in; the rest is refused.
 pub fn run_while_busy(
     caller: Caller<'_>,
     hold: &[Request<'_>],
     out: &mut Vec<u8>,
     end: &mut BatchEnd,
+    mut visiting: Visiting<'_, '_>,
 ) {
     for request in hold {
+        if let Some(command) = request.command.filter(|command| may_visit(caller, command)) {
+            match &mut visiting {
+                Visiting::Run(run) => {
+                    run(caller, *request, out, end);
+                    continue;
+                }
+                Visiting::HandOver => {
+                    caller.engine.shared.visits.go(caller, (command, *request), out, end);
+                    continue;
+                }
+                Visiting::Refuse => {}
+            }
+        }
         let allowed = request.command.is_none_or(|command| {
             matches!(command.spec.run, Run::Session(_)) && command.has(Flag::AllowBusy)
         });
@@ -227,6 +243,13 @@ pub fn run_while_busy(
             end.done += 1;
         }
     }
+}
+
+/// Whether a command of a module may run while another one keeps the lock.
+fn may_visit(caller: Caller<'_>, command: &Command) -> bool {
+    let shared = &caller.engine.shared;
+    let is_foreign = matches!(command.spec.run, Run::Foreign(_)) && command.has(Flag::AllowBusy);
+    is_foreign && shared.busy.lends() && !shared.loading.is_on()
 }
 
 /// Runs requests under one access until all are done, one blocks or closes, or the time is up.
@@ -511,7 +534,10 @@ pub fn perform(
         let text = error.bytes();
         Reply::new(out, protocol).error(&text);
         figures.failed.add(1);
-        env.stats.error(&text);
+        // What a module is told counts if it passes it on.
+        if !session.mode.contains(Mark::MODULE) {
+            env.stats.error(&text);
+        }
     } else if out.get(before) == Some(&b'-') {
         // A script or a module has failed; whoever made the error has counted it.
         figures.failed.add(1);

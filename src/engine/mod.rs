@@ -75,6 +75,8 @@ pub mod unchecked;
 
 pub mod block;
 
+pub mod visits;
+
 pub mod stats;
 
 pub mod histogram;

@@ -65,6 +65,9 @@ pub struct Busy {
     is_function: AtomicBool,
     /// That one.
     running: Mutex<Option<RunningScript>>,
+    /// A module keeps the lock, lets others in when it yields, and has this to say to the rest.
+    lending: Mutex<Option<Vec<u8>>>,
+    lends: AtomicBool,
 }
 
 /// A script that has been running for too long.
@@ -107,6 +110,32 @@ impl Busy {
         }
     }
 
+    /// A module that keeps the lock has yielded; true if it is the first to do so. The text is for those who are
+    /// refused.
+    pub fn begin_lending(&self, text: Option<&[u8]>) -> bool {
+        const GENERAL: &[u8] = b"Redis is busy running a module command.";
+        let text = [b"BUSY ", text.unwrap_or(GENERAL)].concat();
+        let is_first = self.lending.lock().replace(text).is_none();
+        if is_first {
+            self.lends.store(true, Ordering::Release);
+            self.slow.fetch_add(1, Ordering::AcqRel);
+        }
+        is_first
+    }
+
+    /// It has ended.
+    pub fn end_lending(&self) {
+        if self.lending.lock().take().is_some() {
+            self.lends.store(false, Ordering::Release);
+            self.slow.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether a module lets others in.
+    pub fn lends(&self) -> bool {
+        self.lends.load(Ordering::Acquire)
+    }
+
     /// Settles what has not been settled; the error is what has been.
     pub fn settle(&self, fate: u8) -> Result<(), u8> {
         match self.fate.compare_exchange(0, fate, Ordering::AcqRel, Ordering::Acquire) {
@@ -143,6 +172,9 @@ impl Busy {
 
     /// What clients are answered meanwhile.
     pub fn refusal(&self) -> CommandError {
+        if let Some(text) = &*self.lending.lock() {
+            return CommandError::Raw(text.clone());
+        }
         if self.is_function() { CommandError::BusyFunction } else { CommandError::Busy }
     }
 
@@ -170,6 +202,18 @@ mod tests {
         busy.end();
         assert!(!busy.is_on() && busy.running().is_none());
         assert_eq!(busy.settle(Busy::KILL), Ok(()));
+    }
+
+    #[test]
+    fn a_module_that_yields_has_its_own_words() {
+        let busy = Busy::default();
+        assert!(busy.begin_lending(None) && busy.is_on() && busy.lends());
+        assert_eq!(busy.refusal().to_string(), "BUSY Redis is busy running a module command.");
+        assert!(!busy.begin_lending(Some(b"later")) && busy.running().is_none());
+        assert_eq!(busy.refusal().to_string(), "BUSY later");
+        busy.end_lending();
+        busy.end_lending();
+        assert!(!busy.is_on() && !busy.lends());
     }
 
     #[test]

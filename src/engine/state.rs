@@ -37,6 +37,7 @@ use super::replication::Replication;
 use super::scripts::{Busy, NewScript, Scripts};
 use super::stats::{Rates, WorkerStats};
 use super::tracking::Tracking;
+use super::visits::{RunVisitor, Visits};
 use crate::config::Config;
 use crate::config::params::Param;
 use crate::keyspace::{Keyspace, snapshot};
@@ -206,11 +207,11 @@ pub trait Host: Send + Sync {
     }
     /// Begins to count anew what was freed (`CONFIG RESETSTAT`).
     fn reset_freed(&self) {}
-    /// Serves the other connections of this thread for a moment, while a script of this thread
-    /// keeps the lock longer than `busy-reply-threshold`.
-    fn serve_while_busy(&self);
     /// Sends what this thread holds back of other connections' replies, as it will be a while until its turn ends.
     fn release_output(&self) {}
+    /// Serves the other connections of this thread for a moment, while a script or a module of this thread
+    /// keeps the lock longer than `busy-reply-threshold`; `run` is for what needs the lock and is allowed.
+    fn serve_while_busy(&self, run: Option<&mut RunVisitor<'_>>);
     /// Has the main thread see to the tasks of modules.
     fn wake_modules(&self) {}
     /// Writes the data set to its file, now. What went wrong is in the log.
@@ -559,6 +560,8 @@ pub struct Shared {
     pub role_refusals: AtomicU8,
     /// The script that is running.
     pub busy: Busy,
+    /// Commands that wait for a module to yield.
+    pub visits: Visits,
     /// How many functions there are.
     pub function_counts: Arc<Counts>,
     /// The data set is being loaded.

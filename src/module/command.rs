@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::handle::{ModString, ModuleCtx};
 use super::host::Module;
+use crate::engine::client::Mode;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::keys::{ChannelAt, KeyAt};
 use crate::engine::registry::Command;
@@ -196,8 +197,10 @@ impl ForeignCommand for ForeignHandler {
         ctx.session.redacted.clear();
         let before = reply.buffer().len();
         self.run(ctx, argv, Some(reply));
-        // An error that the module wrote counts as one.
-        if let Some(b'-') = reply.buffer().get(before) {
+        // An error that the module wrote counts as one, unless it is for another module.
+        if let Some(b'-') = reply.buffer().get(before)
+            && !ctx.session.mode.contains(Mode::MODULE)
+        {
             let text = reply.buffer()[before + 1..].to_vec();
             let text = text.strip_suffix(b"\r\n").unwrap_or(&text);
             ctx.env.stats.error(text);

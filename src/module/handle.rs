@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mortise_module_abi as abi;
 
 use super::api::threads::Held;
+use super::api::yielding::{self, Yielding};
 use super::blocked::{Blocked, BlockedCall};
 use super::host::Module;
 use crate::engine::acl::user::User;
@@ -190,6 +191,8 @@ pub struct ModuleCtx {
     pub blocked: Option<BlockedCall>,
     /// The selected db while there is no engine.
     pub db: u32,
+    /// How it lets others in.
+    pub yielding: Yielding,
     /// What a thread's context owns while it has the lock; null otherwise.
     held: *mut Held,
     /// Modules keep its address. Also tells the compiler that a reference to it is not the only way to
@@ -217,6 +220,7 @@ impl ModuleCtx {
             loading: false,
             blocked: None,
             db: 0,
+            yielding: Yielding::default(),
             held: std::ptr::null_mut(),
             _pinned: PhantomPinned,
         }
@@ -312,6 +316,7 @@ impl ModuleCtx {
         if held.is_null() {
             return None;
         }
+        yielding::end(&mut self.yielding);
         let access = std::mem::replace(&mut self.engine, std::ptr::null_mut());
         CURRENT.set(std::ptr::null_mut());
         // SAFETY: `hold` made it from a box of this type, and it is taken out once.
@@ -374,6 +379,7 @@ impl ModuleCtx {
 
     /// Frees what the context owns.
     pub fn finish(&mut self) {
+        yielding::end(&mut self.yielding);
         for owned in std::mem::take(&mut self.owned).into_iter().rev() {
             match owned {
                 // SAFETY: automatic memory holds a reference to each string that it lists.

@@ -31,6 +31,7 @@ use crate::engine::effects::Block;
 use crate::engine::outbox::{Piece, SharedBytes};
 use crate::engine::pubsub;
 use crate::engine::transaction;
+use crate::engine::visits::{RunVisitor, Visiting};
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::{Limits, Parser, Stop};
 
@@ -637,7 +638,12 @@ impl Connection {
 
     /// Serves this connection while a script of its thread keeps the engine lock: only what needs no
     /// lock is answered, the rest is refused with -BUSY.
-    pub fn serve_while_busy(&mut self, worker: &Worker, scratch: &mut Scratch) {
+    pub fn serve_while_busy(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        run: Option<&mut RunVisitor<'_>>,
+    ) {
         if self.blocked.is_some() || self.closing || self.client.killed.load(Ordering::Relaxed) {
             return;
         }
@@ -646,7 +652,7 @@ impl Connection {
             && n > 0
         {
             self.input.extend_from_slice(&input[..n]);
-            self.answer_while_busy(worker, scratch);
+            self.answer_while_busy(worker, scratch, run);
         }
         scratch.input = input;
         // The limits hold now as well; the connection's task comes to its end after the script.
@@ -655,7 +661,12 @@ impl Connection {
         }
     }
 
-    fn answer_while_busy(&mut self, worker: &Worker, scratch: &mut Scratch) {
+    fn answer_while_busy(
+        &mut self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        mut run: Option<&mut RunVisitor<'_>>,
+    ) {
         // What cannot be parsed now is an error that the connection's task reports later.
         let mut parser = std::mem::take(&mut self.parser);
         let _ = parser.parse(&self.input, self.limits(worker));
@@ -670,7 +681,8 @@ impl Connection {
         for request in parser.requests() {
             let argv: Vec<&[u8]> = parser.arguments(&self.input, *request).collect();
             let request = call::look_up(&registry, &argv);
-            call::run_while_busy(caller, &[request], &mut scratch.out, &mut end);
+            let visiting = run.as_deref_mut().map_or(Visiting::Refuse, Visiting::Run);
+            call::run_while_busy(caller, &[request], &mut scratch.out, &mut end, visiting);
         }
         scratch.return_registry(registry);
         let gone = parser.consumed();

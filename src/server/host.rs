@@ -26,6 +26,7 @@ use crate::engine::persistence::Reload;
 use crate::engine::state::{
     Exchange, Exchanged, Host, LazyFree, SaveFailed, ServerEvent, Shared, State,
 };
+use crate::engine::visits::RunVisitor;
 
 /// The process around an engine.
 #[derive(Debug)]
@@ -198,8 +199,8 @@ impl Host for ProcessHost {
         super::module_tasks::wake();
     }
 
-    fn serve_while_busy(&self) {
-        super::worker::serve_while_busy();
+    fn serve_while_busy(&self, run: Option<&mut RunVisitor<'_>>) {
+        super::worker::serve_while_busy(run);
     }
 
     fn release_output(&self) {

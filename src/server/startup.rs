@@ -272,6 +272,7 @@ fn build_engine(
         replicas_missing: Default::default(),
         role_refusals: Default::default(),
         busy: Default::default(),
+        visits: Default::default(),
         function_counts: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),

@@ -22,6 +22,7 @@ use crate::engine::lock::Engine;
 use crate::engine::registry::Registry;
 use crate::engine::state::Shared;
 use crate::engine::stats::WorkerStats;
+use crate::engine::visits::RunVisitor;
 use crate::resp::request::Parser;
 
 /// Bytes of the read buffer that all connections of a worker share.
@@ -259,7 +260,7 @@ impl Worker {
     }
 
     /// Serves the other connections for a moment while a script keeps this thread.
-    fn serve_while_busy(self: &Rc<Self>) {
+    fn serve_while_busy(self: &Rc<Self>, mut run: Option<&mut RunVisitor<'_>>) {
         let Ok(mut scratch) = self.busy_scratch.try_borrow_mut() else { return };
         if scratch.input.is_empty() {
             *scratch = Scratch::new();
@@ -271,7 +272,7 @@ impl Worker {
         for connection in connections {
             // The one that runs the script is borrowed, and passed over.
             if let Ok(mut connection) = connection.try_borrow_mut() {
-                connection.serve_while_busy(self, &mut scratch);
+                connection.serve_while_busy(self, &mut scratch, run.as_deref_mut());
             }
         }
     }
@@ -306,11 +307,11 @@ async fn end_turns(worker: Rc<Worker>) {
     .await;
 }
 
-/// Serves the connections of the thread that runs a long script; nothing on other threads.
-pub fn serve_while_busy() {
+/// Serves the connections of the thread that runs a long script or a module's long command; nothing on other threads.
+pub fn serve_while_busy(run: Option<&mut RunVisitor<'_>>) {
     let worker = WORKER.with(|worker| worker.borrow().clone());
     if let Some(worker) = worker {
-        worker.serve_while_busy();
+        worker.serve_while_busy(run);
     }
 }
 

@@ -11,7 +11,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use mortise_module_abi::{self as abi, api};
 
@@ -38,7 +38,7 @@ functions! {
     SetModuleAttribs, CreateCommand, ReplyWithSimpleString, ReplyWithString, ReplyWithLongLong,
     StringPtrLen, StringToLongLong, OpenKey, CloseKey, ValueLength,
     BlockClientOnKeysWithFlags, BlockClientOnKeys, SignalKeyAsReady, GetBlockedClientReadyKey,
-    GetBlockedClientPrivateData, SetDisconnectCallback,
+    GetBlockedClientPrivateData, SetDisconnectCallback, Yield,
 }
 
 static API: OnceLock<Api> = OnceLock::new();
@@ -151,6 +151,28 @@ unsafe extern "C" fn gone(ctx: *mut abi::Ctx, _: Args, _: c_int) -> c_int {
     (api().ReplyWithLongLong)(ctx, GONE.load(Ordering::Relaxed))
 }
 
+/// Whether `waits.busy` goes on.
+static BUSY: AtomicBool = AtomicBool::new(false);
+
+/// `waits.busy [quietly]`: keeps the server until somebody stops it, or for some 100 milliseconds quietly.
+unsafe extern "C" fn busy(ctx: *mut abi::Ctx, _: Args, argc: c_int) -> c_int {
+    BUSY.store(true, Ordering::Relaxed);
+    let mut rounds = 0;
+    while BUSY.load(Ordering::Relaxed) && (argc == 1 || rounds < 100) {
+        let flags = if argc == 1 { abi::YIELD_FLAG_CLIENTS } else { abi::YIELD_FLAG_NONE };
+        (api().Yield)(ctx, flags, c"at work".as_ptr());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        rounds += 1;
+    }
+    simple(ctx, c"done")
+}
+
+/// `waits.stop`: stops that.
+unsafe extern "C" fn stop(ctx: *mut abi::Ctx, _: Args, _: c_int) -> c_int {
+    BUSY.store(false, Ordering::Relaxed);
+    simple(ctx, c"OK")
+}
+
 /// What the server calls first.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RedisModule_OnLoad(ctx: *mut abi::Ctx, _: Args, _: c_int) -> c_int {
@@ -158,11 +180,13 @@ pub unsafe extern "C" fn RedisModule_OnLoad(ctx: *mut abi::Ctx, _: Args, _: c_in
     let Some(bound) = Api::bind(get) else { return abi::ERR };
     let api = API.get_or_init(|| bound);
     (api.SetModuleAttribs)(ctx, c"waits".as_ptr(), 1, 1);
-    let commands: [(&CStr, abi::CmdFunc, &CStr); 4] = [
+    let commands: [(&CStr, abi::CmdFunc, &CStr); 6] = [
         (c"waits.keys", Some(keys), c""),
         (c"waits.signal", Some(signal), c""),
         (c"waits.freed", Some(freed), c""),
         (c"waits.gone", Some(gone), c""),
+        (c"waits.busy", Some(busy), c""),
+        (c"waits.stop", Some(stop), c"allow-busy"),
     ];
     for (name, function, flags) in commands {
         if (api.CreateCommand)(ctx, name.as_ptr(), function, flags.as_ptr(), 0, 0, 0) != abi::OK {

@@ -133,3 +133,30 @@ fn where_nobody_may_wait_there_is_an_error_and_a_dead_handle() {
         assert_eq!(answer, "\"ERR Blocking module command called from Lua script\"");
     });
 }
+
+#[test]
+fn a_module_that_yields_lets_some_in_and_has_the_others_refused() {
+    with_waits(|server, client| {
+        assert_eq!(client.run("CONFIG SET busy-reply-threshold 20"), "+OK");
+        let mut module = server.client();
+        // On every thread that serves connections.
+        let mut others: Vec<Client> = (0..6).map(|_| server.client()).collect();
+        for round in 0..6 {
+            module.send(&[b"waits.busy"]);
+            others[round].until("SET k v", "-BUSY at work");
+            assert_eq!(
+                others[round].run("SCRIPT KILL"),
+                "-NOTBUSY No scripts in execution right now."
+            );
+            assert_eq!(others[5 - round].run("SET k v"), "-BUSY at work");
+            assert_eq!(others[round].run("waits.stop"), "+OK");
+            assert_eq!(module.receive().to_string(), "+done");
+            assert_eq!(others[round].run("SET k v"), "+OK");
+        }
+        module.send(&[b"waits.busy", b"quietly"]);
+        for other in &mut others {
+            assert_eq!(other.run("SET k v"), "+OK");
+        }
+        assert_eq!(module.receive().to_string(), "+done");
+    });
+}

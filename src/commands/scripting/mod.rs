@@ -179,7 +179,7 @@ pub fn memory(state: &State, shared: &Shared) -> Memory {
 /// SCRIPT KILL and FUNCTION KILL, each of which ends only what is its own.
 fn kill(ctx: &mut SessionCtx<'_>, function: bool, reply: &mut Reply<'_>) -> Outcome {
     let busy = &ctx.env.shared.busy;
-    if !busy.is_on() {
+    if !busy.is_on() || busy.running().is_none() {
         return Err(CommandError::NotBusy);
     }
     match busy.fate() {

@@ -239,7 +239,7 @@ impl ScriptHost for Running<'_> {
         if !self.slow {
             self.begin_slow(elapsed_ms);
         }
-        shared.host.serve_while_busy();
+        shared.host.serve_while_busy(None);
         if shared.busy.is_killed() { Tick::Kill(KILLED) } else { Tick::Continue }
     }
 

@@ -18,6 +18,7 @@ use crate::engine::client::Mode;
 use crate::engine::effects::Block;
 use crate::engine::scripts::Busy;
 use crate::engine::spec::{Argv, Group};
+use crate::engine::visits::RunVisitor;
 use crate::resp::request::{Limits as ParserLimits, Parser, Stop};
 
 /// Requests of one input.
@@ -60,7 +61,7 @@ impl Host for Killer {
         Ok(())
     }
     fn free_later(&self, _: Box<dyn Any + Send>, _: u64) {}
-    fn serve_while_busy(&self) {
+    fn serve_while_busy(&self, _: Option<&mut RunVisitor<'_>>) {
         let engine = RUNNING.with_borrow(Weak::upgrade).expect("a script runs in an engine");
         engine.shared.busy.overrule(Busy::KILL);
     }

@@ -18,7 +18,7 @@ use crate::engine::ctx::{ExclusiveCtx, propagate_now};
 use crate::engine::effects::Targets;
 use crate::engine::error::CommandError;
 use crate::engine::registry::Command;
-use crate::engine::spec::Flag;
+use crate::engine::spec::{Flag, Group};
 use crate::engine::state::{RoleRefusals, Shared};
 use crate::resp::reply::{Protocol, Reply};
 
@@ -99,6 +99,13 @@ fn admit(
         .resolve(argv)
         .ok_or_else(|| (call::unknown_command(argv), libc::ENOENT))?;
     call::check_shape(command, argv).map_err(|error| (error, libc::EINVAL))?;
+    if engine.env.shared.visits.is_running()
+        && matches!(command.spec.group, Group::Server | Group::Connection)
+    {
+        // Such commands look at all sessions, and that of the command which lets this one in is locked.
+        let text = format!("ERR command '{}' is not allowed while a module is busy", command.name);
+        return Err((CommandError::owned(text), libc::EBUSY));
+    }
     if flags.script && command.has(Flag::NoScript) {
         let text = format!("ERR command '{}' is not allowed on script mode", command.name);
         return Err((CommandError::owned(text), libc::ESPIPE));

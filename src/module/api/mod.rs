@@ -49,6 +49,8 @@ pub mod threads;
 
 pub mod timers;
 
+pub mod yielding;
+
 pub mod events;
 
 pub mod info;
@@ -234,6 +236,7 @@ table! {
     GetDetachedThreadSafeContext => threads::create_detached,
     FreeThreadSafeContext => threads::free, ThreadSafeContextLock => threads::lock,
     ThreadSafeContextTryLock => threads::try_lock, ThreadSafeContextUnlock => threads::unlock,
+    Yield => yielding::yield_now,
     CreateTimer => timers::create, StopTimer => timers::stop, GetTimerInfo => timers::info,
     AddPostNotificationJob => timers::add_job,
     SetModuleAttribs => commands::set_attribs, IsModuleNameBusy => commands::is_name_busy,

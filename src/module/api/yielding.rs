@@ -1,0 +1,74 @@
+//! Yield: a long call into a module lets others have a say.
+#![expect(unsafe_code, reason = "functions of a C interface take raw pointers")]
+
+use std::ffi::{c_char, c_int};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mortise_module_abi as abi;
+
+use super::super::handle::{ModuleCtx, c_bytes};
+use super::super::host::host;
+use crate::config::params::Param;
+use crate::engine::call::{BatchEnd, Caller, Request};
+use crate::engine::visits;
+
+/// A module yields: what is let in meanwhile does not. One thread has the lock, so one flag is enough.
+static YIELDING: AtomicBool = AtomicBool::new(false);
+
+/// How a context yields.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Yielding {
+    /// Others are refused or let in.
+    pub lends: bool,
+    /// When its own connections are looked at the next time, in unix microseconds.
+    next_us: i64,
+}
+
+pub(super) unsafe extern "C" fn yield_now(ctx: *mut abi::Ctx, flags: c_int, text: *const c_char) {
+    // SAFETY: modules pass a live context, and null or a C string.
+    let (ctx, text) = unsafe { (ModuleCtx::borrow(ctx), c_bytes(text)) };
+    let (Some(ctx), Some(engine)) = (ctx, host().engine.get()) else { return };
+    if YIELDING.swap(true, Ordering::Acquire) {
+        return;
+    }
+    let mut yielding = ctx.yielding;
+    if let Some(inner) = ctx.engine() {
+        let shared = inner.env.shared;
+        let now_us = (shared.clock.unix_us)();
+        let lived_ms = (now_us - inner.env.now_us) / 1000;
+        let patience_ms = shared.limits.busy_ms.load(Ordering::Relaxed);
+        let is_long = u64::try_from(lived_ms).is_ok_and(|lived| lived >= patience_ms);
+        // While a data set is loaded, commands are refused for that.
+        if is_long && !shared.loading.is_on() {
+            if flags & abi::YIELD_FLAG_CLIENTS != 0 {
+                yielding.lends |= shared.busy.begin_lending(text);
+                shared.visits.receive(engine, inner);
+                if now_us >= yielding.next_us {
+                    let hz = inner.state.config.int(Param::Hz).max(1);
+                    yielding.next_us = now_us + 1_000_000 / hz;
+                    let mut run = |caller: Caller<'_>,
+                                   request: Request<'_>,
+                                   out: &mut Vec<u8>,
+                                   end: &mut BatchEnd| {
+                        visits::run(caller, inner, request, out, end);
+                    };
+                    shared.host.serve_while_busy(Some(&mut run));
+                }
+            } else if std::mem::take(&mut yielding.lends) {
+                // The others wait, from now on.
+                shared.busy.end_lending();
+            }
+        }
+    }
+    ctx.yielding = yielding;
+    YIELDING.store(false, Ordering::Release);
+}
+
+/// The call is over: who was refused is served again.
+pub fn end(yielding: &mut Yielding) {
+    if std::mem::take(&mut yielding.lends)
+        && let Some(engine) = host().engine.get()
+    {
+        engine.shared.busy.end_lending();
+    }
+}
