@@ -6,7 +6,6 @@
 
 use std::cmp::Ordering;
 
-use super::list::limits;
 use crate::base::number;
 use crate::engine::acl::check::may_read_all;
 use crate::engine::args::{self, Cursor};
@@ -277,7 +276,7 @@ fn elements(value: ValueRef<'_>) -> Option<Elements> {
 fn list_of(ctx: &WriteCtx<'_>, texts: &[Vec<u8>]) -> Value {
     let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
     let mut list = List::new();
-    list.push(End::Tail, &texts, limits(ctx));
+    list.push(End::Tail, &texts, ctx.list_limits());
     Value::List(list)
 }
 

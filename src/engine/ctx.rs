@@ -20,12 +20,11 @@ use super::state::{KeyEvent, Shared, State};
 use super::stats::WorkerStats;
 use crate::base::hasher::hash64;
 use crate::config::Config;
-use crate::config::params::Param;
 use crate::keyspace::db::{Db, ExpireChange, Found};
 use crate::keyspace::entry::view::EntryRef;
 use crate::keyspace::table::Slot;
 use crate::keyspace::value::{StrRef, Value, ValueMut, ValueRef};
-use crate::object::hash::{Hash, HashLimits};
+use crate::object::hash::Hash;
 
 /// What surrounds a call: the same for all calls of a unit.
 #[derive(Clone, Copy, Debug)]
@@ -249,15 +248,6 @@ impl WriteCtx<'_> {
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.state.config
-    }
-
-    /// When a hash leaves its compact form.
-    #[inline]
-    pub fn hash_limits(&self) -> HashLimits {
-        HashLimits {
-            entries_max: self.state.config.size(Param::HashMaxListpackEntries),
-            value_max: self.state.config.size(Param::HashMaxListpackValue),
-        }
     }
 
     /// The selected db, to read.

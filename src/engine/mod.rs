@@ -19,6 +19,8 @@ pub mod error;
 
 pub mod ctx;
 
+mod sizes;
+
 pub mod access;
 
 mod ahead;

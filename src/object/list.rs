@@ -346,6 +346,12 @@ impl List {
     pub fn insert(&mut self, pivot: &[u8], side: Side, text: &[u8], limits: ListLimits) -> bool {
         let needle = Needle::new(pivot);
         let Some(index) = self.iter().position(|element| needle.is(element)) else { return false };
+        self.insert_at(index, side, text, limits);
+        true
+    }
+
+    /// Adds an element beside that of an index, which is there.
+    pub fn insert_at(&mut self, index: usize, side: Side, text: &[u8], limits: ListLimits) {
         self.grow(&[text], limits);
         match self.repr.form_mut() {
             FormMut::Small(listpack) => {
@@ -357,7 +363,6 @@ impl List {
             }
             FormMut::Large(nodes) => nodes.insert(index, side, text, limits),
         }
-        true
     }
 
     /// Removes elements from an index on; they are all there. [`List::shrink`] is to follow.

@@ -40,6 +40,20 @@ impl Default for ZsetLimits {
     }
 }
 
+/// The edge that a bound of a range of members means: `(` leaves the member itself out, `[` does not, `-` and
+/// `+` are the ends.
+pub fn member_edge(bound: &[u8], is_lower: bool) -> Option<Edge<'_>> {
+    match bound {
+        b"-" => Some(Edge::Start),
+        b"+" => Some(Edge::End),
+        [b'(', text @ ..] if is_lower => Some(Edge::AboveMember(text)),
+        [b'(', text @ ..] => Some(Edge::Member(text)),
+        [b'[', text @ ..] if is_lower => Some(Edge::Member(text)),
+        [b'[', text @ ..] => Some(Edge::AboveMember(text)),
+        _ => None,
+    }
+}
+
 /// A member with its score.
 pub type Scored<'a> = (Element<'a>, f64);
 

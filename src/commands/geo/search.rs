@@ -1,6 +1,6 @@
 //! Which members lie around a place? GEOSEARCH and the older GEORADIUS family.
 
-use super::super::zset::{limits, read_zset, store};
+use super::super::zset::{read_zset, store};
 use super::query::{Form, Grammar, Query, Store, to_zset};
 use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::engine::spec::{
@@ -394,7 +394,7 @@ fn search_and_store(
     event: &str,
     reply: &mut Reply<'_>,
 ) -> Outcome {
-    let limits = limits(ctx);
+    let limits = ctx.zset_limits();
     let from = if form == Form::SearchStore { argv[2] } else { argv[1] };
     let mut read = ctx.read();
     let zset = read_zset(&mut read, from)?;

@@ -1,6 +1,6 @@
 //! How does a list change inside? Elements are replaced, put beside others, and removed.
 
-use super::{announce_loss, clip, find, limits, list_mut, settle};
+use super::{announce_loss, clip, find, list_mut, settle};
 use crate::engine::args;
 use crate::engine::ctx::WriteCtx;
 use crate::engine::effects::EventClass;
@@ -77,7 +77,7 @@ fn lset(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
     // Without a list Redis does not look at the index.
     let slot = find(ctx, key)?.ok_or(CommandError::NoSuchKey)?;
     let index = args::int(argv[2])?;
-    let limits = limits(ctx);
+    let limits = ctx.list_limits();
     let list = list_mut(ctx, slot);
     let index = list.index(index).ok_or(CommandError::IndexOutOfRange)?;
     list.set(index, element, limits);
@@ -101,7 +101,7 @@ fn linsert(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
         reply.int(0);
         return Ok(());
     };
-    let limits = limits(ctx);
+    let limits = ctx.list_limits();
     let list = list_mut(ctx, slot);
     if !list.insert(pivot, side, element, limits) {
         reply.int(-1);

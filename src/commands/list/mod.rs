@@ -2,17 +2,14 @@
 //!
 //! A list without elements is never seen: whoever takes the last one deletes the key before anybody is told.
 
-use std::sync::atomic::Ordering;
-
 use super::reply_element;
-use crate::config::params::Param;
 use crate::engine::args;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
 use crate::keyspace::db::Slot;
 use crate::keyspace::value::{Value, ValueMut, ValueRef};
-use crate::object::list::{End, List, ListLimits, PLAIN_BYTES_MIN};
+use crate::object::list::{End, List};
 
 pub mod push;
 
@@ -23,16 +20,6 @@ pub mod read;
 pub mod edit;
 
 pub mod moving;
-
-/// How large the parts of a list may become.
-#[inline]
-pub(super) fn limits(ctx: &WriteCtx<'_>) -> ListLimits {
-    let plain_min = match ctx.env.shared.limits.list_plain_bytes.load(Ordering::Relaxed) {
-        0 => PLAIN_BYTES_MIN,
-        bytes => bytes,
-    };
-    ListLimits::new(ctx.config().int(Param::ListMaxListpackSize), plain_min)
-}
 
 /// The list at a key to read, if it is there.
 #[inline]
@@ -73,7 +60,7 @@ fn list_mut<'a>(ctx: &'a mut WriteCtx<'_>, slot: Slot) -> &'a mut List {
 /// form. Says whether the key is gone.
 #[inline]
 fn settle(ctx: &mut WriteCtx<'_>, slot: Slot) -> bool {
-    let limits = limits(ctx);
+    let limits = ctx.list_limits();
     let list = list_mut(ctx, slot);
     if !list.is_empty() {
         list.shrink(limits);

@@ -1,7 +1,7 @@
 //! How does an element go from one list to another, or from one end to the other? At once, or when there
 //! is one.
 
-use super::{announce_loss, create, find, limits, list_mut, parse_end, pop, settle};
+use super::{announce_loss, create, find, list_mut, parse_end, pop, settle};
 use super::{pop_event, push_event, reply_element};
 use crate::engine::args;
 use crate::engine::ctx::WriteCtx;
@@ -142,7 +142,7 @@ fn move_element(
     let found = find(ctx, target)?;
     // Looked for again: a target whose time was over has been deleted.
     let Some(slot) = ctx.peek(source) else { return Ok(false) };
-    let limits = limits(ctx);
+    let limits = ctx.list_limits();
     let mut len = 0;
     list_mut(ctx, slot).pop(from, |element| {
         len = element.text_len();

@@ -1,6 +1,6 @@
 //! How do elements come into a list? At its ends.
 
-use super::{create, find, limits, list_mut, push_event};
+use super::{create, find, list_mut, push_event};
 use crate::engine::ctx::WriteCtx;
 use crate::engine::effects::EventClass;
 use crate::engine::spec::{
@@ -88,7 +88,7 @@ fn push(
     reply: &mut Reply<'_>,
 ) -> Outcome {
     let (key, elements) = (argv[1], &argv[2..]);
-    let limits = limits(ctx);
+    let limits = ctx.list_limits();
     let found = find(ctx, key)?;
     if found.is_none() && missing == Missing::Refuse {
         reply.int(0);

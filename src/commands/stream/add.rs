@@ -1,7 +1,7 @@
 //! How do entries come? XADD; and XSETID, which says what came before.
 
 use super::trim::{self, Caller, Options, TRIM_ARGS, TrimArg};
-use super::{find, id_time, node_limits, parse_id, reply_id, stream_at, stream_mut};
+use super::{find, id_time, parse_id, reply_id, stream_at, stream_mut};
 use crate::engine::args::{self, Cursor};
 use crate::engine::ctx::WriteCtx;
 use crate::engine::effects::EventClass;
@@ -87,7 +87,7 @@ fn xadd(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
         return Err(CommandError::text("ERR The ID specified in XADD must be greater than 0-0"));
     }
 
-    let (now, limits) = (id_time(ctx.now_ms()), node_limits(ctx));
+    let (now, limits) = (id_time(ctx.now_ms()), ctx.node_limits());
     let found = ctx.find(key);
     let slot = match found {
         Some(slot) => slot,

@@ -6,13 +6,12 @@
 
 use super::reply_element;
 use crate::base::number::IntBuf;
-use crate::config::params::Param;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
 use crate::keyspace::db::Slot;
 use crate::keyspace::value::{ValueMut, ValueRef};
-use crate::object::stream::{Entry, NodeLimits, Stream, StreamId};
+use crate::object::stream::{Entry, Stream, StreamId};
 use crate::resp::reply::Reply;
 
 pub mod add;
@@ -74,16 +73,6 @@ fn parse_end(arg: &[u8]) -> Result<StreamId, CommandError> {
     match arg {
         [b'(', id @ ..] if !id.is_empty() => parse_id(id, u64::MAX)?.prev().ok_or(INVALID),
         _ => parse_bound(arg, u64::MAX),
-    }
-}
-
-/// When a node is full.
-#[inline]
-fn node_limits(ctx: &WriteCtx<'_>) -> NodeLimits {
-    let config = ctx.config();
-    NodeLimits {
-        bytes_max: config.size(Param::StreamNodeMaxBytes),
-        entries_max: config.size(Param::StreamNodeMaxEntries),
     }
 }
 

@@ -1,6 +1,6 @@
 //! How do members get their scores? ZADD with its conditions, ZINCRBY.
 
-use super::{find, limits, zset_mut};
+use super::{find, zset_mut};
 use crate::engine::args;
 use crate::engine::ctx::WriteCtx;
 use crate::engine::effects::EventClass;
@@ -175,7 +175,7 @@ pub(in crate::commands) fn add<'a>(
     options: AddOptions,
     members: impl Iterator<Item = (f64, &'a [u8])>,
 ) -> Result<Added, CommandError> {
-    let limits = limits(ctx);
+    let limits = ctx.zset_limits();
     let mut done = Added::default();
     let (slot, is_new) = match find(ctx, key)? {
         Some(slot) => (slot, false),

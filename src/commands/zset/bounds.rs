@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::base::number;
 use crate::engine::args;
 use crate::engine::error::CommandError;
-use crate::object::zset::{Edge, Zset};
+use crate::object::zset::{Edge, Zset, member_edge};
 
 /// What the bounds are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,18 +107,6 @@ fn loose_f64(text: &[u8]) -> Option<f64> {
         let value: f64 = std::str::from_utf8(number).ok()?.parse().ok()?;
         (!value.is_nan()).then_some(value)
     })
-}
-
-fn member_edge(arg: &[u8], is_lower: bool) -> Option<Edge<'_>> {
-    match arg {
-        b"-" => Some(Edge::Start),
-        b"+" => Some(Edge::End),
-        [b'(', text @ ..] if is_lower => Some(Edge::AboveMember(text)),
-        [b'(', text @ ..] => Some(Edge::Member(text)),
-        [b'[', text @ ..] if is_lower => Some(Edge::Member(text)),
-        [b'[', text @ ..] => Some(Edge::AboveMember(text)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

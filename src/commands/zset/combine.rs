@@ -3,7 +3,7 @@
 
 use super::algebra::{Aggregate, Operation, Weighted, compute, intersect};
 use super::sources::Source;
-use super::{Show, limits, reply_head, reply_scored, store};
+use super::{Show, reply_head, reply_scored, store};
 use crate::engine::args::{self, Cursor};
 use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::engine::error::CommandError;
@@ -306,7 +306,7 @@ fn combine_and_store(
     event: &str,
     reply: &mut Reply<'_>,
 ) -> Outcome {
-    let limits = limits(ctx);
+    let limits = ctx.zset_limits();
     let result: Vec<_> = {
         let mut ctx = ctx.read();
         let (sources, options) = read(&mut ctx, argv, 2, operation, Purpose::Store)?;

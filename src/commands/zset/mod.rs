@@ -4,13 +4,12 @@
 //! is left of a command is then the same for all three.
 
 use super::reply_element;
-use crate::config::params::Param;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
 use crate::keyspace::db::Slot;
 use crate::keyspace::value::{Value, ValueMut, ValueRef};
-use crate::object::zset::{Scored, Zset, ZsetLimits};
+use crate::object::zset::{Scored, Zset};
 use crate::resp::reply::Reply;
 
 pub mod add;
@@ -74,16 +73,6 @@ pub(super) fn zset_mut<'a>(ctx: &'a mut WriteCtx<'_>, slot: Slot) -> &'a mut Zse
     match ctx.db_mut().value_mut(slot) {
         ValueMut::Zset(zset) => zset,
         _ => unreachable!("the slot was found to hold a sorted set"),
-    }
-}
-
-/// Where a sorted set leaves its small form.
-#[inline]
-pub(super) fn limits(ctx: &WriteCtx<'_>) -> ZsetLimits {
-    let config = ctx.config();
-    ZsetLimits {
-        entries_max: config.size(Param::ZsetMaxListpackEntries),
-        value_max: config.size(Param::ZsetMaxListpackValue),
     }
 }
 

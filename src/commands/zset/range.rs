@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::bounds::{Bounds, By};
-use super::{Show, limits, read_zset, reply_head, reply_scored, store};
+use super::{Show, read_zset, reply_head, reply_scored, store};
 use crate::engine::args::{self, Cursor};
 use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::engine::error::CommandError;
@@ -323,7 +323,7 @@ fn range(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, form: Form, reply: &mut Reply<'_
 fn zrangestore(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let (to, from) = (argv[1], argv[2]);
     let query = Query::parse(argv, 3, Form { by: None, reverse: None, stores: true })?;
-    let limits = limits(ctx);
+    let limits = ctx.zset_limits();
     let mut result = Zset::new();
     if let Some(zset) = read_zset(&mut ctx.read(), from)? {
         let ranks = query.ranks(zset);
