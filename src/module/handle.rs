@@ -15,8 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mortise_module_abi as abi;
 
+use super::api::streams::StreamWalk;
 use super::api::threads::Held;
 use super::api::yielding::{self, Yielding};
+use super::api::zsets::ZsetWalk;
 use super::blocked::{Blocked, BlockedCall};
 use super::host::Module;
 use crate::engine::acl::user::User;
@@ -117,6 +119,26 @@ pub struct OpenKey {
     pub mode: c_int,
     /// Something was written through it, so that closing it signals the change.
     pub wrote: bool,
+    /// Where the module stands among the elements.
+    pub walk: Walk,
+}
+
+/// Where a module stands among the elements of a key that it has opened.
+#[derive(Debug, Default)]
+pub enum Walk {
+    /// It goes through none.
+    #[default]
+    None,
+    /// It goes through members of a sorted set.
+    Zset(Box<ZsetWalk>),
+    /// It goes through entries of a stream.
+    Stream(Box<StreamWalk>),
+}
+
+/// Has the module see this error in `errno`.
+pub fn set_errno(error: c_int) {
+    // SAFETY: the location is this thread's own.
+    unsafe { *libc::__errno_location() = error };
 }
 
 /// What a context frees at its end if the module asked for automatic memory.

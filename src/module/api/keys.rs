@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int, c_longlong, c_ulonglong};
 
 use mortise_module_abi as abi;
 
-use super::super::handle::{ModString, ModuleCtx, OpenKey, Owned};
+use super::super::handle::{ModString, ModuleCtx, OpenKey, Owned, Walk};
 use super::super::native::KeyOptions;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::keyspace::db::{Db, ExpireChange, Slot};
@@ -22,7 +22,7 @@ pub(super) unsafe fn borrow<'a>(key: *mut abi::Key) -> Option<&'a mut OpenKey> {
 }
 
 impl OpenKey {
-    fn ctx(&mut self) -> Option<&mut ModuleCtx> {
+    pub(super) fn ctx(&mut self) -> Option<&mut ModuleCtx> {
         // SAFETY: a context outlives the keys opened with it, and API functions use one at a time.
         unsafe { self.ctx.as_mut() }
     }
@@ -32,22 +32,23 @@ impl OpenKey {
         &mut self,
         f: impl FnOnce(&mut WriteCtx<'_>, &[u8], Option<Slot>) -> R,
     ) -> Option<R> {
-        let (db, name) = (self.db, self.name.clone());
-        let engine = self.ctx()?.engine()?;
+        let name = &*self.name;
+        // SAFETY: as in `ctx`; the context and the name are different objects.
+        let engine = unsafe { self.ctx.as_mut() }?.engine()?;
         let mut write = engine.write();
-        Some(write.in_db(db, |write| {
-            let slot = write.peek(&name);
-            f(write, &name, slot)
+        Some(write.in_db(self.db, |write| {
+            let slot = write.peek(name);
+            f(write, name, slot)
         }))
     }
 
     /// Runs `f` with the db and where the key is now; None if the key is not there.
     pub(super) fn read<R>(&mut self, f: impl FnOnce(&Db, Slot) -> R) -> Option<R> {
-        let (db, name) = (self.db, self.name.clone());
-        let engine = self.ctx()?.engine()?;
+        // SAFETY: as in `ctx`; the context and the name are different objects.
+        let engine = unsafe { self.ctx.as_mut() }?.engine()?;
         let now_ms = engine.now_ms();
-        let db = engine.state.keyspace.db(db as usize);
-        let slot = db.find(&name).filter(|slot| !db.is_expired(*slot, now_ms))?;
+        let db = engine.state.keyspace.db(self.db as usize);
+        let slot = db.find(&self.name).filter(|slot| !db.is_expired(*slot, now_ms))?;
         Some(f(db, slot))
     }
 
@@ -106,6 +107,7 @@ pub(super) unsafe extern "C" fn open(
         name: name.as_bytes().into(),
         mode,
         wrote: false,
+        walk: Walk::None,
     };
     let handle: *mut abi::Key = Box::into_raw(Box::new(key)).cast();
     context.own(Owned::Key(handle));

@@ -23,6 +23,12 @@ pub mod reply;
 
 pub mod keys;
 
+pub mod lists;
+
+pub mod zsets;
+
+pub mod streams;
+
 pub mod call;
 
 pub mod types;
@@ -152,6 +158,20 @@ table! {
     GetKeyNameFromModuleKey => keys::name, GetDbIdFromModuleKey => keys::db,
     StringSet => keys::string_set, StringDMA => keys::string_dma,
     StringTruncate => keys::string_truncate,
+    ListPush => lists::push, ListPop => lists::pop, ListGet => lists::get, ListSet => lists::set,
+    ListInsert => lists::insert, ListDelete => lists::delete,
+    ZsetAdd => zsets::add, ZsetIncrby => zsets::increment, ZsetRem => zsets::remove,
+    ZsetScore => zsets::score, ZsetFirstInScoreRange => zsets::first_in_scores,
+    ZsetLastInScoreRange => zsets::last_in_scores, ZsetFirstInLexRange => zsets::first_in_members,
+    ZsetLastInLexRange => zsets::last_in_members,
+    ZsetRangeCurrentElement => zsets::current, ZsetRangeNext => zsets::next,
+    ZsetRangePrev => zsets::previous, ZsetRangeEndReached => zsets::end_reached,
+    ZsetRangeStop => zsets::stop,
+    StreamAdd => streams::add, StreamDelete => streams::delete,
+    StreamIteratorStart => streams::start, StreamIteratorStop => streams::stop,
+    StreamIteratorNextID => streams::next_id, StreamIteratorNextField => streams::next_field,
+    StreamIteratorDelete => streams::delete_current,
+    StreamTrimByLength => streams::trim_by_length, StreamTrimByID => streams::trim_by_id,
     HashSet => mortise_api_hash_set, HashGet => mortise_api_hash_get,
     Call => mortise_api_call, CallReplyProto => call::proto, FreeCallReply => call::free,
     CallReplyType => call::kind, CallReplyInteger => call::integer,

@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 
 use mortise_module_abi as abi;
 
-use super::super::handle::{ModString, ModuleCtx};
+use super::super::handle::{ModString, ModuleCtx, set_errno};
 use super::keys;
 use crate::keyspace::value::ValueRef;
 
@@ -49,7 +49,7 @@ pub(super) unsafe extern "C" fn scan(
         return 0;
     };
     let Some(engine) = context.engine().filter(|_| !cursor.done) else {
-        set_enoent();
+        set_errno(libc::ENOENT);
         return 0;
     };
     let now_ms = engine.now_ms();
@@ -76,11 +76,6 @@ pub(super) unsafe extern "C" fn scan(
     c_int::from(!cursor.done)
 }
 
-fn set_enoent() {
-    // SAFETY: the location is this thread's own.
-    unsafe { *libc::__errno_location() = libc::ENOENT };
-}
-
 pub(super) unsafe extern "C" fn scan_key(
     key: *mut abi::Key,
     cursor: *mut abi::ScanCursor,
@@ -91,7 +86,7 @@ pub(super) unsafe extern "C" fn scan_key(
     let (open, cursor) = unsafe { (keys::borrow(key), cursor.cast::<Cursor>().as_mut()) };
     let (Some(open), Some(cursor), Some(callback)) = (open, cursor, callback) else { return 0 };
     if cursor.done {
-        set_enoent();
+        set_errno(libc::ENOENT);
         return 0;
     }
     let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
