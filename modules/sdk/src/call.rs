@@ -83,7 +83,9 @@ pub(crate) fn call<'h>(
             if let ReplyKind::Error(text) = reply.root().kind() {
                 return Err(error(text));
             }
-            Ok(CallReply { reply: Some(reply) })
+            // Some servers answer a dry run with something, which has no meaning.
+            let is_dry = flags.0 & CallFlags::DRY_RUN.0 != 0;
+            Ok(CallReply { reply: Some(reply).filter(|_| !is_dry) })
         }
     }
 }
@@ -104,6 +106,12 @@ impl CallReply<'_> {
     /// The answer as a value that borrows from it.
     pub fn value(&self) -> Value<'_> {
         self.reply.as_ref().map_or(Value::Null, |reply| Value::from(reply.root()))
+    }
+
+    /// The answer as a value of the caller's own: `call(...)?.read::<Option<i64>>()`. An error if it is something
+    /// else.
+    pub fn read<T: FromReply>(&self) -> Result<T, Error> {
+        T::from_reply(self.value())
     }
 
     /// Sends the answer to the client as it is. It must be in the client's protocol:
@@ -184,11 +192,143 @@ impl<'r> Value<'r> {
         }
     }
 
+    /// A number, also one in a string.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Double(value) => Some(*value),
+            Value::Int(value) => Some(*value as f64),
+            Value::String(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The elements of an array or a set; none for anything else.
     pub fn elements(&self) -> Elements<'r> {
         match self {
             Value::Array(elements) | Value::Set(elements) => *elements,
             _ => Elements { node: None, next: 0, len: 0 },
+        }
+    }
+}
+
+/// What an answer can be read as: numbers, `bool`, `String` and `Vec<u8>` of what spells them, an `Option`
+/// for what may be null, a `Vec` of elements, a `Vec` of pairs of a map (or of an array in pairs, as RESP2
+/// has them), `()` for anything.
+pub trait FromReply: Sized {
+    /// Reads it. An error says what was expected.
+    fn from_reply(value: Value<'_>) -> Result<Self, Error>;
+}
+
+macro_rules! from_reply {
+    ($($type:ty, $what:literal: |$value:ident| $read:expr;)*) => { $(
+        impl FromReply for $type {
+            fn from_reply($value: Value<'_>) -> Result<$type, Error> {
+                $read.ok_or_else(|| unexpected($what, &$value))
+            }
+        }
+    )* };
+}
+
+from_reply! {
+    i64, "an integer": |value| value.as_i64();
+    f64, "a number": |value| value.as_f64();
+    bool, "a boolean": |value| match &value {
+        Value::Bool(value) => Some(*value),
+        value => value.as_i64().map(|number| number != 0),
+    };
+    Vec<u8>, "a string": |value| value.as_bytes().map(<[u8]>::to_vec);
+    String, "a text": |value| {
+        value.as_bytes().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok())
+    };
+}
+
+fn unexpected(what: &str, value: &Value<'_>) -> Error {
+    Error::new(format_args!("the command answered {value:?} instead of {what}"))
+}
+
+impl FromReply for () {
+    fn from_reply(_: Value<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl<T: FromReply> FromReply for Option<T> {
+    fn from_reply(value: Value<'_>) -> Result<Option<T>, Error> {
+        match value {
+            Value::Null => Ok(None),
+            value => T::from_reply(value).map(Some),
+        }
+    }
+}
+
+impl<T: FromElements> FromReply for Vec<T> {
+    fn from_reply(value: Value<'_>) -> Result<Vec<T>, Error> {
+        T::from_elements(value)
+    }
+}
+
+/// What a `Vec` can be read of; see [`FromReply`].
+pub trait FromElements: Sized {
+    #[doc(hidden)]
+    fn from_elements(value: Value<'_>) -> Result<Vec<Self>, Error>;
+}
+
+macro_rules! from_elements {
+    ($($type:ty)*) => { $(
+        impl FromElements for $type {
+            fn from_elements(value: Value<'_>) -> Result<Vec<$type>, Error> {
+                match value {
+                    Value::Array(all) | Value::Set(all) => all.map(FromReply::from_reply).collect(),
+                    value => Err(unexpected("a list", &value)),
+                }
+            }
+        }
+    )* };
+}
+
+from_elements! {
+    i64 f64 bool String Vec<u8>
+    Option<i64> Option<f64> Option<String> Option<Vec<u8>>
+}
+
+impl<K: FromReply, V: FromReply> FromElements for (K, V) {
+    fn from_elements(value: Value<'_>) -> Result<Vec<(K, V)>, Error> {
+        let read = |(key, value)| Ok((K::from_reply(key)?, V::from_reply(value)?));
+        match value {
+            Value::Map(pairs) => pairs.map(read).collect(),
+            Value::Array(mut all) => {
+                let mut pairs = Vec::new();
+                while let Some(key) = all.next() {
+                    let value =
+                        all.next().ok_or(Error::new("the list has a key without a value"))?;
+                    pairs.push(read((key, value))?);
+                }
+                Ok(pairs)
+            }
+            value => Err(unexpected("pairs", &value)),
+        }
+    }
+}
+
+/// A copy of an answer, to be sent on or kept.
+impl From<Value<'_>> for Reply {
+    fn from(value: Value<'_>) -> Reply {
+        match value {
+            Value::Null | Value::Unknown => Reply::Null,
+            Value::Int(value) => Reply::Int(value),
+            Value::String(bytes) => Reply::Bulk(bytes.to_vec()),
+            Value::Error(text) => Reply::Error(error(text)),
+            Value::Array(elements) => Reply::Array(elements.map(Reply::from).collect()),
+            Value::Map(pairs) => {
+                Reply::Map(pairs.map(|(key, value)| (key.into(), value.into())).collect())
+            }
+            Value::Set(elements) => Reply::Set(elements.map(Reply::from).collect()),
+            Value::Bool(value) => Reply::Bool(value),
+            Value::Double(value) => Reply::Double(value),
+            Value::BigNumber(digits) => {
+                Reply::BigNumber(String::from_utf8_lossy(digits).into_owned())
+            }
+            Value::Verbatim(text) => Reply::Verbatim { format: *b"txt", text: text.to_vec() },
         }
     }
 }

@@ -158,6 +158,7 @@
 //!
 //! 256 commands with their subcommands ([`COMMANDS_MAX`]), 8 services ([`SERVICES_MAX`]).
 
+mod args;
 mod blocked;
 mod call;
 mod config;
@@ -177,8 +178,9 @@ mod string;
 #[doc(hidden)]
 pub use mortise_module_abi as abi;
 
+pub use args::{Args, FromArgs, TypedCommand};
 pub use blocked::{BlockedClient, ThreadContext};
-pub use call::{CallFlags, CallReply, Elements, Pairs, Value};
+pub use call::{CallFlags, CallReply, Elements, FromElements, FromReply, Pairs, Value};
 pub use config::{BoolConfig, Config, ConfigFlags, EnumConfig, IntConfig, StringConfig};
 pub use context::{Context, ContextFlags, LogLevel, TimerId, log};
 pub use error::Error;
