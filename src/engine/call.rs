@@ -117,7 +117,7 @@ pub struct BatchEnd {
 pub fn mode_of(command: Option<&Command>) -> Mode {
     match command.map(|command| command.spec.run) {
         None | Some(Run::Session(_) | Run::Container) => Mode::Session,
-        Some(Run::Read(_)) => Mode::Shared,
+        Some(Run::Read(_) | Run::ForeignRead(_)) => Mode::Shared,
         Some(Run::Write(_) | Run::Exclusive(_) | Run::Foreign(_)) => Mode::Exclusive,
     }
 }
@@ -588,6 +588,12 @@ fn run(
         }
         (Run::Foreign(foreign), Access::Exclusive(state)) => {
             foreign.call(&mut ExclusiveCtx { state, session, unit, env }, argv, reply)
+        }
+        (Run::ForeignRead(foreign), Access::Shared(state)) => {
+            foreign.call_beside(&mut ReadCtx { state, session, unit, env }, argv, reply)
+        }
+        (Run::ForeignRead(foreign), Access::Exclusive(state)) => {
+            foreign.call_beside(&mut ReadCtx { state, session, unit, env }, argv, reply)
         }
         (Run::Container, _) => Err(CommandError::Arity(command.name.to_string())),
         // A read-only script is the only caller that holds less than a command may need.

@@ -34,6 +34,8 @@ pub type FlagsFn = fn(&State, Argv<'_>, u32) -> u32;
 pub trait ForeignCommand: Send + Sync {
     /// Runs it under the exclusive lock.
     fn call(&self, ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome;
+    /// Runs it beside other readers, if its module declares that it may be.
+    fn call_beside(&self, ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome;
     /// Asks the module for the key positions of a command flagged `getkeys-api`.
     fn keys(&self, argv: Argv<'_>) -> Option<Vec<super::keys::KeyAt>>;
     /// Asks the module for the channels that a command publishes to or begins to listen to.
@@ -58,6 +60,8 @@ pub enum Run {
     Container,
     /// Exclusive lock, foreign code.
     Foreign(&'static dyn ForeignCommand),
+    /// Shared lock, foreign code that is declared to change nothing.
+    ForeignRead(&'static dyn ForeignCommand),
 }
 
 impl std::fmt::Debug for Run {
@@ -69,6 +73,7 @@ impl std::fmt::Debug for Run {
             Run::Session(_) => "Session",
             Run::Container => "Container",
             Run::Foreign(_) => "Foreign",
+            Run::ForeignRead(_) => "ForeignRead",
         })
     }
 }

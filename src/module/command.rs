@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::handle::{ModString, ModuleCtx};
 use super::host::Module;
 use crate::engine::client::Mode;
-use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::ctx::{ExclusiveCtx, ReadCtx};
 use crate::engine::keys::{ChannelAt, KeyAt};
 use crate::engine::registry::Command;
 use crate::engine::spec::{
@@ -33,6 +33,8 @@ pub struct Draft {
     pub module_categories: u64,
     /// The module itself tells which channels it uses.
     pub tells_channels: bool,
+    /// The module declares that it may run beside other readers.
+    pub parallel: bool,
     /// How many arguments.
     pub arity: Arity,
     /// The rest, for COMMAND DOCS.
@@ -63,7 +65,7 @@ pub struct ForeignHandler {
     pub module: Arc<Module>,
     /// The name it was registered under; of a subcommand, its own word.
     pub word: String,
-    /// The name in lower case, with `container|` before a subcommand's.
+    /// The name as it was registered, with `container|` before a subcommand's. Case does not count.
     pub name: String,
     /// The function; None for containers.
     pub function: abi::CmdFunc,
@@ -84,13 +86,13 @@ impl ForeignHandler {
         flags: Vec<Flag>,
         keys: Vec<KeySpec>,
     ) -> &'static ForeignHandler {
-        let own = word.to_ascii_lowercase();
         let draft = Draft {
             flags,
             keys,
             categories: Vec::new(),
             module_categories: 0,
             tells_channels: false,
+            parallel: false,
             arity: Arity::AtLeast(if parent.is_some() || function.is_none() { 2 } else { 1 }),
             docs: Docs::default(),
             documented: false,
@@ -99,7 +101,7 @@ impl ForeignHandler {
         Box::leak(Box::new(ForeignHandler {
             module,
             word: word.to_owned(),
-            name: parent.map_or(own.clone(), |parent| format!("{parent}|{own}")),
+            name: parent.map_or(word.to_owned(), |parent| format!("{parent}|{word}")),
             function,
             is_sub: parent.is_some(),
             draft: Mutex::new(draft),
@@ -133,7 +135,11 @@ impl ForeignHandler {
             keys: Box::leak(draft.keys.clone().into_boxed_slice()),
             args: draft.docs.args,
             subcommands: Box::leak(subcommands.into_boxed_slice()),
-            run: if self.function.is_some() { Run::Foreign(self) } else { Run::Container },
+            run: match self.function {
+                None => Run::Container,
+                Some(_) if draft.parallel => Run::ForeignRead(self),
+                Some(_) => Run::Foreign(self),
+            },
             history: draft.docs.history,
             tips: draft.docs.tips,
             ..CommandSpec::BASE
@@ -144,23 +150,57 @@ impl ForeignHandler {
         argv.iter().map(|arg| ModString::handle(ModString::create(arg))).collect()
     }
 
-    fn run(&self, ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: Option<&mut Reply<'_>>) {
-        let Some(function) = self.function else { return };
+    /// Runs the command's function, over the engine that `by` has.
+    fn run(&self, by: By<'_, '_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+        if !self.module.alive.load(Ordering::Acquire) {
+            return Err(crate::engine::call::unknown_command(argv));
+        }
+        let Some(function) = self.function else { return Ok(()) };
         let mut arguments = Self::arguments(argv);
         let held = arguments.clone();
         let set_up = |inner: &mut ModuleCtx| {
             inner.argv = held;
             inner.command.clone_from(&self.name);
         };
-        ModuleCtx::with(&self.module, ctx, reply, set_up, |handle| {
-            // SAFETY: the module is alive, as the caller has checked; the context and the arguments live
-            // until it returns, and the context gives the references up afterwards.
+        let run = |handle| {
+            // SAFETY: the module is alive, as was checked; the context and the arguments live until it
+            // returns, and the context gives the references up afterwards.
             #[expect(unsafe_code, reason = "calls a module")]
             unsafe {
                 function(handle, arguments.as_mut_ptr(), arguments.len() as c_int);
             }
-        });
+        };
+        let before = reply.buffer().len();
+        let (stats, mode) = match by {
+            By::All(ctx) => {
+                ctx.session.redacted.clear();
+                ModuleCtx::with(&self.module, ctx, Some(reply), set_up, run);
+                (ctx.env.stats, ctx.session.mode)
+            }
+            By::Reading(ctx) => {
+                ctx.session.redacted.clear();
+                ModuleCtx::with_reader(&self.module, ctx, Some(reply), set_up, run);
+                (ctx.env.stats, ctx.session.mode)
+            }
+        };
+        // An error that the module wrote counts as one, unless it is for another module.
+        if let Some(b'-') = reply.buffer().get(before)
+            && !mode.contains(Mode::MODULE)
+        {
+            let text = reply.buffer()[before + 1..].to_vec();
+            let text = text.strip_suffix(b"\r\n").unwrap_or(&text);
+            stats.error(text);
+        }
+        Ok(())
     }
+}
+
+/// The access that a command of a module runs with.
+enum By<'c, 'a> {
+    /// The exclusive lock.
+    All(&'c mut ExclusiveCtx<'a>),
+    /// The shared lock, or the exclusive one for a command that wants less.
+    Reading(&'c mut ReadCtx<'a>),
 }
 
 impl ForeignHandler {
@@ -191,21 +231,11 @@ impl ForeignHandler {
 
 impl ForeignCommand for ForeignHandler {
     fn call(&self, ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-        if !self.module.alive.load(Ordering::Acquire) {
-            return Err(crate::engine::call::unknown_command(argv));
-        }
-        ctx.session.redacted.clear();
-        let before = reply.buffer().len();
-        self.run(ctx, argv, Some(reply));
-        // An error that the module wrote counts as one, unless it is for another module.
-        if let Some(b'-') = reply.buffer().get(before)
-            && !ctx.session.mode.contains(Mode::MODULE)
-        {
-            let text = reply.buffer()[before + 1..].to_vec();
-            let text = text.strip_suffix(b"\r\n").unwrap_or(&text);
-            ctx.env.stats.error(text);
-        }
-        Ok(())
+        self.run(By::All(ctx), argv, reply)
+    }
+
+    fn call_beside(&self, ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
+        self.run(By::Reading(ctx), argv, reply)
     }
 
     fn keys(&self, argv: Argv<'_>) -> Option<Vec<KeyAt>> {

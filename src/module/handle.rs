@@ -22,7 +22,7 @@ use super::api::zsets::ZsetWalk;
 use super::blocked::{Blocked, BlockedCall};
 use super::host::Module;
 use crate::engine::acl::user::User;
-use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::ctx::{ExclusiveCtx, ReadCtx};
 use crate::engine::keys::{ChannelAt, KeyAt};
 use crate::resp::reply::{Protocol, Reply};
 
@@ -158,24 +158,84 @@ pub enum Owned {
 
 thread_local! {
     /// The engine of the innermost context on this thread, for functions of the ABI that come without
-    /// one; null outside of calls into modules.
-    static CURRENT: Cell<*mut ()> = const { Cell::new(std::ptr::null_mut()) };
+    /// one; no engine outside of calls into modules.
+    static CURRENT: Cell<Reach> = const { Cell::new(Reach::Nothing) };
+}
+
+/// What of the engine a context reaches.
+#[derive(Clone, Copy, Debug)]
+enum Reach {
+    /// Nothing: nobody holds the lock for it.
+    Nothing,
+    /// All of it: an `ExclusiveCtx`.
+    All(*mut ()),
+    /// What may be read, beside other readers: a `ReadCtx`.
+    Reading(*mut ()),
 }
 
 /// Runs `f` with this engine as the current one.
-fn as_current<R>(engine: *mut (), f: impl FnOnce() -> R) -> R {
+fn as_current<R>(engine: Reach, f: impl FnOnce() -> R) -> R {
     let before = CURRENT.replace(engine);
     let result = f();
     CURRENT.set(before);
     result
 }
 
+impl Reach {
+    /// The whole engine.
+    ///
+    /// # Safety
+    /// What `self` points to is alive during `'a` and not referred to otherwise; see [`ModuleCtx::engine`].
+    unsafe fn all<'a, 'e>(self) -> Option<&'a mut ExclusiveCtx<'e>> {
+        match self {
+            Reach::Nothing => None,
+            // SAFETY: `All` is made of references of this type up to their lifetime; the caller promises the rest.
+            Reach::All(engine) => unsafe { engine.cast::<ExclusiveCtx<'e>>().as_mut() },
+            Reach::Reading(_) => {
+                set_errno(libc::EPERM);
+                None
+            }
+        }
+    }
+
+    /// What may be read.
+    ///
+    /// # Safety
+    /// As for [`Reach::all`].
+    unsafe fn reading<'a>(self) -> Option<ReadCtx<'a>> {
+        match self {
+            Reach::Nothing => None,
+            Reach::All(engine) => {
+                // SAFETY: as in `all`.
+                unsafe { engine.cast::<ExclusiveCtx<'a>>().as_mut() }.map(ExclusiveCtx::read)
+            }
+            Reach::Reading(reader) => {
+                // SAFETY: `Reading` is made of references of this type up to their lifetime; the caller promises
+                // the rest.
+                let reader: &'a mut ReadCtx<'a> = unsafe { reader.cast::<ReadCtx<'a>>().as_mut() }?;
+                let ReadCtx { state, session, unit, env } = reader;
+                Some(ReadCtx { state, session, unit, env: *env })
+            }
+        }
+    }
+}
+
 /// Runs `f` with the engine of the call into a module that this thread is in; None if there is none.
 pub fn with_current<R>(f: impl FnOnce(&mut ExclusiveCtx<'_>) -> R) -> Option<R> {
-    let engine = CURRENT.get().cast::<ExclusiveCtx<'_>>();
     // SAFETY: set for the time of a call to the engine of its context, of which `ModuleCtx::engine` says
     // why it may be used; only functions of the ABI that got no context come here.
-    unsafe { engine.as_mut() }.map(f)
+    unsafe { CURRENT.get().all() }.map(f)
+}
+
+/// As [`with_current`], for what only looks.
+pub fn with_current_reading<R>(f: impl FnOnce(&mut ReadCtx<'_>) -> R) -> Option<R> {
+    // SAFETY: as above.
+    unsafe { CURRENT.get().reading() }.map(|mut reader| f(&mut reader))
+}
+
+/// Whether this thread runs a command of a module beside other readers.
+pub fn is_beside_readers() -> bool {
+    matches!(CURRENT.get(), Reach::Reading(_))
 }
 
 /// The context of one call into a module.
@@ -185,8 +245,8 @@ pub struct ModuleCtx {
     head: abi::CtxHead,
     /// The module.
     pub module: Option<Arc<Module>>,
-    /// The engine for the time of the call; null in contexts without the lock.
-    engine: *mut (),
+    /// The engine for the time of the call.
+    engine: Reach,
     /// Where replies go; null where there is nobody to answer.
     out: *mut Vec<u8>,
     /// The protocol of replies.
@@ -228,7 +288,7 @@ impl ModuleCtx {
         Self {
             head: abi::CtxHead { get_api: Some(super::api::get_api) },
             module,
-            engine: std::ptr::null_mut(),
+            engine: Reach::Nothing,
             out: std::ptr::null_mut(),
             protocol: Protocol::Resp2,
             postponed: Vec::new(),
@@ -257,8 +317,30 @@ impl ModuleCtx {
         prepare: impl FnOnce(&mut ModuleCtx),
         f: impl FnOnce(*mut abi::Ctx) -> R,
     ) -> R {
+        Self::over(module, Reach::All(std::ptr::from_mut(engine).cast()), reply, prepare, f)
+    }
+
+    /// As [`ModuleCtx::with`], beside other readers: functions that change something find no engine, and say so
+    /// by errno (EPERM).
+    pub fn with_reader<R>(
+        module: &Arc<Module>,
+        reader: &mut ReadCtx<'_>,
+        reply: Option<&mut Reply<'_>>,
+        prepare: impl FnOnce(&mut ModuleCtx),
+        f: impl FnOnce(*mut abi::Ctx) -> R,
+    ) -> R {
+        Self::over(module, Reach::Reading(std::ptr::from_mut(reader).cast()), reply, prepare, f)
+    }
+
+    fn over<R>(
+        module: &Arc<Module>,
+        engine: Reach,
+        reply: Option<&mut Reply<'_>>,
+        prepare: impl FnOnce(&mut ModuleCtx),
+        f: impl FnOnce(*mut abi::Ctx) -> R,
+    ) -> R {
         let mut ctx = ModuleCtx::detached(Some(Arc::clone(module)));
-        ctx.engine = std::ptr::from_mut(engine).cast();
+        ctx.engine = engine;
         if let Some(reply) = reply {
             ctx.protocol = reply.protocol();
             ctx.out = std::ptr::from_mut(reply.buffer());
@@ -275,7 +357,7 @@ impl ModuleCtx {
     /// Runs `f` with the handle of the context that a module loads with: one without a module yet.
     pub fn with_loading<R>(engine: &mut ExclusiveCtx<'_>, f: impl FnOnce(*mut abi::Ctx) -> R) -> R {
         let mut ctx = ModuleCtx::detached(None);
-        ctx.engine = std::ptr::from_mut(engine).cast();
+        ctx.engine = Reach::All(std::ptr::from_mut(engine).cast());
         ctx.loading = true;
         let handle = std::ptr::from_mut(&mut ctx);
         // SAFETY: `ctx` is alive during the call.
@@ -319,8 +401,8 @@ impl ModuleCtx {
 
     /// The selected db.
     pub fn selected_db(&mut self) -> u32 {
-        match self.engine() {
-            Some(engine) => engine.session.db,
+        match self.reader() {
+            Some(reader) => reader.session.db,
             None => self.db,
         }
     }
@@ -328,7 +410,7 @@ impl ModuleCtx {
     /// Gives the context the engine, until [`ModuleCtx::let_go`].
     pub(super) fn hold(&mut self, held: *mut Held, access: ExclusiveCtx<'static>) {
         self.held = held;
-        self.engine = Box::into_raw(Box::new(access)).cast();
+        self.engine = Reach::All(Box::into_raw(Box::new(access)).cast());
         CURRENT.set(self.engine);
     }
 
@@ -339,10 +421,12 @@ impl ModuleCtx {
             return None;
         }
         yielding::end(&mut self.yielding);
-        let access = std::mem::replace(&mut self.engine, std::ptr::null_mut());
-        CURRENT.set(std::ptr::null_mut());
-        // SAFETY: `hold` made it from a box of this type, and it is taken out once.
-        drop(unsafe { Box::from_raw(access.cast::<ExclusiveCtx<'static>>()) });
+        let access = std::mem::replace(&mut self.engine, Reach::Nothing);
+        CURRENT.set(Reach::Nothing);
+        if let Reach::All(access) = access {
+            // SAFETY: `hold` made it from a box of this type, and it is taken out once.
+            drop(unsafe { Box::from_raw(access.cast::<ExclusiveCtx<'static>>()) });
+        }
         Some(held)
     }
 
@@ -352,11 +436,25 @@ impl ModuleCtx {
     /// reference that the level above used to make the call. While the inner level runs, the outer does
     /// not touch the engine; so at any time one of the references is in use, the youngest, which is the
     /// stack discipline that Rust's reborrows have.
+    ///
+    /// A command that runs beside other readers gets none: what asks for it here is refused there.
     pub fn engine(&mut self) -> Option<&mut ExclusiveCtx<'_>> {
         // SAFETY: `with` stored the pointer of a reference that outlives the context, of this type up to
         // its lifetime, which is shortened here to that of `&mut self`; the argument above excludes
         // another use at the same time.
-        unsafe { self.engine.cast::<ExclusiveCtx<'_>>().as_mut() }
+        unsafe { self.engine.all() }
+    }
+
+    /// What may be read of the engine, for the time of one API function; also for a command that runs beside
+    /// other readers.
+    pub fn reader(&mut self) -> Option<ReadCtx<'_>> {
+        // SAFETY: as in `engine`; `with_reader` stored what it stored likewise.
+        unsafe { self.engine.reading() }
+    }
+
+    /// Whether the context is that of a command which runs beside other readers.
+    pub fn is_beside_readers(&self) -> bool {
+        matches!(self.engine, Reach::Reading(_))
     }
 
     /// The buffer of replies, if there is somebody to answer.

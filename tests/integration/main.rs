@@ -20,6 +20,7 @@ mod loading;
 mod messages;
 mod modules;
 mod packages;
+mod parallel;
 mod protocol;
 mod random_requests;
 mod rdb;

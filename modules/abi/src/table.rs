@@ -5,7 +5,8 @@
 //! name table and the check of its own definitions, the tests the list of names.
 //!
 //! An entry reads `kind Name "since" (parameters) -> result;` inside a block named after its group.
-//! `since` is the first Redis release whose server has the function. The kinds are
+//! `since` is the first Redis release whose server has the function; in the group `mortise`, which no
+//! other server has, the first release of Mortise. The kinds are
 //!
 //! - `fixed`: an ordinary C function;
 //! - `variadic`: ends in `...`; Rust may call it, only C (or assembly) may define it;
@@ -752,6 +753,9 @@ macro_rules! for_each_api {
         "util" {
             fixed GetRandomBytes "5.0.0" (dst: *mut u8, len: usize);
             fixed GetRandomHexChars "5.0.0" (dst: *mut c_char, len: usize);
+        }
+        "mortise" {
+            fixed MortiseSetCommandParallel "0.1.0" (command: *mut Command) -> c_int;
         }
         "yield" {
             fixed Yield "7.0.0" (ctx: *mut Ctx, flags: c_int, busy_reply: *const c_char);

@@ -39,6 +39,8 @@ pub struct Context<'h> {
 pub(crate) enum Origin {
     /// A client's command.
     Command,
+    /// A client's command that may run beside others.
+    Parallel,
     /// Anything else: nobody may be made to wait.
     Other,
 }
@@ -52,8 +54,19 @@ impl<'h> Context<'h> {
         self.ctx
     }
 
-    /// Nothing may be changed while an outer call of this module looks at a key.
+    /// Nothing may be changed in a parallel command, nor while an outer call of this module looks at a key.
     pub(crate) fn writable(&self) -> Result<(), Error> {
+        self.alone()?;
+        self.unwatched()
+    }
+
+    /// A parallel command has no say in what others see.
+    fn alone(&self) -> Result<(), Error> {
+        if self.origin == Origin::Parallel { Err(Error::InParallel) } else { Ok(()) }
+    }
+
+    /// Some functions that look may have the server delete what is past its time.
+    fn unwatched(&self) -> Result<(), Error> {
         if raw::any_open() { Err(Error::KeysOpen) } else { Ok(()) }
     }
 
@@ -136,7 +149,7 @@ impl<'h> Context<'h> {
 
     /// The name of a random key.
     pub fn random_key(&mut self) -> Result<Option<OwnedString>, Error> {
-        self.writable()?;
+        self.unwatched()?;
         OwnedString::random_key(self.ctx)
     }
 
@@ -148,7 +161,7 @@ impl<'h> Context<'h> {
         cursor: &ScanCursor,
         mut each: impl FnMut(&Arg<'_>, &ReadKey<'_>),
     ) -> Result<bool, Error> {
-        self.writable()?;
+        self.unwatched()?;
         self.ctx.scan(cursor.raw(), &mut |name, key| each(name, &ReadKey::lent(key)))
     }
 
@@ -161,14 +174,21 @@ impl<'h> Context<'h> {
 
     // Commands.
 
-    /// Runs a command. An error that the command replies is an `Err`.
+    /// Runs a command. An error that the command replies is an `Err`. A parallel command may run commands that only
+    /// read: [`CallFlags::NO_WRITES`] is added.
     pub fn call(
         &mut self,
         command: &str,
         args: &[&dyn Argument],
         flags: CallFlags,
     ) -> Result<CallReply<'h>, Error> {
-        self.writable()?;
+        self.unwatched()?;
+        let flags = match self.alone() {
+            Ok(()) => flags,
+            // Without the letter for it, nothing keeps writes away.
+            Err(refusal) if !raw::has_error_replies() => return Err(refusal),
+            Err(_) => flags.and(CallFlags::NO_WRITES),
+        };
         crate::call::call(self.ctx, command, args, flags)
     }
 
@@ -176,11 +196,13 @@ impl<'h> Context<'h> {
 
     /// Sends the command, as the client sent it, to replicas and the append-only file.
     pub fn replicate_verbatim(&self) -> Result<(), Error> {
+        self.alone()?;
         self.ctx.replicate_verbatim()
     }
 
     /// Sends another command to replicas and the append-only file.
     pub fn replicate(&self, command: &str, args: &[&dyn Argument]) -> Result<(), Error> {
+        self.alone()?;
         let args: Vec<Text<'_>> = args.iter().map(|arg| arg.text()).collect();
         self.ctx.replicate(&raw::c_string(command), &args)
     }
@@ -198,6 +220,7 @@ impl<'h> Context<'h> {
 
     /// Lets clients that wait for this key try again.
     pub fn signal_key_as_ready(&self, key: &(impl Argument + ?Sized)) -> Result<(), Error> {
+        self.alone()?;
         self.ctx.signal_key_as_ready(&key.text())
     }
 
@@ -207,6 +230,7 @@ impl<'h> Context<'h> {
         channel: &(impl Argument + ?Sized),
         message: &(impl Argument + ?Sized),
     ) -> Result<usize, Error> {
+        self.alone()?;
         self.ctx.publish(&channel.text(), &message.text())
     }
 
@@ -222,6 +246,7 @@ impl<'h> Context<'h> {
         &self,
         job: impl FnOnce(&mut Context<'_>) + Send + 'static,
     ) -> Result<(), Error> {
+        self.alone()?;
         self.ctx.post_notification_job(Box::new(job))
     }
 

@@ -120,7 +120,25 @@ fn register(
     if raw::has_command_categories() {
         put_into_categories(ctx, &full_name, command);
     }
+    if command.parallel {
+        declare_parallel(ctx, &full_name, command)?;
+    }
     Ok(())
+}
+
+/// Has the server run a command beside others, if it can.
+fn declare_parallel(ctx: Ctx<'_>, full_name: &str, command: &Command) -> Result<(), Error> {
+    const NEVER: [Flag; 3] = [Flag::Write, Flag::MayReplicate, Flag::Blocking];
+    let is_fit = command.flags.contains(&Flag::ReadOnly)
+        && !NEVER.iter().any(|flag| command.flags.contains(flag))
+        && command.subcommands.is_empty();
+    if !is_fit {
+        return Err(Error::new(format_args!(
+            "{full_name} is declared parallel, so it must be ReadOnly, neither block nor replicate, and have no \
+             subcommands"
+        )));
+    }
+    if raw::has_parallel_commands() { ctx.set_command_parallel(full_name) } else { Ok(()) }
 }
 
 /// Puts a command into the categories that its flags imply and into those that it names. Servers do neither
@@ -208,7 +226,8 @@ pub(crate) fn unload(ctx: Ctx<'_>) -> Result<(), Error> {
 /// Runs the command with this index.
 pub(crate) fn run_command(index: usize, ctx: Ctx<'_>, args: &[Arg<'_>]) {
     let command = loaded().commands[index];
-    let mut ctx = Context::new(ctx, Origin::Command);
+    let origin = if command.parallel { Origin::Parallel } else { Origin::Command };
+    let mut ctx = Context::new(ctx, origin);
     let result = if command.arity.accepts(args.len()) {
         raw::boundary(|| (command.handler)(&mut ctx, args)).unwrap_or_else(|panic| {
             Err(Error::new(format_args!("internal error in {}: {panic}", command.name)))

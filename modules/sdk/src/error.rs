@@ -26,6 +26,9 @@ pub enum Error {
     KeysOpen,
     /// The call would wait for a lock that this thread already holds.
     WouldDeadlock,
+    /// The call would change something, and a parallel command only reads; see
+    /// [`Command::parallel`](crate::Command::parallel).
+    InParallel,
     /// This client cannot be made to wait; see [`Context::may_block`](crate::Context::may_block).
     CannotBlock,
 }
@@ -56,6 +59,7 @@ impl fmt::Display for Error {
             Error::Refused(name) => write!(f, "ERR the server refused {name}"),
             Error::KeysOpen => f.write_str("ERR not possible while the module has a key open"),
             Error::WouldDeadlock => f.write_str("ERR this thread already holds the server's lock"),
+            Error::InParallel => f.write_str("ERR not possible in a parallel command"),
             Error::CannotBlock => f.write_str("ERR blocking is not allowed in this context"),
         }
     }
@@ -90,6 +94,7 @@ mod tests {
             Error::Refused("Scan"),
             Error::KeysOpen,
             Error::WouldDeadlock,
+            Error::InParallel,
             Error::CannotBlock,
         ] {
             let text = error.to_string();

@@ -117,6 +117,11 @@ pub struct Command {
     pub subcommands: &'static [Command],
     /// What runs it.
     pub handler: Handler,
+    /// It only reads, so Mortise may run it on several threads at once, beside other readers. What changes
+    /// something gives [`Error::InParallel`] in it, on every server, and it cannot make its client wait. Servers that
+    /// know nothing of it run it as any other command. Needs [`Flag::ReadOnly`]; see
+    /// [the crate's documentation](crate#commands-side-by-side).
+    pub parallel: bool,
 }
 
 impl Command {
@@ -132,6 +137,7 @@ impl Command {
         keys: &[],
         subcommands: &[],
         handler: |_, _| Err(Error::new("this command needs a subcommand")),
+        parallel: false,
     };
 }
 

@@ -273,6 +273,11 @@ pub(crate) fn has_command_info() -> bool {
     bound().api.SetCommandInfo.is_some() && bound().api.GetCommand.is_some()
 }
 
+/// Whether commands can be declared parallel (Mortise).
+pub(crate) fn has_parallel_commands() -> bool {
+    bound().api.MortiseSetCommandParallel.is_some() && bound().api.GetCommand.is_some()
+}
+
 /// Whether commands can be put into ACL categories (Redis 7.2).
 pub(crate) fn has_command_categories() -> bool {
     bound().api.SetCommandACLCategories.is_some() && bound().api.GetCommand.is_some()

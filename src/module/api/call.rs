@@ -14,11 +14,11 @@ use crate::engine::acl::log::{Context, Entry};
 use crate::engine::acl::user::User;
 use crate::engine::call::{self, Access};
 use crate::engine::client::{Mode, Session};
-use crate::engine::ctx::{ExclusiveCtx, propagate_now};
-use crate::engine::effects::Targets;
+use crate::engine::ctx::{Env, ExclusiveCtx, ReadCtx, propagate_now};
+use crate::engine::effects::{Targets, Unit};
 use crate::engine::error::CommandError;
 use crate::engine::registry::Command;
-use crate::engine::spec::{Flag, Group};
+use crate::engine::spec::{Flag, Group, Run};
 use crate::engine::state::{RoleRefusals, Shared};
 use crate::resp::reply::{Protocol, Reply};
 
@@ -44,6 +44,8 @@ struct CallFlags {
     respect_oom: bool,
     errors: bool,
     dry_run: bool,
+    /// The call comes from a command that runs beside readers. No letter says so.
+    beside: bool,
 }
 
 impl CallFlags {
@@ -83,7 +85,7 @@ type Refusal = (CommandError, c_int);
 
 /// Looks the command up and checks what the flags ask for.
 fn admit(
-    engine: &ExclusiveCtx<'_>,
+    engine: &ReadCtx<'_>,
     argv: &[&[u8]],
     flags: CallFlags,
     user: Option<&User>,
@@ -113,10 +115,16 @@ fn admit(
     if flags.respect_oom && command.has(Flag::DenyOom) && engine.env.shared.is_out_of_memory() {
         return Err((CommandError::OutOfMemory, libc::ENOSPC));
     }
-    if flags.no_writes && command.has(Flag::Write) {
+    if (flags.no_writes || flags.beside) && command.has(Flag::Write) {
         let text =
             format!("ERR Write command '{}' was called while write is not allowed.", command.name);
         return Err((CommandError::owned(text), libc::ENOSPC));
+    }
+    let is_exclusive =
+        matches!(command.spec.run, Run::Write(_) | Run::Exclusive(_) | Run::Foreign(_));
+    if flags.beside && is_exclusive {
+        let text = format!("ERR command '{}' is not allowed in a parallel command", command.name);
+        return Err((CommandError::owned(text), libc::EPERM));
     }
     if flags.script
         && let Some(error) = script_refusal(engine.env.shared, command)
@@ -149,7 +157,7 @@ fn script_refusal(shared: &Shared, command: &Command) -> Option<CommandError> {
 
 /// Whether the user whom the call runs as may run it.
 fn check_user(
-    engine: &ExclusiveCtx<'_>,
+    engine: &ReadCtx<'_>,
     command: &Command,
     argv: &[&[u8]],
     user: &User,
@@ -182,27 +190,39 @@ unsafe extern "C" fn mortise_call(
         (ModuleCtx::borrow(ctx), gather(name, args, count), c_bytes(format).unwrap_or_default())
     };
     let Some(context) = context else { return std::ptr::null_mut() };
-    let Some(flags) = CallFlags::parse(format) else {
+    let Some(mut flags) = CallFlags::parse(format) else {
         set_errno(libc::EBADF);
         return std::ptr::null_mut();
     };
+    flags.beside = context.is_beside_readers();
     let protocol = match (flags.resp3, flags.client_protocol) {
         (true, _) => Protocol::Resp3,
         (_, true) => context.protocol,
         _ => Protocol::Resp2,
     };
     let chosen = context.user.clone();
-    let Some(engine) = context.engine() else {
+    let Some(reader) = context.reader() else {
         set_errno(libc::EINVAL);
         return std::ptr::null_mut();
     };
     set_errno(0);
     // Unless it asks for it, a module may do everything.
-    let user = flags.as_user.then(|| chosen.or_else(|| engine.session.user.clone())).flatten();
+    let user = flags.as_user.then(|| chosen.or_else(|| reader.session.user.clone())).flatten();
     let mut raw = Vec::new();
-    match admit(engine, &argv, flags, user.as_deref()) {
+    match admit(&reader, &argv, flags, user.as_deref()) {
         Ok(_) if flags.dry_run => return std::ptr::null_mut(),
-        Ok(command) => execute(engine, command, &argv, flags, (protocol, user), &mut raw),
+        Ok(command) if flags.beside => {
+            let ReadCtx { state, session, unit, env } = reader;
+            let outer = Outer { access: Access::Shared(state), session, unit, env };
+            outer.execute(command, &argv, flags, (protocol, user), &mut raw);
+        }
+        Ok(command) => {
+            if let Some(engine) = context.engine() {
+                let ExclusiveCtx { state, session, unit, env } = engine.reborrow();
+                let outer = Outer { access: Access::Exclusive(state), session, unit, env };
+                outer.execute(command, &argv, flags, (protocol, user), &mut raw);
+            }
+        }
         Err((error, errno)) => {
             set_errno(errno);
             if !flags.errors {
@@ -242,29 +262,38 @@ pub(super) unsafe fn gather<'a>(
     argv
 }
 
-/// Runs the command with a client of its own, in the context's db.
-fn execute(
-    engine: &mut ExclusiveCtx<'_>,
-    command: &'static Command,
-    argv: &[&[u8]],
-    flags: CallFlags,
-    (protocol, user): (Protocol, Option<Arc<User>>),
-    raw: &mut Vec<u8>,
-) {
-    let mut session = Session::internal(Mode::MODULE, engine.session.db);
-    session.protocol = protocol;
-    session.user = user;
-    session.last_command = engine.session.last_command;
-    let before = (engine.unit.call.targets, engine.unit.muted);
-    engine.unit.call.targets = Some(flags.targets());
-    // What is called in there may ask to be propagated, and is not.
-    engine.unit.muted |= !flags.replicate;
-    // A script that is called now has not begun with the client's command.
-    engine.unit.began_ns = 0;
-    let env = engine.env;
-    let mut access = Access::Exclusive(engine.state);
-    call::nested(&mut access, &mut session, engine.unit, env, command, argv, raw);
-    (engine.unit.call.targets, engine.unit.muted) = before;
+/// The call of the module that calls a command.
+struct Outer<'a> {
+    access: Access<'a>,
+    session: &'a Session,
+    unit: &'a mut Unit,
+    env: Env<'a>,
+}
+
+impl Outer<'_> {
+    /// Runs the command with a client of its own, in the context's db.
+    fn execute(
+        mut self,
+        command: &'static Command,
+        argv: &[&[u8]],
+        flags: CallFlags,
+        (protocol, user): (Protocol, Option<Arc<User>>),
+        raw: &mut Vec<u8>,
+    ) {
+        let Outer { session: outer, unit, env, .. } = self;
+        let mut session = Session::internal(Mode::MODULE, outer.db);
+        session.protocol = protocol;
+        session.user = user;
+        session.last_command = outer.last_command;
+        let before = (unit.call.targets, unit.muted);
+        unit.call.targets = Some(flags.targets());
+        // What is called in there may ask to be propagated, and is not.
+        unit.muted |= !flags.replicate;
+        // A script that is called now has not begun with the client's command.
+        unit.began_ns = 0;
+        call::nested(&mut self.access, &mut session, unit, env, command, argv, raw);
+        (unit.call.targets, unit.muted) = before;
+    }
 }
 
 /// The reply behind a handle; None for null.
@@ -462,6 +491,10 @@ pub(super) unsafe extern "C" fn create_string(
 pub(super) unsafe extern "C" fn replicate_verbatim(ctx: *mut abi::Ctx) -> c_int {
     // SAFETY: modules pass a live context.
     let Some(context) = (unsafe { ModuleCtx::borrow(ctx) }) else { return abi::ERR };
+    if context.is_beside_readers() {
+        set_errno(libc::EPERM);
+        return abi::ERR;
+    }
     // SAFETY: the context has a reference to each of its arguments.
     let argv = context.argv.iter().filter_map(|arg| unsafe { ModString::borrow(*arg) });
     let argv: Vec<&[u8]> = argv.map(ModString::as_bytes).collect();

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use mortise_module_abi as abi;
 
-use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice, with_current};
+use super::super::handle::{
+    ModString, ModuleCtx, Owned, c_bytes, c_slice, is_beside_readers, with_current,
+    with_current_reading,
+};
 use super::super::host::host;
 use crate::base::number;
 use crate::engine::acl;
@@ -27,16 +30,21 @@ fn find(id: u64) -> Option<Arc<Client>> {
 }
 
 /// Runs `f` with a client's session. That of the client whose command is running is locked already, and
-/// reached through its call.
-fn with_session<R>(client: &Arc<Client>, f: impl FnOnce(&mut Session) -> R) -> R {
+/// reached through its call. None beside other readers for any other client: its own command may be waiting
+/// for the session of ours.
+fn with_session<R>(client: &Arc<Client>, f: impl FnOnce(&mut Session) -> R) -> Option<R> {
     let mut f = Some(f);
-    let own = with_current(|engine| {
-        let is_own = engine.env.client.is_some_and(|running| running.id == client.id);
-        is_own.then(|| f.take().map(|f| f(engine.session))).flatten()
+    let own = with_current_reading(|reader| {
+        let is_own = reader.env.client.is_some_and(|running| running.id == client.id);
+        is_own.then(|| f.take().map(|f| f(reader.session))).flatten()
     });
     match (own.flatten(), f) {
-        (Some(result), _) => result,
-        (None, Some(f)) => f(&mut client.session.lock()),
+        (Some(result), _) => Some(result),
+        (None, Some(_)) if is_beside_readers() => {
+            set_errno(libc::EPERM);
+            None
+        }
+        (None, Some(f)) => Some(f(&mut client.session.lock())),
         (None, None) => unreachable!("the function is taken only to be called"),
     }
 }
@@ -53,7 +61,8 @@ pub(super) unsafe extern "C" fn info(out: *mut c_void, id: u64) -> c_int {
     if out.version != 1 {
         return abi::ERR;
     }
-    let (db, mode) = with_session(&client, |session| (session.db, session.mode));
+    let facts = with_session(&client, |session| (session.db, session.mode));
+    let Some((db, mode)) = facts else { return abi::ERR };
     let mut flags = 0;
     let mut set = |on: bool, flag: u64| flags |= if on { flag } else { 0 };
     set(mode.contains(Mode::BLOCKED), abi::CLIENTINFO_FLAG_BLOCKED);
@@ -86,7 +95,8 @@ unsafe fn text_of(
     text: impl FnOnce(&Session) -> Vec<u8>,
 ) -> *mut abi::ModuleString {
     let text = find(id).map(|client| with_session(&client, |session| text(session)));
-    match text.filter(|text| !text.is_empty()) {
+    let Some(text) = text.unwrap_or(Some(Vec::new())) else { return std::ptr::null_mut() };
+    match Some(text).filter(|text| !text.is_empty()) {
         // SAFETY: the caller promises it.
         Some(text) => ModuleCtx::new_string(unsafe { ModuleCtx::borrow(ctx) }, &text),
         None => {
@@ -113,7 +123,7 @@ pub(super) unsafe extern "C" fn user_name(ctx: *mut abi::Ctx, id: u64) -> *mut a
 pub(super) unsafe extern "C" fn current_user(ctx: *mut abi::Ctx) -> *mut abi::ModuleString {
     // SAFETY: modules pass a live context.
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return std::ptr::null_mut() };
-    let user = ctx.engine().map(|engine| match &engine.session.user {
+    let user = ctx.reader().map(|reader| match &reader.session.user {
         Some(user) => user.name.clone(),
         None => acl::DEFAULT.into(),
     });
@@ -134,8 +144,10 @@ pub(super) unsafe extern "C" fn set_name(id: u64, name: *mut abi::ModuleString) 
         set_errno(libc::EINVAL);
         return abi::ERR;
     }
-    with_session(&client, |session| session.name = name.into());
-    abi::OK
+    match with_session(&client, |session| session.name = name.into()) {
+        Some(()) => abi::OK,
+        None => abi::ERR,
+    }
 }
 
 /// The target of `ServerInfoData` handles: the fields of INFO.

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use mortise_module_abi as abi;
 
 use super::super::command::ForeignHandler;
-use super::super::handle::{ModString, ModuleCtx, c_text};
+use super::super::handle::{ModString, ModuleCtx, c_text, set_errno};
 use super::super::host::{Module, host};
 use super::command_info;
 use crate::engine::call::check_shape;
 use crate::engine::keys::{self, ChannelAt, KeyAt};
-use crate::engine::spec::{Access, Category, Flag, KeySpec};
+use crate::engine::spec::{Access, Category, Flag, KeySpec, Run};
 
 pub(super) unsafe extern "C" fn set_attribs(
     ctx: *mut abi::Ctx,
@@ -240,6 +240,27 @@ pub(super) unsafe extern "C" fn set_categories(
     abi::OK
 }
 
+/// `MortiseSetCommandParallel`, which no other server has: the module declares that the command only reads, keys
+/// and its own state, and that its function may run on several threads at once. The server then runs it beside other
+/// readers. Commands whose module would have to be asked for keys or channels, and those that may block, are refused.
+pub(super) unsafe extern "C" fn set_parallel(command: *mut abi::Command) -> c_int {
+    // SAFETY: modules pass a handle of `get`.
+    let Some(handler) = (unsafe { borrow(command) }) else { return abi::ERR };
+    let mut draft = handler.draft.lock();
+    let never = [Flag::Write, Flag::MayReplicate, Flag::GetKeysApi, Flag::Blocking, Flag::PubSub];
+    let is_fit = handler.function.is_some()
+        && handler.module.loading.load(Ordering::Relaxed)
+        && draft.flags.contains(&Flag::ReadOnly)
+        && !never.iter().any(|flag| draft.flags.contains(flag))
+        && !draft.tells_channels;
+    if !is_fit {
+        set_errno(libc::EINVAL);
+        return abi::ERR;
+    }
+    draft.parallel = true;
+    abi::OK
+}
+
 /// The bit of a category that a module has added.
 fn module_category(name: &str) -> Option<u64> {
     let records = host().records.lock();
@@ -304,12 +325,18 @@ pub(super) unsafe extern "C" fn keys_with_flags(
         words.push(word.map_or(&[], ModString::as_bytes));
     }
     // SAFETY: modules pass a live context.
-    let registry = unsafe { ModuleCtx::borrow(ctx) }
-        .and_then(|ctx| Some(Arc::clone(&ctx.engine()?.state.registry)));
+    let context = unsafe { ModuleCtx::borrow(ctx) };
+    let beside_readers = context.as_ref().is_some_and(|ctx| ctx.is_beside_readers());
+    let registry = context.and_then(|ctx| Some(Arc::clone(&ctx.reader()?.state.registry)));
     let Some(command) = registry.and_then(|registry| registry.resolve(&words)) else {
         set_errno(libc::ENOENT);
         return std::ptr::null_mut();
     };
+    if beside_readers && matches!(command.spec.run, Run::Foreign(_)) {
+        // Its module might be asked, which has not said that it may run beside others.
+        set_errno(libc::EPERM);
+        return std::ptr::null_mut();
+    }
     let found = match check_shape(command, &words) {
         Ok(()) => keys::find(command, &words).unwrap_or_default(),
         Err(_) => Vec::new(),
@@ -341,11 +368,6 @@ pub(super) unsafe extern "C" fn keys_of(
 ) -> *mut c_int {
     // SAFETY: passed on.
     unsafe { keys_with_flags(ctx, argv, argc, count, std::ptr::null_mut()) }
-}
-
-fn set_errno(code: c_int) {
-    // SAFETY: the location is this thread's own.
-    unsafe { *libc::__errno_location() = code };
 }
 
 pub(super) unsafe extern "C" fn is_keys_request(ctx: *mut abi::Ctx) -> c_int {

@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use mortise_module_abi as abi;
 use parking_lot::Mutex;
 
-use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice, c_text, with_current};
+use super::super::handle::{
+    ModString, ModuleCtx, Owned, c_bytes, c_slice, c_text, with_current, with_current_reading,
+};
 use super::super::host::{Foreign, SharedFunction, host};
 use crate::config::params::Param;
 use crate::engine::client::{Client, Mode};
-use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::ctx::ReadCtx;
 use crate::engine::replication::link::LinkState;
 use crate::engine::state::Shared;
 
@@ -29,10 +31,10 @@ pub(super) unsafe extern "C" fn select_db(ctx: *mut abi::Ctx, db: c_int) -> c_in
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return abi::ERR };
     let dbs = host().engine.get().map_or(0, |engine| engine.shared.databases);
     let Some(db) = u32::try_from(db).ok().filter(|db| *db < dbs) else { return abi::ERR };
-    match ctx.engine() {
-        Some(engine) => engine.session.db = db,
+    let selected = ctx.reader().map(|reader| reader.session.db = db);
+    if selected.is_none() {
         // A thread's context keeps it until it has the lock.
-        None => ctx.db = db,
+        ctx.db = db;
     }
     abi::OK
 }
@@ -41,13 +43,14 @@ pub(super) unsafe extern "C" fn flags(ctx: *mut abi::Ctx) -> c_int {
     // SAFETY: modules pass a live context or null.
     let context = unsafe { ModuleCtx::borrow(ctx) };
     let Some(context) = context else {
-        return with_current(|engine| server_flags(engine)).unwrap_or(abi::CTX_FLAGS_MASTER);
+        return with_current_reading(|reader| server_flags(reader))
+            .unwrap_or(abi::CTX_FLAGS_MASTER);
     };
     let mut flags = 0;
     if context.protocol == crate::resp::reply::Protocol::Resp3 {
         flags |= abi::CTX_FLAGS_RESP3;
     }
-    if let Some(engine) = context.engine() {
+    if let Some(engine) = context.reader() {
         let mode = engine.session.mode;
         if engine.unit.deny_blocking {
             flags |= abi::CTX_FLAGS_DENY_BLOCKING;
@@ -59,7 +62,7 @@ pub(super) unsafe extern "C" fn flags(ctx: *mut abi::Ctx) -> c_int {
         if engine.session.multi.aborted || engine.env.client.is_some_and(is_dirty) {
             flags |= abi::CTX_FLAGS_MULTI_DIRTY;
         }
-        flags |= server_flags(engine);
+        flags |= server_flags(&engine);
     } else {
         flags |= abi::CTX_FLAGS_MASTER;
     }
@@ -67,8 +70,8 @@ pub(super) unsafe extern "C" fn flags(ctx: *mut abi::Ctx) -> c_int {
 }
 
 /// The flags that tell of the server, whoever asks.
-fn server_flags(engine: &ExclusiveCtx<'_>) -> c_int {
-    let (state, shared) = (&*engine.state, engine.env.shared);
+fn server_flags(engine: &ReadCtx<'_>) -> c_int {
+    let (state, shared) = (engine.state, engine.env.shared);
     let loading = &shared.loading;
     let follows = state.replication.is_replica();
     let limit = shared.limits.memory_bytes.load(Relaxed);
@@ -134,7 +137,7 @@ pub(super) unsafe extern "C" fn client_id(ctx: *mut abi::Ctx) -> c_ulonglong {
     let waiting = ctx.blocked.as_ref().and_then(|call| call.blocked.client.as_ref());
     match waiting {
         Some(client) => client.id,
-        None => ctx.engine().and_then(|engine| engine.env.client).map_or(0, |client| client.id),
+        None => ctx.reader().and_then(|reader| reader.env.client).map_or(0, |client| client.id),
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int, c_longlong, c_ulonglong};
 
 use mortise_module_abi as abi;
 
-use super::super::handle::{ModString, ModuleCtx, OpenKey, Owned, Walk};
+use super::super::handle::{ModString, ModuleCtx, OpenKey, Owned, Walk, set_errno};
 use super::super::native::KeyOptions;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::keyspace::db::{Db, ExpireChange, Slot};
@@ -45,9 +45,9 @@ impl OpenKey {
     /// Runs `f` with the db and where the key is now; None if the key is not there.
     pub(super) fn read<R>(&mut self, f: impl FnOnce(&Db, Slot) -> R) -> Option<R> {
         // SAFETY: as in `ctx`; the context and the name are different objects.
-        let engine = unsafe { self.ctx.as_mut() }?.engine()?;
-        let now_ms = engine.now_ms();
-        let db = engine.state.keyspace.db(self.db as usize);
+        let reader = unsafe { self.ctx.as_mut() }?.reader()?;
+        let now_ms = reader.now_ms();
+        let db = reader.state.keyspace.db(self.db as usize);
         let slot = db.find(&self.name).filter(|slot| !db.is_expired(*slot, now_ms))?;
         Some(f(db, slot))
     }
@@ -72,7 +72,7 @@ unsafe fn with_name<R>(
 ) -> Option<R> {
     // SAFETY: the caller promises it.
     let (ctx, name) = unsafe { (ModuleCtx::borrow(ctx)?, ModString::borrow(name)?) };
-    Some(f(&mut ctx.engine()?.read(), name.as_bytes()))
+    Some(f(&mut ctx.reader()?, name.as_bytes()))
 }
 
 pub(super) unsafe extern "C" fn exists(ctx: *mut abi::Ctx, name: *mut abi::ModuleString) -> c_int {
@@ -87,6 +87,12 @@ pub(super) unsafe extern "C" fn open(
     mode: c_int,
 ) -> *mut abi::Key {
     let quiet = abi::OPEN_KEY_NOSTATS | abi::OPEN_KEY_NOEFFECTS | abi::WRITE;
+    // SAFETY: modules pass a live context.
+    let beside_readers = unsafe { ModuleCtx::borrow(ctx) }.is_some_and(|c| c.is_beside_readers());
+    if mode & abi::WRITE != 0 && beside_readers {
+        set_errno(libc::EPERM);
+        return std::ptr::null_mut();
+    }
     // SAFETY: modules pass a live context and a live string.
     let found = unsafe {
         with_name(ctx, name, |read, name| {
@@ -191,7 +197,7 @@ pub(super) unsafe extern "C" fn expire(key: *mut abi::Key) -> c_longlong {
     // SAFETY: modules pass null or an open key.
     let at = unsafe { abs_expire(key) };
     // SAFETY: as above.
-    let now = unsafe { borrow(key) }.and_then(|key| Some(key.ctx()?.engine()?.now_ms()));
+    let now = unsafe { borrow(key) }.and_then(|key| Some(key.ctx()?.reader()?.now_ms()));
     match now {
         Some(now) if at != abi::NO_EXPIRE => (at - now).max(0),
         _ => abi::NO_EXPIRE,
@@ -237,8 +243,8 @@ pub(super) unsafe extern "C" fn set_expire(key: *mut abi::Key, after: c_longlong
 
 pub(super) unsafe extern "C" fn db_size(ctx: *mut abi::Ctx) -> c_ulonglong {
     // SAFETY: modules pass a live context.
-    let engine = unsafe { ModuleCtx::borrow(ctx) }.and_then(ModuleCtx::engine);
-    engine.map_or(0, |engine| engine.read().db().len() as u64)
+    let reader = unsafe { ModuleCtx::borrow(ctx) }.and_then(ModuleCtx::reader);
+    reader.map_or(0, |reader| reader.db().len() as u64)
 }
 
 pub(super) unsafe extern "C" fn random_key(ctx: *mut abi::Ctx) -> *mut abi::ModuleString {
@@ -248,10 +254,10 @@ pub(super) unsafe extern "C" fn random_key(ctx: *mut abi::Ctx) -> *mut abi::Modu
     if getrandom::fill(&mut random).is_err() {
         return std::ptr::null_mut();
     }
-    let name = context.engine().and_then(|engine| {
-        let (index, now_ms) = (engine.session.db, engine.now_ms());
-        let db = engine.state.keyspace.db(index as usize);
-        let note = |key: &[u8]| engine.unit.note_expired(index, key);
+    let name = context.reader().and_then(|reader| {
+        let (index, now_ms) = (reader.session.db, reader.now_ms());
+        let db = reader.state.keyspace.db(index as usize);
+        let note = |key: &[u8]| reader.unit.note_expired(index, key);
         let slot = db.random(u64::from_le_bytes(random), now_ms, note)?;
         Some(db.key(slot).to_vec())
     });
@@ -350,6 +356,9 @@ pub(super) unsafe extern "C" fn string_dma(
     if to_write && !key.is_writable() {
         return std::ptr::null_mut();
     }
+    if key.ctx().is_some_and(|ctx| ctx.is_beside_readers()) {
+        return look_at_string(key, len).unwrap_or(std::ptr::null_mut());
+    }
     let place = key.write(|write, name, slot| {
         let slot = slot?;
         match write.db().value(slot) {
@@ -379,6 +388,32 @@ pub(super) unsafe extern "C" fn string_dma(
         }
         _ => std::ptr::null_mut(),
     }
+}
+
+/// The text of a string beside other readers, where an integer cannot become text in its place: the context
+/// holds a copy then.
+fn look_at_string(key: &mut OpenKey, len: &mut usize) -> Option<*mut c_char> {
+    let (found, integer) = key
+        .read(|db, slot| match db.value(slot) {
+            ValueRef::Str(StrRef::Bytes(bytes)) => {
+                (Some((bytes.as_ptr().cast_mut().cast(), bytes.len())), None)
+            }
+            ValueRef::Str(StrRef::Int(value)) => (None, Some(value.to_string().into_bytes())),
+            _ => (None, None),
+        })
+        .unwrap_or((None, Some(Vec::new())));
+    let place: (*mut c_char, usize) = match integer {
+        None => found?,
+        Some(text) => {
+            let string = ModString::create(&text);
+            key.ctx()?.owned.push(Owned::String(ModString::handle(string)));
+            // SAFETY: just made, and held by the context until its end.
+            let bytes = unsafe { string.as_ref() }.as_bytes();
+            (bytes.as_ptr().cast_mut().cast(), bytes.len())
+        }
+    };
+    *len = place.1;
+    Some(place.0)
 }
 
 /// The longest string that a module may make by StringTruncate, as in Redis.
@@ -489,7 +524,7 @@ unsafe extern "C" fn mortise_hash_has_field(
     // SAFETY: the shim passes an open key and `field_len` bytes.
     let (key, field) = unsafe { (borrow(key), super::super::handle::c_slice(field, field_len)) };
     let Some(key) = key else { return 0 };
-    let now = key.ctx().and_then(|ctx| Some(ctx.engine()?.now_ms())).unwrap_or(0).max(0) as u64;
+    let now = key.ctx().and_then(|ctx| Some(ctx.reader()?.now_ms())).unwrap_or(0).max(0) as u64;
     let found = key.read(|db, slot| match db.value(slot) {
         ValueRef::Hash(hash) => hash.contains(field, now),
         _ => false,
@@ -507,7 +542,7 @@ unsafe extern "C" fn mortise_hash_get_field(
     // SAFETY: the shim passes an open key and `field_len` bytes.
     let (key, field) = unsafe { (borrow(key), super::super::handle::c_slice(field, field_len)) };
     let Some(key) = key else { return std::ptr::null_mut() };
-    let now = key.ctx().and_then(|ctx| Some(ctx.engine()?.now_ms())).unwrap_or(0).max(0) as u64;
+    let now = key.ctx().and_then(|ctx| Some(ctx.reader()?.now_ms())).unwrap_or(0).max(0) as u64;
     let value = key.read(|db, slot| match db.value(slot) {
         ValueRef::Hash(hash) => hash.get(field, now).map(|value| value.to_vec()),
         _ => None,

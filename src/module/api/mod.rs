@@ -265,6 +265,7 @@ table! {
     GetCommandKeys => commands::keys_of, GetCommandKeysWithFlags => commands::keys_with_flags,
     GetCommand => commands::get,
     SetCommandInfo => commands::set_info, SetCommandACLCategories => commands::set_categories,
+    MortiseSetCommandParallel => commands::set_parallel,
     AddACLCategory => commands::add_category, IsKeysPositionRequest => commands::is_keys_request,
     KeyAtPos => commands::key_at, KeyAtPosWithFlags => commands::key_at_with_flags,
     GetCurrentCommandName => commands::current_name,

@@ -48,13 +48,13 @@ pub(super) unsafe extern "C" fn scan(
     let (Some(context), Some(cursor), Some(callback)) = (context, cursor, callback) else {
         return 0;
     };
-    let Some(engine) = context.engine().filter(|_| !cursor.done) else {
+    let Some(reader) = context.reader().filter(|_| !cursor.done) else {
         set_errno(libc::ENOENT);
         return 0;
     };
-    let now_ms = engine.now_ms();
+    let now_ms = reader.now_ms();
     let mut names: Vec<Vec<u8>> = Vec::new();
-    cursor.position = engine.read().db().scan(cursor.position, STEP, |key, _, expire_at| {
+    cursor.position = reader.db().scan(cursor.position, STEP, |key, _, expire_at| {
         if expire_at.is_none_or(|at| at >= now_ms) {
             names.push(key.to_vec());
         }

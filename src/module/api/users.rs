@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use mortise_module_abi as abi;
 
-use super::super::handle::{ModString, ModuleCtx, c_bytes, c_slice, with_current};
+use super::super::handle::{
+    ModString, ModuleCtx, c_bytes, c_slice, is_beside_readers, with_current,
+};
 use super::super::host::{Foreign, host};
 use super::super::tasks::UserChange;
 use crate::base::quoting::split_args;
@@ -18,6 +20,7 @@ use crate::engine::acl::selector::KeyAccess;
 use crate::engine::acl::user::{Rules, User};
 use crate::engine::client::{Mode, Session};
 use crate::engine::registry::Registry;
+use crate::engine::spec::Run;
 use crate::engine::state::Shared;
 
 /// The target of `User` handles.
@@ -174,6 +177,11 @@ pub(super) unsafe extern "C" fn check_command(
         set_errno(libc::ENOENT);
         return abi::ERR;
     };
+    if is_beside_readers() && matches!(command.spec.run, Run::Foreign(_)) {
+        // Its module might be asked for keys, which has not said that it may run beside others.
+        set_errno(libc::EPERM);
+        return abi::ERR;
+    }
     match check(&known.user.rules(), command, &words) {
         Ok(()) => abi::OK,
         Err(_) => denied(),
@@ -367,6 +375,8 @@ pub(super) unsafe extern "C" fn log_out(ctx: *mut abi::Ctx, id: u64) -> c_int {
             engine.session.mode.insert(Mode::UNAUTHENTICATED);
             engine.unit.close = true;
         }
+        // Its session is in use by the very command that asks.
+        None if is_beside_readers() => return abi::ERR,
         _ => client.kill(),
     }
     abi::OK

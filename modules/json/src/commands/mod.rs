@@ -54,6 +54,7 @@ const READ: Command = Command {
     flags: &[Flag::ReadOnly],
     categories: &["json"],
     keys: &[KeySpec::at(1, Access::Read)],
+    parallel: true,
     ..Command::DEFAULT
 };
 

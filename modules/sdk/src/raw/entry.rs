@@ -189,6 +189,14 @@ impl Ctx<'_> {
         ok(unsafe { set(command, categories.as_ptr()) }, "SetCommandACLCategories")
     }
 
+    pub(crate) fn set_command_parallel(self, command: &str) -> Result<(), Error> {
+        let set = need!(MortiseSetCommandParallel);
+        let command = self.command(command)?;
+        // SAFETY: the command is this module's. What the call promises the compiler has checked: handlers get
+        // only what is `Sync` to share with each other, and the context of a parallel command changes nothing.
+        ok(unsafe { set(command) }, "MortiseSetCommandParallel")
+    }
+
     pub(crate) fn add_category(self, name: &str) -> Result<(), Error> {
         let add = need!(AddACLCategory);
         let name = c_string(name);
