@@ -13,17 +13,23 @@ use std::time::{Duration, Instant};
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The server programs to test with: those in `MORTISE_TEST_SERVERS`, separated by colons, or
-/// `redis-server` if it is installed.
+/// The server programs to test with: those in `MORTISE_TEST_SERVERS`, separated by colons; without it every one
+/// of these that is there: ours, which Cargo has built beside this test, `redis-server`, and `valkey-server` (or
+/// the program that `MORTISE_VALKEY` names).
 pub fn servers() -> Vec<PathBuf> {
-    match std::env::var_os("MORTISE_TEST_SERVERS") {
-        Some(paths) => std::env::split_paths(&paths).collect(),
-        None => {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            let found = std::env::split_paths(&path).map(|dir| dir.join("redis-server"));
-            found.filter(|file| file.is_file()).take(1).collect()
-        }
+    if let Some(paths) = std::env::var_os("MORTISE_TEST_SERVERS") {
+        return std::env::split_paths(&paths).collect();
     }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path =
+        |name: &str| std::env::split_paths(&path).map(|dir| dir.join(name)).find(|f| f.is_file());
+    let valkey = match std::env::var_os("MORTISE_VALKEY") {
+        // A program that was named must be there.
+        Some(program) => Some(PathBuf::from(program)),
+        None => in_path("valkey-server"),
+    };
+    let ours = Some(target().join("mortise")).filter(|file| file.is_file());
+    [ours, in_path("redis-server"), valkey].into_iter().flatten().collect()
 }
 
 /// Where Cargo has built what this test needs.
@@ -59,6 +65,8 @@ impl Server {
             assert!(running, "the server does not start");
             thread::sleep(Duration::from_millis(5));
         }
+        // It listens before it has read its files.
+        server.client().until("PING", "+PONG");
         server
     }
 
@@ -181,6 +189,19 @@ impl Client {
         loop {
             let answer = self.run(command);
             if answer == expected {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{command} still answers {answer}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Repeats a command until its answer contains what it should.
+    pub fn until_contains(&mut self, command: &str, part: &str) {
+        let start = Instant::now();
+        loop {
+            let answer = self.run(command);
+            if answer.contains(part) {
                 return;
             }
             assert!(start.elapsed() < PATIENCE, "{command} still answers {answer}");
