@@ -6,54 +6,51 @@
 //! strings are encoded as everywhere in RDB (docs/formats/rdb.md).
 
 use crate::object::rdb::kind::item;
-use crate::object::rdb::write::append_len;
-use crate::object::rdb::{module, read};
+use crate::object::rdb::write::Style;
+use crate::object::rdb::{module, read, write};
 
 /// Writes items.
-#[derive(Debug, Default)]
-pub struct Writer {
-    bytes: Vec<u8>,
-}
+#[derive(Debug)]
+pub struct Writer(write::Writer<'static>);
 
 impl Writer {
-    /// Writes a signed number.
+    /// A writer of this style.
+    pub fn new(style: Style) -> Self {
+        Self(write::Writer::new(style))
+    }
+
+    /// Writes a signed number. Redis writes its bits as an unsigned one, and reads no other.
     pub fn signed(&mut self, value: i64) {
-        self.length(item::SIGNED);
-        self.length(value.cast_unsigned());
+        self.unsigned(value.cast_unsigned());
     }
 
     /// Writes an unsigned number.
     pub fn unsigned(&mut self, value: u64) {
-        self.length(item::UNSIGNED);
-        self.length(value);
+        self.0.number(item::UNSIGNED);
+        self.0.number(value);
     }
 
     /// Writes a floating point number of 32 bits.
     pub fn float(&mut self, value: f32) {
-        self.length(item::FLOAT);
-        self.bytes.extend_from_slice(&value.to_le_bytes());
+        self.0.number(item::FLOAT);
+        self.0.raw(&value.to_le_bytes());
     }
 
     /// Writes a floating point number of 64 bits.
     pub fn double(&mut self, value: f64) {
-        self.length(item::DOUBLE);
-        self.bytes.extend_from_slice(&value.to_le_bytes());
+        self.0.number(item::DOUBLE);
+        self.0.double(value);
     }
 
     /// Writes a string.
     pub fn string(&mut self, value: &[u8]) {
-        self.length(item::STRING);
-        self.length(value.len() as u64);
-        self.bytes.extend_from_slice(value);
+        self.0.number(item::STRING);
+        self.0.string(value);
     }
 
     /// The items so far, without an end mark.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-
-    fn length(&mut self, value: u64) {
-        append_len(&mut self.bytes, value);
+        self.0.into_bytes()
     }
 }
 
@@ -72,9 +69,10 @@ impl<'a> Reader<'a> {
         self.0.position()
     }
 
-    /// Reads a signed number; None if the next item is none.
+    /// Reads a signed number; None if the next item is none. The format has an opcode for signed numbers,
+    /// which nothing writes.
     pub fn signed(&mut self) -> Option<i64> {
-        self.item(item::SIGNED, |reader| reader.number().ok().map(u64::cast_signed))
+        self.unsigned().map(u64::cast_signed)
     }
 
     /// Reads an unsigned number.
@@ -153,7 +151,7 @@ mod tests {
     }
 
     fn write(items: &[Item]) -> Vec<u8> {
-        let mut writer = Writer::default();
+        let mut writer = Writer::new(Style::default());
         for item in items {
             match item {
                 Item::Signed(value) => writer.signed(*value),
@@ -215,10 +213,27 @@ mod tests {
     }
 
     #[test]
+    fn a_signed_number_is_written_as_redis_writes_it() {
+        assert_eq!(write(&[Item::Signed(5)]), [2, 5]);
+        assert_eq!(write(&[Item::Signed(-1)]), [[2, 0x81].as_slice(), &[0xff; 8]].concat());
+        assert_eq!(Reader::new(&[2, 5]).signed(), Some(5));
+    }
+
+    #[test]
+    fn a_string_is_written_in_the_shortest_way_that_the_style_allows() {
+        assert_eq!(write(&[Item::Text(b"-1".to_vec())]), [5, 0xc0, 0xff]);
+        let long = [b'a'; 100];
+        assert!(write(&[Item::Text(long.to_vec())]).len() < 20);
+        let mut plain = Writer::new(Style { compress: false, ..Style::default() });
+        plain.string(&long);
+        assert_eq!(plain.into_bytes(), [[5, 0x40, 100].as_slice(), &long].concat());
+    }
+
+    #[test]
     fn an_item_of_another_type_is_not_read() {
         let bytes = write(&[Item::Unsigned(7)]);
         let mut reader = Reader::new(&bytes);
-        assert_eq!((reader.signed(), reader.string(), reader.position()), (None, None, 0));
+        assert_eq!((reader.double(), reader.string(), reader.position()), (None, None, 0));
         assert_eq!(reader.unsigned(), Some(7));
         assert_eq!((reader.unsigned(), reader.end()), (None, None));
     }

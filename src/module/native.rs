@@ -11,6 +11,7 @@ use mortise_module_abi as abi;
 use super::handle::ModString;
 use super::host::Module;
 use crate::object::module::{DigestSink, KeyName, KeyNames, TypeVtable};
+use crate::object::rdb::write::Style;
 
 /// A registered type.
 pub struct NativeType {
@@ -127,8 +128,8 @@ impl TypeVtable for NativeType {
         }
     }
 
-    fn save(&self, key: KeyName<'_>, value: usize) -> Option<Vec<u8>> {
-        self.save_value(key, value)
+    fn save(&self, key: KeyName<'_>, value: usize, style: Style) -> Option<Vec<u8>> {
+        self.save_value(key, value, style)
     }
 
     fn load(&self, key: KeyName<'_>, items: &[u8], version: i32) -> Option<(usize, usize)> {

@@ -10,6 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::rdb::write::Style;
+
 /// What a module type can do with its values. `value` is a pointer that the module itself handed
 /// out.
 ///
@@ -32,8 +34,8 @@ pub trait TypeVtable: Send + Sync {
 
     /// The items that stand for a value in RDB (`object/rdb/module.rs`), without an end mark; `None` if
     /// the type cannot be saved.
-    fn save(&self, key: KeyName<'_>, value: usize) -> Option<Vec<u8>> {
-        let _ = (key, value);
+    fn save(&self, key: KeyName<'_>, value: usize, style: Style) -> Option<Vec<u8>> {
+        let _ = (key, value, style);
         None
     }
 

@@ -10,6 +10,7 @@ use crate::keyspace::value::{StrValue, Value, ValueMut, ValueRef};
 use crate::object::hash::HashLimits;
 use crate::object::list::{End, ListLimits, PLAIN_BYTES_MIN};
 use crate::object::module::{KeyName, KeyNames, TypeVtable};
+use crate::object::rdb::write::Style;
 use crate::object::set::SetLimits;
 use crate::object::stream::{Group, NewId, NodeLimits, Pending, StreamId, Trim, TrimTo};
 use crate::object::unchecked::{Collection, Trouble};
@@ -247,7 +248,7 @@ impl TypeVtable for NumberType {
         assert!(numbers().remove(&value).is_some(), "freed once");
     }
 
-    fn save(&self, _: KeyName<'_>, value: usize) -> Option<Vec<u8>> {
+    fn save(&self, _: KeyName<'_>, value: usize, _: Style) -> Option<Vec<u8>> {
         Some(numbers()[&value].to_le_bytes().into())
     }
 

@@ -19,6 +19,7 @@ use super::super::host::Module;
 use super::super::native::NativeType;
 use super::call::{ShimArg, gather};
 use crate::object::module::KeyName;
+use crate::object::rdb::write::Style;
 
 /// Commands that one value may be rewritten to. What a type emits is its own affair, but memory ends.
 const REWRITE_COMMANDS_MAX: usize = 16 << 20;
@@ -119,9 +120,9 @@ impl Drop for Stream<'_> {
 
 impl NativeType {
     /// The items that stand for a value, without an end mark; None if the type cannot be saved.
-    pub fn save_value(&self, key: KeyName<'_>, value: usize) -> Option<Vec<u8>> {
+    pub fn save_value(&self, key: KeyName<'_>, value: usize, style: Style) -> Option<Vec<u8>> {
         let save = self.methods.rdb_save?;
-        let mut stream = Stream::new(self, key, Direction::Save(Writer::default()));
+        let mut stream = Stream::new(self, key, Direction::Save(Writer::new(style)));
         let handle = stream.handle();
         // SAFETY: the value is alive and of this type; the stream lives during the call.
         unsafe { save(handle, value as *mut c_void) };
@@ -168,7 +169,7 @@ impl NativeType {
             (Some(save), _) => (save, false),
             (None, save) => (save?, true),
         };
-        let mut stream = Stream::new(self, NO_KEY, Direction::Save(Writer::default()));
+        let mut stream = Stream::new(self, NO_KEY, Direction::Save(Writer::new(Style::default())));
         let handle = stream.handle();
         // SAFETY: the stream lives during the call.
         unsafe { save(handle, when) };
@@ -421,7 +422,8 @@ pub(super) unsafe extern "C" fn save_to_string(
     value: *mut c_void,
     kind: *const abi::ModuleType,
 ) -> *mut abi::ModuleString {
-    let saved = find(kind).and_then(|native| native.save_value(NO_KEY, value as usize));
+    let saved =
+        find(kind).and_then(|native| native.save_value(NO_KEY, value as usize, Style::default()));
     match saved {
         // SAFETY: modules pass a live context or null; the type's callback has returned.
         Some(bytes) => ModuleCtx::new_string(unsafe { ModuleCtx::borrow(ctx) }, &bytes),

@@ -10,7 +10,8 @@ use crate::object::module::KeyName;
 
 /// Writes a value; false if its type cannot be saved.
 pub fn save(value: &ModuleValue, key: KeyName<'_>, writer: &mut Writer<'_>) -> bool {
-    let Some(items) = value.vtable().save(key, value.pointer()) else { return false };
+    let items = value.vtable().save(key, value.pointer(), writer.style);
+    let Some(items) = items else { return false };
     writer.number(value.vtable().id());
     writer.raw(&items);
     writer.number(item::END);
@@ -63,7 +64,8 @@ pub fn load(reader: &mut Reader<'_>, ctx: &LoadContext<'_>) -> Result<ModuleValu
         return Err(RdbError::Corrupt(text.into()));
     };
     let value = ModuleValue::new(vtable, value);
-    if items.get(read..) != Some(&[item::END as u8]) {
+    let mut rest = Reader::new(items.get(read..).unwrap_or_default());
+    if !matches!(rest.number(), Ok(item::END)) || !rest.rest().is_empty() {
         let text = format!(
             "The RDB file contains module data for the module '{}' that is not terminated by the \
              proper module value EOF marker",
@@ -79,4 +81,62 @@ pub fn type_name(id: u64) -> String {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let digit = |at: u32| char::from(DIGITS[(id >> (10 + 6 * (8 - at)) & 63) as usize]);
     (0..9).map(digit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Check, Dialect, Limits, ModuleTypes};
+    use super::*;
+    use crate::object::module::{KeyNames, TypeVtable};
+
+    /// A type whose values are single bytes, each taken as it is.
+    struct Byte;
+
+    impl TypeVtable for Byte {
+        fn name(&self) -> &str {
+            "byte-type"
+        }
+        fn id(&self) -> u64 {
+            1 << 10
+        }
+        fn free(&self, _: usize) {}
+        fn load(&self, _: KeyName<'_>, items: &[u8], _: i32) -> Option<(usize, usize)> {
+            items.first().map(|byte| (usize::from(*byte), 2))
+        }
+        fn copy(&self, _: KeyNames<'_>, _: usize) -> Option<usize> {
+            None
+        }
+        fn memory_bytes(&self, _: KeyName<'_>, _: usize, _: usize) -> Option<usize> {
+            None
+        }
+    }
+
+    impl ModuleTypes for Byte {
+        fn find(&self, id: u64) -> Option<Arc<dyn TypeVtable>> {
+            (id == self.id()).then(|| Arc::new(Byte) as Arc<dyn TypeVtable>)
+        }
+    }
+
+    #[test]
+    fn a_value_ends_with_its_mark_in_whatever_width_that_is_written() {
+        let id = [0x44, 0];
+        let read = |tail: &[u8]| {
+            let bytes = [&id, tail].concat();
+            let key = KeyName { name: None, db: 0 };
+            let ctx = LoadContext {
+                limits: Limits::default(),
+                types: &Byte,
+                key,
+                dialect: Dialect::Redis,
+                check: Check::Whole,
+            };
+            load(&mut Reader::new(&bytes), &ctx).map(|value| value.pointer()).ok()
+        };
+        assert_eq!(read(&[2, 7, 0]), Some(2));
+        assert_eq!(read(&[2, 7, 0x81, 0, 0, 0, 0, 0, 0, 0, 0]), Some(2));
+        assert_eq!(read(&[2, 7, 2, 7, 0]), None, "there is more than the type has read");
+        assert_eq!(read(&[2, 7]), None);
+    }
 }
