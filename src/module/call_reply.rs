@@ -22,7 +22,8 @@ const DEPTH_MAX: usize = 128;
 pub struct CallReply {
     /// The ABI's type number.
     pub kind: c_int,
-    /// The whole encoded reply of the root.
+    /// The whole encoded reply of the root, and a NUL, at which modules stop that look for the end of a
+    /// text as C does.
     bytes: Arc<[u8]>,
     /// Where this reply stands in it, its attribute included.
     at: Range<usize>,
@@ -49,10 +50,12 @@ pub struct CallReply {
 impl CallReply {
     /// Reads the reply at the front of `bytes`. One that is cut off, as a module's command may leave it,
     /// reads as null.
-    pub fn read(bytes: Vec<u8>) -> CallReply {
+    pub fn read(mut bytes: Vec<u8>) -> CallReply {
+        let len = bytes.len();
+        bytes.push(0);
         let bytes: Arc<[u8]> = bytes.into();
-        let mut root = read(&bytes, 0, 0)
-            .unwrap_or_else(|| CallReply::of(abi::REPLY_NULL, &bytes, 0..bytes.len()));
+        let mut root =
+            read(&bytes, 0, 0).unwrap_or_else(|| CallReply::of(abi::REPLY_NULL, &bytes, 0..len));
         root.is_root = true;
         root
     }
@@ -125,7 +128,7 @@ fn read_text(
 ) -> Option<CallReply> {
     let len = usize::try_from(number::parse_i64(line)?).ok()?;
     let text = after..after.checked_add(len)?;
-    let at = from..text.end.checked_add(2).filter(|end| *end <= bytes.len())?;
+    let at = from..text.end.checked_add(2).filter(|end| *end < bytes.len())?;
     if kind != b'=' {
         let kind = if kind == b'$' { abi::REPLY_STRING } else { abi::REPLY_ERROR };
         return Some(CallReply { text, ..CallReply::of(kind, bytes, at) });
@@ -204,6 +207,15 @@ mod tests {
         assert!(root.is_resp3);
         assert_eq!(CallReply::read(b"*5\r\n:1\r\n".to_vec()).kind, abi::REPLY_NULL);
         assert_eq!(CallReply::read(b"*1\r\n".repeat(1000)).kind, abi::REPLY_NULL);
+    }
+
+    #[test]
+    fn a_nul_stands_behind_the_encoded_reply_and_is_not_part_of_it() {
+        for encoded in [&b"$2\r\nhi\r\n"[..], b"$9\r\ncut"] {
+            let root = CallReply::read(encoded.to_vec());
+            assert_eq!(root.raw(), encoded);
+            assert_eq!(root.bytes.last(), Some(&0));
+        }
     }
 
     proptest::proptest! {
