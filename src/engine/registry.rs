@@ -17,7 +17,8 @@ use super::stats::CommandStat;
 pub struct Command {
     /// The declaration.
     pub spec: &'static CommandSpec,
-    /// The name as `COMMAND` shows it: lower case, with `container|` before a subcommand's.
+    /// The name as `COMMAND` shows it: lower case, or as its module has it, with `container|` before a
+    /// subcommand's.
     pub name: Box<str>,
     /// A number for permissions, the same for a name as long as the process lives.
     pub id: u32,
@@ -60,7 +61,10 @@ impl Command {
         module: Option<&str>,
         workers: usize,
     ) -> &'static Command {
-        let own = spec.name.to_ascii_lowercase();
+        let own = match module {
+            Some(_) => spec.name.to_owned(),
+            None => spec.name.to_ascii_lowercase(),
+        };
         let name = match parent {
             Some(parent) => format!("{parent}|{own}"),
             None => own,
@@ -72,13 +76,14 @@ impl Command {
             .collect();
         let (first_key, last_key, key_step) = legacy_range(spec.keys);
         let mut flags = spec.flags.iter().fold(0, |bits, flag| bits | flag.bit());
-        if spec.find_keys.is_some() || spec.keys.iter().any(is_movable) {
+        let asks_module = spec.flags.contains(&Flag::GetKeysApi);
+        if spec.find_keys.is_some() || asks_module || spec.keys.iter().any(is_movable) {
             flags |= Flag::MovableKeys.bit();
         }
         let categories = implied_categories(spec, flags);
         Box::leak(Box::new(Command {
             spec,
-            id: id_of(&name),
+            id: id_of(&name.to_ascii_lowercase()),
             name: name.into(),
             flags,
             categories,
@@ -98,6 +103,7 @@ impl Command {
     pub fn full_name(&self) -> Vec<u8> {
         match self.name.contains('|') {
             true => self.name.as_bytes().to_vec(),
+            false if self.module.is_some() => self.spec.name.into(),
             false => self.spec.name.to_ascii_lowercase().into_bytes(),
         }
     }
@@ -493,6 +499,18 @@ mod tests {
         assert_eq!(name(&[b"ge"]), None);
         assert_eq!(name(&[b"\x07et"]), None);
         assert_eq!(name(&[b""]), None);
+    }
+
+    #[test]
+    fn a_command_of_a_module_keeps_the_name_that_its_module_gave_it() {
+        const ASKED: CommandSpec =
+            CommandSpec { name: "FT.Get", flags: &[Flag::GetKeysApi], ..CommandSpec::BASE };
+        let registry = Registry::new([(None, Command::new(&ASKED, None, Some("ft"), 1))], 1);
+        let command = registry.lookup(b"ft.get").expect("found in any case");
+        assert_eq!((&*command.name, command.full_name()), ("FT.Get", b"FT.Get".to_vec()));
+        assert!(command.has(Flag::MovableKeys), "its keys are where the module says");
+        let again = Command::new(&CommandSpec { name: "ft.get", ..ASKED }, None, Some("ft"), 1);
+        assert_eq!(again.id, command.id, "permissions know it by its name in any case");
     }
 
     #[test]
