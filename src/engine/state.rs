@@ -63,6 +63,11 @@ pub trait Hooks: Send + Sync {
         let _ = id;
         None
     }
+    /// How the module of this name stands to others.
+    fn module_ties(&self, name: &str) -> ModuleTies {
+        let _ = name;
+        ModuleTies::default()
+    }
     /// What types keep in RDB files beside the keys, in front of them (`when` is 1) or behind (2).
     fn save_data(&self, when: i32) -> Vec<TypeData> {
         let _ = when;
@@ -73,6 +78,17 @@ pub trait Hooks: Send + Sync {
         let _ = (id, when, items);
         Err(TypeDataError::NoType)
     }
+}
+
+/// What INFO says of a module beside its name and version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModuleTies {
+    /// The modules that use what it shares.
+    pub used_by: Vec<String>,
+    /// The modules that share what it uses.
+    pub uses: Vec<String>,
+    /// Its options, by the names that INFO has for them.
+    pub options: Vec<&'static str>,
 }
 
 /// What a type keeps in RDB files beside the keys.

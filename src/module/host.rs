@@ -22,7 +22,7 @@ use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::EventClass;
 use crate::engine::lock::Engine;
 use crate::engine::state::{
-    Change, FileStep, Hooks, KeyEvent, ServerEvent, TypeData, TypeDataError,
+    Change, FileStep, Hooks, KeyEvent, ModuleTies, ServerEvent, TypeData, TypeDataError,
 };
 use crate::object::module::TypeVtable;
 
@@ -31,6 +31,13 @@ const NESTED_EVENTS_MAX: i32 = 16;
 
 /// Names of events shorter than this, as all of ours are, cost no allocation.
 const EVENT_NAME_BYTES_USUAL: usize = 32;
+
+/// The options that INFO shows, by its names for them.
+const OPTION_NAMES: &[(c_int, &str)] = &[
+    (abi::OPTIONS_HANDLE_IO_ERRORS, "handle-io-errors"),
+    (abi::OPTIONS_HANDLE_REPL_ASYNC_LOAD, "handle-repl-async-load"),
+    (abi::OPTION_NO_IMPLICIT_SIGNAL_MODIFIED, "no-implicit-signal-modified"),
+];
 
 /// A loaded module.
 #[derive(Debug)]
@@ -378,6 +385,29 @@ impl Hooks for ModuleHost {
         let records = self.records.lock();
         let found = records.types.iter().find(|native| native.id >> 10 == id >> 10)?;
         Some(Arc::clone(found) as Arc<dyn TypeVtable>)
+    }
+
+    fn module_ties(&self, name: &str) -> ModuleTies {
+        let records = self.records.lock();
+        let mut ties = ModuleTies::default();
+        for shared in records.shared.values() {
+            let users = shared.users.iter().map(|user| user.name.as_str());
+            if shared.module.name == name {
+                ties.used_by.extend(users.map(str::to_owned));
+            } else if users.into_iter().any(|user| user == name) {
+                ties.uses.push(shared.module.name.clone());
+            }
+        }
+        for names in [&mut ties.used_by, &mut ties.uses] {
+            names.sort_unstable();
+            names.dedup();
+        }
+        if let Some(loaded) = records.modules.iter().find(|loaded| loaded.module.name == name) {
+            let options = loaded.module.options.load(Ordering::Relaxed);
+            let set = OPTION_NAMES.iter().filter(|(bit, _)| options & bit != 0);
+            ties.options = set.map(|(_, name)| *name).collect();
+        }
+        ties
     }
 
     fn save_data(&self, when: i32) -> Vec<TypeData> {

@@ -161,6 +161,25 @@ fn an_index_follows_hashes_from_write_to_write() {
 }
 
 #[test]
+fn info_tells_how_a_module_was_set_up() {
+    let Some(server) = ours(&[]) else { return };
+    let info = server.client().call(&["INFO", "modules"]).text();
+    let line = info.lines().find(|line| line.starts_with("module:name=ReJSON,"));
+    let line = line.expect("the module is listed");
+    assert!(line.ends_with(",usedby=[],using=[],options=[handle-io-errors]"), "{line}");
+}
+
+#[test]
+fn a_category_of_a_module_lists_its_commands_and_a_built_in_one_does_not() {
+    let Some(server) = ours(&[]) else { return };
+    let listed = |category: &str| {
+        let commands = server.client().call(&["ACL", "CAT", category]).items();
+        commands.iter().any(|command| command.text() == "json.get")
+    };
+    assert_eq!([listed("json"), listed("read")], [true, false]);
+}
+
+#[test]
 fn a_command_names_the_categories_of_its_module() {
     let Some(server) = ours(&[]) else { return };
     for (command, category) in [("JSON.GET", "@json"), ("FT.SEARCH", "@search")] {

@@ -33,10 +33,13 @@ pub(super) fn cat(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) 
         let name = &name[..name.len().min(128)];
         CommandError::Raw([b"ERR Unknown category '", name, b"'"].concat())
     })?;
+    // As with Redis, built-in categories are shown without what modules have put into them.
+    let of_module = registry.module_categories().iter().any(|(_, own)| *own == bit);
     let names: Vec<Vec<u8>> = registry
         .originals()
         .flat_map(|command| std::iter::once(command).chain(command.subcommands.iter().copied()))
-        .filter(|command| !command.has(Flag::Module) && command.categories & bit != 0)
+        .filter(|command| of_module || !command.has(Flag::Module))
+        .filter(|command| command.categories & bit != 0)
         .map(|command| command.full_name())
         .collect();
     reply.array(names.len());

@@ -460,10 +460,16 @@ fn cpu(_: &mut ExclusiveCtx<'_>, text: &mut String) {
 
 fn modules(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     for module in ctx.env.shared.modules.lock().iter() {
+        let ties = ctx.state.hooks.as_ref().map(|hooks| hooks.module_ties(&module.name));
+        let ties = ties.unwrap_or_default();
         let _ = write!(
             text,
-            "module:name={},ver={},api=1,filters=0,usedby=[],using=[],options=[]\r\n",
-            module.name, module.version
+            "module:name={},ver={},api=1,filters=0,usedby=[{}],using=[{}],options=[{}]\r\n",
+            module.name,
+            module.version,
+            ties.used_by.join("|"),
+            ties.uses.join("|"),
+            ties.options.join("|")
         );
     }
 }
