@@ -15,9 +15,14 @@ use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicIsize, Ordering};
 
+#[cfg(not(sanitized))]
 use tikv_jemalloc_sys as jemalloc;
 
 use crate::base::size_class::{QUANTUM, size_class};
+
+#[cfg(sanitized)]
+#[path = "allocator/system.rs"]
+mod jemalloc;
 
 /// How far a thread's count may run before it is added to the total.
 const FLUSH_BYTES: isize = 64 * 1024;
@@ -254,6 +259,7 @@ pub fn purge() -> bool {
 mod tests {
     use super::*;
 
+    #[cfg(not(sanitized))]
     #[test]
     fn the_first_workers_have_arenas() {
         let found = std::thread::spawn(|| [use_arena_of(1), use_arena_of(1 << 20)]).join();
@@ -275,6 +281,7 @@ mod tests {
         }
     }
 
+    #[cfg(not(sanitized))]
     #[test]
     fn classes_are_computed_as_jemalloc_has_them() {
         // SAFETY: asks for the size class only; no size is zero.
