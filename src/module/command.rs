@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use mortise_module_abi as abi;
 use parking_lot::Mutex;
 
+use super::crash;
 use super::handle::{ModString, ModuleCtx};
 use super::host::Module;
 use crate::engine::client::Mode;
@@ -218,6 +219,7 @@ impl ForeignHandler {
         begin(&mut ctx);
         let mut arguments = ctx.argv.clone();
         let handle = std::ptr::from_mut(&mut ctx).cast();
+        let _note = crash::note(&self.module, "key look-up");
         // SAFETY: as in `run`; the context has no engine, so the module can only look at its arguments.
         #[expect(unsafe_code, reason = "calls a module")]
         unsafe {

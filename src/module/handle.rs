@@ -20,6 +20,7 @@ use super::api::threads::Held;
 use super::api::yielding::{self, Yielding};
 use super::api::zsets::ZsetWalk;
 use super::blocked::{Blocked, BlockedCall};
+use super::crash;
 use super::host::Module;
 use crate::engine::acl::user::User;
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx};
@@ -348,7 +349,9 @@ impl ModuleCtx {
         prepare(&mut ctx);
         let handle = std::ptr::from_mut(&mut ctx);
         // SAFETY: `ctx` is alive during the call.
-        let result = as_current(unsafe { (*handle).engine }, || f(handle.cast()));
+        let engine = unsafe { (*handle).engine };
+        let result =
+            crash::within(Some(module), handle, || as_current(engine, || f(handle.cast())));
         // SAFETY: `ctx` is alive, and foreign code, which held the handle, has returned.
         unsafe { (*handle).finish() };
         result
@@ -361,7 +364,9 @@ impl ModuleCtx {
         ctx.loading = true;
         let handle = std::ptr::from_mut(&mut ctx);
         // SAFETY: `ctx` is alive during the call.
-        let result = as_current(unsafe { (*handle).engine }, || f(handle.cast()));
+        let engine = unsafe { (*handle).engine };
+        crash::next_is("OnLoad");
+        let result = crash::within(None, handle, || as_current(engine, || f(handle.cast())));
         // SAFETY: as in `with`.
         unsafe { (*handle).finish() };
         result

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::blocked::Blocked;
 use super::command::ForeignHandler;
+use super::crash::{self, Missing};
 use super::handle::{ModString, ModuleCtx};
 use super::native::NativeType;
 use super::settings::Setting;
@@ -54,6 +55,10 @@ pub struct Module {
     pub loading: AtomicBool,
     /// Its parameters have their first values.
     pub configured: AtomicBool,
+    /// The functions that it looked for in vain while it loaded.
+    pub missing: OnceLock<Vec<Missing>>,
+    /// Where its code begins.
+    pub base: OnceLock<usize>,
 }
 
 /// A pointer that foreign code gave to the host to hand back later.
@@ -210,6 +215,7 @@ impl ModuleHost {
         // No key goes while the module looks, however long it takes.
         let trusts = std::mem::replace(&mut ctx.unit.trusts, true);
         let key = ModString::create(event.key);
+        crash::next_is("keyspace event");
         ModuleCtx::with(
             module,
             ctx,
@@ -246,6 +252,7 @@ impl ModuleHost {
         for ServerSubscription { module, callback, .. } in subscribers {
             let Some(callback) = callback else { continue };
             let event = abi::Event { id, dataver: 1 };
+            crash::next_is("server event");
             ModuleCtx::with(
                 &module,
                 ctx,
@@ -436,6 +443,7 @@ impl Hooks for ModuleHost {
             let next = self.jobs.lock().pop_front();
             let Some(job) = next else { return };
             ctx.session.db = job.db;
+            crash::next_is("post-notification job");
             ModuleCtx::with(
                 &job.module,
                 ctx,

@@ -11,6 +11,7 @@ use libloading::os::unix::{Library as UnixLibrary, RTLD_LOCAL, RTLD_NOW};
 use mortise_module_abi as abi;
 
 use super::api::take_missing;
+use super::crash::{self, Missing};
 use super::handle::{ModString, ModuleCtx};
 use super::host::{Loaded, Module, ModuleHost, SharedFunction, host};
 use super::{blocked, settings};
@@ -93,6 +94,7 @@ fn load_and_check(
 ) -> Result<(), ModuleError> {
     let path = std::path::absolute(path).map_or(path.to_owned(), |full| full.display().to_string());
     check_file(&path)?;
+    crash::install();
     // SAFETY: the initialisers of a module run here, as its administrator asked for.
     let library = unsafe { UnixLibrary::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
     let library: libloading::Library = library
@@ -129,6 +131,11 @@ fn load_and_check(
             shorten(&missing)
         );
     }
+    // What it calls although it is not there, a crash report names.
+    let _ = module.missing.set(missing);
+    if let Some(base) = crash::base_of(entry as *const ()) {
+        let _ = module.base.set(base);
+    }
     tracing::info!("Module '{}' loaded from {path}", module.name);
     host().records.lock().modules.push(Loaded { module, library, path, args: args.to_vec() });
     ctx.state.hooks = Some(host().clone());
@@ -157,23 +164,26 @@ fn reason(error: &libloading::Error) -> String {
 fn describe_missing() -> String {
     let missing = take_missing();
     let complaint = super::api::context::last_line();
-    let named = |name: &&String| {
+    let named = |one: &&Missing| {
+        let name = &one.name;
         let plain = name.split_once('_').map_or(name.as_str(), |(_, plain)| plain);
         complaint
             .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
             .any(|word| word == plain || word == name.as_str())
     };
     match missing.iter().find(named) {
-        Some(name) => format!(" It needs {name}, which is missing here."),
+        Some(Missing { name, .. }) => format!(" It needs {name}, which is missing here."),
         None if missing.is_empty() => String::new(),
         None => format!(" It looked for functions that are missing here: {}.", shorten(&missing)),
     }
 }
 
 /// Names in a line that people read.
-fn shorten(names: &[String]) -> String {
+fn shorten(names: &[Missing]) -> String {
     const SHOWN_MAX: usize = 8;
-    let plain = |name: &String| name.split_once('_').map_or(name.clone(), |(_, p)| p.to_owned());
+    let plain = |one: &Missing| {
+        one.name.split_once('_').map_or(one.name.clone(), |(_, plain)| plain.to_owned())
+    };
     let shown: Vec<String> = names.iter().take(SHOWN_MAX).map(plain).collect();
     match names.len().checked_sub(SHOWN_MAX) {
         Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
@@ -295,6 +305,7 @@ pub fn unload(ctx: &mut ExclusiveCtx<'_>, name: &str) -> Result<(), ModuleError>
         (module, find_unload(&loaded.library))
     };
     if let Some(on_unload) = on_unload {
+        crash::next_is("OnUnload");
         // SAFETY: the module is alive, and the context lives during the call.
         let code =
             ModuleCtx::with(&module, ctx, None, |_| {}, |handle| unsafe { on_unload(handle) });

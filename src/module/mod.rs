@@ -26,4 +26,6 @@ pub mod blocked;
 
 pub mod settings;
 
+pub mod crash;
+
 pub mod api;

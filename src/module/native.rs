@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use mortise_module_abi as abi;
 
+use super::crash;
 use super::handle::ModString;
 use super::host::Module;
 use crate::object::module::{DigestSink, KeyName, KeyNames, TypeVtable};
@@ -121,6 +122,7 @@ impl TypeVtable for NativeType {
     }
 
     fn free(&self, value: usize) {
+        let _note = crash::note(&self.module, "type callback free");
         if let Some(free) = self.methods.free {
             // SAFETY: the value was made by this type's module, is freed once, and modules with types
             // cannot be unloaded.
@@ -129,14 +131,17 @@ impl TypeVtable for NativeType {
     }
 
     fn save(&self, key: KeyName<'_>, value: usize, style: Style) -> Option<Vec<u8>> {
+        let _note = crash::note(&self.module, "type callback rdb_save");
         self.save_value(key, value, style)
     }
 
     fn load(&self, key: KeyName<'_>, items: &[u8], version: i32) -> Option<(usize, usize)> {
+        let _note = crash::note(&self.module, "type callback rdb_load");
         self.load_value(key, items, version)
     }
 
     fn copy(&self, names: KeyNames<'_>, value: usize) -> Option<usize> {
+        let _note = crash::note(&self.module, "type callback copy");
         let copy = KeyOptions::with(names.from, Some(names.to), |options| {
             if let Some(copy) = self.methods.copy2 {
                 // SAFETY: the value is alive and of this type; the options live during the call.
@@ -152,6 +157,7 @@ impl TypeVtable for NativeType {
     }
 
     fn memory_bytes(&self, key: KeyName<'_>, value: usize, samples: usize) -> Option<usize> {
+        let _note = crash::note(&self.module, "type callback mem_usage");
         if let Some(usage) = self.methods.mem_usage2 {
             return Some(KeyOptions::with(key, None, |options| {
                 // SAFETY: the value is alive and of this type; the options live during the call.
@@ -164,6 +170,7 @@ impl TypeVtable for NativeType {
     }
 
     fn free_effort(&self, key: KeyName<'_>, value: usize) -> usize {
+        let _note = crash::note(&self.module, "type callback free_effort");
         KeyOptions::with(key, None, |options| {
             if let Some(effort) = self.methods.free_effort2 {
                 // SAFETY: the value is alive and of this type; the options live during the call.
@@ -178,6 +185,7 @@ impl TypeVtable for NativeType {
     }
 
     fn digest(&self, key: KeyName<'_>, value: usize, sink: &mut dyn DigestSink) {
+        let _note = crash::note(&self.module, "type callback digest");
         let Some(digest) = self.methods.digest else { return };
         KeyOptions::with(key, None, |options| {
             let mut writer = DigestWriter { sink, key: options.from, db: options.from_db };
@@ -187,6 +195,7 @@ impl TypeVtable for NativeType {
     }
 
     fn unlink(&self, key: KeyName<'_>, value: usize) {
+        let _note = crash::note(&self.module, "type callback unlink");
         KeyOptions::with(key, None, |options| {
             if let Some(unlink) = self.methods.unlink2 {
                 // SAFETY: the value is alive and of this type; the options live during the call.

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use mortise_module_abi as abi;
 
+use super::crash;
 use super::handle::{ModString, ModuleCtx};
 use super::host::{Foreign, Module, host};
 use crate::base::glob::{Case, glob_match};
@@ -152,6 +153,7 @@ fn show_words(words: &[(String, c_int)], number: i64) -> Vec<u8> {
 impl Setting {
     /// The value now, as the module has it.
     fn value(&self) -> Value {
+        let _note = crash::note(&self.module, "config getter");
         let (name, data) = (self.own_name.as_ptr(), self.data.0);
         match &self.kind {
             Kind::Bool { get: Some(get), .. } => {
@@ -177,6 +179,7 @@ impl Setting {
 
     /// Hands a value to the module, which may refuse it.
     fn store(&self, value: &Value) -> Result<(), String> {
+        let _note = crash::note(&self.module, "config setter");
         let (name, data) = (self.own_name.as_ptr(), self.data.0);
         let mut error: *mut abi::ModuleString = std::ptr::null_mut();
         let code = match (&self.kind, value) {
@@ -237,6 +240,7 @@ fn apply(ctx: &mut ExclusiveCtx<'_>, changed: &[Arc<Setting>]) -> Result<(), Con
         }
         done.push(key);
         let mut error: *mut abi::ModuleString = std::ptr::null_mut();
+        crash::next_is("config apply");
         let code = ModuleCtx::with(
             &setting.module,
             ctx,

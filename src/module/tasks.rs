@@ -13,6 +13,7 @@ use mortise_module_abi as abi;
 use parking_lot::Mutex;
 
 use super::blocked::Blocked;
+use super::crash;
 use super::handle::ModuleCtx;
 use super::host::{Foreign, Module, host};
 use crate::engine::call::{Access, end_unit};
@@ -250,6 +251,7 @@ fn fire(timer: &Timer, state: &mut State, shared: &Shared) {
     let Some(callback) = timer.callback else { return };
     let mut session = Session::internal(Mode::MODULE, timer.db);
     in_unit(state, shared, &mut session, None, |ctx| {
+        crash::next_is("timer");
         ModuleCtx::with(
             &timer.module,
             ctx,

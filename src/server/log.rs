@@ -63,6 +63,7 @@ pub fn init(path: &str) -> std::io::Result<()> {
     };
     if let Some(path) = &path {
         open(path)?;
+        crate::module::crash::report_to(path);
     }
     let subscriber = tracing_subscriber::registry().with(LineLayer { path });
     // A second start in one process (tests) keeps the first log.

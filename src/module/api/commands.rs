@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "functions of a C interface take raw pointers")]
 
 use std::ffi::{c_char, c_int};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use mortise_module_abi as abi;
 
@@ -32,6 +32,8 @@ pub(super) unsafe extern "C" fn set_attribs(
             alive: AtomicBool::new(true),
             configured: AtomicBool::new(false),
             loading: AtomicBool::new(true),
+            missing: OnceLock::new(),
+            base: OnceLock::new(),
         }));
     }
 }

@@ -23,6 +23,7 @@ struct InfoText {
 pub fn collect(module: &Arc<Module>, callback: abi::InfoFunc) -> Vec<(String, String)> {
     let mut info = InfoText { module: Arc::clone(module), sections: Vec::new(), dict: None };
     if let Some(callback) = callback {
+        let _note = super::super::crash::note(module, "INFO");
         // SAFETY: the module is alive, and the text lives during the call.
         unsafe { callback(std::ptr::from_mut(&mut info).cast(), 0) };
     }

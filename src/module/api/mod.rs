@@ -13,6 +13,7 @@ use mortise_module_abi as abi;
 use mortise_module_abi::api;
 use parking_lot::Mutex;
 
+use super::crash::Missing;
 use super::handle::c_bytes;
 
 pub mod memory;
@@ -297,12 +298,20 @@ table! {
 static BY_NAME: LazyLock<HashMap<&'static str, Address>> =
     LazyLock::new(|| TABLE.iter().copied().collect());
 
-/// Names that were looked up in vain since [`take_missing`].
-static MISSING: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// What was looked up in vain since [`take_missing`].
+static MISSING: Mutex<Vec<Missing>> = Mutex::new(Vec::new());
 
-/// The names that modules looked up in vain since the last call.
-pub fn take_missing() -> Vec<String> {
+/// What modules looked up in vain since the last call.
+pub fn take_missing() -> Vec<Missing> {
     std::mem::take(&mut *MISSING.lock())
+}
+
+/// Runs `f` with what was looked up in vain so far, unless somebody is just looking something up. For signal handlers,
+/// which must not wait.
+pub fn with_missing(f: impl FnOnce(&[Missing])) {
+    if let Some(missing) = MISSING.try_lock() {
+        f(&missing);
+    }
 }
 
 /// `GetApi`: finds a function under its Redis or its Valkey name.
@@ -321,7 +330,7 @@ pub unsafe extern "C" fn get_api(name: *const c_char, out: *mut c_void) -> c_int
             0
         }
         _ => {
-            MISSING.lock().push(name.to_owned());
+            MISSING.lock().push(Missing { name: name.to_owned(), variable: out.addr() });
             1
         }
     }
