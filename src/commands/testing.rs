@@ -284,6 +284,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
     heard.set_by_modules(EventClass::all() - EventClass::KEY_MISS);
     Shared {
         heard,
+        attached: Default::default(),
         pubsub: Default::default(),
         tracking: Default::default(),
         monitors: Default::default(),

@@ -6,6 +6,8 @@
 
 mod admit;
 
+pub mod filtered;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -136,7 +138,9 @@ pub fn run_batch(
         let rest = &requests[end.done..];
         let hold = &rest[..rest.len().min(HOLD_COMMANDS_MAX)];
         let mut mode = hold.iter().map(|r| mode_of(r.command)).max().unwrap_or(Mode::Session);
-        if mode == Mode::Shared
+        if engine.shared.attached.has_filters() {
+            mode = Mode::Exclusive;
+        } else if mode == Mode::Shared
             && (engine.shared.is_heard(EventClass::KEY_MISS) || engine.shared.wants_eviction())
         {
             // Reads cause events, which modules may answer with writes; and they, too, make room first.
@@ -280,10 +284,14 @@ fn run_hold(
         client.take_messages(out);
     }
     for request in hold {
+        let kept = filtered::look(&mut access, &mut session, &mut unit, env, request.argv);
+        let argv = kept.as_ref().map(filtered::slices);
+        let request = &argv.as_ref().map_or(*request, |argv| filtered::request(&access, argv));
         unit.began_ns = last_ns;
         let ran = client_call(&mut access, &mut session, &mut unit, env, *request, out);
         if let Some(Block::Paused { .. }) = unit.block {
             begin_wait(caller, &mut session, &mut unit, *request);
+            session.filtered = kept;
             break;
         }
         end.done += 1;

@@ -139,6 +139,8 @@ pub struct Session {
     pub multi: Multi,
     /// The watched keys.
     pub watched: Vec<Watched>,
+    /// The arguments of the command that a pause holds back, if filters have seen them.
+    pub filtered: Option<Vec<Box<[u8]>>>,
     /// Bytes of the arguments that are kept of the command that waits for keys.
     pub waiting_argv_bytes: usize,
     /// While blocked by something that CLIENT UNBLOCK may end: the reply of a timeout.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: while nobody listens to a class, an event of it costs one relaxed load.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::call::Access;
 use super::ctx::{self, Env};
@@ -55,6 +55,41 @@ impl Heard {
         {
             old = now;
         }
+    }
+}
+
+/// What foreign code wants to see of everything that happens; read once a batch.
+#[derive(Debug, Default)]
+pub struct Attached {
+    filters: AtomicBool,
+    turns: AtomicBool,
+}
+
+impl Attached {
+    /// Whether commands go through [`Hooks::filter`].
+    ///
+    /// [`Hooks::filter`]: super::state::Hooks::filter
+    #[inline]
+    pub fn has_filters(&self) -> bool {
+        self.filters.load(Ordering::Relaxed)
+    }
+
+    /// Whether [`Hooks::turn`] is called.
+    ///
+    /// [`Hooks::turn`]: super::state::Hooks::turn
+    #[inline]
+    pub fn has_turns(&self) -> bool {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether there are filters.
+    pub fn set_filters(&self, on: bool) {
+        self.filters.store(on, Ordering::Relaxed);
+    }
+
+    /// Sets whether somebody wants to know of turns.
+    pub fn set_turns(&self, on: bool) {
+        self.turns.store(on, Ordering::Relaxed);
     }
 }
 

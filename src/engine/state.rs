@@ -22,7 +22,7 @@ use super::effects::{EventClass, Request};
 use super::ending::Ending;
 use super::errands::Errands;
 use super::error::CommandError;
-use super::events::Heard;
+use super::events::{Attached, Heard};
 use super::evict::Evictor;
 use super::functions::{Counts, Functions};
 use super::loading::LoadProgress;
@@ -35,6 +35,7 @@ use super::pubsub::PubSub;
 use super::registry::Registry;
 use super::replication::Replication;
 use super::scripts::{Busy, NewScript, Scripts};
+use super::spec::Argv;
 use super::stats::{Rates, WorkerStats};
 use super::tracking::Tracking;
 use super::visits::{RunVisitor, Visits};
@@ -48,6 +49,17 @@ use crate::resp::reply::{Protocol, Reply};
 pub trait Hooks: Send + Sync {
     /// A key changed. Runs inside the writing call, with no borrow of the keyspace alive.
     fn key_event(&self, ctx: &mut ExclusiveCtx<'_>, event: &KeyEvent<'_>);
+    /// Looks at a command before it is looked up, and may change its arguments: those that count from now on.
+    /// Called once per command if [`Attached::has_filters`].
+    fn filter(&self, ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>) -> Vec<Box<[u8]>> {
+        let _ = ctx;
+        argv.iter().map(|arg| (*arg).into()).collect()
+    }
+    /// A turn of some event loop is over: a batch of a client's commands, tasks, the cron. Called if
+    /// [`Attached::has_turns`].
+    fn turn(&self, state: &mut State, shared: &Shared) {
+        let _ = (state, shared);
+    }
     /// Something happened to the server as a whole.
     fn server_event(&self, ctx: &mut ExclusiveCtx<'_>, event: ServerEvent);
     /// A unit in which foreign code asked for it ([`Unit::has_jobs`]) is about to end.
@@ -552,6 +564,8 @@ pub struct Shared {
     pub modules: Mutex<Vec<ModuleInfo>>,
     /// The event classes that somebody listens to: read on every write.
     pub heard: Heard,
+    /// What else foreign code wants to see.
+    pub attached: Attached,
     /// Who listens to which channel.
     pub pubsub: PubSub,
     /// Who has which key in a cache of its own.

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use super::blocked::Blocked;
 use super::command::ForeignHandler;
 use super::crash::{self, Missing};
+use super::filters::Filters;
 use super::handle::{ModString, ModuleCtx};
 use super::native::NativeType;
 use super::settings::Setting;
@@ -22,6 +23,7 @@ use super::tasks::Tasks;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::EventClass;
 use crate::engine::lock::Engine;
+use crate::engine::spec::Argv;
 use crate::engine::state::{
     Change, FileStep, Hooks, KeyEvent, ModuleTies, ServerEvent, TypeData, TypeDataError,
 };
@@ -55,6 +57,8 @@ pub struct Module {
     pub loading: AtomicBool,
     /// Its parameters have their first values.
     pub configured: AtomicBool,
+    /// Calls of commands that it is inside of.
+    pub calls: AtomicI32,
     /// The functions that it looked for in vain while it loaded.
     pub missing: OnceLock<Vec<Missing>>,
     /// Where its code begins.
@@ -169,6 +173,8 @@ pub struct ModuleHost {
     pub tasks: Tasks,
     /// The blocked clients, by the address that is their handle.
     pub blocked: Mutex<HashMap<usize, Arc<Blocked>>>,
+    /// Filters of commands.
+    pub filters: Filters,
     /// Jobs for the end of the unit that is running.
     pub jobs: Mutex<VecDeque<Job>>,
     depth: AtomicI32,
@@ -316,6 +322,10 @@ fn with_c_text(text: &str, f: impl FnOnce(&CStr)) {
 }
 
 impl Hooks for ModuleHost {
+    fn filter(&self, ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>) -> Vec<Box<[u8]>> {
+        self.filters.pass(ctx, argv)
+    }
+
     fn key_event(&self, ctx: &mut ExclusiveCtx<'_>, event: &KeyEvent<'_>) {
         let subscribers = Arc::clone(&self.records.lock().subscriptions);
         let wants = |one: &&Subscription| one.classes & event.class.bits() as c_int != 0;

@@ -248,6 +248,7 @@ fn forget(module: &Arc<Module>) {
     records.categories.retain(|(owner, ..)| is_other(owner));
     records.settings.retain(|one| is_other(&one.module));
     records.shared.retain(|_, shared| is_other(&shared.module));
+    host().filters.forget(module);
     for shared in records.shared.values_mut() {
         shared.users.retain(is_other);
     }

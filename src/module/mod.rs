@@ -28,4 +28,6 @@ pub mod settings;
 
 pub mod crash;
 
+pub mod filters;
+
 pub mod api;

@@ -260,6 +260,7 @@ fn build_engine(
         databases: databases as u32,
         modules: Mutex::default(),
         heard: Default::default(),
+        attached: Default::default(),
         pubsub: Default::default(),
         tracking: Default::default(),
         monitors: Default::default(),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::engine::acl::check::{check, check_session};
 use crate::engine::acl::log::Context;
-use crate::engine::call::{self, Access};
+use crate::engine::call::{self, Access, filtered};
 use crate::engine::client::{Mode, Session};
 use crate::engine::ctx::Env;
 use crate::engine::effects::{Targets, Unit};
@@ -147,6 +147,29 @@ impl Running<'_> {
         matches!(self.access, Access::Shared(_)) && matches!(command.spec.run, Run::Foreign(_))
     }
 
+    /// Calls a command whose arguments filters have seen, if there are any.
+    fn perform(&mut self, argv: Argv<'_>, reply: &mut Vec<u8>) {
+        match self.check(argv).and_then(|command| self.note_write(command)) {
+            Ok(command) => call::nested(
+                &mut self.access,
+                self.session,
+                self.unit,
+                self.env,
+                command,
+                argv,
+                reply,
+            ),
+            Err(error) => {
+                let text = error.bytes();
+                self.env.stats.error(&text);
+                if let Some(command) = self.find(argv) {
+                    command.stats[self.env.worker].rejected.add(1);
+                }
+                Reply::new(reply, Protocol::Resp2).error(&text);
+            }
+        }
+    }
+
     /// Notes that a command may write. A script that is to be killed must not any more.
     fn note_write(&mut self, command: &'static Command) -> Result<&'static Command, CommandError> {
         if command.has(Flag::Write) {
@@ -183,24 +206,10 @@ impl Running<'_> {
 impl ScriptHost for Running<'_> {
     fn call(&mut self, argv: &[&[u8]], resp3: bool, reply: &mut Vec<u8>) {
         self.session.protocol = if resp3 { Protocol::Resp3 } else { Protocol::Resp2 };
-        match self.check(argv).and_then(|command| self.note_write(command)) {
-            Ok(command) => call::nested(
-                &mut self.access,
-                self.session,
-                self.unit,
-                self.env,
-                command,
-                argv,
-                reply,
-            ),
-            Err(error) => {
-                let text = error.bytes();
-                self.env.stats.error(&text);
-                if let Some(command) = self.find(argv) {
-                    command.stats[self.env.worker].rejected.add(1);
-                }
-                Reply::new(reply, Protocol::Resp2).error(&text);
-            }
+        let Running { access, session, unit, env, .. } = self;
+        match filtered::look(access, session, unit, *env, argv) {
+            None => self.perform(argv, reply),
+            Some(filtered) => self.perform(&filtered::slices(&filtered), reply),
         }
     }
 

@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering;
 use mortise_module_abi as abi;
 
 use super::super::call_reply::CallReply;
+use super::super::filters::Calling;
 use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice};
+use super::super::host::host;
 use crate::engine::acl::check;
 use crate::engine::acl::log::{Context, Entry};
 use crate::engine::acl::user::User;
-use crate::engine::call::{self, Access};
+use crate::engine::call::{self, Access, filtered};
 use crate::engine::client::{Mode, Session};
 use crate::engine::ctx::{Env, ExclusiveCtx, ReadCtx, propagate_now};
 use crate::engine::effects::{Targets, Unit};
@@ -201,6 +203,14 @@ unsafe extern "C" fn mortise_call(
         _ => Protocol::Resp2,
     };
     let chosen = context.user.clone();
+    let _calling = Calling::begin(context.module.as_ref());
+    // A filter may change everything, so calls beside readers do not come by it.
+    let has_filters = host().engine.get().is_some_and(|engine| engine.shared.attached.has_filters());
+    let filtered = match context.engine() {
+        Some(engine) if has_filters => Some(host().filters.pass_call(engine, &argv)),
+        _ => None,
+    };
+    let argv = filtered.as_ref().map_or(argv, filtered::slices);
     let Some(reader) = context.reader() else {
         set_errno(libc::EINVAL);
         return std::ptr::null_mut();

@@ -32,6 +32,7 @@ pub(super) unsafe extern "C" fn set_attribs(
             alive: AtomicBool::new(true),
             configured: AtomicBool::new(false),
             loading: AtomicBool::new(true),
+            calls: AtomicI32::new(0),
             missing: OnceLock::new(),
             base: OnceLock::new(),
         }));

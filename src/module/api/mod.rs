@@ -64,6 +64,7 @@ pub mod info;
 
 pub mod scan;
 
+pub mod filters;
 /// A function of the API, as an address.
 #[derive(Clone, Copy)]
 struct Address(*const ());
@@ -293,6 +294,10 @@ table! {
     InfoAddFieldULongLong => info::field_ulong_long,
     ScanCursorCreate => scan::create, ScanCursorRestart => scan::restart,
     ScanCursorDestroy => scan::destroy, Scan => scan::scan, ScanKey => scan::scan_key,
+    RegisterCommandFilter => filters::register, UnregisterCommandFilter => filters::unregister,
+    CommandFilterArgsCount => filters::count, CommandFilterArgGet => filters::get,
+    CommandFilterArgInsert => filters::insert, CommandFilterArgReplace => filters::replace,
+    CommandFilterArgDelete => filters::delete, CommandFilterGetClientId => filters::client,
 }
 
 static BY_NAME: LazyLock<HashMap<&'static str, Address>> =

@@ -16,10 +16,11 @@ use super::disk::DiskWatch;
 use super::wire::{TICK, Wire, WireError};
 use super::{Ended, Follower};
 use crate::config::params::Param;
-use crate::engine::call::{self, Access, HOLD_COMMANDS_MAX, Request};
+use crate::engine::call::{self, Access, HOLD_COMMANDS_MAX, Request, filtered};
 use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::Env;
 use crate::engine::durable::Policy;
+use crate::engine::effects::Unit;
 use crate::engine::log::encode;
 use crate::engine::persistence::AofMode;
 use crate::engine::replay;
@@ -358,9 +359,14 @@ fn apply_one(
     out: &mut Vec<u8>,
 ) {
     out.clear();
+    let mut access = Access::Exclusive(state);
+    let mut unit = Unit::default();
+    let kept = filtered::look(&mut access, session, &mut unit, env, request.argv);
+    call::end_unit(&mut access, &mut unit, env);
+    let argv = kept.as_ref().map(filtered::slices);
+    let request = argv.as_ref().map_or(request, |argv| filtered::request(&access, argv));
     match request.command {
         Some(command) => {
-            let mut access = Access::Exclusive(state);
             let source = replay::Source::Primary;
             replay::replay(source, &mut access, session, env, command, request.argv, out);
         }
