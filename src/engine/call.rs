@@ -182,6 +182,9 @@ pub fn run_batch(
             }
         }
     }
+    if engine.shared.attached.has_turns() {
+        filtered::end_turn(engine);
+    }
     end
 }
 

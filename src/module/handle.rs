@@ -221,6 +221,11 @@ impl Reach {
     }
 }
 
+/// Calls a function of a module that gets no context, so that functions which need none find the engine.
+pub fn with_engine<R>(engine: &mut ExclusiveCtx<'_>, f: impl FnOnce() -> R) -> R {
+    as_current(Reach::All(std::ptr::from_mut(engine).cast()), f)
+}
+
 /// Runs `f` with the engine of the call into a module that this thread is in; None if there is none.
 pub fn with_current<R>(f: impl FnOnce(&mut ExclusiveCtx<'_>) -> R) -> Option<R> {
     // SAFETY: set for the time of a call to the engine of its context, of which `ModuleCtx::engine` says
@@ -276,6 +281,9 @@ pub struct ModuleCtx {
     pub db: u32,
     /// How it lets others in.
     pub yielding: Yielding,
+    /// It is a thread-safe one: where this thread is called by the host and so has the engine, the context may be used
+    /// without being locked, as in Redis, whose main thread holds the lock then.
+    pub(super) is_free: bool,
     /// What a thread's context owns while it has the lock; null otherwise.
     held: *mut Held,
     /// Modules keep its address. Also tells the compiler that a reference to it is not the only way to
@@ -304,6 +312,7 @@ impl ModuleCtx {
             blocked: None,
             db: 0,
             yielding: Yielding::default(),
+            is_free: false,
             held: std::ptr::null_mut(),
             _pinned: PhantomPinned,
         }
@@ -447,14 +456,22 @@ impl ModuleCtx {
         // SAFETY: `with` stored the pointer of a reference that outlives the context, of this type up to
         // its lifetime, which is shortened here to that of `&mut self`; the argument above excludes
         // another use at the same time.
-        unsafe { self.engine.all() }
+        unsafe { self.reach().all() }
     }
 
     /// What may be read of the engine, for the time of one API function; also for a command that runs beside
     /// other readers.
     pub fn reader(&mut self) -> Option<ReadCtx<'_>> {
         // SAFETY: as in `engine`; `with_reader` stored what it stored likewise.
-        unsafe { self.engine.reading() }
+        unsafe { self.reach().reading() }
+    }
+
+    /// What the context has itself, or, as the innermost level, may use without having it.
+    fn reach(&self) -> Reach {
+        match self.engine {
+            Reach::Nothing if self.is_free => CURRENT.get(),
+            engine => engine,
+        }
     }
 
     /// Whether the context is that of a command which runs beside other readers.

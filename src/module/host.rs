@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use super::blocked::Blocked;
 use super::command::ForeignHandler;
 use super::crash::{self, Missing};
+use super::descriptors::Descriptors;
 use super::filters::Filters;
 use super::handle::{ModString, ModuleCtx};
 use super::native::NativeType;
@@ -25,7 +26,8 @@ use crate::engine::effects::EventClass;
 use crate::engine::lock::Engine;
 use crate::engine::spec::Argv;
 use crate::engine::state::{
-    Change, FileStep, Hooks, KeyEvent, ModuleTies, ServerEvent, TypeData, TypeDataError,
+    Change, FileStep, Hooks, KeyEvent, ModuleTies, ServerEvent, Shared, State, TypeData,
+    TypeDataError,
 };
 use crate::object::module::TypeVtable;
 
@@ -131,6 +133,16 @@ pub struct Records {
     pub settings: Vec<Arc<Setting>>,
 }
 
+impl Records {
+    /// Lets the engine know whether a module wants to hear of each turn of an event loop.
+    pub fn mirror_turns(&self) {
+        let wants = self.server_subscriptions.iter().any(|one| one.event == abi::EVENT_EVENTLOOP);
+        if let Some(engine) = host().engine.get() {
+            engine.shared.attached.set_turns(wants);
+        }
+    }
+}
+
 /// A module and its shared object.
 #[derive(Debug)]
 pub struct Loaded {
@@ -175,6 +187,8 @@ pub struct ModuleHost {
     pub blocked: Mutex<HashMap<usize, Arc<Blocked>>>,
     /// Filters of commands.
     pub filters: Filters,
+    /// Descriptors that modules have watched.
+    pub descriptors: Descriptors,
     /// Jobs for the end of the unit that is running.
     pub jobs: Mutex<VecDeque<Job>>,
     depth: AtomicI32,
@@ -250,7 +264,7 @@ impl ModuleHost {
     }
 
     /// Calls every subscriber of a server event.
-    fn server(&self, ctx: &mut ExclusiveCtx<'_>, id: u64, sub: u64, data: *mut c_void) {
+    pub(super) fn server(&self, ctx: &mut ExclusiveCtx<'_>, id: u64, sub: u64, data: *mut c_void) {
         let subscribers: Vec<ServerSubscription> = {
             let records = self.records.lock();
             records.server_subscriptions.iter().filter(|one| one.event == id).cloned().collect()
@@ -324,6 +338,10 @@ fn with_c_text(text: &str, f: impl FnOnce(&CStr)) {
 impl Hooks for ModuleHost {
     fn filter(&self, ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>) -> Vec<Box<[u8]>> {
         self.filters.pass(ctx, argv)
+    }
+
+    fn turn(&self, state: &mut State, shared: &Shared) {
+        super::tasks::turn(state, shared);
     }
 
     fn key_event(&self, ctx: &mut ExclusiveCtx<'_>, event: &KeyEvent<'_>) {

@@ -249,6 +249,8 @@ fn forget(module: &Arc<Module>) {
     records.settings.retain(|one| is_other(&one.module));
     records.shared.retain(|_, shared| is_other(&shared.module));
     host().filters.forget(module);
+    host().descriptors.forget(module);
+    records.mirror_turns();
     for shared in records.shared.values_mut() {
         shared.users.retain(is_other);
     }

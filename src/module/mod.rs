@@ -30,4 +30,6 @@ pub mod crash;
 
 pub mod filters;
 
+pub mod descriptors;
+
 pub mod api;

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::blocked::Blocked;
 use super::crash;
-use super::handle::ModuleCtx;
+use super::handle::{ModuleCtx, with_engine};
 use super::host::{Foreign, Module, host};
 use crate::engine::call::{Access, end_unit};
 use crate::engine::client::{Client, Mode, Session, UserWatch};
@@ -84,6 +84,35 @@ impl UserChange {
     }
 }
 
+/// Something that a module wants to be called for once, by the main thread.
+#[derive(Clone, Debug)]
+pub struct OneShot {
+    /// Whose it is, if it was asked for while code of a module ran.
+    pub module: Option<Arc<Module>>,
+    /// What is called.
+    pub callback: abi::EventLoopOneShotFunc,
+    /// With what.
+    pub data: Foreign,
+}
+
+impl OneShot {
+    fn run(&self, state: &mut State, shared: &Shared) {
+        let Some(callback) = self.callback else { return };
+        if self.module.as_ref().is_some_and(|module| !module.alive.load(Ordering::Acquire)) {
+            return;
+        }
+        let mut session = Session::internal(Mode::MODULE, 0);
+        in_unit(state, shared, &mut session, None, |ctx| {
+            crash::next_is("one-shot callback");
+            crash::within(self.module.as_ref(), std::ptr::null(), || {
+                // SAFETY: the module is alive; it gets back what it handed over, once.
+                #[expect(unsafe_code, reason = "calls a module")]
+                with_engine(ctx, || unsafe { callback(self.data.0) });
+            });
+        });
+    }
+}
+
 /// What happens when a time has come.
 #[derive(Clone, Debug)]
 enum Alarm {
@@ -97,6 +126,7 @@ enum Task {
     Unblock(Arc<Blocked>),
     Disconnected(Arc<Blocked>),
     UserChanged(UserChange, u64),
+    OneShot(OneShot),
     Alarm(Alarm),
 }
 
@@ -124,6 +154,11 @@ impl Tasks {
     /// Has a module told that its blocked client is gone.
     pub fn disconnected(&self, blocked: Arc<Blocked>) {
         self.push(Task::Disconnected(blocked));
+    }
+
+    /// Has a module called once.
+    pub fn add_one_shot(&self, one_shot: OneShot) {
+        self.push(Task::OneShot(one_shot));
     }
 
     fn push(&self, task: Task) {
@@ -237,14 +272,30 @@ pub fn run_due(engine: &Engine) -> Option<Duration> {
             Task::Unblock(blocked) => blocked.finish(&mut state, &engine.shared),
             Task::Disconnected(blocked) => blocked.disconnected(&mut state, &engine.shared),
             Task::UserChanged(change, client) => change.tell(client, &mut state, &engine.shared),
+            Task::OneShot(one_shot) => one_shot.run(&mut state, &engine.shared),
             Task::Alarm(Alarm::Timeout(blocked)) => {
                 blocked.time_out(&mut state, &engine.shared);
             }
             Task::Alarm(Alarm::Timer(timer)) => fire(&timer, &mut state, &engine.shared),
         }
     }
+    turn(&mut state, &engine.shared);
     drop(state);
     tasks.until_next()
+}
+
+/// Tells modules that a turn of an event loop is over, if one wants to know. Several threads have loops, none of which
+/// may sleep while another works, so that going to sleep and waking up are told as one.
+pub fn turn(state: &mut State, shared: &Shared) {
+    if !shared.attached.has_turns() {
+        return;
+    }
+    let mut session = Session::internal(Mode::MODULE, 0);
+    in_unit(state, shared, &mut session, None, |ctx| {
+        for sub in [abi::SUBEVENT_EVENTLOOP_BEFORE_SLEEP, abi::SUBEVENT_EVENTLOOP_AFTER_SLEEP] {
+            host().server(ctx, abi::EVENT_EVENTLOOP, sub, std::ptr::null_mut());
+        }
+    });
 }
 
 fn fire(timer: &Timer, state: &mut State, shared: &Shared) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::appending::Appender;
-use crate::engine::call::{self, Access};
+use crate::engine::call::{self, Access, filtered};
 use crate::engine::client::Mode;
 use crate::engine::ctx::{Env, expire_fields, expire_key};
 use crate::engine::effects::Unit;
@@ -60,6 +60,9 @@ pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
             cut_off_deaf(&engine);
             engine.shared.client_memory.count_all(&engine.shared);
             last = sample_rates(&engine, last);
+        }
+        if engine.shared.attached.has_turns() {
+            filtered::end_turn(&engine);
         }
         let rates = &engine.shared.rates;
         let spent_ns = (engine.shared.clock.mono_ns)() - began_ns;

@@ -205,7 +205,8 @@ unsafe extern "C" fn mortise_call(
     let chosen = context.user.clone();
     let _calling = Calling::begin(context.module.as_ref());
     // A filter may change everything, so calls beside readers do not come by it.
-    let has_filters = host().engine.get().is_some_and(|engine| engine.shared.attached.has_filters());
+    let has_filters =
+        host().engine.get().is_some_and(|engine| engine.shared.attached.has_filters());
     let filtered = match context.engine() {
         Some(engine) if has_filters => Some(host().filters.pass_call(engine, &argv)),
         _ => None,

@@ -71,6 +71,7 @@ pub(super) unsafe extern "C" fn subscribe_server(
         let subscription = ServerSubscription { module, event: event.id, callback };
         records.server_subscriptions.push(subscription);
     }
+    records.mirror_turns();
     abi::OK
 }
 
@@ -79,7 +80,8 @@ pub(super) unsafe extern "C" fn is_sub_event_supported(event: abi::Event, sub: u
         abi::EVENT_FLUSHDB
         | abi::EVENT_REPLICATION_ROLE_CHANGED
         | abi::EVENT_REPLICA_CHANGE
-        | abi::EVENT_MASTER_LINK_CHANGE => 2,
+        | abi::EVENT_MASTER_LINK_CHANGE
+        | abi::EVENT_EVENTLOOP => 2,
         abi::EVENT_SHUTDOWN | abi::EVENT_SWAPDB => 1,
         _ => 0,
     };

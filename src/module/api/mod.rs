@@ -65,6 +65,8 @@ pub mod info;
 pub mod scan;
 
 pub mod filters;
+
+pub mod event_loop;
 /// A function of the API, as an address.
 #[derive(Clone, Copy)]
 struct Address(*const ());
@@ -297,6 +299,8 @@ table! {
     RegisterCommandFilter => filters::register, UnregisterCommandFilter => filters::unregister,
     CommandFilterArgsCount => filters::count, CommandFilterArgGet => filters::get,
     CommandFilterArgInsert => filters::insert, CommandFilterArgReplace => filters::replace,
+    EventLoopAdd => event_loop::add, EventLoopDel => event_loop::del,
+    EventLoopAddOneShot => event_loop::add_one_shot,
     CommandFilterArgDelete => filters::delete, CommandFilterGetClientId => filters::client,
 }
 

@@ -30,6 +30,7 @@ pub(super) unsafe extern "C" fn create(handle: *mut abi::BlockedClient) -> *mut 
     let blocked = Blocked::find(handle);
     let module = blocked.as_ref().map(|blocked| Arc::clone(&blocked.module));
     let mut ctx = Box::new(ModuleCtx::detached(module));
+    ctx.is_free = true;
     if let Some(blocked) = blocked {
         ctx.reply_through(&blocked);
         let (data, ready_key) = (Foreign(std::ptr::null_mut()), std::ptr::null_mut());
@@ -42,7 +43,9 @@ pub(super) unsafe extern "C" fn create(handle: *mut abi::BlockedClient) -> *mut 
 pub(super) unsafe extern "C" fn create_detached(ctx: *mut abi::Ctx) -> *mut abi::Ctx {
     // SAFETY: modules pass a live context.
     let module = unsafe { ModuleCtx::module_of(ctx) }.map(Arc::clone);
-    Box::into_raw(Box::new(ModuleCtx::detached(module))).cast()
+    let mut ctx = Box::new(ModuleCtx::detached(module));
+    ctx.is_free = true;
+    Box::into_raw(ctx).cast()
 }
 
 pub(super) unsafe extern "C" fn free(ctx: *mut abi::Ctx) {
