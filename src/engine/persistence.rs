@@ -175,6 +175,27 @@ impl Aof {
     }
 }
 
+/// What is known of the child that foreign code has forked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModuleChild {
+    /// It is there.
+    pub runs: bool,
+    /// Bytes that the last one did not share with this process when it ended.
+    pub unshared_bytes: u64,
+}
+
+impl ModuleChild {
+    /// It begins.
+    pub fn begin(&mut self) {
+        self.runs = true;
+    }
+
+    /// It has ended.
+    pub fn end(&mut self, unshared_bytes: u64) {
+        *self = Self { runs: false, unshared_bytes };
+    }
+}
+
 /// The engine's knowledge of its files.
 #[derive(Debug)]
 pub struct Persistence {
@@ -198,6 +219,8 @@ pub struct Persistence {
     pub forks: u64,
     /// How long the last fork took, in microseconds.
     pub last_fork_us: u64,
+    /// The child that foreign code has forked.
+    pub module_child: ModuleChild,
     /// Keys of the file that was loaded last.
     pub keys_loaded: u64,
     /// Keys of it that had expired.
@@ -223,6 +246,7 @@ impl Default for Persistence {
             saves: 0,
             forks: 0,
             last_fork_us: 0,
+            module_child: ModuleChild::default(),
             keys_loaded: 0,
             keys_expired: 0,
             payloads_checked: 0,

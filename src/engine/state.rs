@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
@@ -246,6 +247,16 @@ pub trait Host: Send + Sync {
     fn save(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
         let _ = ctx;
         Err(SaveFailed)
+    }
+    /// Writes the data set to a file that a module names, now. The error is the system's number.
+    fn save_to(&self, ctx: &mut ExclusiveCtx<'_>, path: &Path) -> Result<(), i32> {
+        let _ = (ctx, path);
+        Err(libc::ENOTSUP)
+    }
+    /// Puts what such a file has in the place of the data set, now.
+    fn load_from(&self, ctx: &mut ExclusiveCtx<'_>, path: &Path) -> Result<(), i32> {
+        let _ = (ctx, path);
+        Err(libc::ENOTSUP)
     }
     /// Takes the point in time that a snapshot in the background will show, now, after
     /// [`Persistence::begin`]; `Request::BgSave` then has it written.

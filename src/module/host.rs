@@ -17,6 +17,7 @@ use super::command::ForeignHandler;
 use super::crash::{self, Missing};
 use super::descriptors::Descriptors;
 use super::filters::Filters;
+use super::fork::Children;
 use super::handle::{ModString, ModuleCtx};
 use super::native::NativeType;
 use super::settings::Setting;
@@ -189,6 +190,8 @@ pub struct ModuleHost {
     pub filters: Filters,
     /// Descriptors that modules have watched.
     pub descriptors: Descriptors,
+    /// The child that a module has forked.
+    pub children: Children,
     /// Jobs for the end of the unit that is running.
     pub jobs: Mutex<VecDeque<Job>>,
     depth: AtomicI32,

@@ -250,6 +250,7 @@ fn forget(module: &Arc<Module>) {
     records.shared.retain(|_, shared| is_other(&shared.module));
     host().filters.forget(module);
     host().descriptors.forget(module);
+    host().children.forget(module);
     records.mirror_turns();
     for shared in records.shared.values_mut() {
         shared.users.retain(is_other);

@@ -32,4 +32,6 @@ pub mod filters;
 
 pub mod descriptors;
 
+pub mod fork;
+
 pub mod api;

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::blocked::Blocked;
 use super::crash;
+use super::fork::{Child, End};
 use super::handle::{ModuleCtx, with_engine};
 use super::host::{Foreign, Module, host};
 use crate::engine::call::{Access, end_unit};
@@ -127,6 +128,7 @@ enum Task {
     Disconnected(Arc<Blocked>),
     UserChanged(UserChange, u64),
     OneShot(OneShot),
+    ChildEnded(Arc<Child>, End),
     Alarm(Alarm),
 }
 
@@ -154,6 +156,11 @@ impl Tasks {
     /// Has a module told that its blocked client is gone.
     pub fn disconnected(&self, blocked: Arc<Blocked>) {
         self.push(Task::Disconnected(blocked));
+    }
+
+    /// Has a module told that its child has ended.
+    pub fn child_ended(&self, child: Arc<Child>, end: End) {
+        self.push(Task::ChildEnded(child, end));
     }
 
     /// Has a module called once.
@@ -272,6 +279,7 @@ pub fn run_due(engine: &Engine) -> Option<Duration> {
             Task::Unblock(blocked) => blocked.finish(&mut state, &engine.shared),
             Task::Disconnected(blocked) => blocked.disconnected(&mut state, &engine.shared),
             Task::UserChanged(change, client) => change.tell(client, &mut state, &engine.shared),
+            Task::ChildEnded(child, end) => child.tell(end, &mut state, &engine.shared),
             Task::OneShot(one_shot) => one_shot.run(&mut state, &engine.shared),
             Task::Alarm(Alarm::Timeout(blocked)) => {
                 blocked.time_out(&mut state, &engine.shared);

@@ -2,6 +2,7 @@
 //! connections while a script runs.
 
 use std::any::Any;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc as std_mpsc;
@@ -11,6 +12,7 @@ use tokio::sync::mpsc;
 use super::appending::Appender;
 use super::migration::Connections;
 use super::oom::OomScore;
+use super::saving::exchange;
 use super::sockets::Sockets;
 use super::title::ProcessTitle;
 use super::{log, process, saving, syncing, users};
@@ -209,6 +211,14 @@ impl Host for ProcessHost {
 
     fn save(&self, ctx: &mut ExclusiveCtx<'_>) -> Result<(), SaveFailed> {
         saving::save(ctx)
+    }
+
+    fn save_to(&self, ctx: &mut ExclusiveCtx<'_>, path: &Path) -> Result<(), i32> {
+        exchange::save_to(ctx, path)
+    }
+
+    fn load_from(&self, ctx: &mut ExclusiveCtx<'_>, path: &Path) -> Result<(), i32> {
+        exchange::load_from(ctx, path)
     }
 
     fn begin_saving(&self, ctx: &mut ExclusiveCtx<'_>) {

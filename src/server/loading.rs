@@ -200,12 +200,21 @@ pub(super) fn load_announced(
     ctx: &mut ExclusiveCtx<'_>,
     options: Options,
 ) -> Result<Option<Outcome>, LoadError> {
-    let Some(mut file) = open_dump(&ctx.state.config)? else { return Ok(None) };
+    let Some(file) = open_dump(&ctx.state.config)? else { return Ok(None) };
+    load_file(ctx, file, options).map(Some)
+}
+
+/// Loads a file while a command keeps the engine, telling modules of it.
+pub(super) fn load_file(
+    ctx: &mut ExclusiveCtx<'_>,
+    mut file: File,
+    options: Options,
+) -> Result<Outcome, LoadError> {
     announce(ctx, ServerEvent::Loading(FileStep::Begins));
     let options = Options { bytes: Some(file.metadata()?.len()), ..options };
     let loaded = load(ctx, &mut file, options);
     note_end(ctx, &loaded);
-    loaded.map(Some)
+    loaded
 }
 
 /// Opens the file that SAVE writes; None if it is not there.

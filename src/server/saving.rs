@@ -5,6 +5,7 @@
 //! (`saving/child.rs`). Invariant: at most one is under way, as `state.persistence.is_busy` says.
 
 mod child;
+pub mod exchange;
 mod walker;
 
 use std::sync::Arc;

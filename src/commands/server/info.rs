@@ -330,8 +330,8 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "aof_rewrites_consecutive_failures": aof.failures,
         "aof_last_write_status": status(!durable.is_failing()),
         "aof_last_cow_size": 0,
-        "module_fork_in_progress": 0,
-        "module_fork_last_cow_size": 0,
+        "module_fork_in_progress": u8::from(files.module_child.runs),
+        "module_fork_last_cow_size": files.module_child.unshared_bytes,
     );
     if aof.mode != AofMode::Off {
         let (bytes, buffered) = ctx.env.shared.host.aof_bytes(durable);

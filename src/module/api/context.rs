@@ -98,7 +98,11 @@ fn server_flags(engine: &ReadCtx<'_>) -> c_int {
         (follows && !is_up, abi::CTX_FLAGS_REPLICA_IS_STALE),
         (connects, abi::CTX_FLAGS_REPLICA_IS_CONNECTING),
         (link == Some(LinkState::Sync), abi::CTX_FLAGS_REPLICA_IS_TRANSFERRING),
-        (state.persistence.is_busy(), abi::CTX_FLAGS_ACTIVE_CHILD),
+        (
+            state.persistence.is_busy() || state.persistence.module_child.runs,
+            abi::CTX_FLAGS_ACTIVE_CHILD,
+        ),
+        (host().children.is_child(), abi::CTX_FLAGS_IS_CHILD),
     ];
     known.iter().filter(|(holds, _)| *holds).fold(0, |flags, (_, flag)| flags | flag)
 }

@@ -67,6 +67,8 @@ pub mod scan;
 pub mod filters;
 
 pub mod event_loop;
+
+pub mod processes;
 /// A function of the API, as an address.
 #[derive(Clone, Copy)]
 struct Address(*const ());
@@ -299,6 +301,10 @@ table! {
     RegisterCommandFilter => filters::register, UnregisterCommandFilter => filters::unregister,
     CommandFilterArgsCount => filters::count, CommandFilterArgGet => filters::get,
     CommandFilterArgInsert => filters::insert, CommandFilterArgReplace => filters::replace,
+    Fork => processes::fork, SendChildHeartbeat => processes::heartbeat,
+    ExitFromChild => processes::exit_from_child, KillForkChild => processes::kill_fork_child,
+    RdbStreamCreateFromFile => processes::stream_of_file, RdbStreamFree => processes::free_stream,
+    RdbLoad => processes::rdb_load, RdbSave => processes::rdb_save,
     EventLoopAdd => event_loop::add, EventLoopDel => event_loop::del,
     EventLoopAddOneShot => event_loop::add_one_shot,
     CommandFilterArgDelete => filters::delete, CommandFilterGetClientId => filters::client,

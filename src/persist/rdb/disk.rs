@@ -94,7 +94,12 @@ pub fn publish<P>(mut file: NewFile, name: &Path, permit: impl FnOnce() -> Optio
 
 /// Saves the data set, now; false if that failed.
 pub fn save(state: &State, facts: &Facts<'_>) -> bool {
-    let Some(mut file) = create("", file_style(&state.config)) else { return false };
+    let file = create("", file_style(&state.config));
+    file.is_some_and(|file| save_as(state, facts, file, &path(&state.config)))
+}
+
+/// Saves the data set to a new file under this name, now; false if that failed.
+pub fn save_as(state: &State, facts: &Facts<'_>, mut file: NewFile, name: &Path) -> bool {
     let mut writer = Writer::draining(style(&state.config), &mut file);
     let delay = key_delay(&state.config);
     let mut nap = |keys: u64| {
@@ -109,7 +114,7 @@ pub fn save(state: &State, facts: &Facts<'_>) -> bool {
         return false;
     }
     drop(writer);
-    complete(file, &path(&state.config))
+    complete(file, name)
 }
 
 /// The data set as the bytes of a file, checksum included.
