@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{TABLES, server};
 use crate::config::Config;
+use crate::config::rewrite::Extra;
 use crate::engine::call::{Caller, look_up, run_batch};
 use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::ExclusiveCtx;
@@ -89,7 +90,7 @@ impl Host for NoHost {
     fn change_directory(&self, _: &str) -> Result<(), String> {
         Ok(())
     }
-    fn rewrite_config(&self, _: &str, _: &Config, _: Vec<Vec<u8>>) -> Result<(), String> {
+    fn rewrite_config(&self, _: &str, _: &Config, _: &[Extra]) -> Result<(), String> {
         Ok(())
     }
     fn free_later(&self, _: Box<dyn Any + Send>, _: u64) {}

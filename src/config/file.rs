@@ -22,6 +22,8 @@ pub const INCLUDES_MAX: usize = 1024;
 const FORGOTTEN: [&[u8]; 3] =
     [b"list-max-ziplist-entries", b"list-max-ziplist-value", b"lua-replicate-commands"];
 
+const BAD_DIRECTIVE: &str = "Bad directive or wrong number of arguments";
+
 /// What a config file says.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
@@ -37,6 +39,8 @@ pub struct Loaded {
     pub module_settings: Vec<(Vec<u8>, Vec<u8>)>,
     /// What should be logged, though the server can start.
     pub warnings: Vec<String>,
+    /// Directives that may be parameters of modules: line, name and value.
+    unknown: Vec<(Line, Vec<u8>, Vec<u8>)>,
     save_was_set: bool,
     includes: usize,
 }
@@ -202,12 +206,30 @@ impl Loaded {
                 self.module_settings.retain(|(other, _)| other != name);
                 self.module_settings.push((name.to_vec(), words.join(&b' ')));
             }
-            _ => return Err(line.error("Bad directive or wrong number of arguments")),
+            // Modules may have parameters whose names say nothing of them (since Redis 8).
+            _ if !words.is_empty() => {
+                let value = words.join(&b' ');
+                self.unknown.push((line, name.to_vec(), value));
+            }
+            _ => return Err(line.error(BAD_DIRECTIVE)),
+        }
+        Ok(())
+    }
+
+    /// Once all is read: directives that nobody here knows are for the modules, if there are some.
+    fn settle_unknown(&mut self) -> Result<(), FileError> {
+        for (line, name, value) in std::mem::take(&mut self.unknown) {
+            if self.modules.is_empty() {
+                return Err(line.error(BAD_DIRECTIVE));
+            }
+            self.module_settings.retain(|(other, _)| *other != name);
+            self.module_settings.push((name, value));
         }
         Ok(())
     }
 
     fn check_whole(&mut self) -> Result<(), FileError> {
+        self.settle_unknown()?;
         if !self.config.flag(Param::ClusterEnabled) {
             return Ok(());
         }

@@ -106,6 +106,11 @@ fn errors_name_the_line() {
     assert!(whole.ends_with("***\nreplicaof directive not allowed in cluster mode\n"));
 }
 
+fn loaded_settings(text: &str) -> String {
+    let [(name, value)] = &loaded(text).unwrap().module_settings[..] else { panic!("{text}") };
+    [&name[..], &value[..]].map(String::from_utf8_lossy).join("=")
+}
+
 #[test]
 fn other_parts_get_their_lines() {
     let text =
@@ -115,6 +120,8 @@ fn other_parts_get_their_lines() {
     assert_eq!(loaded.users[0].words, [&b"joe"[..], b"on", b">secret"]);
     assert_eq!(loaded.renames[0].words, [&b"KEYS"[..], b""]);
     assert_eq!(loaded.module_settings, [(b"m.a".to_vec(), b"3".to_vec())]);
+    assert_eq!(loaded_settings("bare-level 7\nloadmodule /a.so\nbare-level 8"), "bare-level=8");
+    assert_eq!(loaded_settings("loadmodule /a.so\nname two words"), "name=two words");
     let report = loaded.users[0].line.error("Error in user declaration").report("P");
     assert!(report.contains("at line 2\n>>> 'user joe on >secret'\nError"));
 }

@@ -42,6 +42,7 @@ use super::tracking::Tracking;
 use super::visits::{RunVisitor, Visits};
 use crate::config::Config;
 use crate::config::params::Param;
+use crate::config::rewrite::Extra;
 use crate::keyspace::{Keyspace, snapshot};
 use crate::object::module::TypeVtable;
 use crate::resp::reply::{Protocol, Reply};
@@ -204,13 +205,8 @@ pub trait Host: Send + Sync {
     }
     /// Changes the working directory; the error says why not.
     fn change_directory(&self, path: &str) -> Result<(), String>;
-    /// Writes the configuration back to its file, with these `user` lines.
-    fn rewrite_config(
-        &self,
-        path: &str,
-        config: &Config,
-        users: Vec<Vec<u8>>,
-    ) -> Result<(), String>;
+    /// Writes the configuration back to its file, with these lines of others.
+    fn rewrite_config(&self, path: &str, config: &Config, extras: &[Extra]) -> Result<(), String>;
     /// Fills with bytes that nobody can foretell; false if there are none.
     fn fill_random(&self, bytes: &mut [u8]) -> bool {
         let _ = bytes;

@@ -155,6 +155,8 @@ pub struct Loaded {
     pub path: String,
     /// The words behind it.
     pub args: Vec<Vec<u8>>,
+    /// It comes with the server, and no configuration names it.
+    pub is_shipped: bool,
 }
 
 /// Something that a module wants done at the end of the unit.

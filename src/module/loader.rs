@@ -15,6 +15,8 @@ use super::crash::{self, Missing};
 use super::handle::{ModString, ModuleCtx};
 use super::host::{Loaded, Module, ModuleHost, SharedFunction, host};
 use super::{blocked, settings};
+use crate::base::quoting::append_quoted;
+use crate::config::rewrite::Extra;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::registry::Registry;
 use crate::engine::state::{ModuleInfo, State};
@@ -35,13 +37,13 @@ pub enum ModuleError {
     #[error("Module {path} initialization failed. Module not loaded.{missing}")]
     Refused { path: String, missing: String },
     #[error(
-        "Module {path} did not load: module configurations were not set, likely a missing \
-         LoadConfigs call. Unloading the module."
+        "Module Configurations were not set, likely a missing LoadConfigs call. Unloading the module. \
+         ({path})"
     )]
     NotConfigured { path: String },
     #[error(
-        "Module {path} did not load: Loadex configurations were not applied, likely due to invalid \
-         arguments. Unloading the module."
+        "Loadex configurations were not applied, likely due to invalid arguments. Unloading the \
+         module. ({path})"
     )]
     Leftovers { path: String },
     #[error("no such module with that name")]
@@ -79,6 +81,30 @@ pub fn load_with(
     });
     host().given.lock().retain(|name, _| !given.iter().any(|(own, _)| lower(own) == *name));
     loaded
+}
+
+/// Loads a module that comes with the server, which no configuration names.
+pub fn load_shipped(ctx: &mut ExclusiveCtx<'_>, path: &str) -> Result<(), ModuleError> {
+    load(ctx, path, &[])?;
+    if let Some(loaded) = host().records.lock().modules.last_mut() {
+        loaded.is_shipped = true;
+    }
+    Ok(())
+}
+
+/// What CONFIG REWRITE writes of the modules: that they are to be loaded.
+pub fn directives() -> Extra {
+    let records = host().records.lock();
+    let line = |loaded: &Loaded| {
+        let mut line = [b"loadmodule ", loaded.path.as_bytes()].concat();
+        for arg in &loaded.args {
+            line.push(b' ');
+            append_quoted(&mut line, arg);
+        }
+        line
+    };
+    let lines = records.modules.iter().filter(|loaded| !loaded.is_shipped).map(line).collect();
+    Extra { name: "loadmodule".to_owned(), lines, force: true }
 }
 
 /// Loads the module at `path` with the words behind it.
@@ -137,7 +163,13 @@ fn load_and_check(
         let _ = module.base.set(base);
     }
     tracing::info!("Module '{}' loaded from {path}", module.name);
-    host().records.lock().modules.push(Loaded { module, library, path, args: args.to_vec() });
+    host().records.lock().modules.push(Loaded {
+        module,
+        library,
+        path,
+        args: args.to_vec(),
+        is_shipped: false,
+    });
     ctx.state.hooks = Some(host().clone());
     publish(ctx);
     Ok(())

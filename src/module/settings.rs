@@ -15,7 +15,9 @@ use super::crash;
 use super::handle::{ModString, ModuleCtx};
 use super::host::{Foreign, Module, host};
 use crate::base::glob::{Case, glob_match};
-use crate::base::number::{parse_i64, parse_memory};
+use crate::base::number::{format_memory, parse_i64, parse_memory};
+use crate::base::quoting::append_quoted;
+use crate::config::rewrite::Extra;
 use crate::config::{ConfigError, SetContext};
 use crate::engine::ctx::ExclusiveCtx;
 
@@ -145,9 +147,17 @@ fn show_words(words: &[(String, c_int)], number: i64) -> Vec<u8> {
     if let Some((word, _)) = words.iter().find(|(_, known)| i64::from(*known) == number) {
         return word.clone().into_bytes();
     }
-    let bits =
-        words.iter().filter(|(_, bit)| *bit != 0 && i64::from(*bit) & number == i64::from(*bit));
-    bits.map(|(word, _)| word.as_str()).collect::<Vec<_>>().join(" ").into_bytes()
+    // A word counts if it says something that those before it have not said.
+    let mut rest = number;
+    let mut said = Vec::new();
+    for (word, bits) in words {
+        let bits = i64::from(*bits);
+        if bits != 0 && bits & rest == bits {
+            said.push(word.as_str());
+            rest &= !bits;
+        }
+    }
+    said.join(" ").into_bytes()
 }
 
 impl Setting {
@@ -277,23 +287,47 @@ pub fn are_unloaded(module: &Arc<Module>) -> bool {
     !module.configured.load(Ordering::Acquire) && !of(module).is_empty()
 }
 
+/// Gives the parameters of a module their defaults. What the administrator set is still to come ([`load`]).
+pub fn load_defaults(module: &Arc<Module>) -> Result<(), FirstValue> {
+    for setting in of(module) {
+        let stored = setting.store(&setting.kind.default());
+        stored.map_err(|message| FirstValue::Default { name: setting.name.clone(), message })?;
+    }
+    Ok(())
+}
+
+/// Why a parameter did not get its first value.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the text of each variant says what it means")]
+pub enum FirstValue {
+    #[error("Issue during loading of configuration {name} : {message}")]
+    Given { name: String, message: String },
+    #[error("Issue attempting to set default value of configuration {name} : {message}")]
+    Default { name: String, message: String },
+    #[error("{0}")]
+    Apply(ConfigError),
+}
+
 /// Gives the parameters of a module their first values: those that the administrator set, else the
 /// defaults.
-pub fn load(ctx: &mut ExclusiveCtx<'_>, module: &Arc<Module>) -> Result<(), ConfigError> {
+pub fn load(ctx: &mut ExclusiveCtx<'_>, module: &Arc<Module>) -> Result<(), FirstValue> {
     let settings = of(module);
     for setting in &settings {
         let name = setting.name.as_bytes().to_ascii_lowercase();
         let given = host().given.lock().remove(&name);
-        let stored = match given {
-            None => setting.store(&setting.kind.default()),
+        let name = setting.name.clone();
+        match given {
+            None => setting
+                .store(&setting.kind.default())
+                .map_err(|message| FirstValue::Default { name, message })?,
             Some(text) => {
                 let value = setting.kind.parse(setting.flags, &text);
-                value.and_then(|value| setting.store(&value))
+                let stored = value.and_then(|value| setting.store(&value));
+                stored.map_err(|message| FirstValue::Given { name, message })?;
             }
-        };
-        stored.map_err(|message| failed(setting, message))?;
+        }
     }
-    apply(ctx, &settings)?;
+    apply(ctx, &settings).map_err(FirstValue::Apply)?;
     module.configured.store(true, Ordering::Release);
     Ok(())
 }
@@ -316,6 +350,40 @@ pub fn matching(patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
         .filter(|setting| matches(setting))
         .map(|setting| (setting.name.clone().into_bytes(), setting.show()))
         .collect()
+}
+
+/// The type of a module's parameter, as `CONFIG_TYPE_*`.
+pub fn type_of(name: &[u8]) -> Option<c_int> {
+    find(name).map(|setting| match setting.kind {
+        Kind::Bool { .. } => abi::CONFIG_TYPE_BOOL,
+        Kind::Number { .. } => abi::CONFIG_TYPE_NUMERIC,
+        Kind::Text { .. } => abi::CONFIG_TYPE_STRING,
+        Kind::Choice { .. } => abi::CONFIG_TYPE_ENUM,
+    })
+}
+
+/// The value of a module's parameter, as CONFIG GET shows it.
+pub fn show(name: &[u8]) -> Option<Vec<u8>> {
+    find(name).map(|setting| setting.show())
+}
+
+/// What CONFIG REWRITE writes of the parameters of modules.
+pub fn extras() -> Vec<Extra> {
+    let settings: Vec<Arc<Setting>> = host().records.lock().settings.clone();
+    let extra = |setting: &Arc<Setting>| {
+        let value = setting.value();
+        let mut line = [setting.name.as_bytes(), b" "].concat();
+        match (&setting.kind, &value) {
+            (Kind::Text { .. }, _) => append_quoted(&mut line, &setting.show()),
+            (Kind::Number { .. }, Value::Number(bytes)) if setting.has(abi::CONFIG_MEMORY) => {
+                line.extend_from_slice(format_memory(*bytes as u64).as_bytes());
+            }
+            _ => line.extend_from_slice(&setting.show()),
+        }
+        let name = setting.name.to_ascii_lowercase();
+        Extra { name, lines: vec![line], force: value != setting.kind.default() }
+    };
+    settings.iter().map(extra).collect()
 }
 
 /// Whether a module has registered a parameter of this name.
@@ -427,5 +495,10 @@ mod tests {
         assert!(parse_words(&words, true, b"").is_err());
         assert_eq!(show_words(&words, 0), b"none");
         assert_eq!(show_words(&words, 3), b"one two");
+        let words = ["none", "five", "one", "two", "four"].map(str::to_owned);
+        let words: Vec<(String, c_int)> = words.into_iter().zip([0, 5, 1, 2, 4]).collect();
+        assert_eq!(show_words(&words, 7), b"five two");
+        assert_eq!(show_words(&words, 6), b"two four");
+        assert_eq!(show_words(&words, 5), b"five");
     }
 }

@@ -156,12 +156,7 @@ impl Host for ProcessHost {
         users::write(path, text)
     }
 
-    fn rewrite_config(
-        &self,
-        path: &str,
-        config: &Config,
-        users: Vec<Vec<u8>>,
-    ) -> Result<(), String> {
+    fn rewrite_config(&self, path: &str, config: &Config, extras: &[Extra]) -> Result<(), String> {
         let old = match std::fs::read(path) {
             Ok(old) => old,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -171,8 +166,7 @@ impl Host for ProcessHost {
             true => Scope::Everything,
             false => Scope::Changed,
         };
-        let users = Extra { name: "user".to_owned(), lines: users, force: true };
-        let new = rewrite(&old, config, &[users], scope);
+        let new = rewrite(&old, config, extras, scope);
         // Written aside and moved into place, so that a crash leaves one of the two whole.
         let aside = format!("{path}.{}.tmp", std::process::id());
         std::fs::write(&aside, new)

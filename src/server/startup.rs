@@ -376,13 +376,14 @@ fn load_modules(engine: &Arc<Engine>, loaded: &Loaded) -> Result<(), StartError>
     }
     if loaded.config.flag(Param::DefaultModules) {
         for path in shipped_modules() {
-            loader::load(&mut ctx, &path, &[]).map_err(|error| StartError(error.to_string()))?;
+            loader::load_shipped(&mut ctx, &path).map_err(|error| StartError(error.to_string()))?;
         }
     }
     if let Some(name) = host().given.lock().keys().next() {
         let name = String::from_utf8_lossy(name);
         return Err(StartError(format!(
-            "Module configuration '{name}' was set, but no module has registered it, aborting."
+            "Module Configuration detected without loadmodule directive or no ApplyConfig call: \
+             aborting ('{name}')"
         )));
     }
     Ok(())

@@ -162,6 +162,14 @@ pub const CONFIG_MEMORY: c_uint = 1 << 7;
 pub const CONFIG_BITFLAGS: c_uint = 1 << 8;
 /// Named without the module's prefix (Redis 8).
 pub const CONFIG_UNPREFIXED: c_uint = 1 << 9;
+/// The parameter is a text.
+pub const CONFIG_TYPE_STRING: c_int = 0;
+/// One of some words, or several.
+pub const CONFIG_TYPE_ENUM: c_int = 1;
+/// A number.
+pub const CONFIG_TYPE_NUMERIC: c_int = 2;
+/// `yes` or `no`.
+pub const CONFIG_TYPE_BOOL: c_int = 3;
 
 // Flags of the stream functions.
 

@@ -14,6 +14,8 @@
 //!   call. The parameters are for the reader; the derived type is the opaque
 //!   [`LongDoubleFn`](crate::LongDoubleFn).
 
+mod newer;
+
 /// Calls `$callback!` with the whole table of API functions.
 ///
 /// The callback matches
@@ -33,7 +35,7 @@
 #[macro_export]
 macro_rules! for_each_api {
     ($callback:ident) => {
-        $callback! {
+        $crate::with_newer_api! { $callback
         "core" {
             fixed GetApi "4.0.0" (name: *const c_char, out: *mut c_void) -> c_int;
         }

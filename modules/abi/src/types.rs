@@ -4,7 +4,7 @@
 //! Callback types are nullable, because the C API accepts NULL for nearly all of them; they never
 //! unwind.
 
-use core::ffi::{c_char, c_int, c_longlong, c_void};
+use core::ffi::{c_char, c_int, c_longlong, c_uint, c_void};
 use core::marker::{PhantomData, PhantomPinned};
 
 use crate::api;
@@ -63,6 +63,8 @@ opaque! {
     KeyOptCtx;
     /// A file or stream that a whole RDB is read from or written to.
     RdbStream;
+    /// A walk through the names of parameters.
+    ConfigIterator;
     /// A C `long double`, seen only behind a pointer.
     LongDouble;
 }
@@ -73,6 +75,14 @@ pub struct CtxHead {
     /// Looks a function up by its full name; returns 0 and stores it, or 1 and stores nothing.
     pub get_api: Option<api::GetApi>,
 }
+
+/// `ValkeyModule_ACLCheckKeyPrefixPermissions`, which differs from the function that Redis has under that name.
+pub type ValkeyACLCheckKeyPrefixPermissions = unsafe extern "C" fn(
+    user: *mut User,
+    prefix: *const c_char,
+    len: usize,
+    flags: c_uint,
+) -> c_int;
 
 /// The identity of a timer; 0 is never used.
 pub type TimerId = u64;

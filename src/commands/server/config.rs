@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::commands::generic::wait;
 use crate::commands::scripting;
 use crate::config::params::{self, Flags, Param};
+use crate::config::rewrite::Extra;
 use crate::config::{Config, ConfigError, SetContext};
 use crate::engine::call::Access;
 use crate::engine::ctx::ExclusiveCtx;
@@ -16,7 +17,7 @@ use crate::engine::persistence::Asked;
 use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
 use crate::engine::state::{Shared, State};
 use crate::engine::stats::CommandStat;
-use crate::module::settings;
+use crate::module::{loader, settings};
 use crate::resp::reply::Reply;
 
 const SUB: CommandSpec = CommandSpec {
@@ -342,10 +343,13 @@ fn rewrite(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Ou
     let has_file = !ctx.state.config.text(Param::Aclfile).is_empty();
     let users = if has_file { Vec::new() } else { ctx.env.shared.users.all() };
     let users = users.iter().map(|user| user.describe()).collect();
+    let users = Extra { name: "user".to_owned(), lines: users, force: true };
+    let mut extras = vec![users, loader::directives()];
+    extras.extend(settings::extras());
     ctx.env
         .shared
         .host
-        .rewrite_config(path, &ctx.state.config, users)
+        .rewrite_config(path, &ctx.state.config, &extras)
         .map_err(|error| CommandError::owned(format!("ERR Rewriting config file: {error}")))?;
     reply.ok();
     Ok(())

@@ -57,7 +57,7 @@ impl Host for Killer {
     fn change_directory(&self, _: &str) -> Result<(), String> {
         Ok(())
     }
-    fn rewrite_config(&self, _: &str, _: &Config, _: Vec<Vec<u8>>) -> Result<(), String> {
+    fn rewrite_config(&self, _: &str, _: &Config, _: &[Extra]) -> Result<(), String> {
         Ok(())
     }
     fn free_later(&self, _: Box<dyn Any + Send>, _: u64) {}

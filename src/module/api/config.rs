@@ -162,7 +162,22 @@ pub(super) unsafe extern "C" fn load(ctx: *mut abi::Ctx) -> c_int {
     match settings::load(engine, &module) {
         Ok(()) => abi::OK,
         Err(error) => {
-            tracing::warn!("module {}: {error}", module.name);
+            tracing::warn!("{error}");
+            abi::ERR
+        }
+    }
+}
+
+pub(super) unsafe extern "C" fn load_defaults(ctx: *mut abi::Ctx) -> c_int {
+    // SAFETY: modules pass a live context.
+    let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }).filter(|ctx| ctx.loading) else {
+        return set_errno(libc::EBUSY);
+    };
+    let Some(module) = ctx.module.clone() else { return abi::ERR };
+    match settings::load_defaults(&module) {
+        Ok(()) => abi::OK,
+        Err(error) => {
+            tracing::warn!("{error}");
             abi::ERR
         }
     }

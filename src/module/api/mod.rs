@@ -69,6 +69,9 @@ pub mod filters;
 pub mod event_loop;
 
 pub mod processes;
+
+pub mod config_access;
+
 /// A function of the API, as an address.
 #[derive(Clone, Copy)]
 struct Address(*const ());
@@ -305,6 +308,13 @@ table! {
     ExitFromChild => processes::exit_from_child, KillForkChild => processes::kill_fork_child,
     RdbStreamCreateFromFile => processes::stream_of_file, RdbStreamFree => processes::free_stream,
     RdbLoad => processes::rdb_load, RdbSave => processes::rdb_save,
+    LoadDefaultConfigs => config::load_defaults,
+    ConfigIteratorCreate => config_access::iterate, ConfigIteratorNext => config_access::next,
+    ConfigIteratorRelease => config_access::release, ConfigGetType => config_access::kind,
+    ConfigGet => config_access::get, ConfigGetBool => config_access::get_bool,
+    ConfigGetEnum => config_access::get_enum, ConfigGetNumeric => config_access::get_numeric,
+    ConfigSet => config_access::set, ConfigSetBool => config_access::set_bool,
+    ConfigSetEnum => config_access::set_enum, ConfigSetNumeric => config_access::set_numeric,
     EventLoopAdd => event_loop::add, EventLoopDel => event_loop::del,
     EventLoopAddOneShot => event_loop::add_one_shot,
     CommandFilterArgDelete => filters::delete, CommandFilterGetClientId => filters::client,
