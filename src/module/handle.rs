@@ -273,6 +273,8 @@ pub struct ModuleCtx {
     pub channel_positions: Option<Vec<ChannelAt>>,
     /// The user as whom it calls commands, if it has chosen one.
     pub user: Option<Arc<User>>,
+    /// By which handle; null if it has chosen none.
+    pub user_handle: *const abi::User,
     /// The load is under way: commands and types may be registered.
     pub loading: bool,
     /// The blocked client that the context is for.
@@ -308,6 +310,7 @@ impl ModuleCtx {
             key_positions: None,
             channel_positions: None,
             user: None,
+            user_handle: std::ptr::null(),
             loading: false,
             blocked: None,
             db: 0,

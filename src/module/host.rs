@@ -214,6 +214,29 @@ impl ModuleHost {
         }
     }
 
+    /// Takes back the first subscription of a module to just these classes with this callback; false if there is none.
+    pub fn unsubscribe(
+        &self,
+        module: &Arc<Module>,
+        classes: c_int,
+        callback: abi::NotificationFunc,
+    ) -> bool {
+        let address = |callback: abi::NotificationFunc| callback.map(|callback| callback as usize);
+        let is_it = |one: &Subscription| {
+            one.classes == classes
+                && Arc::ptr_eq(&one.module, module)
+                && address(one.callback) == address(callback)
+        };
+        let mut records = self.records.lock();
+        let Some(at) = records.subscriptions.iter().position(is_it) else { return false };
+        Arc::make_mut(&mut records.subscriptions).remove(at);
+        drop(records);
+        if let Some(engine) = self.engine.get() {
+            engine.shared.heard.set_by_modules(self.classes());
+        }
+        true
+    }
+
     /// The classes of events that some module wants.
     pub fn classes(&self) -> EventClass {
         let records = self.records.lock();

@@ -138,6 +138,16 @@ impl Selector {
         self.all_keys || self.keys.iter().any(fits)
     }
 
+    /// Whether every key that begins so may be accessed so.
+    pub fn permits_prefix(&self, prefix: &[u8], wanted: KeyAccess) -> bool {
+        let fits = |one: &KeyPattern| {
+            one.access.covers(wanted)
+                && ends_open(&one.pattern)
+                && glob_match(&one.pattern, prefix, Case::Sensitive)
+        };
+        self.all_keys || self.keys.iter().any(fits)
+    }
+
     /// Whether every key may be accessed so.
     pub fn permits_any_key(&self, wanted: KeyAccess) -> bool {
         let fits = |one: &KeyPattern| one.access.covers(wanted) && *one.pattern == *b"*";
@@ -397,4 +407,35 @@ fn split_access(text: &[u8]) -> Option<(KeyAccess, &[u8])> {
     }
     // Letters without a pattern are one of the empty pattern, as in Redis.
     (access != KeyAccess::default()).then_some((access, &[]))
+}
+
+/// Whether a pattern ends in a star that stands for anything, so that what fits it also does so with more behind.
+fn ends_open(pattern: &[u8]) -> bool {
+    let Some(before) = pattern.strip_suffix(b"*") else { return false };
+    let escapes = before.iter().rev().take_while(|&&b| b == b'\\').count();
+    // In a class without an end it would be one of its characters.
+    let open = before.iter().rposition(|&b| b == b'[');
+    let is_in_class = open.is_some_and(|open| !before[open..].contains(&b']'));
+    escapes.is_multiple_of(2) && !is_in_class
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_covers_a_prefix_if_nothing_behind_that_can_leave_it() {
+        for (pattern, is_open) in [
+            (&b"a*"[..], true),
+            (b"*", true),
+            (b"a", false),
+            (b"a\\*", false),
+            (b"a\\\\*", true),
+            (b"[a*", false),
+            (b"[a]*", true),
+            (b"a*b", false),
+        ] {
+            assert_eq!(ends_open(pattern), is_open, "{}", String::from_utf8_lossy(pattern));
+        }
+    }
 }

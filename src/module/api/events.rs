@@ -31,6 +31,19 @@ pub(super) unsafe extern "C" fn subscribe(
     abi::OK
 }
 
+pub(super) unsafe extern "C" fn unsubscribe(
+    ctx: *mut abi::Ctx,
+    classes: c_int,
+    callback: abi::NotificationFunc,
+) -> c_int {
+    // SAFETY: modules pass a live context.
+    let module = unsafe { ModuleCtx::module_of(ctx) };
+    match module.is_some_and(|module| host().unsubscribe(module, classes, callback)) {
+        true => abi::OK,
+        false => abi::ERR,
+    }
+}
+
 pub(super) unsafe extern "C" fn notify(
     ctx: *mut abi::Ctx,
     class: c_int,

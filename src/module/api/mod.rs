@@ -70,6 +70,8 @@ pub mod event_loop;
 
 pub mod processes;
 
+pub mod cluster;
+
 pub mod config_access;
 
 /// A function of the API, as an address.
@@ -308,6 +310,13 @@ table! {
     ExitFromChild => processes::exit_from_child, KillForkChild => processes::kill_fork_child,
     RdbStreamCreateFromFile => processes::stream_of_file, RdbStreamFree => processes::free_stream,
     RdbLoad => processes::rdb_load, RdbSave => processes::rdb_save,
+    PublishMessage => cluster::publish, PublishMessageShard => cluster::publish_shard,
+    RegisterClusterMessageReceiver => cluster::register_receiver,
+    SendClusterMessage => cluster::send_message, GetClusterNodeInfo => cluster::node_info,
+    GetClusterNodesList => cluster::nodes, FreeClusterNodesList => cluster::free_nodes,
+    GetMyClusterID => cluster::own_id, GetClusterSize => cluster::size,
+    SetClusterFlags => cluster::set_flags, ClusterKeySlot => cluster::slot_of,
+    ClusterCanonicalKeyNameInSlot => cluster::name_in_slot,
     LoadDefaultConfigs => config::load_defaults,
     ConfigIteratorCreate => config_access::iterate, ConfigIteratorNext => config_access::next,
     ConfigIteratorRelease => config_access::release, ConfigGetType => config_access::kind,
@@ -315,10 +324,22 @@ table! {
     ConfigGetEnum => config_access::get_enum, ConfigGetNumeric => config_access::get_numeric,
     ConfigSet => config_access::set, ConfigSetBool => config_access::set_bool,
     ConfigSetEnum => config_access::set_enum, ConfigSetNumeric => config_access::set_numeric,
+    ACLCheckKeyPrefixPermissions => users::check_prefix, GetContextUser => users::context_user,
+    GetUserUsername => users::username, MustObeyClient => users::must_obey,
+    UnsubscribeFromKeyspaceEvents => events::unsubscribe,
     EventLoopAdd => event_loop::add, EventLoopDel => event_loop::del,
     EventLoopAddOneShot => event_loop::add_one_shot,
     CommandFilterArgDelete => filters::delete, CommandFilterGetClientId => filters::client,
 }
+
+/// Functions that Valkey has with another signature than Redis, under their full names.
+const OF_VALKEY: &[(&str, Address)] = &[(
+    "ValkeyModule_ACLCheckKeyPrefixPermissions",
+    Address({
+        const F: abi::ValkeyACLCheckKeyPrefixPermissions = users::check_prefix_of_valkey;
+        F as *const ()
+    }),
+)];
 
 static BY_NAME: LazyLock<HashMap<&'static str, Address>> =
     LazyLock::new(|| TABLE.iter().copied().collect());
@@ -348,7 +369,9 @@ pub unsafe extern "C" fn get_api(name: *const c_char, out: *mut c_void) -> c_int
     let Some(name) = (unsafe { c_bytes(name) }) else { return 1 };
     let Ok(name) = std::str::from_utf8(name) else { return 1 };
     let plain = name.strip_prefix("RedisModule_").or_else(|| name.strip_prefix("ValkeyModule_"));
-    match plain.and_then(|plain| BY_NAME.get(plain)) {
+    let of_family =
+        OF_VALKEY.iter().find(|(theirs, _)| *theirs == name).map(|(_, address)| address);
+    match of_family.or_else(|| plain.and_then(|plain| BY_NAME.get(plain))) {
         Some(address) if !out.is_null() => {
             // SAFETY: `out` points to the module's variable for a function pointer.
             unsafe { out.cast::<*const ()>().write(address.0) };

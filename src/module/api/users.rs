@@ -1,7 +1,7 @@
 //! Users: those that modules make for themselves, those of the server, and what they may do.
 #![expect(unsafe_code, reason = "functions of a C interface take raw pointers")]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::Arc;
 
 use mortise_module_abi as abi;
@@ -16,7 +16,7 @@ use crate::engine::acl::SetError;
 use crate::engine::acl::check::check;
 use crate::engine::acl::closing::{close_clients, close_listeners};
 use crate::engine::acl::log::{Context, Entry, Reason};
-use crate::engine::acl::selector::KeyAccess;
+use crate::engine::acl::selector::{KeyAccess, Selector};
 use crate::engine::acl::user::{Rules, User};
 use crate::engine::client::{Mode, Session};
 use crate::engine::registry::Registry;
@@ -188,28 +188,83 @@ pub(super) unsafe extern "C" fn check_command(
     }
 }
 
+/// Whether some selector of the user permits this access to `name`, as `permits` sees it.
+fn check_access(
+    known: Option<&ModUser>,
+    name: Option<&[u8]>,
+    flags: u32,
+    permits: fn(&Selector, &[u8], KeyAccess) -> bool,
+) -> c_int {
+    const READS: u64 = abi::CMD_KEY_ACCESS;
+    const WRITES: u64 = abi::CMD_KEY_INSERT | abi::CMD_KEY_DELETE | abi::CMD_KEY_UPDATE;
+    let flags = u64::from(flags);
+    if flags & !(READS | WRITES) != 0 {
+        set_errno(libc::EINVAL);
+        return abi::ERR;
+    }
+    let (Some(known), Some(name)) = (known, name) else { return abi::ERR };
+    let wanted = KeyAccess { reads: flags & READS != 0, writes: flags & WRITES != 0 };
+    match known.user.rules().selectors.iter().any(|one| permits(one, name, wanted)) {
+        true => abi::OK,
+        false => denied(),
+    }
+}
+
 pub(super) unsafe extern "C" fn check_key(
     user: *mut abi::User,
     key: *mut abi::ModuleString,
     flags: c_int,
 ) -> c_int {
-    const READS: u64 = abi::CMD_KEY_ACCESS;
-    const WRITES: u64 = abi::CMD_KEY_INSERT | abi::CMD_KEY_DELETE | abi::CMD_KEY_UPDATE;
     // SAFETY: modules pass a live user and a live string.
     let (known, key) = unsafe { (borrow(user), ModString::borrow(key)) };
-    let flags = u64::from(flags.cast_unsigned());
-    if flags & !(READS | WRITES) != 0 {
-        set_errno(libc::EINVAL);
-        return abi::ERR;
-    }
-    let (Some(known), Some(key)) = (known, key) else { return abi::ERR };
-    let wanted = KeyAccess { reads: flags & READS != 0, writes: flags & WRITES != 0 };
-    let rules = known.user.rules();
-    let mut selectors = rules.selectors.iter();
-    match selectors.any(|selector| selector.permits_key(key.as_bytes(), wanted)) {
-        true => abi::OK,
-        false => denied(),
-    }
+    let key = key.map(ModString::as_bytes);
+    check_access(known, key, flags.cast_unsigned(), Selector::permits_key)
+}
+
+/// The function as Redis has it.
+pub(super) unsafe extern "C" fn check_prefix(
+    user: *mut abi::User,
+    prefix: *mut abi::ModuleString,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: modules pass a live user and a live string.
+    let (known, prefix) = unsafe { (borrow(user), ModString::borrow(prefix)) };
+    let prefix = prefix.map(ModString::as_bytes);
+    check_access(known, prefix, flags.cast_unsigned(), Selector::permits_prefix)
+}
+
+/// The function of the same name as Valkey has it.
+pub(super) unsafe extern "C" fn check_prefix_of_valkey(
+    user: *mut abi::User,
+    prefix: *const c_char,
+    len: usize,
+    flags: c_uint,
+) -> c_int {
+    // SAFETY: modules pass a live user and so many bytes.
+    let (known, prefix) = unsafe { (borrow(user), c_slice(prefix, len)) };
+    check_access(known, Some(prefix), flags, Selector::permits_prefix)
+}
+
+/// The user that a module has chosen for the context, by the handle that it passed.
+pub(super) unsafe extern "C" fn context_user(ctx: *mut abi::Ctx) -> *const abi::User {
+    // SAFETY: modules pass a live context.
+    unsafe { ModuleCtx::borrow(ctx) }.map_or(std::ptr::null(), |ctx| ctx.user_handle)
+}
+
+pub(super) unsafe extern "C" fn username(
+    ctx: *mut abi::Ctx,
+    user: *const abi::User,
+) -> *mut abi::ModuleString {
+    // SAFETY: modules pass a live context and a live user.
+    let (ctx, known) = unsafe { (ModuleCtx::borrow(ctx), borrow(user)) };
+    known.map_or(std::ptr::null_mut(), |known| ModuleCtx::new_string(ctx, &known.user.name))
+}
+
+/// Whether the command comes from where it has run already, the primary or the append-only file.
+pub(super) unsafe extern "C" fn must_obey(ctx: *mut abi::Ctx) -> c_int {
+    // SAFETY: modules pass a live context.
+    let engine = unsafe { ModuleCtx::borrow(ctx) }.and_then(ModuleCtx::engine);
+    c_int::from(engine.is_some_and(|engine| engine.unit.trusts))
 }
 
 pub(super) unsafe extern "C" fn check_channel(
@@ -401,6 +456,7 @@ pub(super) unsafe extern "C" fn set_context_user(ctx: *mut abi::Ctx, user: *cons
     unsafe {
         if let Some(ctx) = ModuleCtx::borrow(ctx) {
             ctx.user = chosen(user);
+            ctx.user_handle = user;
         }
     }
 }
