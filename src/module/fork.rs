@@ -235,15 +235,19 @@ pub fn fork(
     let child = Child { pid, module, callback, data, is_silent, news, is_gone, gone };
     let child = Arc::new(child);
     *children.current.lock() = Some(Arc::clone(&child));
+    let own = Arc::clone(&child);
     let follow = std::thread::Builder::new().name("module-child".into());
     if let Err(error) = follow.spawn(move || child.follow()) {
-        tracing::warn!("nobody looks after the module's child {pid}: {error}");
+        tracing::warn!("nobody could look after the module's child {pid}: {error}");
+        // SAFETY: a plain system call; nobody has waited for the child.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+        own.follow();
     }
     tracing::debug!("Module fork started pid: {pid}");
     Ok(pid)
 }
 
-/// What the child tells of itself; null in the parent.
+/// What the child tells of itself; none in the parent.
 static OWN_NEWS: std::sync::OnceLock<NewsPage> = std::sync::OnceLock::new();
 
 fn become_child(children: &Children, news: NewsPage) {
