@@ -12,6 +12,8 @@ mod report;
 use std::cell::Cell;
 use std::ffi::{CString, c_int, c_void};
 use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Once, OnceLock};
 
 use super::handle::ModuleCtx;
@@ -153,13 +155,77 @@ pub fn install() {
     });
 }
 
-/// Where the code begins that a function is part of: what debuggers count from.
-pub fn base_of(function: *const ()) -> Option<usize> {
-    // SAFETY: plain data, of which all zeros are a value.
-    let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
-    // SAFETY: looks the address up only; the structure lives during the call.
-    let known = unsafe { libc::dladdr(function.cast(), &raw mut found) };
-    (known != 0).then(|| found.dli_fbase.addr())
+/// Modules whose code can be told by its address. More are no fault; theirs cannot.
+const CODES_MAX: usize = 64;
+
+/// Where the code of a module lies, for what breaks on threads that the host does not know. Read by signal handlers.
+struct Code {
+    begin: AtomicUsize,
+    end: AtomicUsize,
+    /// A reference is kept for ever.
+    module: AtomicPtr<Module>,
+}
+
+static CODES: [Code; CODES_MAX] = [const {
+    Code {
+        begin: AtomicUsize::new(0),
+        end: AtomicUsize::new(0),
+        module: AtomicPtr::new(std::ptr::null_mut()),
+    }
+}; CODES_MAX];
+
+/// Notes where the code of a module lies, by a function of it.
+pub fn learn_code(module: &Arc<Module>, function: *const ()) {
+    let code = extent_of(function.addr());
+    let _ = module.code.set(code.clone());
+    let free = CODES.iter().find(|place| place.end.load(Ordering::Relaxed) == 0);
+    if let Some(place) = free.filter(|_| !code.is_empty()) {
+        place.module.store(Arc::into_raw(Arc::clone(module)).cast_mut(), Ordering::Relaxed);
+        place.begin.store(code.start, Ordering::Relaxed);
+        place.end.store(code.end, Ordering::Release);
+    }
+}
+
+/// Forgets that, since something else may lie there soon.
+pub fn forget_code(module: &Arc<Module>) {
+    for place in &CODES {
+        if place.module.load(Ordering::Relaxed).cast_const() == Arc::as_ptr(module) {
+            place.end.store(0, Ordering::Release);
+        }
+    }
+}
+
+/// The module whose code lies at an address.
+fn module_at(address: usize) -> Option<*const Module> {
+    let is_there = |place: &&Code| {
+        address < place.end.load(Ordering::Acquire)
+            && address >= place.begin.load(Ordering::Relaxed)
+    };
+    Some(CODES.iter().find(is_there)?.module.load(Ordering::Relaxed).cast_const())
+}
+
+/// The addresses of the shared object that one of them is part of.
+fn extent_of(address: usize) -> Range<usize> {
+    unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_void) -> c_int {
+        // SAFETY: the linker hands the structure over, and we the range.
+        let (info, found) = unsafe { (&*info, &mut *data.cast::<Range<usize>>()) };
+        // SAFETY: so many headers, which live as long as the object is loaded.
+        let headers =
+            unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+        let base = info.dlpi_addr as usize;
+        let segments = headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
+        let end = segments.map(|one| base + (one.p_vaddr + one.p_memsz) as usize).max();
+        let extent = base..end.unwrap_or(base);
+        if !extent.contains(&found.start) {
+            return 0;
+        }
+        *found = extent;
+        1
+    }
+    let mut found = address..address;
+    // SAFETY: the callback has the type that is wanted, and the range lives during the call.
+    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut found).cast()) };
+    found
 }
 
 fn previous(signal: c_int) -> Option<libc::sigaction> {
@@ -175,8 +241,14 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
         // What goes wrong in here is no module's.
         let depth = notes.depth.replace(0);
         if depth == 0 {
-            return leave_to_others(signal, info, context);
+            // No call of ours, but it may be a thread that a module has made.
+            let Some(module) = caller::instruction(context).and_then(module_at) else {
+                return leave_to_others(signal, info, context);
+            };
+            let kind = "a thread of its own";
+            notes.places[0].set(Note { module, ctx: std::ptr::null(), kind });
         }
+        let depth = depth.max(1);
         // SAFETY: modules and contexts of notes live until their calls return, and this thread is inside of them; the
         // system hands both structures to the handler.
         unsafe { report::write(&notes.places[..depth.min(NOTES_MAX)], signal, info, context) };

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString, c_int, c_void};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -64,8 +65,8 @@ pub struct Module {
     pub calls: AtomicI32,
     /// The functions that it looked for in vain while it loaded.
     pub missing: OnceLock<Vec<Missing>>,
-    /// Where its code begins.
-    pub base: OnceLock<usize>,
+    /// Where its code lies.
+    pub code: OnceLock<Range<usize>>,
 }
 
 /// A pointer that foreign code gave to the host to hand back later.

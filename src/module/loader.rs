@@ -152,16 +152,15 @@ fn load_and_check(
     let missing = take_missing();
     if !missing.is_empty() {
         tracing::debug!(
-            "module {} looked for functions that are missing here: {}",
+            "module {} (version {}) looked for functions that are missing here: {}",
             module.name,
+            module.version,
             shorten(&missing)
         );
     }
     // What it calls although it is not there, a crash report names.
     let _ = module.missing.set(missing);
-    if let Some(base) = crash::base_of(entry as *const ()) {
-        let _ = module.base.set(base);
-    }
+    crash::learn_code(&module, entry as *const ());
     tracing::info!("Module '{}' loaded from {path}", module.name);
     host().records.lock().modules.push(Loaded {
         module,
@@ -353,6 +352,7 @@ pub fn unload(ctx: &mut ExclusiveCtx<'_>, name: &str) -> Result<(), ModuleError>
     forget(&module);
     publish(ctx);
     ctx.env.shared.modules.lock().retain(|info| info.name != name);
+    crash::forget_code(&module);
     // Its code is unmapped last, when nothing refers to it any more.
     host().records.lock().modules.retain(|loaded| loaded.module.name != name);
     tracing::info!("Module {name} unloaded");

@@ -120,6 +120,11 @@ unsafe extern "C" fn break_process(_: *mut abi::Ctx, argv: Argv, argc: c_int) ->
             // SAFETY: none; a C module does just this with a function that it has not found.
             unsafe { std::mem::transmute::<usize, unsafe extern "C" fn()>(missing)() };
         }
+        b"thread" => {
+            // SAFETY: none, as above.
+            let broken = || unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) };
+            let _ = std::thread::spawn(broken).join();
+        }
         // SAFETY: ends the process.
         b"abort" => unsafe { abort() },
         b"assert" => api!(_Assert(c"never".as_ptr(), c"bare.rs".as_ptr(), 1)),

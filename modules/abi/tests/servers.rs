@@ -49,6 +49,14 @@ fn a_broken_module_is_named_in_the_log() {
     let cases: &[(&str, &[&str])] = &[
         ("bare.break memory", &["signal 11 (SIGSEGV)", "accessing address 0x8", command]),
         ("bare.break missing", &["at instruction 0x0", "RedisModule_NoSuchFunction", command]),
+        (
+            "bare.break thread",
+            &[
+                "signal 11 (SIGSEGV)",
+                "(bare + 0x",
+                "inside module 'bare' (version 3), in a thread of its own",
+            ],
+        ),
         ("bare.break abort", &["signal 6 (SIGABRT)", command]),
         ("bare.break assert", &["ASSERTION FAILED", "'never' is not true", command]),
         ("bare.break 8", &["signal 8 (SIGFPE)", command]),

@@ -34,7 +34,7 @@ pub(super) unsafe extern "C" fn set_attribs(
             loading: AtomicBool::new(true),
             calls: AtomicI32::new(0),
             missing: OnceLock::new(),
-            base: OnceLock::new(),
+            code: OnceLock::new(),
         }));
     }
 }

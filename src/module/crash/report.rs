@@ -132,11 +132,11 @@ pub(super) unsafe fn write(
     if let Some(at) = at {
         out.line().text("at instruction ").address(at);
         // SAFETY: passed on.
-        if let Some((module, base)) = unsafe { module_of(&note) }
-            .and_then(|module| Some((module, *module.base.get()?)))
-            .filter(|(_, base)| at >= *base)
+        let module = unsafe { module_of(&note) };
+        if let Some((module, code)) = module.and_then(|module| Some((module, module.code.get()?)))
+            && code.contains(&at)
         {
-            out.text(" (").text(&module.name).text(" + ").address(at - base).text(", if inside)");
+            out.text(" (").text(&module.name).text(" + ").address(at - code.start).text(")");
         }
         out.end();
     }
