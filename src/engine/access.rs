@@ -27,6 +27,12 @@ pub fn idle_seconds(clock: u32, now_us: i64) -> u32 {
     clock_seconds(now_us).wrapping_sub(clock) & CLOCK_MASK
 }
 
+/// The reading that an access so many seconds ago left; those before the clock last began anew count as that.
+pub fn access_at(idle_seconds: u64, now_us: i64) -> u32 {
+    let idle = idle_seconds.min(u64::from(CLOCK_MASK)) as u32;
+    clock_seconds(now_us).wrapping_sub(idle) & CLOCK_MASK
+}
+
 fn clock_minutes(now_us: i64) -> u32 {
     (now_us / 60_000_000) as u32 & 0xffff
 }
@@ -97,6 +103,12 @@ mod tests {
     fn the_clock_survives_its_wrap() {
         assert_eq!(idle_seconds(CLOCK_MASK, (CLOCK_MASK as i64 + 3) * 1_000_000), 3);
         assert_eq!(idle_seconds(clock_seconds(5_000_000), 5_999_999), 0);
+        let now = 3_000_000;
+        assert_eq!(
+            [0, 2, 100_000].map(|idle| idle_seconds(access_at(idle, now), now)),
+            [0, 2, 100_000]
+        );
+        assert_eq!(idle_seconds(access_at(u64::MAX, now), now), CLOCK_MASK);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub fn line(client: &Client, session: &Session, now_ms: i64) -> Vec<u8> {
     if flags.is_empty() {
         flags.push('N');
     }
+    // What a module calls comes from nobody's connection.
+    let fd = if session.mode.contains(Mode::MODULE) { -1 } else { client.fd };
     let in_multi = session.mode.contains(Mode::MULTI);
     let waiting = client.outbox.lock().bytes();
     let output = client.output_bytes.load(Ordering::Relaxed) + waiting;
@@ -58,13 +60,12 @@ pub fn line(client: &Client, session: &Session, now_ms: i64) -> Vec<u8> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let user = session.user.as_ref().map_or(&b"(superuser)"[..], |user| &user.name);
     let line = format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} \
+        "id={} addr={} laddr={} fd={fd} name={} age={} idle={} flags={flags} db={} sub={} psub={} \
          ssub={} multi={} qbuf={query} qbuf-free={} argv-mem={} multi-mem={} rbs=0 rbp=0 obl=0 oll=0 \
          omem={output} tot-mem={} events=r cmd={} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
         client.id,
         client.addr,
         client.laddr,
-        client.fd,
         text(&session.name),
         (now_ms - client.created_ms) / 1000,
         (now_ms - client.active_ms.load(Ordering::Relaxed)).max(0) / 1000,

@@ -167,6 +167,19 @@ impl<'a> ReadCtx<'a> {
         Some((slot, entry))
     }
 
+    /// Notes the access to a key that was found, unless the client wants that none of its accesses is.
+    pub fn touch(&self, slot: Slot) {
+        if self.session.mode.contains(Mode::NO_TOUCH) {
+            return;
+        }
+        let db = self.db();
+        let clock = match Lfu::of(&self.state.config) {
+            None => access_clock(self.env.now_us),
+            Some(lfu) => lfu.accessed(db.clock(slot), self.env.now_us, self.env.random_seed()),
+        };
+        db.touch(slot, clock);
+    }
+
     /// The value of a key, if it is there.
     #[inline]
     pub fn value(&mut self, key: &[u8]) -> Option<ValueRef<'a>> {

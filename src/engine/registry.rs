@@ -76,8 +76,8 @@ impl Command {
             .collect();
         let (first_key, last_key, key_step) = legacy_range(spec.keys);
         let mut flags = spec.flags.iter().fold(0, |bits, flag| bits | flag.bit());
-        let asks_module = spec.flags.contains(&Flag::GetKeysApi);
-        if spec.find_keys.is_some() || asks_module || spec.keys.iter().any(is_movable) {
+        let asks = spec.find_keys.is_some() || spec.flags.contains(&Flag::GetKeysApi);
+        if asks || spec.keys.iter().any(is_movable) || has_gaps(spec.keys) {
             flags |= Flag::MovableKeys.bit();
         }
         let categories = implied_categories(spec, flags);
@@ -136,6 +136,21 @@ fn id_of(name: &str) -> u32 {
 fn is_movable(spec: &KeySpec) -> bool {
     !matches!((spec.begin, spec.find), (Begin::Index(_), Find::Range { .. }))
         || spec.extra.contains(&"incomplete")
+}
+
+/// Whether the key specs are several and not one row of keys, which the old triple could tell.
+fn has_gaps(specs: &[KeySpec]) -> bool {
+    let mut behind = None;
+    specs.len() > 1
+        && !specs.iter().all(|spec| {
+            let (Begin::Index(first), Find::Range { last, step, .. }) = (spec.begin, spec.find)
+            else {
+                return false;
+            };
+            let follows = behind.is_none_or(|behind| behind == first);
+            behind = Some(if last < 0 { 0 } else { first + last + 1 });
+            follows && step == 1
+        })
 }
 
 /// The old triple of first key, last key and step that covers all simple key specs.
@@ -511,6 +526,19 @@ mod tests {
         assert!(command.has(Flag::MovableKeys), "its keys are where the module says");
         let again = Command::new(&CommandSpec { name: "ft.get", ..ASKED }, None, Some("ft"), 1);
         assert_eq!(again.id, command.id, "permissions know it by its name in any case");
+    }
+
+    #[test]
+    fn keys_are_movable_if_no_triple_tells_where_they_are() {
+        const fn range(first: i32, last: i32, step: i32) -> KeySpec {
+            KeySpec::range(first, last, step, Access::Read)
+        }
+        assert!(!has_gaps(&[]) && !has_gaps(&[range(2, -1, 2)]));
+        assert!(!has_gaps(&[range(1, 0, 1), range(2, -1, 1)]));
+        assert!(!has_gaps(&[range(1, 1, 1), range(3, 0, 1)]));
+        assert!(has_gaps(&[range(1, 1, 1), range(4, 0, 1)]));
+        assert!(has_gaps(&[range(1, 0, 1), range(2, -1, 2)]));
+        assert!(has_gaps(&[range(1, -1, 1), range(2, 0, 1)]));
     }
 
     #[test]

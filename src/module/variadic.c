@@ -24,12 +24,13 @@ extern int mortise_hash_check(void *key, int flags, int to_write);
 extern int mortise_hash_set_field(void *key, int flags, const char *field, size_t len, void *value);
 extern int mortise_hash_has_field(void *key, const char *field, size_t len);
 extern void *mortise_hash_get_field(void *key, const char *field, size_t len);
+extern long long mortise_hash_field_expire(void *key, const char *field, size_t len);
 extern int mortise_reply_long_double(void *ctx, const char *text, size_t len);
 extern void mortise_save_text(void *io, const char *text, size_t len);
 extern size_t mortise_load_text(void *io, char *buffer, size_t room);
 extern const char *mortise_string_data(const void *string, size_t *len);
 
-enum { HASH_CFIELDS = 1 << 2, HASH_EXISTS = 1 << 3 };
+enum { HASH_CFIELDS = 1 << 2, HASH_EXISTS = 1 << 3, HASH_EXPIRE_TIME = 1 << 5 };
 
 /* The arguments of one call, in memory that grows with them. */
 typedef struct { Arg *args; size_t len, room; char *numbers; size_t number_count; int failed; } Args;
@@ -231,6 +232,9 @@ int mortise_api_hash_get(void *key, int flags, ...) {
         if (flags & HASH_EXISTS) {
             int *exists = va_arg(list, int *);
             *exists = mortise_hash_has_field(key, field, len);
+        } else if (flags & HASH_EXPIRE_TIME) {
+            long long *at = va_arg(list, long long *);
+            *at = mortise_hash_field_expire(key, field, len);
         } else {
             void **value = va_arg(list, void **);
             *value = mortise_hash_get_field(key, field, len);

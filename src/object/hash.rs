@@ -389,6 +389,19 @@ impl Hash {
         (earliest != NEVER).then_some(earliest)
     }
 
+    /// When the first of the fields that are there to see expires, to be exact; looks at all of them if any
+    /// does.
+    pub fn first_expire(&self, now: u64) -> Option<u64> {
+        self.next_expire()?;
+        let visible = |at: &u64| *at != NEVER && !is_expired(*at, now);
+        match self.repr.form() {
+            Form::Small(small) => {
+                small.positions().map(|at| small.expire_at(at)).filter(visible).min()
+            }
+            Form::Large(table) => table.iter().map(|entry| entry.expire_at).filter(visible).min(),
+        }
+    }
+
     /// Names of up to `limit` fields that have expired, which stay.
     pub fn collect_expired(&self, now: u64, limit: usize) -> Vec<Vec<u8>> {
         if self.all_visible(now) {

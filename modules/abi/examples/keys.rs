@@ -2,12 +2,14 @@
 //!
 //! `abi.key <key> <modes> <step> / <step> ...` opens a key once and runs the steps on that handle, so that what a
 //! handle remembers shows. A step is the name of a function in short and its arguments; each answers a line: `OK`, a
-//! value, or what `errno` says.
+//! value, or what `errno` says. The other commands store values of a type of the module's own, and say what its callbacks
+//! were told.
 #![expect(unsafe_code, reason = "calls the functions of a C interface")]
 
-use std::ffi::{CStr, c_char, c_int, c_long};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_ulong, c_void};
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
+use std::thread::ThreadId;
 
 use mortise_module_abi as abi;
 
@@ -137,10 +139,8 @@ impl Step<'_> {
         set_errno(0);
         let name = self.word(0);
         let answer = self.list(name).or_else(|| self.zset(name));
-        answer
-            .or_else(|| self.stream(name))
-            .or_else(|| self.any(name))
-            .unwrap_or_else(|| "no such step".to_owned())
+        let answer = answer.or_else(|| self.stream(name)).or_else(|| self.hash(name));
+        answer.or_else(|| self.any(name)).unwrap_or_else(|| "no such step".to_owned())
     }
 
     fn list(&self, name: &str) -> Option<String> {
@@ -275,14 +275,81 @@ impl Step<'_> {
         })
     }
 
-    fn any(&self, name: &str) -> Option<String> {
+    fn hash(&self, name: &str) -> Option<String> {
         let key = self.key;
+        let flags = self.number(1) as c_int;
+        let field = CString::new(self.word(2)).unwrap_or_default();
+        let is_c = flags & abi::HASH_CFIELDS != 0;
+        let (string, null) = (self.string(2), ptr::null_mut::<c_void>());
+        let name_of: *const c_void = if is_c { field.as_ptr().cast() } else { string.cast() };
         Some(match name {
-            "type" => call!(KeyType(key)).to_string(),
-            "len" => call!(ValueLength(key)).to_string(),
+            // `!` stands for the mark that deletes.
+            "hset" => {
+                let value = if self.word(3) == "!" { abi::HASH_DELETE } else { self.string(3) };
+                let count = call!(HashSet(key, flags, name_of, value, null));
+                format!("{count} {}", errno())
+            }
+            "hget" => {
+                let mut value: Str = ptr::null_mut();
+                let code = call!(HashGet(key, flags, name_of, &raw mut value, null));
+                let value = if value.is_null() { "null".to_owned() } else { text(value) };
+                format!("{code} {value}")
+            }
+            "hhas" => {
+                let mut has: c_int = -1;
+                let flags = flags | abi::HASH_EXISTS;
+                let code = call!(HashGet(key, flags, name_of, &raw mut has, null));
+                format!("{code} {has}")
+            }
+            "hexpires" => {
+                let mut at: i64 = 0;
+                let flags = flags | abi::HASH_EXPIRE_TIME;
+                let code = call!(HashGet(key, flags, name_of, &raw mut at, null));
+                format!("{code} {at}")
+            }
+            "hminexpire" => call!(HashFieldMinExpire(key)).to_string(),
             _ => return None,
         })
     }
+
+    fn any(&self, name: &str) -> Option<String> {
+        let key = self.key;
+        let mut value = -2;
+        Some(match name {
+            "type" => call!(KeyType(key)).to_string(),
+            "len" => call!(ValueLength(key)).to_string(),
+            "setlru" => call!(SetLRU(key, self.number(1))).to_string(),
+            "getlru" => {
+                let code = call!(GetLRU(key, &raw mut value));
+                format!("{code} {value}")
+            }
+            "setlfu" => call!(SetLFU(key, self.number(1))).to_string(),
+            "getlfu" => {
+                let code = call!(GetLFU(key, &raw mut value));
+                format!("{code} {value}")
+            }
+            "scan" => {
+                let mut found: Vec<String> = Vec::new();
+                let cursor = call!(ScanCursorCreate());
+                let data = (&raw mut found).cast();
+                while call!(ScanKey(key, cursor, Some(note_element), data)) != 0 {}
+                let after = errno();
+                let again = call!(ScanKey(key, cursor, Some(note_element), data));
+                call!(ScanCursorDestroy(cursor));
+                found.sort();
+                format!("{} {after} {again} {}", found.join(","), errno())
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Notes an element of a key that is scanned.
+extern "C" fn note_element(_: *mut abi::Key, field: Str, value: Str, found: *mut c_void) {
+    // SAFETY: the pointer that was handed to the scan.
+    let found = unsafe { &mut *found.cast::<Vec<String>>() };
+    let value = if value.is_null() { "null".to_owned() } else { text(value) };
+    found.push(format!("{}={value}", text(field)));
 }
 
 /// Opens a key as the letters say: `r` and `w`.
@@ -304,9 +371,172 @@ extern "C" fn key(ctx: *mut abi::Ctx, argv: *mut Str, argc: c_int) -> c_int {
     let steps = words[3..].split(|word| *word == "/");
     let answers: Vec<String> = steps.map(|words| Step { ctx, key, words }.run()).collect();
     call!(CloseKey(key));
-    call!(ReplyWithArray(ctx, answers.len() as c_long));
-    for answer in answers {
-        call!(ReplyWithStringBuffer(ctx, answer.as_ptr().cast(), answer.len()));
+    reply_lines(ctx, &answers)
+}
+
+/// A value of the module's type.
+struct Note {
+    text: String,
+    effort: usize,
+}
+
+/// What callbacks were told, and the thread on which commands run.
+static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static MAIN: OnceLock<ThreadId> = OnceLock::new();
+static TYPES: OnceLock<[usize; 2]> = OnceLock::new();
+
+fn note(line: String) {
+    TOLD.lock().expect("no callback panics").push(line);
+}
+
+/// The value behind a pointer that the server kept.
+fn value_of<'a>(value: *const c_void) -> &'a Note {
+    // SAFETY: the server gives back what `put` gave it, until `free`.
+    unsafe { &*value.cast::<Note>() }
+}
+
+fn key_of(options: *mut abi::KeyOptCtx) -> String {
+    let name = call!(GetKeyNameFromOptCtx(options));
+    format!("{} {}", text(name), call!(GetDbIdFromOptCtx(options)))
+}
+
+extern "C" fn free(value: *mut c_void) {
+    // SAFETY: made by `put` or `copy2` from a box, and freed once.
+    let value = unsafe { Box::from_raw(value.cast::<Note>()) };
+    let is_main = MAIN.get() == Some(&std::thread::current().id());
+    note(format!("free {} {}", value.text, if is_main { "here" } else { "elsewhere" }));
+}
+
+extern "C" fn free_plain(_: *mut c_void) {}
+
+extern "C" fn unlink2(options: *mut abi::KeyOptCtx, _: *const c_void) {
+    note(format!("unlink2 {}", key_of(options)));
+}
+
+extern "C" fn free_effort2(options: *mut abi::KeyOptCtx, value: *const c_void) -> usize {
+    note(format!("free_effort2 {}", key_of(options)));
+    value_of(value).effort
+}
+
+extern "C" fn mem_usage2(options: *mut abi::KeyOptCtx, _: *const c_void, samples: usize) -> usize {
+    note(format!("mem_usage2 {} {samples}", key_of(options)));
+    1000
+}
+
+extern "C" fn copy2(options: *mut abi::KeyOptCtx, value: *const c_void) -> *mut c_void {
+    let value = value_of(value);
+    if value.text == "no" {
+        return ptr::null_mut();
+    }
+    let to = call!(GetToKeyNameFromOptCtx(options));
+    let to_db = call!(GetToDbIdFromOptCtx(options));
+    note(format!("copy2 {} {} {to_db}", key_of(options), text(to)));
+    let copy = Note { text: value.text.clone(), effort: value.effort };
+    Box::into_raw(Box::new(copy)).cast()
+}
+
+extern "C" fn save(_: *mut abi::IO, _: *mut c_void) {}
+
+extern "C" fn load(_: *mut abi::IO, _: c_int) -> *mut c_void {
+    ptr::null_mut()
+}
+
+/// Makes a type; as a number, since a pointer cannot be kept in a static.
+fn create_type(ctx: *mut abi::Ctx, name: &CStr, methods: abi::TypeMethods) -> usize {
+    let mut methods = abi::TypeMethods {
+        // The fifth version begins with Redis 7.2.
+        version: 4,
+        rdb_load: Some(load),
+        rdb_save: Some(save),
+        ..methods
+    };
+    call!(CreateDataType(ctx, name.as_ptr(), 0, &raw mut methods)) as usize
+}
+
+/// Stores a value: `abi.put <key> <effort> <text>`, or `abi.plain <key>` one whose type has no callbacks.
+extern "C" fn put(ctx: *mut abi::Ctx, argv: *mut Str, argc: c_int) -> c_int {
+    // SAFETY: the server passes so many arguments.
+    let argv = unsafe { std::slice::from_raw_parts(argv, argc as usize) };
+    let _ = MAIN.set(std::thread::current().id());
+    let types = TYPES.get().expect("the module has loaded");
+    let (kind, value) = match argv {
+        [_, _, effort, words] => {
+            let effort = text(*effort).parse().unwrap_or(1);
+            (types[0], Box::into_raw(Box::new(Note { text: text(*words), effort })))
+        }
+        [_, _] => (types[1], ptr::dangling_mut()),
+        _ => return call!(WrongArity(ctx)),
+    };
+    let key = open(ctx, argv[1], "rw");
+    call!(ModuleTypeSetValue(key, kind as *mut abi::ModuleType, value.cast()));
+    call!(CloseKey(key));
+    call!(ReplyWithSimpleString(ctx, c"OK".as_ptr()))
+}
+
+/// What callbacks were told, which is forgotten unless there is another word.
+extern "C" fn tell(ctx: *mut abi::Ctx, _: *mut Str, argc: c_int) -> c_int {
+    let mut told = TOLD.lock().expect("no callback panics");
+    let lines = if argc == 1 { std::mem::take(&mut *told) } else { told.clone() };
+    drop(told);
+    reply_lines(ctx, &lines)
+}
+
+extern "C" fn defragment(_: *mut abi::DefragCtx) {}
+
+extern "C" fn defragment_some(_: *mut abi::DefragCtx) -> c_int {
+    0
+}
+
+/// What the functions say that move memory.
+extern "C" fn defrag(ctx: *mut abi::Ctx, _: *mut Str, _: c_int) -> c_int {
+    let none: *mut abi::DefragCtx = ptr::null_mut();
+    let (mut cursor, mut seek): (c_ulong, Str) = (0, ptr::dangling_mut());
+    let string = call!(CreateString(ptr::null_mut(), c"x".as_ptr(), 1));
+    let dict = call!(CreateDict(ptr::null_mut()));
+    let block = call!(Alloc(8));
+    let is_null = |is_null| if is_null { "null" } else { "moved" };
+    let raw = call!(DefragAllocRaw(none, 8));
+    let registered = [
+        call!(RegisterDefragFunc(ctx, Some(defragment))),
+        call!(RegisterDefragFunc2(ctx, Some(defragment_some))),
+        call!(RegisterDefragCallbacks(ctx, Some(defragment), Some(defragment))),
+    ];
+    let moved_dict = call!(DefragRedisModuleDict(none, dict, None, &raw mut seek));
+    let moved_string = call!(DefragRedisModuleString(none, string));
+    let same_string = call!(DefragValkeyModuleString(none, string));
+    let lines = [
+        registered.map(|code| code.to_string()).join(" "),
+        is_null(call!(DefragAlloc(none, block)).is_null()).to_owned(),
+        call!(MallocSize(raw)).min(8).to_string(),
+        format!(
+            "{} {} {}",
+            is_null(moved_string.is_null() && same_string.is_null()),
+            is_null(moved_dict.is_null()),
+            i32::from(seek.is_null())
+        ),
+        format!(
+            "{} {} {}",
+            call!(DefragShouldStop(none)),
+            call!(DefragCursorSet(none, 5)),
+            call!(DefragCursorGet(none, &raw mut cursor))
+        ),
+        format!(
+            "{} {}",
+            is_null(call!(GetKeyNameFromDefragCtx(none)).is_null()),
+            call!(GetDbIdFromDefragCtx(none))
+        ),
+    ];
+    call!(DefragFreeRaw(none, raw));
+    call!(Free(block));
+    call!(FreeDict(ptr::null_mut(), dict));
+    call!(FreeString(ptr::null_mut(), string));
+    reply_lines(ctx, &lines)
+}
+
+fn reply_lines(ctx: *mut abi::Ctx, lines: &[String]) -> c_int {
+    call!(ReplyWithArray(ctx, lines.len() as c_long));
+    for line in lines {
+        call!(ReplyWithStringBuffer(ctx, line.as_ptr().cast(), line.len()));
     }
     abi::OK
 }
@@ -333,5 +563,24 @@ pub unsafe extern "C" fn RedisModule_OnLoad(ctx: *mut abi::Ctx, _: *mut Str, _: 
     // SAFETY: it is the server's.
     API.get_or_init(|| unsafe { look_up(get_api) });
     call!(SetModuleAttribs(ctx, NAME, 1, 1));
-    create(ctx, c"abi.key", Some(key), c"write", 1)
+    let note = abi::TypeMethods {
+        free: Some(free),
+        unlink2: Some(unlink2),
+        free_effort2: Some(free_effort2),
+        mem_usage2: Some(mem_usage2),
+        copy2: Some(copy2),
+        ..abi::TypeMethods::EMPTY
+    };
+    let plain = abi::TypeMethods { free: Some(free_plain), ..abi::TypeMethods::EMPTY };
+    let types = [create_type(ctx, c"abi-note-", note), create_type(ctx, c"abi-plain", plain)];
+    let _ = TYPES.set(types);
+    let commands: [(&CStr, abi::CmdFunc, c_int); 5] = [
+        (c"abi.key", Some(key), 1),
+        (c"abi.put", Some(put), 1),
+        (c"abi.plain", Some(put), 1),
+        (c"abi.told", Some(tell), 0),
+        (c"abi.defrag", Some(defrag), 0),
+    ];
+    let codes = commands.map(|(name, function, keys)| create(ctx, name, function, c"write", keys));
+    if codes == [abi::OK; 5] { abi::OK } else { abi::ERR }
 }

@@ -138,6 +138,8 @@ pub const HASH_CFIELDS: c_int = 1 << 2;
 pub const HASH_EXISTS: c_int = 1 << 3;
 /// Count added fields too.
 pub const HASH_COUNT_ALL: c_int = 1 << 4;
+/// Tell only when fields expire (since Redis 8).
+pub const HASH_EXPIRE_TIME: c_int = 1 << 5;
 
 /// The value that makes `HashSet` delete a field; no string lies at this address.
 pub const HASH_DELETE: *mut ModuleString = core::ptr::without_provenance_mut(1);

@@ -268,6 +268,7 @@ macro_rules! for_each_api {
         "key-hash" {
             variadic HashSet "4.0.0" (key: *mut Key, flags: c_int, ...) -> c_int;
             variadic HashGet "4.0.0" (key: *mut Key, flags: c_int, ...) -> c_int;
+            fixed HashFieldMinExpire "8.0.0" (key: *mut Key) -> c_longlong;
         }
         "key-zset" {
             fixed ZsetAdd "4.0.0" (
@@ -718,6 +719,15 @@ macro_rules! for_each_api {
                 ctx: *mut Ctx, start: DefragFunc, end: DefragFunc
             ) -> c_int;
             fixed RegisterDefragFunc2 "8.0.0" (ctx: *mut Ctx, func: DefragFunc2) -> c_int;
+            fixed DefragAllocRaw "8.0.0" (ctx: *mut DefragCtx, bytes: usize) -> *mut c_void;
+            fixed DefragFreeRaw "8.0.0" (ctx: *mut DefragCtx, ptr: *mut c_void);
+            fixed DefragRedisModuleDict "8.0.0" (
+                ctx: *mut DefragCtx, dict: *mut Dict, value: DefragDictValueFunc,
+                seek_to: *mut *mut ModuleString
+            ) -> *mut Dict;
+            fixed DefragValkeyModuleString "8.0.0" (
+                ctx: *mut DefragCtx, str: *mut ModuleString
+            ) -> *mut ModuleString;
         }
         "fork" {
             fixed Fork "6.0.0" (cb: ForkDoneFunc, user_data: *mut c_void) -> c_int;

@@ -174,6 +174,11 @@ callbacks! {
     DefragFunc(ctx: *mut DefragCtx);
     /// As [`DefragFunc`]; not 0 when there is more to do.
     DefragFunc2(ctx: *mut DefragCtx) -> c_int;
+    /// Defragments a value of a dictionary, and says where it is then; not 0 when there is more to do.
+    DefragDictValueFunc(
+        ctx: *mut DefragCtx, data: *mut c_void, key: *mut u8, len: usize,
+        moved: *mut *mut c_void
+    ) -> c_int;
     /// A client that the module authenticated changed its user or left.
     UserChangedFunc(client_id: u64, data: *mut c_void);
     /// A promise was kept.

@@ -25,10 +25,6 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ),
     ("config", &["UpdateRuntimeArgs"]),
     (
-        "defrag",
-        &["DefragAllocRaw", "DefragFreeRaw", "DefragRedisModuleDict", "DefragValkeyModuleString"],
-    ),
-    (
         "enterprise",
         &[
             "BigGetDbPath",
@@ -50,7 +46,6 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
             "SwapPrefetchKey",
         ],
     ),
-    ("key-hash", &["HashFieldMinExpire"]),
     ("key-metadata", &["CreateKeyMetaClass", "GetKeyMeta", "ReleaseKeyMetaClass", "SetKeyMeta"]),
     (
         "scripting-engine",

@@ -42,6 +42,11 @@ fn everywhere(test: impl Fn(&Server, &mut Client)) {
     with_servers(programs, test);
 }
 
+/// In our server alone: what 7.0 does not have, or leaves open.
+fn only_ours(test: impl Fn(&Server, &mut Client)) {
+    with_servers(ours().into_iter().collect(), test);
+}
+
 /// Runs steps on one handle of a key; their answers, one after the other.
 fn steps(client: &mut Client, key: &str, modes: &str, steps: &[(&str, &str)]) {
     let line: Vec<&str> = steps.iter().map(|(step, _)| *step).collect();
@@ -320,7 +325,7 @@ fn members_are_walked_between_members() {
 #[test]
 fn a_walk_goes_on_from_a_member_that_is_gone() {
     // Redis leaves open what happens then.
-    with_servers(ours().into_iter().collect(), |_, client| {
+    only_ours(|_, client| {
         check(client, &[("ZADD z 1 a 2 b 3 c 4 d", ":4")]);
         steps(
             client,
@@ -482,7 +487,7 @@ fn entries_are_deleted_on_the_way_until_none_is_left() {
 #[test]
 fn fields_may_be_left_unread() {
     // Redis goes astray then.
-    with_servers(ours().into_iter().collect(), |_, client| {
+    only_ours(|_, client| {
         add_five_entries(client);
         let walk = [
             ("xstart 0 - -", "OK"),
@@ -493,5 +498,156 @@ fn fields_may_be_left_unread() {
             ("xfield", "n x"),
         ];
         steps(client, "s", "rw", &walk);
+    });
+}
+
+#[test]
+fn fields_are_set_under_conditions_and_counted() {
+    // NX 1, XX 2, CFIELDS 4, COUNT_ALL 16.
+    everywhere(|_, client| {
+        steps(
+            client,
+            "h",
+            "rw",
+            &[
+                ("hset 2 f v", "0 ENOENT"),
+                ("hset 0 f !", "0 ENOENT"),
+                ("type", "0"),
+                ("hset 0 f v", "0 ENOENT"),
+                ("hset 0 f w", "1 none"),
+                ("hset 16 g x", "1 none"),
+                ("hset 1 f y", "0 ENOENT"),
+                ("hset 17 n y", "1 none"),
+                ("hset 2 n z", "1 none"),
+                ("hset 4 c 1", "0 ENOENT"),
+                ("hset 8 c 1", "0 EINVAL"),
+                ("hget 0 f", "0 w"),
+                ("hget 4 c", "0 1"),
+                ("hget 0 none", "0 null"),
+                ("hhas 0 f", "0 1"),
+                ("hhas 4 none", "0 0"),
+                ("hset 0 none !", "0 ENOENT"),
+                ("hset 1 f !", "0 ENOENT"),
+                ("hset 0 f !", "1 none"),
+                ("hset 0 g !", "1 none"),
+                ("hset 2 n !", "1 none"),
+                ("hset 4 c !", "1 none"),
+                ("type", "0"),
+            ],
+        );
+        check(client, &[("EXISTS h", ":0"), ("HSET h f v", ":1"), ("SET s x", "+OK")]);
+        steps(client, "h", "r", &[("hset 0 f w", "0 EBADF"), ("hget 0 f", "0 v")]);
+        steps(client, "s", "rw", &[("hset 0 f w", "0 ENOTSUP"), ("hget 0 f", "1 null")]);
+    });
+}
+
+#[test]
+fn fields_tell_when_they_expire() {
+    for limit in ["128", "1"] {
+        only_ours(|_, client| {
+            client.run(&format!("CONFIG SET hash-max-listpack-entries {limit}"));
+            check(client, &[("HSET h a 1 b 2 c 3", ":3")]);
+            steps(client, "h", "r", &[("hminexpire", "-1"), ("hexpires 0 a", "0 -1")]);
+            client.run("HPEXPIREAT h 70000000000000 FIELDS 1 a");
+            client.run("HPEXPIREAT h 60000000000000 FIELDS 1 b");
+            let told = [
+                ("hminexpire", "60000000000000"),
+                ("hexpires 0 a", "0 70000000000000"),
+                ("hexpires 4 b", "0 60000000000000"),
+                ("hexpires 0 c", "0 -1"),
+                ("hexpires 0 none", "0 -1"),
+            ];
+            steps(client, "h", "r", &told);
+            client.run("HPERSIST h FIELDS 1 b");
+            steps(client, "h", "r", &[("hminexpire", "70000000000000")]);
+            check(client, &[("SET s x", "+OK")]);
+            steps(client, "s", "r", &[("hminexpire", "-1")]);
+        });
+    }
+}
+
+#[test]
+fn elements_of_collections_are_scanned() {
+    for limit in ["128", "2"] {
+        everywhere(|_, client| {
+            for parameter in ["hash-max-listpack-entries", "zset-max-listpack-entries"] {
+                client.run(&format!("CONFIG SET {parameter} {limit}"));
+            }
+            client.run(&format!("CONFIG SET set-max-intset-entries {limit}"));
+            client.run("HSET h a 1 b x c 3");
+            client.run("ZADD z 1 a 2.5 b 3 c");
+            client.run("SADD n 1 2 3");
+            client.run("RPUSH l a");
+            // After the last step there is nothing, and `errno` says so.
+            let scans = [
+                ("h", "a=1,b=x,c=3 none 0 ENOENT"),
+                ("z", "a=1,b=2.5,c=3 none 0 ENOENT"),
+                ("n", "1=null,2=null,3=null none 0 ENOENT"),
+                ("l", " EINVAL 0 EINVAL"),
+            ];
+            for (key, expected) in scans {
+                steps(client, key, "r", &[("scan", expected)]);
+            }
+            steps(client, "none", "rw", &[("scan", " EINVAL 0 EINVAL")]);
+        });
+    }
+}
+
+#[test]
+fn scores_are_shown_as_exactly_as_they_are_stored() {
+    only_ours(|_, client| {
+        check(client, &[("ZADD z 0.1 a", ":1")]);
+        steps(client, "z", "r", &[("scan", "a=0.1 none 0 ENOENT")]);
+        check(client, &[("CONFIG SET zset-max-listpack-entries 1", "+OK"), ("ZADD z 3 b", ":1")]);
+        steps(client, "z", "r", &[("scan", "a=0.10000000000000001,b=3 none 0 ENOENT")]);
+    });
+}
+
+#[test]
+fn accesses_are_told_and_set_as_the_policy_counts_them() {
+    everywhere(|_, client| {
+        check(client, &[("CONFIG SET maxmemory-policy allkeys-lru", "+OK"), ("SET s x", "+OK")]);
+        steps(
+            client,
+            "s",
+            "rw",
+            &[
+                ("setlru 100000", "0"),
+                ("getlru", "0 100000"),
+                ("setlru -1", "1"),
+                ("getlfu", "0 -1"),
+                ("setlfu 100", "1"),
+            ],
+        );
+        assert!(
+            ["100", "101"]
+                .map(|seconds| format!(":{seconds}"))
+                .contains(&client.run("OBJECT IDLETIME s"))
+        );
+        steps(client, "none", "rw", &[("setlru 1", "1"), ("getlru", "1 -1"), ("getlfu", "1 -1")]);
+        check(client, &[("CONFIG SET maxmemory-policy allkeys-lfu", "+OK")]);
+        steps(
+            client,
+            "s",
+            "rw",
+            &[
+                ("setlfu 100", "0"),
+                ("getlfu", "0 100"),
+                ("setlfu -1", "1"),
+                ("getlru", "0 -1"),
+                ("setlru 1", "1"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn nothing_is_moved_to_better_memory() {
+    only_ours(|_, client| {
+        check(
+            client,
+            &[("abi.defrag", "*[\"0 0 0\" \"null\" \"8\" \"null null 1\" \"1 1 1\" \"null -1\"]")],
+        );
+        assert!(client.run("CONFIG SET activedefrag yes").starts_with("-ERR"));
     });
 }

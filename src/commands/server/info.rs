@@ -492,11 +492,12 @@ fn command_line(command: &Command, text: &mut String) {
         return;
     }
     let each = if calls == 0 { 0.0 } else { nanos as f64 / 1000.0 / calls as f64 };
+    // Names of modules' commands may have what means something else here.
+    let name = command.name.replace(['#', ':', '\r', '\n'], "_");
     let _ = write!(
         text,
-        "cmdstat_{}:calls={calls},usec={},usec_per_call={each:.2},rejected_calls={rejected},\
+        "cmdstat_{name}:calls={calls},usec={},usec_per_call={each:.2},rejected_calls={rejected},\
          failed_calls={failed}\r\n",
-        command.name,
         nanos / 1000
     );
 }

@@ -16,6 +16,7 @@ use crate::base::number;
 use crate::engine::acl;
 use crate::engine::call::{self, Access};
 use crate::engine::client::{Client, Mode, Session};
+use crate::engine::tracking::TrackingMode;
 use crate::resp::reply::Protocol;
 use crate::resp::value::Value;
 
@@ -63,10 +64,18 @@ pub(super) unsafe extern "C" fn info(out: *mut c_void, id: u64) -> c_int {
     }
     let facts = with_session(&client, |session| (session.db, session.mode));
     let Some((db, mode)) = facts else { return abi::ERR };
+    // While EXEC runs its commands nothing is queued any more.
+    let in_exec = with_current_reading(|reader| {
+        reader.unit.in_exec && reader.env.client.is_some_and(|running| running.id == id)
+    });
+    let in_multi = mode.contains(Mode::MULTI) || in_exec == Some(true);
+    let tracks = client.tracking_mode().contains(TrackingMode::ON);
     let mut flags = 0;
     let mut set = |on: bool, flag: u64| flags |= if on { flag } else { 0 };
     set(mode.contains(Mode::BLOCKED), abi::CLIENTINFO_FLAG_BLOCKED);
-    set(mode.contains(Mode::MULTI), abi::CLIENTINFO_FLAG_MULTI);
+    set(in_multi, abi::CLIENTINFO_FLAG_MULTI);
+    set(mode.contains(Mode::SUBSCRIBED), abi::CLIENTINFO_FLAG_PUBSUB);
+    set(tracks, abi::CLIENTINFO_FLAG_TRACKING);
     set(client.unix_socket, abi::CLIENTINFO_FLAG_UNIXSOCKET);
     let (host, port) = client.addr.rsplit_once(':').unwrap_or((&client.addr, "0"));
     let host = host.trim_matches(['[', ']']);

@@ -9,6 +9,7 @@ use mortise_module_abi as abi;
 
 use super::super::handle::{ModString, ModuleCtx, c_text};
 use super::super::host::{Module, host};
+use super::strings::exact_double;
 
 /// INFO text under construction; the target of `InfoCtx` handles.
 #[derive(Debug)]
@@ -17,6 +18,17 @@ struct InfoText {
     sections: Vec<(String, String)>,
     /// Inside a field that holds several: whether one has been written.
     dict: Option<bool>,
+}
+
+impl InfoText {
+    /// Ends the field that holds several, if one is begun.
+    fn end_dict(&mut self) -> bool {
+        let is_begun = self.dict.take().is_some();
+        if let Some((_, text)) = self.sections.last_mut().filter(|_| is_begun) {
+            text.push_str("\r\n");
+        }
+        is_begun
+    }
 }
 
 /// Asks a module for its sections.
@@ -51,6 +63,7 @@ pub(super) unsafe extern "C" fn add_section(info: *mut abi::InfoCtx, name: *cons
     // SAFETY: modules pass the handle that their callback got, and a C string or null.
     let (info, name) = unsafe { (borrow(info), c_text(name)) };
     let Some(info) = info else { return abi::ERR };
+    info.end_dict();
     let module = &info.module.name;
     let title = if name.is_empty() { module.clone() } else { format!("{module}_{name}") };
     info.sections.push((title, String::new()));
@@ -61,8 +74,9 @@ pub(super) unsafe extern "C" fn begin_dict(info: *mut abi::InfoCtx, name: *const
     // SAFETY: modules pass the handle that their callback got, and a C string.
     let (info, name) = unsafe { (borrow(info), c_text(name)) };
     let Some(info) = info else { return abi::ERR };
+    info.end_dict();
     let Some((_, text)) = info.sections.last_mut() else { return abi::ERR };
-    let _ = write!(text, "{}_{name}:", info.module.name);
+    let _ = write!(text, "{}_{}:", field_name(&info.module.name), field_name(&name));
     info.dict = Some(false);
     abi::OK
 }
@@ -70,13 +84,12 @@ pub(super) unsafe extern "C" fn begin_dict(info: *mut abi::InfoCtx, name: *const
 pub(super) unsafe extern "C" fn end_dict(info: *mut abi::InfoCtx) -> c_int {
     // SAFETY: modules pass the handle that their callback got.
     let Some(info) = (unsafe { borrow(info) }) else { return abi::ERR };
-    if info.dict.take().is_none() {
-        return abi::ERR;
-    }
-    if let Some((_, text)) = info.sections.last_mut() {
-        text.push_str("\r\n");
-    }
-    abi::OK
+    if info.end_dict() { abi::OK } else { abi::ERR }
+}
+
+/// A name without what has a meaning in INFO.
+fn field_name(name: &str) -> String {
+    name.replace(['#', ':', '\r', '\n'], "_")
 }
 
 /// Adds a field to the section or to the open dictionary.
@@ -133,7 +146,7 @@ pub(super) unsafe extern "C" fn field_double(
     value: f64,
 ) -> c_int {
     // SAFETY: modules pass the handle that their callback got, and a C string.
-    unsafe { field(info, name, format_args!("{value:.17}")) }
+    unsafe { field(info, name, exact_double(value)) }
 }
 
 pub(super) unsafe extern "C" fn field_long_long(

@@ -1,4 +1,4 @@
-//! Keys: opening them by name, their type, length, expiry, and the values of strings and hashes.
+//! Keys: opening them by name, their type, length, expiry, and the values of strings.
 #![expect(unsafe_code, reason = "functions of a C interface take raw pointers")]
 
 use std::ffi::{c_char, c_int, c_longlong, c_ulonglong};
@@ -8,8 +8,9 @@ use mortise_module_abi as abi;
 use super::super::handle::{ModString, ModuleCtx, OpenKey, Owned, Walk, set_errno};
 use super::super::native::KeyOptions;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
+use crate::engine::effects::EventClass;
 use crate::keyspace::db::{Db, ExpireChange, Slot};
-use crate::keyspace::value::{StrRef, Value, ValueMut, ValueRef};
+use crate::keyspace::value::{StrRef, Value, ValueRef};
 use crate::object::unchecked::Collection;
 
 /// The key behind a handle; None for null.
@@ -81,12 +82,37 @@ pub(super) unsafe extern "C" fn exists(ctx: *mut abi::Ctx, name: *mut abi::Modul
     c_int::from(found.unwrap_or(false))
 }
 
+/// Looks a key up for a handle: whether it is there. The modes say what that leaves behind; opening to write counts as
+/// no look-up of a client.
+fn look_up(read: &mut ReadCtx<'_>, name: &[u8], mode: c_int) -> bool {
+    let without = |flags: c_int| mode & (flags | abi::OPEN_KEY_NOEFFECTS) == 0;
+    let slot = match without(abi::OPEN_KEY_NOEXPIRE) {
+        true => read.peek(name),
+        false => read.db().read(name, read.expiry_ms()).map(|(slot, _)| slot),
+    };
+    let to_read = mode & abi::WRITE == 0;
+    if to_read && without(abi::OPEN_KEY_NOSTATS) {
+        let stats = read.env.stats;
+        if slot.is_some() { stats.hits.add(1) } else { stats.misses.add(1) }
+    }
+    match slot {
+        Some(slot) if without(abi::OPEN_KEY_NOTOUCH) => read.touch(slot),
+        None if to_read
+            && without(abi::OPEN_KEY_NONOTIFY)
+            && read.env.shared.is_heard(EventClass::KEY_MISS) =>
+        {
+            read.unit.missed.push((read.session.db, name.into()));
+        }
+        _ => {}
+    }
+    slot.is_some()
+}
+
 pub(super) unsafe extern "C" fn open(
     ctx: *mut abi::Ctx,
     name: *mut abi::ModuleString,
     mode: c_int,
 ) -> *mut abi::Key {
-    let quiet = abi::OPEN_KEY_NOSTATS | abi::OPEN_KEY_NOEFFECTS | abi::WRITE;
     // SAFETY: modules pass a live context.
     let beside_readers = unsafe { ModuleCtx::borrow(ctx) }.is_some_and(|c| c.is_beside_readers());
     if mode & abi::WRITE != 0 && beside_readers {
@@ -94,12 +120,8 @@ pub(super) unsafe extern "C" fn open(
         return std::ptr::null_mut();
     }
     // SAFETY: modules pass a live context and a live string.
-    let found = unsafe {
-        with_name(ctx, name, |read, name| {
-            let slot = if mode & quiet == 0 { read.find(name) } else { read.peek(name) };
-            (slot.is_some(), read.session.db)
-        })
-    };
+    let found =
+        unsafe { with_name(ctx, name, |read, name| (look_up(read, name, mode), read.session.db)) };
     let Some((found, db)) = found else { return std::ptr::null_mut() };
     if !found && mode & abi::WRITE == 0 {
         return std::ptr::null_mut();
@@ -441,126 +463,20 @@ pub(super) unsafe extern "C" fn string_truncate(key: *mut abi::Key, len: usize) 
     if done == Some(true) { abi::OK } else { abi::ERR }
 }
 
-/// What the C shim of HashSet calls for each pair. Answers 1 if the field counts as changed.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn mortise_hash_set_field(
-    key: *mut abi::Key,
-    flags: c_int,
-    field: *const c_char,
-    field_len: usize,
-    value: *mut abi::ModuleString,
-) -> c_int {
-    // SAFETY: the shim passes an open key and `field_len` bytes.
-    let (key, field) = unsafe { (borrow(key), super::super::handle::c_slice(field, field_len)) };
-    let Some(key) = key.filter(|key| key.is_writable()) else { return 0 };
-    key.wrote = true;
-    let is_delete = value == abi::HASH_DELETE;
-    // SAFETY: a live string, unless it is the mark that says to delete.
-    let value = if is_delete { None } else { unsafe { ModString::borrow(value) } };
-    let changed = key.write(|write, name, slot| {
-        let now = write.now_ms().max(0) as u64;
-        let limits = write.hash_limits();
-        let there = slot.is_some_and(|slot| match write.db().value(slot) {
-            ValueRef::Hash(hash) => hash.contains(field, now),
-            _ => false,
-        });
-        if (there && flags & abi::HASH_NX != 0) || (!there && flags & abi::HASH_XX != 0) {
-            return 0;
-        }
-        let Some(value) = value else { return delete_field(write, name, slot, field, now) };
-        let Ok(hash) = write.hash_or_new(name) else { return 0 };
-        hash.set(field, value.as_bytes(), now, limits);
-        write.changed(name);
-        c_int::from(there || flags & abi::HASH_COUNT_ALL != 0)
-    });
-    changed.unwrap_or(0)
-}
-
-fn delete_field(
-    write: &mut WriteCtx<'_>,
-    name: &[u8],
-    slot: Option<Slot>,
-    field: &[u8],
-    now: u64,
-) -> c_int {
-    let Some(slot) = slot else { return 0 };
-    let ValueMut::Hash(hash) = write.db_mut().value_mut(slot) else { return 0 };
-    let deleted = hash.delete(field, now);
-    if hash.is_empty() {
-        write.remove(slot);
-    }
-    if deleted {
-        write.changed(name);
-    }
-    c_int::from(deleted)
-}
-
-/// Whether a key can be used as a hash: 0, or the errno that says why not.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn mortise_hash_check(
-    key: *mut abi::Key,
-    flags: c_int,
-    to_write: c_int,
-) -> c_int {
-    const SET_FLAGS: c_int = abi::HASH_NX | abi::HASH_XX | abi::HASH_CFIELDS | abi::HASH_COUNT_ALL;
-    // SAFETY: the shim passes null or an open key.
-    let Some(key) = (unsafe { borrow(key) }) else { return libc::EINVAL };
-    if to_write != 0 && flags & !SET_FLAGS != 0 {
-        return libc::EINVAL;
-    }
-    if !key.read(|db, slot| matches!(db.value(slot), ValueRef::Hash(_))).unwrap_or(true) {
-        return libc::ENOTSUP;
-    }
-    if to_write != 0 && !key.is_writable() { libc::EBADF } else { 0 }
-}
-
-/// What the C shim of HashGet calls for each field when only its existence is asked for.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn mortise_hash_has_field(
-    key: *mut abi::Key,
-    field: *const c_char,
-    field_len: usize,
-) -> c_int {
-    // SAFETY: the shim passes an open key and `field_len` bytes.
-    let (key, field) = unsafe { (borrow(key), super::super::handle::c_slice(field, field_len)) };
-    let Some(key) = key else { return 0 };
-    let now = key.ctx().and_then(|ctx| Some(ctx.reader()?.now_ms())).unwrap_or(0).max(0) as u64;
-    let found = key.read(|db, slot| match db.value(slot) {
-        ValueRef::Hash(hash) => hash.contains(field, now),
-        _ => false,
-    });
-    c_int::from(found.unwrap_or(false))
-}
-
-/// What the C shim of HashGet calls for each field: its value, or null.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn mortise_hash_get_field(
-    key: *mut abi::Key,
-    field: *const c_char,
-    field_len: usize,
-) -> *mut abi::ModuleString {
-    // SAFETY: the shim passes an open key and `field_len` bytes.
-    let (key, field) = unsafe { (borrow(key), super::super::handle::c_slice(field, field_len)) };
-    let Some(key) = key else { return std::ptr::null_mut() };
-    let now = key.ctx().and_then(|ctx| Some(ctx.reader()?.now_ms())).unwrap_or(0).max(0) as u64;
-    let value = key.read(|db, slot| match db.value(slot) {
-        ValueRef::Hash(hash) => hash.get(field, now).map(|value| value.to_vec()),
-        _ => None,
-    });
-    match value.flatten() {
-        Some(value) => ModuleCtx::new_string(key.ctx(), &value),
-        None => std::ptr::null_mut(),
-    }
-}
-
 /// Puts a value of a module's type into a key, whatever was there.
 pub(super) fn insert_module(
     key: &mut OpenKey,
     value: crate::object::module::ModuleValue,
 ) -> Option<()> {
     key.wrote = true;
-    key.write(|write, name, _| {
-        write.db_mut().insert(name, Value::Module(Box::new(value)), None);
+    key.write(|write, name, slot| {
+        if let Some(slot) = slot {
+            write.remove(slot);
+        }
+        write.insert(name, Value::Module(Box::new(value)), None);
         write.changed(name);
+        if slot.is_none() {
+            write.created(name);
+        }
     })
 }

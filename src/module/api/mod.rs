@@ -28,6 +28,8 @@ pub mod lists;
 
 pub mod zsets;
 
+pub mod hashes;
+
 pub mod streams;
 
 pub mod call;
@@ -73,6 +75,10 @@ pub mod processes;
 pub mod cluster;
 
 pub mod config_access;
+
+pub mod eviction;
+
+pub mod defrag;
 
 /// A function of the API, as an address.
 #[derive(Clone, Copy)]
@@ -184,6 +190,7 @@ table! {
     StreamIteratorDelete => streams::delete_current,
     StreamTrimByLength => streams::trim_by_length, StreamTrimByID => streams::trim_by_id,
     HashSet => mortise_api_hash_set, HashGet => mortise_api_hash_get,
+    HashFieldMinExpire => hashes::min_expire,
     Call => mortise_api_call, CallReplyProto => call::proto, FreeCallReply => call::free,
     CallReplyType => call::kind, CallReplyInteger => call::integer,
     CallReplyDouble => call::double, CallReplyBool => call::bool,
@@ -301,6 +308,15 @@ table! {
     InfoAddFieldString => info::field_string, InfoAddFieldCString => info::field_c_string,
     InfoAddFieldDouble => info::field_double, InfoAddFieldLongLong => info::field_long_long,
     InfoAddFieldULongLong => info::field_ulong_long,
+    SetLRU => eviction::set_idle, GetLRU => eviction::idle, SetLFU => eviction::set_frequency,
+    GetLFU => eviction::frequency,
+    RegisterDefragFunc => defrag::register, RegisterDefragFunc2 => defrag::register_with_result,
+    RegisterDefragCallbacks => defrag::register_callbacks, DefragAlloc => defrag::alloc,
+    DefragAllocRaw => defrag::alloc_raw, DefragFreeRaw => defrag::free_raw,
+    DefragRedisModuleString => defrag::string, DefragValkeyModuleString => defrag::string,
+    DefragRedisModuleDict => defrag::dict, DefragShouldStop => defrag::should_stop,
+    DefragCursorSet => defrag::set_cursor, DefragCursorGet => defrag::cursor,
+    GetKeyNameFromDefragCtx => defrag::key_name, GetDbIdFromDefragCtx => defrag::db,
     ScanCursorCreate => scan::create, ScanCursorRestart => scan::restart,
     ScanCursorDestroy => scan::destroy, Scan => scan::scan, ScanKey => scan::scan_key,
     RegisterCommandFilter => filters::register, UnregisterCommandFilter => filters::unregister,

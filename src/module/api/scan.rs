@@ -5,8 +5,10 @@ use std::ffi::{c_int, c_void};
 
 use mortise_module_abi as abi;
 
-use super::super::handle::{ModString, ModuleCtx, set_errno};
+use super::super::handle::{ModString, ModuleCtx, OpenKey, set_errno};
 use super::keys;
+use super::strings::exact_double;
+use crate::base::number::format_double;
 use crate::keyspace::value::ValueRef;
 
 /// A position in a walk; the target of `ScanCursor` handles.
@@ -73,7 +75,45 @@ pub(super) unsafe extern "C" fn scan(
             ModString::release(name);
         }
     }
+    set_errno(0);
     c_int::from(!cursor.done)
+}
+
+/// An element with what belongs to it; members of sets have nothing.
+type ScannedElement = (Vec<u8>, Option<Vec<u8>>);
+
+/// The elements of one step of a walk, copied so that the module runs without a hold on the keyspace, and where the
+/// next step begins. An `errno` if there is none.
+fn step(key: &mut OpenKey, cursor: &Cursor) -> Result<(Vec<ScannedElement>, u64), c_int> {
+    let now = key.ctx().and_then(|ctx| Some(ctx.reader()?.now_ms())).unwrap_or(0).max(0) as u64;
+    let from = cursor.position;
+    let mut found: Vec<ScannedElement> = Vec::new();
+    let next = key.read(|db, slot| {
+        if cursor.done {
+            return Err(libc::ENOENT);
+        }
+        Ok(match db.value(slot) {
+            ValueRef::Hash(hash) => hash.scan(from, STEP, now, &mut |field, value| {
+                found.push((field.to_vec(), Some(value.to_vec())));
+            }),
+            ValueRef::Set(set) => set.scan(from, STEP, &mut |member| {
+                found.push((member.to_vec(), None));
+            }),
+            ValueRef::Zset(zset) => {
+                // Redis shows the text of a small form, and all digits otherwise.
+                let is_large = zset.is_large();
+                zset.scan(from, STEP, &mut |member, score| {
+                    let score = match is_large {
+                        true => exact_double(score).into_bytes(),
+                        false => format_double(score).as_bytes().to_vec(),
+                    };
+                    found.push((member.to_vec(), Some(score)));
+                })
+            }
+            _ => return Err(libc::EINVAL),
+        })
+    });
+    Ok((found, next.unwrap_or(Err(libc::EINVAL))?))
 }
 
 pub(super) unsafe extern "C" fn scan_key(
@@ -84,25 +124,23 @@ pub(super) unsafe extern "C" fn scan_key(
 ) -> c_int {
     // SAFETY: modules pass an open key and a live cursor.
     let (open, cursor) = unsafe { (keys::borrow(key), cursor.cast::<Cursor>().as_mut()) };
-    let (Some(open), Some(cursor), Some(callback)) = (open, cursor, callback) else { return 0 };
-    if cursor.done {
-        set_errno(libc::ENOENT);
+    let (Some(open), Some(cursor), Some(callback)) = (open, cursor, callback) else {
+        set_errno(libc::EINVAL);
         return 0;
-    }
-    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    let from = cursor.position;
-    let next = open.read(|db, slot| match db.value(slot) {
-        ValueRef::Hash(hash) => Some(hash.scan(from, STEP, 0, &mut |field, value| {
-            pairs.push((field.to_vec(), value.to_vec()));
-        })),
-        _ => None,
-    });
-    let Some(Some(next)) = next else { return 0 };
+    };
+    let step = step(open, cursor);
+    let (elements, next) = match step {
+        Ok(step) => step,
+        Err(error) => {
+            set_errno(error);
+            return 0;
+        }
+    };
     cursor.position = next;
     cursor.done = next == 0;
-    for (field, value) in pairs {
-        let [field, value] =
-            [field, value].map(|bytes| ModString::handle(ModString::create(&bytes)));
+    let make = |bytes: Vec<u8>| ModString::handle(ModString::create(&bytes));
+    for (field, value) in elements {
+        let (field, value) = (make(field), value.map_or(std::ptr::null_mut(), make));
         // SAFETY: the key is open and the strings live during the call; their references are given up.
         unsafe {
             callback(key, field, value, data);
@@ -110,5 +148,6 @@ pub(super) unsafe extern "C" fn scan_key(
             ModString::release(value);
         }
     }
-    c_int::from(!cursor.done)
+    set_errno(0);
+    c_int::from(next != 0)
 }

@@ -53,6 +53,16 @@ pub(super) unsafe extern "C" fn create_from_ulong_long(
     ModuleCtx::new_string(unsafe { ModuleCtx::borrow(ctx) }, value.to_string().as_bytes())
 }
 
+/// A number with the 17 digits that tell it from all others, as C prints it for `%.17g`.
+pub(super) fn exact_double(value: f64) -> String {
+    const ROOM: usize = 64;
+    let mut text = [0u8; ROOM];
+    // SAFETY: the room is as large as is said, and the format takes one double.
+    let len = unsafe { libc::snprintf(text.as_mut_ptr().cast(), ROOM, c"%.17g".as_ptr(), value) };
+    let len = usize::try_from(len).unwrap_or(0).min(ROOM - 1);
+    String::from_utf8_lossy(&text[..len]).into_owned()
+}
+
 pub(super) unsafe extern "C" fn create_from_double(ctx: *mut abi::Ctx, value: f64) -> Str {
     let text = number::format_double(value);
     // SAFETY: modules pass a live context or null.

@@ -146,6 +146,8 @@ fn compare(hash: &Hash, model: &Model, now: u64) {
     if let Some(earliest) = earliest {
         assert!(hash.next_expire().is_some_and(|at| at <= earliest));
     }
+    let seen = model.values().map(|(_, at)| *at).filter(|at| *at >= now && *at != NEVER);
+    assert_eq!(hash.first_expire(now), seen.min());
 }
 
 proptest! {
