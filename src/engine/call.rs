@@ -33,6 +33,7 @@ use super::tracking;
 use super::transaction;
 use super::unchecked;
 use super::visits::Visiting;
+use crate::keyspace::db::Displaced;
 use crate::resp::reply::Reply;
 
 use admit::admit;
@@ -645,8 +646,8 @@ pub(super) fn end_call(
     let mut call = std::mem::take(&mut unit.call);
     let Access::Exclusive(state) = access else { return };
     // Values that were written over are freed here, with no borrow of the keyspace alive.
-    for value in state.keyspace.db_mut(session.db as usize).take_displaced() {
-        free(env.shared, value, Freeing::Prompt);
+    for Displaced { key, value } in state.keyspace.db_mut(session.db as usize).take_displaced() {
+        free(env.shared, (session.db, &key), value, Freeing::Prompt);
     }
     state.dirty += call.dirty;
     unit.wrote |= call.dirty > 0;

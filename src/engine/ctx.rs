@@ -25,6 +25,7 @@ use crate::keyspace::entry::view::EntryRef;
 use crate::keyspace::table::Slot;
 use crate::keyspace::value::{StrRef, Value, ValueMut, ValueRef};
 use crate::object::hash::Hash;
+use crate::object::module::KeyName;
 
 /// What surrounds a call: the same for all calls of a unit.
 #[derive(Clone, Copy, Debug)]
@@ -497,8 +498,11 @@ impl WriteCtx<'_> {
     pub fn remove_as(&mut self, slot: Slot, freeing: Freeing) {
         let db = self.state.keyspace.db(self.session.db as usize);
         block::signal(self.env.shared, self.unit, self.session.db, db.key(slot));
+        // Only a value of a module is told its key.
+        let named = matches!(db.value(slot), ValueRef::Module(_));
+        let key = if named { db.key(slot).to_vec() } else { Vec::new() };
         if let Some(value) = self.db_mut().delete(slot) {
-            free(self.env.shared, value, freeing);
+            free(self.env.shared, (self.session.db, &key), value, freeing);
         }
     }
 
@@ -674,11 +678,15 @@ pub fn notify(state: &mut State, unit: &mut Unit, env: Env<'_>, event: &KeyEvent
     events::publish(env.shared, event);
 }
 
-/// Drops a value that is in no db any more.
-pub fn free(shared: &Shared, value: Value, freeing: Freeing) {
+/// Drops a value that stood at a key of a db and is in no db any more. The key is asked for if it is a
+/// module's.
+pub fn free(shared: &Shared, (db, key): (u32, &[u8]), value: Value, freeing: Freeing) {
     let is_long = match (freeing, value.as_ref()) {
-        // Values of modules are freed here: that runs their code, which believes to hold the lock.
-        (_, ValueRef::Module(_)) => false,
+        (_, ValueRef::Module(value)) => {
+            let key = KeyName { name: Some(key), db: db as i32 };
+            value.unlink(key);
+            freeing == Freeing::Lazy && value.effort_to_free(key) > UNLINKED_AT_ONCE_MAX
+        }
         (Freeing::Prompt, value) => value.elements() > FREED_AT_ONCE_MAX,
         (Freeing::Lazy, value) => value.effort_to_free() > UNLINKED_AT_ONCE_MAX,
     };
@@ -697,7 +705,7 @@ pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key
         expire_fields(state, unit, env, db, key);
         return;
     }
-    free(env.shared, table.remove(slot).value, Freeing::Prompt);
+    free(env.shared, (db, key), table.remove(slot).value, Freeing::Prompt);
     block::signal(env.shared, unit, db, key);
     state.expired_keys += 1;
     touch_watchers(state, env.shared, db, key);

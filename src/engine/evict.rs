@@ -291,7 +291,7 @@ fn remove(state: &mut State, env: Env<'_>, db: u32, key: &[u8]) -> usize {
     let Some(slot) = table.find(key) else { return 0 };
     let held = table.memory_bytes(slot) + table.value(slot).collection_bytes();
     if let Some(value) = table.delete(slot) {
-        free(env.shared, value, freeing);
+        free(env.shared, (db, key), value, freeing);
     }
     // A value that is freed elsewhere counts as freed; what a module's value held is seen afterwards only.
     let freed = before.saturating_sub((env.shared.used_memory)()).max(held);

@@ -37,6 +37,14 @@ const SCAN_EMPTY_MAX: usize = 10;
 /// much again.
 const DOUBLING_BYTES_MAX: usize = 1 << 20;
 
+/// A value in whose place another one was put.
+pub struct Displaced {
+    /// The key, if the value is a module's, which is told of it; else empty.
+    pub key: Box<[u8]>,
+    /// The value.
+    pub value: Value,
+}
+
 /// What becomes of a key's expiry when its value is set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExpireChange {
@@ -93,7 +101,7 @@ pub struct Db<H: KeyHash = SeededHash> {
     table: Table<H>,
     hook: WriteHook<H>,
     /// Collections and module values that were overwritten, until somebody takes them.
-    displaced: Vec<Value>,
+    displaced: Vec<Displaced>,
     /// Hashes with fields that end.
     ending: EndingFields,
 }
@@ -598,7 +606,7 @@ impl<H: KeyHash> Db<H> {
     /// call. Dropping them takes as long as they are large and may run a module's code, so it is
     /// not done here: to be called after each command.
     #[inline]
-    pub fn take_displaced(&mut self) -> Vec<Value> {
+    pub fn take_displaced(&mut self) -> Vec<Displaced> {
         std::mem::take(&mut self.displaced)
     }
 
@@ -663,7 +671,11 @@ impl<H: KeyHash> Db<H> {
         });
         // A string costs one deallocation; what else there is may cost more, and may run foreign
         // code.
-        self.displaced.extend(old.filter(|old| old.kind() != ValueKind::String));
+        if let Some(value) = old.filter(|old| old.kind() != ValueKind::String) {
+            let named = value.kind() == ValueKind::Module;
+            let key = if named { key.into() } else { Box::default() };
+            self.displaced.push(Displaced { key, value });
+        }
         slot
     }
 

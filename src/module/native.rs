@@ -156,6 +156,10 @@ impl TypeVtable for NativeType {
         (!copy.is_null()).then_some(copy as usize)
     }
 
+    fn is_copied(&self) -> bool {
+        self.methods.copy.is_some() || self.methods.copy2.is_some()
+    }
+
     fn memory_bytes(&self, key: KeyName<'_>, value: usize, samples: usize) -> Option<usize> {
         let _note = crash::note(&self.module, "type callback mem_usage");
         if let Some(usage) = self.methods.mem_usage2 {

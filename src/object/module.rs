@@ -4,7 +4,8 @@
 //! The pointer is an integer here, so nothing in this file can dereference it; the module host,
 //! which implements [`TypeVtable`] over the C functions, turns it back. A value is owned: dropping
 //! it frees it, exactly once. Foreign code thus runs in `drop`: whoever drops a value holds the
-//! exclusive lock and no borrow of the keyspace.
+//! exclusive lock and no borrow of the keyspace, or has asked the type whether its values may be freed
+//! elsewhere ([`ModuleValue::effort_to_free`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -53,7 +54,13 @@ pub trait TypeVtable: Send + Sync {
     /// "all".
     fn memory_bytes(&self, key: KeyName<'_>, value: usize, samples: usize) -> Option<usize>;
 
-    /// How much work freeing is; 1 is "little", and what is more may be freed in the background.
+    /// Whether the type has a way to copy its values.
+    fn is_copied(&self) -> bool {
+        true
+    }
+
+    /// How much work freeing is; 1 is "little", and what is more may be freed in the background; 0 is
+    /// "always there".
     fn free_effort(&self, key: KeyName<'_>, value: usize) -> usize {
         let _ = (key, value);
         1
@@ -147,6 +154,19 @@ impl ModuleValue {
     /// Gives the ownership away without freeing.
     pub fn into_pointer(mut self) -> usize {
         std::mem::take(&mut self.value)
+    }
+
+    /// Tells the module that the key of this value is gone.
+    pub fn unlink(&self, key: KeyName<'_>) {
+        self.vtable.unlink(key, self.value);
+    }
+
+    /// How much work it is to free the value elsewhere; the most there is if its type always wants that.
+    pub fn effort_to_free(&self, key: KeyName<'_>) -> usize {
+        match self.vtable.free_effort(key, self.value) {
+            0 => usize::MAX,
+            effort => effort,
+        }
     }
 
     /// A deep copy, if the type can be copied.

@@ -651,3 +651,64 @@ fn nothing_is_moved_to_better_memory() {
         assert!(client.run("CONFIG SET activedefrag yes").starts_with("-ERR"));
     });
 }
+
+/// What the callbacks of the module's type were told since the last question.
+fn told(client: &mut Client) -> String {
+    client.run("abi.told")
+}
+
+#[test]
+fn a_type_is_told_of_what_becomes_of_its_values() {
+    // 7.0 does not know the last of the callbacks, but all of these.
+    everywhere(|_, client| {
+        check(client, &[("abi.put a 1 x", "+OK"), ("abi.put b 1 y", "+OK"), ("SELECT 3", "+OK")]);
+        check(client, &[("abi.put c 1 z", "+OK")]);
+        assert_eq!(told(client), "*[]");
+        // A value that is written over, one deleted, one copied, one asked for its size.
+        check(client, &[("SET c string", "+OK")]);
+        assert_eq!(told(client), "*[\"unlink2 c 3\" \"free z here\"]");
+        check(client, &[("SELECT 0", "+OK"), ("DEL a", ":1")]);
+        assert_eq!(told(client), "*[\"unlink2 a 0\" \"free x here\"]");
+        check(client, &[("COPY b d DB 2", ":1")]);
+        assert_eq!(told(client), "*[\"copy2 b 0 d 2\"]");
+        client.run("MEMORY USAGE b SAMPLES 7");
+        assert_eq!(told(client), "*[\"mem_usage2 b 0 7\"]");
+        check(client, &[("abi.put b 1 new", "+OK")]);
+        assert_eq!(told(client), "*[\"unlink2 b 0\" \"free y here\"]");
+        check(client, &[("PEXPIRE b 1", ":1")]);
+        while client.run("EXISTS b") == ":1" {
+            std::thread::yield_now();
+        }
+        let mut all = String::new();
+        while !all.contains("free new here") {
+            all = client.run("abi.told keep");
+        }
+        assert_eq!(told(client), "*[\"unlink2 b 0\" \"free new here\"]");
+    });
+}
+
+#[test]
+fn copies_fail_for_different_reasons() {
+    everywhere(|_, client| {
+        check(client, &[("abi.put a 1 no", "+OK")]);
+        assert_eq!(client.run("COPY a b"), "-ERR module key failed to copy");
+        check(client, &[("EXISTS b", ":0"), ("abi.plain p", "+OK")]);
+        assert_eq!(client.run("COPY p b"), "-ERR not supported for this module key");
+    });
+}
+
+#[test]
+fn what_is_much_work_to_free_is_freed_elsewhere_when_asked() {
+    everywhere(|_, client| {
+        for (effort, place) in [("64", "here"), ("65", "elsewhere"), ("0", "elsewhere")] {
+            check(client, &[(&format!("abi.put k {effort} x"), "+OK"), ("UNLINK k", ":1")]);
+            let first = ["unlink2 k 0", "free_effort2 k 0"].map(|line| format!("\"{line}\""));
+            let all = format!("*[{} {} \"free x {place}\"]", first[0], first[1]);
+            client.until("abi.told keep", &all);
+            told(client);
+            // Without being asked it is freed at once.
+            check(client, &[(&format!("abi.put k {effort} x"), "+OK"), ("DEL k", ":1")]);
+            assert_eq!(told(client), "*[\"unlink2 k 0\" \"free x here\"]");
+        }
+    });
+}

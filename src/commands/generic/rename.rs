@@ -113,6 +113,7 @@ fn rename_key(
     // Looked for again: what became of the target may have moved it.
     let slot = ctx.peek(from).ok_or(CommandError::NoSuchKey)?;
     let removed = ctx.db_mut().remove(slot);
+    tell_unlinked(ctx, from, &removed.value);
     ctx.signal(from);
     ctx.insert(to, removed.value, removed.expire_at);
     ctx.changed(from);
@@ -121,6 +122,13 @@ fn rename_key(
     ctx.notify(EventClass::GENERIC, "rename_from", from);
     ctx.notify(EventClass::GENERIC, "rename_to", to);
     Ok(true)
+}
+
+/// Tells a module that the key of its value is gone, though the value goes on at another.
+fn tell_unlinked(ctx: &WriteCtx<'_>, key: &[u8], value: &Value) {
+    if let Value::Module(value) = value {
+        value.unlink(KeyName { name: Some(key), db: ctx.session.db as i32 });
+    }
 }
 
 /// The number of a db that exists.
@@ -142,6 +150,7 @@ fn move_key(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
         return Ok(());
     };
     let removed = ctx.db_mut().remove(slot);
+    tell_unlinked(ctx, key, &removed.value);
     ctx.signal(key);
     ctx.in_db(to, |ctx| ctx.insert(key, removed.value, removed.expire_at));
     ctx.changed(key);
@@ -209,11 +218,13 @@ fn copy(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcom
 /// A copy of a value; that of a large one shares its parts.
 fn duplicate(db: &Db, slot: Slot, names: KeyNames<'_>) -> Result<Value, CommandError> {
     const REFUSED: CommandError = CommandError::text("ERR not supported for this module key");
+    const FAILED: CommandError = CommandError::text("ERR module key failed to copy");
     Ok(match db.value(slot) {
         ValueRef::Str(_) => {
             Value::Str(db.to_str_value(slot).expect("the value was seen to be a string"))
         }
-        ValueRef::Module(value) => Value::Module(Box::new(value.try_copy(names).ok_or(REFUSED)?)),
+        ValueRef::Module(value) if !value.vtable().is_copied() => return Err(REFUSED),
+        ValueRef::Module(value) => Value::Module(Box::new(value.try_copy(names).ok_or(FAILED)?)),
         collection => collection.copy_collection().expect("all others are collections"),
     })
 }
