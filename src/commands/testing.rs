@@ -310,6 +310,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         role_refusals: Default::default(),
         busy: Default::default(),
         visits: Default::default(),
+        modules_log_in: Default::default(),
         function_counts: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),

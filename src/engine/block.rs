@@ -20,10 +20,10 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::call::{Access, Request, client_call, end_call, end_unit};
+use super::call::{Access, Request, client_call, end_call, end_unit, perform};
 use super::client::{Client, Mode, Session};
 use super::ctx::{Env, ExclusiveCtx};
-use super::effects::{Block, Propagate, Unit};
+use super::effects::{Block, Propagate, Targets, Unit};
 use super::lock::Engine;
 use super::registry::Command;
 use super::slow::observe;
@@ -46,7 +46,7 @@ pub struct Wanted {
 /// `ended`.
 pub trait ForeignWait: std::fmt::Debug + Send + Sync {
     /// The command has begun to wait, after it ran so long.
-    fn begun(&self, command: &'static Command, nanos: u64);
+    fn begun(&self, command: &'static Command, argv: Argv<'_>, nanos: u64);
     /// A key that it waits for is ready: whether that serves it. It counts the command then; what it replied
     /// is in `out`, and it is not asked again.
     fn serve(self: Arc<Self>, ctx: &mut ExclusiveCtx<'_>, key: &[u8], out: &mut Vec<u8>) -> bool;
@@ -59,8 +59,27 @@ pub trait ForeignWait: std::fmt::Debug + Send + Sync {
         error: Option<&[u8]>,
         by_force: bool,
     ) -> bool;
+    /// The client has left it.
+    fn left(self: Arc<Self>, state: &mut State, shared: &Shared);
     /// The client's connection has ended. No lock is held.
     fn ended(self: Arc<Self>, engine: &Engine);
+}
+
+/// What follows on a command that foreign code has called and that waited for keys.
+pub trait Sequel: std::fmt::Debug + Send + Sync {
+    /// The command is served, with this reply; what follows belongs to its unit.
+    fn go_on(&self, ctx: &mut ExclusiveCtx<'_>, reply: Vec<u8>);
+}
+
+/// A command that foreign code has called.
+#[derive(Clone, Debug)]
+pub struct Nested {
+    /// Who gets the reply.
+    pub sequel: Arc<dyn Sequel>,
+    /// Where its effects go to.
+    pub targets: Option<Targets>,
+    /// They go nowhere.
+    pub muted: bool,
 }
 
 /// Such a wait.
@@ -120,6 +139,8 @@ struct Waiter {
     wanted: Arc<Wanted>,
     /// Who decides whether it is served, if not the command that runs again.
     foreign: Option<Foreign>,
+    /// Foreign code has called it.
+    nested: Option<Nested>,
 }
 
 /// Those who wait for one key.
@@ -244,7 +265,7 @@ pub fn wait_for(
 }
 
 /// A command that is to wait for keys.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Waiting<'a> {
     /// Who waits.
     pub client: &'a Arc<Client>,
@@ -258,6 +279,8 @@ pub struct Waiting<'a> {
     pub wanted: &'a Wanted,
     /// Who decides whether it is served, if not the command that runs again.
     pub foreign: Option<&'a Foreign>,
+    /// Foreign code has called it.
+    pub nested: Option<Nested>,
 }
 
 /// Puts a command that waits into the table. To be called before the lock that it ran under is released.
@@ -269,6 +292,7 @@ pub fn enter(shared: &Shared, waiting: Waiting<'_>) {
         db: waiting.db,
         wanted: Arc::new(waiting.wanted.clone()),
         foreign: waiting.foreign.cloned(),
+        nested: waiting.nested,
     };
     let mut table = shared.waiters.lock();
     table.add(waiter);
@@ -377,13 +401,18 @@ fn serve_one(
     let env = Env { client: Some(&waiter.client), ..env };
     let mono_ns = env.shared.clock.mono_ns;
     let began_ns = mono_ns();
-    let (ran, is_served) = match &waiter.foreign {
-        None => {
+    let (ran, is_served) = match (&waiter.foreign, &waiter.nested) {
+        (None, Some(nested)) => {
+            (unit.call.targets, unit.muted) = (nested.targets, nested.muted);
+            perform(access, &mut session, &mut unit, env, waiter.command, &argv, &mut out);
+            (Some(waiter.command), unit.block.take().is_none())
+        }
+        (None, None) => {
             let request = Request { command: Some(waiter.command), argv: &argv };
             let ran = client_call(access, &mut session, &mut unit, env, request, &mut out);
             (ran, unit.block.take().is_none())
         }
-        Some(foreign) => {
+        (Some(foreign), _) => {
             let mut call = Run { access, session: &mut session, unit: &mut unit, env };
             let is_served = call.serve_foreign(foreign, &argv, key, &mut out);
             (Some(waiter.command), is_served)
@@ -400,7 +429,12 @@ fn serve_one(
     drop(session);
     if is_served {
         leave(env.shared, waiter.client.id);
-        waiter.client.unblock(&out);
+        match &waiter.nested {
+            Some(nested) => {
+                go_on(access, &mut unit, Env { client: None, ..env }, (nested, waiter.db), out)
+            }
+            None => waiter.client.unblock(&out),
+        }
     } else {
         waiter.client.still_waits(env.shared);
     }
@@ -409,6 +443,60 @@ fn serve_one(
         ready.add(place);
     }
     end_unit(access, &mut unit, env);
+}
+
+/// Hands the reply of a command to the foreign code that called it.
+fn go_on(
+    access: &mut Access<'_>,
+    unit: &mut Unit,
+    env: Env<'_>,
+    (nested, db): (&Nested, u32),
+    reply: Vec<u8>,
+) {
+    let Access::Exclusive(state) = access else { return };
+    (unit.call, unit.muted) = (Default::default(), false);
+    let mut session = Session::internal(Mode::MODULE, db);
+    let mut ctx = ExclusiveCtx { state, session: &mut session, unit, env };
+    nested.sequel.go_on(&mut ctx, reply);
+    let mut call = std::mem::take(&mut unit.call);
+    state.dirty += call.dirty;
+    unit.records.append(&mut call.records);
+}
+
+/// Runs the command of a client again that waited for foreign code, to answer it or to have it wait for more. It has
+/// taken `spent_ns` so far.
+pub fn run_again(
+    state: &mut State,
+    shared: &Shared,
+    (client, command, argv): (&Arc<Client>, &'static Command, Argv<'_>),
+    spent_ns: u64,
+) {
+    let (stats, now_us) = (&shared.workers[0], (shared.clock.unix_us)());
+    let env = Env { shared, stats, worker: 0, client: Some(client), now_us };
+    let mut session = client.session.lock();
+    let mut unit = Unit { again: true, ..Unit::default() };
+    let mut access = Access::Exclusive(state);
+    let mut out = Vec::new();
+    client.begin_answer();
+    let began_ns = (shared.clock.mono_ns)();
+    let request = Request { command: Some(command), argv };
+    let ran = client_call(&mut access, &mut session, &mut unit, env, request, &mut out);
+    let nanos = (shared.clock.mono_ns)() - began_ns + spent_ns;
+    if let Some(Block::Foreign { wait, .. }) = unit.block.take() {
+        wait.0.begun(command, argv, nanos);
+        session.foreign = Some(wait);
+        drop(session);
+        client.still_waits(shared);
+    } else {
+        session.mode.remove(Mode::BLOCKED);
+        session.foreign = None;
+        if let Some(command) = ran {
+            observe(command, nanos, argv, &session, env);
+        }
+        drop(session);
+        client.unblock(&out);
+    }
+    end_unit(&mut access, &mut unit, env);
 }
 
 /// What a waiter's command runs with.

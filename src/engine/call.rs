@@ -32,7 +32,7 @@ use super::state::{Shared, State};
 use super::tracking;
 use super::transaction;
 use super::unchecked;
-use super::visits::Visiting;
+use super::visits::{Visiting, run_while_busy};
 use crate::keyspace::db::Displaced;
 use crate::resp::reply::Reply;
 
@@ -147,6 +147,11 @@ pub fn run_batch(
             // Reads cause events, which modules may answer with writes; and they, too, make room first.
             mode = Mode::Exclusive;
         }
+        if engine.shared.modules_log_in.load(Ordering::Relaxed)
+            && hold.iter().any(|request| request.command.is_some_and(|one| one.spec.logs_in))
+        {
+            mode = Mode::Exclusive;
+        }
         let ran = match mode {
             // What needs no lock is refused as well, so that PING tells of the script.
             Mode::Session if engine.shared.busy.is_on() => Err(Busy),
@@ -203,65 +208,8 @@ fn delete_expired(caller: Caller<'_>) {
     }
 }
 
-/// Answers requests while a script or a module keeps the lock: what needs no lock runs, and so does what a module
-/// has let in; the rest is refused.
-pub fn run_while_busy(
-    caller: Caller<'_>,
-    hold: &[Request<'_>],
-    out: &mut Vec<u8>,
-    end: &mut BatchEnd,
-    mut visiting: Visiting<'_, '_>,
-) {
-    for request in hold {
-        if let Some(command) = request.command.filter(|command| may_visit(caller, command)) {
-            match &mut visiting {
-                Visiting::Run(run) => {
-                    run(caller, *request, out, end);
-                    continue;
-                }
-                Visiting::HandOver => {
-                    caller.engine.shared.visits.go(caller, (command, *request), out, end);
-                    continue;
-                }
-                Visiting::Refuse => {}
-            }
-        }
-        let allowed = request.command.is_none_or(|command| {
-            matches!(command.spec.run, Run::Session(_)) && command.has(Flag::AllowBusy)
-        });
-        if allowed {
-            run_hold(caller, Access::Session, std::slice::from_ref(request), out, end);
-        } else {
-            let shared = &caller.engine.shared;
-            let stats = &shared.workers[caller.worker];
-            let now_us = (shared.clock.unix_us)();
-            let client = Some(caller.client);
-            let env = Env { shared, stats, worker: caller.worker, client, now_us };
-            let mut session = caller.client.session.lock();
-            let before = out.len();
-            // The script may be one of the append-only file.
-            let why = match shared.loading.is_on() {
-                true => CommandError::Loading,
-                false => shared.busy.refusal(),
-            };
-            refuse(&mut session, env, *request, why, out);
-            if session.mode.intersects(SILENT) {
-                silence(&mut session, before, out);
-            }
-            end.done += 1;
-        }
-    }
-}
-
-/// Whether a command of a module may run while another one keeps the lock.
-fn may_visit(caller: Caller<'_>, command: &Command) -> bool {
-    let shared = &caller.engine.shared;
-    let is_foreign = matches!(command.spec.run, Run::Foreign(_)) && command.has(Flag::AllowBusy);
-    is_foreign && shared.busy.lends() && !shared.loading.is_on()
-}
-
 /// Runs requests under one access until all are done, one blocks or closes, or the time is up.
-fn run_hold(
+pub(super) fn run_hold(
     caller: Caller<'_>,
     mut access: Access<'_>,
     hold: &[Request<'_>],
@@ -372,16 +320,19 @@ fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, reques
         session.waiting_argv_bytes =
             argv.iter().map(|arg| arg.len() + size_of::<Box<[u8]>>()).sum();
         let (client, db) = (caller.client, session.db);
-        let waiting = Waiting { client, command, argv: &argv, db, wanted, foreign: None };
+        let waiting =
+            Waiting { client, command, argv: &argv, db, wanted, foreign: None, nested: None };
         block::enter(shared, waiting);
     }
     if let (Block::Foreign { wait, wanted }, Some(command)) = (block, request.command) {
         let shared = &caller.engine.shared;
-        wait.0.begun(command, (shared.clock.mono_ns)().saturating_sub(unit.began_ns));
+        let nanos = (shared.clock.mono_ns)().saturating_sub(unit.began_ns);
+        wait.0.begun(command, request.argv, nanos);
         session.foreign = Some(wait.clone());
         if let Some(wanted) = wanted {
             let (client, argv, db) = (caller.client, request.argv, session.db);
-            let waiting = Waiting { client, command, argv, db, wanted, foreign: Some(wait) };
+            let (foreign, nested) = (Some(wait), None);
+            let waiting = Waiting { client, command, argv, db, wanted, foreign, nested };
             block::enter(shared, waiting);
         }
     }
@@ -472,10 +423,11 @@ fn tell_misuse(
 }
 
 /// CLIENT REPLY has something to say about the reply.
-const SILENT: Mark = Mark::REPLY_OFF.union(Mark::REPLY_SKIP).union(Mark::REPLY_SKIP_NEXT);
+pub(super) const SILENT: Mark =
+    Mark::REPLY_OFF.union(Mark::REPLY_SKIP).union(Mark::REPLY_SKIP_NEXT);
 
 /// CLIENT REPLY OFF and SKIP: drops the reply.
-fn silence(session: &mut Session, before: usize, out: &mut Vec<u8>) {
+pub(super) fn silence(session: &mut Session, before: usize, out: &mut Vec<u8>) {
     if session.mode.intersects(Mark::REPLY_OFF | Mark::REPLY_SKIP) {
         out.truncate(before);
     }
@@ -488,7 +440,7 @@ fn silence(session: &mut Session, before: usize, out: &mut Vec<u8>) {
 
 /// Writes a refusal and counts it. A refused command spoils the open transaction; a refused EXEC
 /// ends it.
-fn refuse(
+pub(super) fn refuse(
     session: &mut Session,
     env: Env<'_>,
     request: Request<'_>,
@@ -585,7 +537,13 @@ fn run(
     reply: &mut Reply<'_>,
 ) -> Outcome {
     match (command.spec.run, access) {
-        (Run::Session(handler), _) => handler(&mut SessionCtx { session, unit, env }, argv, reply),
+        (Run::Session(handler), access) => {
+            let state = match access {
+                Access::Exclusive(state) => Some(&mut **state),
+                Access::Shared(_) | Access::Session => None,
+            };
+            handler(&mut SessionCtx { state, session, unit, env }, argv, reply)
+        }
         (Run::Read(handler), Access::Shared(state)) => {
             handler(&mut ReadCtx { state, session, unit, env }, argv, reply)
         }
@@ -741,11 +699,38 @@ pub fn nested(
     argv: Argv<'_>,
     out: &mut Vec<u8>,
 ) {
+    let denied = std::mem::replace(&mut unit.deny_blocking, true);
+    nested_call(access, session, unit, env, (command, argv), out);
+    unit.deny_blocking = denied;
+}
+
+/// The same for a command that may wait; the caller sees to that.
+pub fn nested_waiting(
+    access: &mut Access<'_>,
+    session: &mut Session,
+    unit: &mut Unit,
+    env: Env<'_>,
+    call: (&'static Command, Argv<'_>),
+    out: &mut Vec<u8>,
+) -> Option<Block> {
+    let denied = std::mem::replace(&mut unit.deny_blocking, false);
+    let waits = unit.block.take();
+    nested_call(access, session, unit, env, call, out);
+    unit.deny_blocking = denied;
+    std::mem::replace(&mut unit.block, waits)
+}
+
+fn nested_call(
+    access: &mut Access<'_>,
+    session: &mut Session,
+    unit: &mut Unit,
+    env: Env<'_>,
+    (command, argv): (&'static Command, Argv<'_>),
+    out: &mut Vec<u8>,
+) {
     let outer: CallEffects = std::mem::take(&mut unit.call);
     unit.call.targets = outer.targets;
-    let denied = std::mem::replace(&mut unit.deny_blocking, true);
     perform(access, session, unit, env, command, argv, out);
-    unit.deny_blocking = denied;
     unit.call = outer;
 }
 

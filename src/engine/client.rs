@@ -210,6 +210,9 @@ impl Session {
     }
 }
 
+/// Clients that no connection belongs to have numbers from here on.
+pub const INTERNAL_ID_MIN: u64 = 1 << 62;
+
 /// A client.
 #[derive(Debug)]
 pub struct Client {
@@ -300,6 +303,11 @@ impl Client {
             wrote_offset: AtomicU64::new(0),
             following: Default::default(),
         }
+    }
+
+    /// Whether no connection belongs to it.
+    pub fn is_internal(&self) -> bool {
+        self.id >= INTERNAL_ID_MIN
     }
 
     /// Whether the client is on this machine.

@@ -63,6 +63,8 @@ impl Env<'_> {
 /// Access to the connection alone.
 #[derive(Debug)]
 pub struct SessionCtx<'a> {
+    /// The engine's state, if the exclusive lock is held, which it need not be.
+    pub state: Option<&'a mut State>,
     /// The client's state.
     pub session: &'a mut Session,
     /// What the unit leaves behind.

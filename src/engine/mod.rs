@@ -79,6 +79,8 @@ pub mod block;
 
 pub mod visits;
 
+pub mod log_in;
+
 pub mod stats;
 
 pub mod histogram;

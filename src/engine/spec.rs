@@ -703,6 +703,8 @@ pub struct CommandSpec {
     pub key_access: Option<fn(Argv<'_>) -> Access>,
     /// The arguments that no log may show, for commands that take secrets.
     pub secrets: Option<fn(Argv<'_>) -> Vec<usize>>,
+    /// It logs a client in, in which modules may have a say: then it needs the exclusive lock.
+    pub logs_in: bool,
     /// The argument that is a script's text. Where the slow log cuts it, it says which script that is.
     pub script_text: Option<usize>,
 }
@@ -731,6 +733,7 @@ impl CommandSpec {
         key_access: None,
         flags_of: None,
         secrets: None,
+        logs_in: false,
         script_text: None,
     };
 }

@@ -28,6 +28,7 @@ use super::evict::Evictor;
 use super::functions::{Counts, Functions};
 use super::loading::LoadProgress;
 use super::log::EffectLog;
+use super::log_in::{LogIn, Wish};
 use super::monitor::Monitors;
 use super::outbox::{OutputLimit, Post};
 use super::pause::Pause;
@@ -69,6 +70,12 @@ pub trait Hooks: Send + Sync {
     /// [`Unit::has_jobs`]: super::effects::Unit::has_jobs
     fn unit_end(&self, ctx: &mut ExclusiveCtx<'_>) {
         let _ = ctx;
+    }
+    /// Asks modules whether a client may log in so ([`Shared::modules_log_in`]). An error that they have replied
+    /// themselves counts as a denial.
+    fn log_in(&self, ctx: &mut ExclusiveCtx<'_>, wish: Wish<'_, '_>) -> LogIn {
+        let _ = (ctx, wish);
+        LogIn::NotHandled
     }
     /// The sections that modules add to INFO: (name, text of `field:value` lines).
     fn info(&self, ctx: &mut ExclusiveCtx<'_>) -> Vec<(String, String)>;
@@ -599,6 +606,8 @@ pub struct Shared {
     pub busy: Busy,
     /// Commands that wait for a module to yield.
     pub visits: Visits,
+    /// Modules have a say in who logs in.
+    pub modules_log_in: AtomicBool,
     /// How many functions there are.
     pub function_counts: Arc<Counts>,
     /// The data set is being loaded.

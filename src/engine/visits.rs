@@ -15,13 +15,17 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::call::{Access, BatchEnd, Caller, Request, client_call, end_unit};
+use super::call::{
+    Access, BatchEnd, Caller, Request, SILENT, client_call, end_unit, refuse, run_hold, silence,
+};
 use super::client::Client;
 use super::ctx::{Env, ExclusiveCtx};
 use super::effects::Unit;
+use super::error::CommandError;
 use super::lock::Engine;
 use super::registry::Command;
 use super::slow::observe;
+use super::spec::{Flag, Run};
 
 /// How long a worker waits before it looks whether the lock is free.
 const PARK: Duration = Duration::from_millis(5);
@@ -37,6 +41,66 @@ pub enum Visiting<'a, 'b> {
     Run(&'a mut RunVisitor<'b>),
     /// This thread has the lock, and a script runs that lets nobody in.
     Refuse,
+}
+
+/// Answers requests while a script or a module keeps the lock: what needs no lock runs, and so does what a module
+/// has let in; the rest is refused.
+pub fn run_while_busy(
+    caller: Caller<'_>,
+    hold: &[Request<'_>],
+    out: &mut Vec<u8>,
+    end: &mut BatchEnd,
+    mut visiting: Visiting<'_, '_>,
+) {
+    for request in hold {
+        if let Some(command) = request.command.filter(|command| may_visit(caller, command)) {
+            match &mut visiting {
+                Visiting::Run(run) => {
+                    run(caller, *request, out, end);
+                    continue;
+                }
+                Visiting::HandOver => {
+                    caller.engine.shared.visits.go(caller, (command, *request), out, end);
+                    continue;
+                }
+                Visiting::Refuse => {}
+            }
+        }
+        let allowed = request.command.is_none_or(|command| {
+            let asks_modules =
+                command.spec.logs_in && caller.engine.shared.modules_log_in.load(Ordering::Relaxed);
+            let needs_no_lock = matches!(command.spec.run, Run::Session(_)) && !asks_modules;
+            needs_no_lock && command.has(Flag::AllowBusy)
+        });
+        if allowed {
+            run_hold(caller, Access::Session, std::slice::from_ref(request), out, end);
+        } else {
+            let shared = &caller.engine.shared;
+            let stats = &shared.workers[caller.worker];
+            let now_us = (shared.clock.unix_us)();
+            let client = Some(caller.client);
+            let env = Env { shared, stats, worker: caller.worker, client, now_us };
+            let mut session = caller.client.session.lock();
+            let before = out.len();
+            // The script may be one of the append-only file.
+            let why = match shared.loading.is_on() {
+                true => CommandError::Loading,
+                false => shared.busy.refusal(),
+            };
+            refuse(&mut session, env, *request, why, out);
+            if session.mode.intersects(SILENT) {
+                silence(&mut session, before, out);
+            }
+            end.done += 1;
+        }
+    }
+}
+
+/// Whether a command of a module may run while another one keeps the lock.
+fn may_visit(caller: Caller<'_>, command: &Command) -> bool {
+    let shared = &caller.engine.shared;
+    let is_foreign = matches!(command.spec.run, Run::Foreign(_)) && command.has(Flag::AllowBusy);
+    is_foreign && shared.busy.lends() && !shared.loading.is_on()
 }
 
 /// A command on its way to the thread that has the lock.

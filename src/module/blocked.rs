@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 use super::handle::{ModString, ModuleCtx};
 use super::host::{Foreign, Module, host};
+use super::logins;
 use super::tasks::in_unit;
 use crate::engine::block::{self, ForeignWait};
 use crate::engine::client::{Client, Mode, Session};
@@ -26,6 +27,7 @@ use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::lock::Engine;
 use crate::engine::registry::Command;
 use crate::engine::slow::observe;
+use crate::engine::spec::Argv;
 use crate::engine::state::{Shared, State};
 use crate::resp::reply::{Protocol, Reply};
 
@@ -67,6 +69,8 @@ pub struct Blocked {
     pub protocol: Protocol,
     /// It waits for keys.
     on_keys: bool,
+    /// It waits to log in.
+    on_log_in: bool,
     command: String,
     argv: Vec<Box<[u8]>>,
     timeout: abi::CmdFunc,
@@ -93,6 +97,8 @@ impl std::fmt::Debug for Blocked {
 #[derive(Debug)]
 struct Wait {
     reply: abi::CmdFunc,
+    /// The same for who logs in.
+    log_in: abi::AuthFunc,
     disconnect: abi::DisconnectFunc,
     data: Foreign,
     /// The client has left the handle.
@@ -103,6 +109,8 @@ struct Wait {
     timer: Option<u64>,
     /// The command that waits, once it does, and how long it ran before.
     begun: Option<(&'static Command, u64)>,
+    /// The arguments, of who logs in.
+    again: Vec<Box<[u8]>>,
     measured: Duration,
     measuring: Option<Instant>,
 }
@@ -118,6 +126,8 @@ pub struct Callbacks {
     pub free: abi::FreePrivdataFunc,
     /// It waits for keys; then this is handed over.
     pub on_keys: Option<Foreign>,
+    /// It waits to log in; then this answers.
+    pub on_log_in: Option<abi::AuthFunc>,
 }
 
 impl Blocked {
@@ -131,12 +141,14 @@ impl Blocked {
     ) -> Arc<Blocked> {
         let wait = Wait {
             reply: callbacks.reply,
+            log_in: callbacks.on_log_in.flatten(),
             disconnect: None,
             data: callbacks.on_keys.unwrap_or(Foreign(std::ptr::null_mut())),
             gone: client.is_none(),
             unblocked: false,
             timer: None,
             begun: None,
+            again: Vec::new(),
             measured: Duration::ZERO,
             measuring: None,
         };
@@ -150,6 +162,7 @@ impl Blocked {
             db,
             protocol: ctx.protocol,
             on_keys: callbacks.on_keys.is_some(),
+            on_log_in: callbacks.on_log_in.is_some(),
             command: ctx.command.clone(),
             argv: ctx.argv.iter().map(bytes).collect(),
             timeout: callbacks.timeout,
@@ -210,8 +223,7 @@ impl Blocked {
     pub fn abort(self: &Arc<Self>) -> bool {
         {
             let mut wait = self.wait.lock();
-            wait.reply = None;
-            wait.disconnect = None;
+            (wait.reply, wait.log_in, wait.disconnect) = (None, None, None);
         }
         self.unblock(std::ptr::null_mut())
     }
@@ -258,7 +270,7 @@ impl Blocked {
             block::leave(shared, client.id);
         }
         let is_there = !client.killed.load(Ordering::Acquire)
-            && shared.clients.lock().get(client.id).is_some();
+            && (client.is_internal() || shared.clients.lock().get(client.id).is_some());
         is_there.then_some(client)
     }
 
@@ -277,6 +289,10 @@ impl Blocked {
             (wait.reply.take(), wait.data)
         };
         let client = self.take_client(shared);
+        if let Some(client) = client.filter(|_| self.on_log_in) {
+            self.log_in_again(state, shared, client);
+            return;
+        }
         let mut out = Vec::new();
         self.with_session(state, shared, client, |ctx| {
             if client.is_some() {
@@ -296,6 +312,40 @@ impl Blocked {
             self.answer(client, state, shared, &mut out);
         }
         self.end();
+    }
+
+    /// Has the command that logs the client in run again; it asks for the answer with [`Blocked::answer_log_in`].
+    fn log_in_again(self: &Arc<Self>, state: &mut State, shared: &Shared, client: &Arc<Client>) {
+        let (begun, argv, measured) = {
+            let mut wait = self.wait.lock();
+            (wait.begun, std::mem::take(&mut wait.again), wait.measured)
+        };
+        let Some((command, nanos)) = begun else { return self.end() };
+        logins::keep_answer(client.id, Arc::clone(self));
+        let argv: Vec<&[u8]> = argv.iter().map(|arg| &**arg).collect();
+        let spent_ns = nanos + measured.as_nanos() as u64;
+        block::run_again(state, shared, (client, command, &argv), spent_ns);
+    }
+
+    /// Calls the module's answer to a log-in, if it has one; what `call` says then. The handle is done with.
+    pub fn answer_log_in<R>(
+        self: &Arc<Self>,
+        ctx: &mut ExclusiveCtx<'_>,
+        call: impl FnOnce(&mut ExclusiveCtx<'_>, abi::AuthFunc, BlockedCall) -> R,
+    ) -> R {
+        let (callback, data) = {
+            let mut wait = self.wait.lock();
+            (wait.log_in.take(), wait.data)
+        };
+        let (blocked, purpose) = (Arc::clone(self), Purpose::Reply);
+        let result = call(
+            ctx,
+            callback,
+            BlockedCall { blocked, purpose, data, ready_key: std::ptr::null_mut() },
+        );
+        self.free_data(ctx, false);
+        self.end();
+        result
     }
 
     /// Gives what the module handed over back to it.
@@ -383,6 +433,7 @@ impl Blocked {
         }
         self.stop_timer();
         let Some(client) = self.take_client(shared) else { return false };
+        self.forget_log_in();
         let mut out = Vec::new();
         Reply::new(&mut out, self.protocol).error(error);
         self.with_session(state, shared, Some(client), |ctx| self.account(ctx, &out));
@@ -400,7 +451,14 @@ impl Blocked {
             return;
         }
         self.stop_timer();
+        self.forget_log_in();
         self.tell_disconnect(state, shared);
+    }
+
+    fn forget_log_in(&self) {
+        if let Some(client) = self.client.as_ref().filter(|_| self.on_log_in) {
+            logins::forget(client.id);
+        }
     }
 
     /// The client has left without an answer of the module. A handle for keys ends with that.
@@ -502,8 +560,12 @@ impl Blocked {
 }
 
 impl ForeignWait for Blocked {
-    fn begun(&self, command: &'static Command, nanos: u64) {
-        self.wait.lock().begun = Some((command, nanos));
+    fn begun(&self, command: &'static Command, argv: Argv<'_>, nanos: u64) {
+        let mut wait = self.wait.lock();
+        wait.begun = Some((command, nanos));
+        if self.on_log_in {
+            wait.again = argv.iter().map(|arg| Box::from(*arg)).collect();
+        }
     }
 
     fn serve(self: Arc<Self>, ctx: &mut ExclusiveCtx<'_>, key: &[u8], out: &mut Vec<u8>) -> bool {
@@ -548,6 +610,10 @@ impl ForeignWait for Blocked {
             None => self.time_out(state, shared),
             Some(error) => self.fail(state, shared, error),
         }
+    }
+
+    fn left(self: Arc<Self>, state: &mut State, shared: &Shared) {
+        self.disconnected(state, shared);
     }
 
     fn ended(self: Arc<Self>, engine: &Engine) {

@@ -12,6 +12,7 @@ use memchr::memchr;
 use mortise_module_abi as abi;
 
 use super::handle::ModuleCtx;
+use super::promise::Promise;
 use crate::base::number;
 
 /// Deepest nesting that is read.
@@ -43,6 +44,8 @@ pub struct CallReply {
     pub is_resp3: bool,
     /// Whether this is the root, which freeing frees.
     pub is_root: bool,
+    /// Instead of a reply: the command waits.
+    pub promise: Option<Arc<Promise>>,
     /// The context whose automatic memory lists the root; null if none does.
     pub owner: *mut ModuleCtx,
 }
@@ -60,6 +63,13 @@ impl CallReply {
         root
     }
 
+    /// A promise of a reply.
+    pub fn promised(promise: Arc<Promise>) -> CallReply {
+        let none = Arc::from([].as_slice());
+        let reply = CallReply::of(abi::REPLY_PROMISE, &none, 0..0);
+        CallReply { is_root: true, promise: Some(promise), ..reply }
+    }
+
     fn of(kind: c_int, bytes: &Arc<[u8]>, at: Range<usize>) -> CallReply {
         CallReply {
             kind,
@@ -73,6 +83,7 @@ impl CallReply {
             attribute: None,
             is_resp3: false,
             is_root: false,
+            promise: None,
             owner: std::ptr::null_mut(),
         }
     }

@@ -22,6 +22,7 @@ use super::api::zsets::ZsetWalk;
 use super::blocked::{Blocked, BlockedCall};
 use super::crash;
 use super::host::Module;
+use super::logins::Asking;
 use crate::engine::acl::user::User;
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx};
 use crate::engine::keys::{ChannelAt, KeyAt};
@@ -286,6 +287,8 @@ pub struct ModuleCtx {
     /// It is a thread-safe one: where this thread is called by the host and so has the engine, the context may be used
     /// without being locked, as in Redis, whose main thread holds the lock then.
     pub(super) is_free: bool,
+    /// The module is asked whether a client may log in.
+    pub asking: Option<Asking>,
     /// What a thread's context owns while it has the lock; null otherwise.
     held: *mut Held,
     /// Modules keep its address. Also tells the compiler that a reference to it is not the only way to
@@ -316,6 +319,7 @@ impl ModuleCtx {
             db: 0,
             yielding: Yielding::default(),
             is_free: false,
+            asking: None,
             held: std::ptr::null_mut(),
             _pinned: PhantomPinned,
         }

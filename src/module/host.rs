@@ -20,12 +20,15 @@ use super::descriptors::Descriptors;
 use super::filters::Filters;
 use super::fork::Children;
 use super::handle::{ModString, ModuleCtx};
+use super::logins::{self, Gatekeeper, Progress};
 use super::native::NativeType;
+use super::promise::Promise;
 use super::settings::Setting;
 use super::tasks::Tasks;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::EventClass;
 use crate::engine::lock::Engine;
+use crate::engine::log_in::{LogIn, Wish};
 use crate::engine::spec::Argv;
 use crate::engine::state::{
     Change, FileStep, Hooks, KeyEvent, ModuleTies, ServerEvent, Shared, State, TypeData,
@@ -129,6 +132,8 @@ pub struct Records {
     pub server_subscriptions: Vec<ServerSubscription>,
     /// Their INFO functions.
     pub infos: Vec<(Arc<Module>, abi::InfoFunc)>,
+    /// Those of them that have a say in who logs in, in the order of their registration.
+    pub gatekeepers: Vec<Gatekeeper>,
     /// Functions they share.
     pub shared: HashMap<Vec<u8>, SharedFunction>,
     /// Their parameters.
@@ -195,6 +200,10 @@ pub struct ModuleHost {
     pub descriptors: Descriptors,
     /// The child that a module has forked.
     pub children: Children,
+    /// Commands called by modules that wait, by the numbers of their clients.
+    pub promises: Mutex<HashMap<u64, Arc<Promise>>>,
+    /// Clients that wait to log in, by their numbers.
+    pub logins: Mutex<HashMap<u64, Progress>>,
     /// Jobs for the end of the unit that is running.
     pub jobs: Mutex<VecDeque<Job>>,
     depth: AtomicI32,
@@ -524,6 +533,10 @@ impl Hooks for ModuleHost {
                 }
             }
         }
+    }
+
+    fn log_in(&self, ctx: &mut ExclusiveCtx<'_>, wish: Wish<'_, '_>) -> LogIn {
+        logins::log_in(ctx, wish)
     }
 
     fn info(&self, _: &mut ExclusiveCtx<'_>) -> Vec<(String, String)> {

@@ -14,7 +14,7 @@ use super::api::take_missing;
 use super::crash::{self, Missing};
 use super::handle::{ModString, ModuleCtx};
 use super::host::{Loaded, Module, ModuleHost, SharedFunction, host};
-use super::{blocked, settings};
+use super::{blocked, logins, settings};
 use crate::base::quoting::append_quoted;
 use crate::config::rewrite::Extra;
 use crate::engine::ctx::ExclusiveCtx;
@@ -276,6 +276,7 @@ fn forget(module: &Arc<Module>) {
     Arc::make_mut(&mut records.subscriptions).retain(|one| is_other(&one.module));
     records.server_subscriptions.retain(|one| is_other(&one.module));
     records.infos.retain(|(owner, _)| is_other(owner));
+    records.gatekeepers.retain(|one| is_other(&one.module));
     records.categories.retain(|(owner, ..)| is_other(owner));
     records.settings.retain(|one| is_other(&one.module));
     records.shared.retain(|_, shared| is_other(&shared.module));
@@ -286,6 +287,8 @@ fn forget(module: &Arc<Module>) {
     for shared in records.shared.values_mut() {
         shared.users.retain(is_other);
     }
+    drop(records);
+    logins::tell_engine();
 }
 
 /// Puts a registry with the modules' commands in place, and the mask of events they want.

@@ -24,6 +24,10 @@ pub mod tasks;
 
 pub mod blocked;
 
+pub mod logins;
+
+pub mod promise;
+
 pub mod settings;
 
 pub mod crash;

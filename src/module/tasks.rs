@@ -17,6 +17,7 @@ use super::crash;
 use super::fork::{Child, End};
 use super::handle::{ModuleCtx, with_engine};
 use super::host::{Foreign, Module, host};
+use super::promise::Promise;
 use crate::engine::call::{Access, end_unit};
 use crate::engine::client::{Client, Mode, Session, UserWatch};
 use crate::engine::ctx::{Env, ExclusiveCtx};
@@ -119,6 +120,7 @@ impl OneShot {
 enum Alarm {
     Timer(Timer),
     Timeout(Arc<Blocked>),
+    Promise(Arc<Promise>),
 }
 
 /// Something to do at once.
@@ -129,6 +131,7 @@ enum Task {
     UserChanged(UserChange, u64),
     OneShot(OneShot),
     ChildEnded(Arc<Child>, End),
+    Promise(Arc<Promise>),
     Alarm(Alarm),
 }
 
@@ -168,6 +171,11 @@ impl Tasks {
         self.push(Task::OneShot(one_shot));
     }
 
+    /// Has a module told of the reply that it was promised.
+    pub fn keep_promise(&self, promise: Arc<Promise>) {
+        self.push(Task::Promise(promise));
+    }
+
     fn push(&self, task: Task) {
         self.queue.lock().push_back(task);
         wake();
@@ -181,6 +189,11 @@ impl Tasks {
     /// Has the timeout of a blocked client run; the identity of its timer.
     pub fn start_timeout(&self, after: Duration, blocked: Arc<Blocked>) -> u64 {
         self.start(after, Alarm::Timeout(blocked))
+    }
+
+    /// Has the time of a promise end; the identity of its timer.
+    pub fn start_promise(&self, after: Duration, promise: Arc<Promise>) -> u64 {
+        self.start(after, Alarm::Promise(promise))
     }
 
     fn start(&self, after: Duration, alarm: Alarm) -> u64 {
@@ -284,6 +297,8 @@ pub fn run_due(engine: &Engine) -> Option<Duration> {
             Task::Alarm(Alarm::Timeout(blocked)) => {
                 blocked.time_out(&mut state, &engine.shared);
             }
+            Task::Promise(promise) => promise.keep(&mut state, &engine.shared),
+            Task::Alarm(Alarm::Promise(promise)) => promise.time_out(&mut state, &engine.shared),
             Task::Alarm(Alarm::Timer(timer)) => fire(&timer, &mut state, &engine.shared),
         }
     }

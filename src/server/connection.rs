@@ -31,7 +31,7 @@ use crate::engine::effects::Block;
 use crate::engine::outbox::{Piece, SharedBytes};
 use crate::engine::pubsub;
 use crate::engine::transaction;
-use crate::engine::visits::{RunVisitor, Visiting};
+use crate::engine::visits::{RunVisitor, Visiting, run_while_busy};
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::{Limits, Parser, Stop};
 
@@ -682,7 +682,7 @@ impl Connection {
             let argv: Vec<&[u8]> = parser.arguments(&self.input, *request).collect();
             let request = call::look_up(&registry, &argv);
             let visiting = run.as_deref_mut().map_or(Visiting::Refuse, Visiting::Run);
-            call::run_while_busy(caller, &[request], &mut scratch.out, &mut end, visiting);
+            run_while_busy(caller, &[request], &mut scratch.out, &mut end, visiting);
         }
         scratch.return_registry(registry);
         let gone = parser.consumed();

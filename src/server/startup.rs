@@ -274,6 +274,7 @@ fn build_engine(
         role_refusals: Default::default(),
         busy: Default::default(),
         visits: Default::default(),
+        modules_log_in: Default::default(),
         function_counts: Default::default(),
         loading: Default::default(),
         clients: Mutex::default(),

@@ -36,9 +36,12 @@ macro_rules! functions {
 
 functions! {
     SetModuleAttribs, CreateCommand, ReplyWithSimpleString, ReplyWithString, ReplyWithLongLong,
-    StringPtrLen, StringToLongLong, OpenKey, CloseKey, ValueLength,
-    BlockClientOnKeysWithFlags, BlockClientOnKeys, SignalKeyAsReady, GetBlockedClientReadyKey,
-    GetBlockedClientPrivateData, SetDisconnectCallback, Yield,
+    ReplyWithCallReply, StringPtrLen, StringToLongLong, CreateString, OpenKey, CloseKey, ValueLength,
+    BlockClient, UnblockClient, AbortBlock, BlockClientOnKeysWithFlags, BlockClientOnKeys,
+    SignalKeyAsReady, GetBlockedClientReadyKey, GetBlockedClientPrivateData, SetDisconnectCallback,
+    BlockClientSetPrivateData, BlockClientGetPrivateData, RegisterAuthCallback, BlockClientOnAuth,
+    AuthenticateClientWithACLUser, GetThreadSafeContext, FreeThreadSafeContext, Call, CallReplyType,
+    FreeCallReply, CallReplyPromiseSetUnblockHandler, CallReplyPromiseAbort, Yield,
 }
 
 static API: OnceLock<Api> = OnceLock::new();
@@ -151,6 +154,126 @@ unsafe extern "C" fn gone(ctx: *mut abi::Ctx, _: Args, _: c_int) -> c_int {
     (api().ReplyWithLongLong)(ctx, GONE.load(Ordering::Relaxed))
 }
 
+/// `waits.guard`: has a say in who logs in from now on. The password says what that is.
+unsafe extern "C" fn guard(ctx: *mut abi::Ctx, _: Args, _: c_int) -> c_int {
+    (api().RegisterAuthCallback)(ctx, Some(asked));
+    simple(ctx, c"OK")
+}
+
+/// What is said later.
+const ALLOW: c_longlong = 1;
+const DENY: c_longlong = 2;
+
+unsafe extern "C" fn asked(
+    ctx: *mut abi::Ctx,
+    username: *mut abi::ModuleString,
+    password: *mut abi::ModuleString,
+    error: *mut *mut abi::ModuleString,
+) -> c_int {
+    match text(password) {
+        b"allow" => say(ctx, username, ALLOW, error),
+        b"deny" => say(ctx, username, DENY, error),
+        later @ (b"later allow" | b"later deny" | b"later nothing" | b"later abort") => {
+            let handle = (api().BlockClientOnAuth)(ctx, Some(said), Some(free_data));
+            let handle = handle as usize;
+            let later = later.to_vec();
+            std::thread::spawn(move || {
+                let verdict = match &later[6..] {
+                    b"allow" => ALLOW,
+                    b"deny" => DENY,
+                    _ => 0,
+                };
+                let handle = handle as *mut abi::BlockedClient;
+                // SAFETY: the handle is alive until it is unblocked, which may happen on any thread.
+                unsafe {
+                    if later.ends_with(b"abort") {
+                        (api().AbortBlock)(handle);
+                    } else {
+                        (api().UnblockClient)(handle, Box::into_raw(Box::new(verdict)).cast());
+                    }
+                }
+            });
+            abi::AUTH_HANDLED
+        }
+        _ => abi::AUTH_NOT_HANDLED,
+    }
+}
+
+unsafe extern "C" fn said(
+    ctx: *mut abi::Ctx,
+    username: *mut abi::ModuleString,
+    _: *mut abi::ModuleString,
+    error: *mut *mut abi::ModuleString,
+) -> c_int {
+    let verdict = (api().GetBlockedClientPrivateData)(ctx).cast::<c_longlong>().read();
+    say(ctx, username, verdict, error)
+}
+
+unsafe fn say(
+    ctx: *mut abi::Ctx,
+    username: *mut abi::ModuleString,
+    verdict: c_longlong,
+    error: *mut *mut abi::ModuleString,
+) -> c_int {
+    match verdict {
+        ALLOW => {
+            let name = text(username);
+            let (name, len, none) = (name.as_ptr().cast(), name.len(), std::ptr::null_mut());
+            (api().AuthenticateClientWithACLUser)(ctx, name, len, None, none, std::ptr::null_mut());
+            abi::AUTH_HANDLED
+        }
+        DENY => {
+            let why = b"not today";
+            *error = (api().CreateString)(ctx, why.as_ptr().cast(), why.len());
+            abi::AUTH_HANDLED
+        }
+        _ => abi::AUTH_NOT_HANDLED,
+    }
+}
+
+/// `waits.call COMMAND ARGUMENT...`: calls a command that may wait, and notes that it has ended in the key `kept`.
+unsafe extern "C" fn call(ctx: *mut abi::Ctx, argv: Args, argc: c_int) -> c_int {
+    let name = (api().StringPtrLen)(*argv.add(1), std::ptr::null_mut());
+    let reply = (api().Call)(ctx, name, c"!KEv".as_ptr(), argv.add(2), (argc - 2) as usize);
+    if (api().CallReplyType)(reply) != abi::REPLY_PROMISE {
+        (api().ReplyWithCallReply)(ctx, reply);
+        (api().FreeCallReply)(reply);
+        return abi::OK;
+    }
+    let handle = (api().BlockClient)(ctx, None, None, Some(free_promise), 0);
+    (api().SetDisconnectCallback)(handle, Some(give_up));
+    (api().BlockClientSetPrivateData)(handle, reply.cast());
+    (api().CallReplyPromiseSetUnblockHandler)(reply, Some(kept), handle.cast());
+    abi::OK
+}
+
+unsafe extern "C" fn kept(ctx: *mut abi::Ctx, reply: *mut abi::CallReply, data: *mut c_void) {
+    let noted = (api().Call)(ctx, c"INCR".as_ptr(), c"!c".as_ptr(), c"kept".as_ptr());
+    (api().FreeCallReply)(noted);
+    let handle = data.cast::<abi::BlockedClient>();
+    let answer = (api().GetThreadSafeContext)(handle);
+    (api().ReplyWithCallReply)(answer, reply);
+    (api().FreeThreadSafeContext)(answer);
+    (api().FreeCallReply)(reply);
+    (api().UnblockClient)(handle, (api().BlockClientGetPrivateData)(handle));
+}
+
+unsafe extern "C" fn give_up(_: *mut abi::Ctx, handle: *mut abi::BlockedClient) {
+    GONE.fetch_add(1, Ordering::Relaxed);
+    let promise = (api().BlockClientGetPrivateData)(handle).cast::<abi::CallReply>();
+    let mut data = std::ptr::null_mut();
+    let aborted = (api().CallReplyPromiseAbort)(promise, &raw mut data);
+    assert!(aborted == abi::OK && data.cast() == handle, "what was promised is given up");
+    let again = (api().CallReplyPromiseAbort)(promise, std::ptr::null_mut());
+    assert_eq!(again, abi::ERR, "once");
+    (api().AbortBlock)(handle);
+}
+
+unsafe extern "C" fn free_promise(_: *mut abi::Ctx, promise: *mut c_void) {
+    (api().FreeCallReply)(promise.cast());
+    FREED.fetch_add(1, Ordering::Relaxed);
+}
+
 /// Whether `waits.busy` goes on.
 static BUSY: AtomicBool = AtomicBool::new(false);
 
@@ -180,11 +303,13 @@ pub unsafe extern "C" fn RedisModule_OnLoad(ctx: *mut abi::Ctx, _: Args, _: c_in
     let Some(bound) = Api::bind(get) else { return abi::ERR };
     let api = API.get_or_init(|| bound);
     (api.SetModuleAttribs)(ctx, c"waits".as_ptr(), 1, 1);
-    let commands: [(&CStr, abi::CmdFunc, &CStr); 6] = [
+    let commands: [(&CStr, abi::CmdFunc, &CStr); 8] = [
         (c"waits.keys", Some(keys), c""),
         (c"waits.signal", Some(signal), c""),
         (c"waits.freed", Some(freed), c""),
         (c"waits.gone", Some(gone), c""),
+        (c"waits.guard", Some(guard), c""),
+        (c"waits.call", Some(call), c"write"),
         (c"waits.busy", Some(busy), c""),
         (c"waits.stop", Some(stop), c"allow-busy"),
     ];

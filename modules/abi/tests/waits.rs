@@ -160,3 +160,72 @@ fn a_module_that_yields_lets_some_in_and_has_the_others_refused() {
         assert_eq!(module.receive().to_string(), "+done");
     });
 }
+
+#[test]
+fn modules_have_a_say_in_who_logs_in() {
+    const WRONG: &str = "-WRONGPASS invalid username-password pair or user is disabled.";
+    with_waits(|server, client| {
+        assert_eq!(client.run("ACL SETUSER alice on >secret ~* +@all"), "+OK");
+        assert_eq!(client.run("waits.guard"), "+OK");
+        let mut guest = server.client();
+        for (password, answer) in [
+            ("allow", "+OK"),
+            ("deny", "-ERR not today"),
+            ("secret", "+OK"),
+            ("other", WRONG),
+            ("later allow", "+OK"),
+            ("later deny", "-ERR not today"),
+            ("later nothing", WRONG),
+            ("later abort", WRONG),
+        ] {
+            let command: [&[u8]; 3] = [b"AUTH", b"alice", password.as_bytes()];
+            assert_eq!(guest.raw(&command).to_string(), answer, "{password}");
+            let hello: [&[u8]; 7] =
+                [b"HELLO", b"2", b"AUTH", b"alice", password.as_bytes(), b"SETNAME", b"x"];
+            let hello = guest.raw(&hello).to_string();
+            assert_eq!(hello.contains("\"server\""), answer == "+OK", "{password}: {hello}");
+        }
+        let stats = client.run("INFO commandstats");
+        assert!(stats.contains("cmdstat_auth:calls=8,"), "{stats}");
+        assert!(stats.contains("cmdstat_hello:calls=8,"), "{stats}");
+        client.run("ACL SETUSER alice off");
+        assert_eq!(guest.run("AUTH alice allow"), WRONG);
+        // One that leaves while the module thinks is nobody's business any more.
+        let mut leaving = server.client();
+        leaving.send(&[b"AUTH", b"alice", b"later nothing"]);
+        drop(leaving);
+        assert_eq!(client.run("MULTI"), "+OK");
+        assert_eq!(client.raw(&[b"AUTH", b"alice", b"later deny"]).to_string(), "+QUEUED");
+        let error = "-ERR Blocking module command called from transaction";
+        assert_eq!(client.run("EXEC"), format!("*[{error}]"));
+    });
+}
+
+#[test]
+fn commands_that_modules_call_may_wait_and_are_promised() {
+    with_waits(|server, client| {
+        let mut waiter = server.client();
+        assert_eq!(waiter.run("waits.call SET a b"), "+OK");
+        begin(&mut waiter, "waits.call BLPOP k 0", client, 1);
+        assert_eq!(client.run("RPUSH k a"), ":1");
+        assert_eq!(waiter.receive().to_string(), "*[\"k\" \"a\"]");
+        assert_eq!(client.run("GET kept"), "\"1\"");
+        // Calls in calls, of commands of modules that wait for keys.
+        begin(&mut waiter, "waits.call waits.call waits.keys 1 0 created k", client, 1);
+        assert_eq!(client.run("RPUSH k a"), ":1");
+        assert_eq!(waiter.receive().to_string(), "\"k\"");
+        assert_eq!(client.run("GET kept"), "\"3\"");
+        assert_eq!(waiter.run("waits.call BLPOP none 0.02"), "*nil");
+        assert_eq!(waiter.run("waits.call WAIT 1 20"), ":0");
+        assert_eq!(waiter.run("waits.call waits.keys 1 20 created none"), "+too late");
+        assert_eq!(client.run("GET kept"), "\"6\"");
+        // A client that leaves has its command given up.
+        begin(&mut waiter, "waits.call waits.call BLPOP k2 0", client, 1);
+        drop(waiter);
+        until_blocked(client, 0);
+        client.until("waits.gone", ":2");
+        assert_eq!(client.run("RPUSH k2 a"), ":1");
+        assert_eq!(client.run("LLEN k2"), ":1");
+        assert_eq!(client.run("GET kept"), "\"6\"");
+    });
+}

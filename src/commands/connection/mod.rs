@@ -1,11 +1,14 @@
 //! Connections: AUTH, HELLO, SELECT, PING and their relatives; CLIENT has a file of its own.
 
+use std::sync::atomic::Ordering;
+
 use crate::engine::acl;
 use crate::engine::acl::log::{Context, Entry, Reason};
 use crate::engine::args::{self, Cursor};
 use crate::engine::client::{Mode, Session};
-use crate::engine::ctx::SessionCtx;
+use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
 use crate::engine::error::CommandError;
+use crate::engine::log_in::{Credentials, LogIn};
 use crate::engine::pubsub;
 use crate::engine::spec::{
     Arg, Argv, Arity, Category, CommandSpec, Deprecated, Flag, Group, Outcome, Run,
@@ -39,6 +42,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         categories: &[Category::Connection],
         args: &[Arg::string("username").optional().since("6.0.0"), Arg::string("password")],
         secrets: Some(|argv| (1..argv.len()).collect()),
+        logs_in: true,
         history: &[("6.0.0", "Added ACL style (username and password).")],
         run: Run::Session(auth),
         ..CommandSpec::BASE
@@ -70,6 +74,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             ],
         )
         .optional()],
+        logs_in: true,
         secrets: Some(|argv| {
             let auth = argv.iter().position(|word| args::is(word, "AUTH"));
             auth.map(|at| vec![at + 1, at + 2]).unwrap_or_default()
@@ -169,18 +174,42 @@ pub const COMMANDS: &[CommandSpec] = &[
     client::CLIENT,
 ];
 
-/// Has the session go on as this user, if the password is right. `command` is the word by which the client
-/// asked for it.
+/// Whether a log-in came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LoggedIn {
+    Yes,
+    /// A module has replied, or will later.
+    NothingToSay,
+}
+
+/// Has the session go on as this user, if the modules that have a say in it agree or the password is right.
+/// `command` is the word by which the client asked for it.
 fn authenticate(
     ctx: &mut SessionCtx<'_>,
     command: &[u8],
-    username: &[u8],
-    password: &[u8],
-) -> Outcome {
+    credentials: Credentials<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<LoggedIn, CommandError> {
+    if ctx.env.shared.modules_log_in.load(Ordering::Relaxed) {
+        let before = reply.buffer().len();
+        match ask_modules(ctx, credentials, reply)? {
+            LogIn::NotHandled => {}
+            LogIn::Done => return Ok(LoggedIn::Yes),
+            LogIn::Later => return Ok(LoggedIn::NothingToSay),
+            LogIn::Denied(_) if reply.buffer().len() > before => return Ok(LoggedIn::NothingToSay),
+            LogIn::Denied(None) => return Err(CommandError::WrongPass),
+            LogIn::Denied(Some(text)) => {
+                let code: &[u8] = if text.starts_with(b"-") { b"" } else { b"ERR " };
+                let text = text.strip_prefix(b"-").unwrap_or(&text);
+                return Err(CommandError::Raw([code, text].concat()));
+            }
+        }
+    }
+    let Credentials { username, password } = credentials;
     let users = &ctx.env.shared.users;
     if let Some(user) = users.authenticate(username, password) {
         ctx.session.log_in(ctx.env.client, user);
-        return Ok(());
+        return Ok(LoggedIn::Yes);
     }
     let context = match ctx.session.mode.contains(Mode::MULTI) || ctx.unit.in_exec {
         true => Context::Multi,
@@ -191,18 +220,33 @@ fn authenticate(
     Err(CommandError::WrongPass)
 }
 
+/// What modules say. They are asked under the exclusive lock; where it cannot be had, nobody gets in without them.
+fn ask_modules(
+    ctx: &mut SessionCtx<'_>,
+    credentials: Credentials<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<LogIn, CommandError> {
+    let SessionCtx { state, session, unit, env } = ctx;
+    let Some(state) = state.as_deref_mut() else { return Err(env.shared.busy.refusal()) };
+    let Some(hooks) = state.hooks.clone() else { return Ok(LogIn::NotHandled) };
+    let mut ctx = ExclusiveCtx { state, session, unit, env: *env };
+    Ok(hooks.log_in(&mut ctx, (credentials, reply)))
+}
+
 fn auth(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    match argv {
-        [word, password] => {
+    let credentials = match *argv {
+        [_, password] => {
             if ctx.env.shared.users.default_user().rules().no_password {
                 return Err(CommandError::NoPasswordSet);
             }
-            authenticate(ctx, word, acl::DEFAULT, password)?;
+            Credentials { username: acl::DEFAULT, password }
         }
-        [word, user, password] => authenticate(ctx, word, user, password)?,
+        [_, username, password] => Credentials { username, password },
         _ => return Err(CommandError::Syntax),
+    };
+    if authenticate(ctx, argv[0], credentials, reply)? == LoggedIn::Yes {
+        reply.ok();
     }
-    reply.ok();
     Ok(())
 }
 
@@ -237,8 +281,11 @@ fn hello(ctx: &mut SessionCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
     if let Some(name) = name {
         client::check_name(name)?;
     }
-    if let Some((user, password)) = credentials {
-        authenticate(ctx, argv[0], user, password)?;
+    if let Some((username, password)) = credentials {
+        let credentials = Credentials { username, password };
+        if authenticate(ctx, argv[0], credentials, reply)? == LoggedIn::NothingToSay {
+            return Ok(());
+        }
     }
     if ctx.session.mode.contains(Mode::UNAUTHENTICATED) {
         return Err(CommandError::text(

@@ -10,12 +10,13 @@ use mortise_module_abi as abi;
 use super::super::blocked::{Blocked, Callbacks, Purpose};
 use super::super::handle::{ModString, ModuleCtx};
 use super::super::host::Foreign as HandedOver;
+use super::super::logins;
 use crate::engine::block::{Foreign, Wanted, signal};
 use crate::engine::client::Mode;
 use crate::engine::effects::Block;
 
 /// Why a command must not block here; the text of the error.
-fn refusal(ctx: &mut ModuleCtx) -> Option<&'static str> {
+fn refusal(ctx: &mut ModuleCtx, on_log_in: bool) -> Option<&'static str> {
     if ctx.blocked.is_some() {
         return Some("ERR Blocking module command called from a Reply callback context");
     }
@@ -28,10 +29,14 @@ fn refusal(ctx: &mut ModuleCtx) -> Option<&'static str> {
     if engine.unit.in_exec {
         return Some("ERR Blocking module command called from transaction");
     }
-    if engine.unit.deny_blocking || engine.env.client.is_none() || engine.unit.block.is_some() {
-        return Some("ERR Blocking module command called from a context that cannot block");
+    let denied =
+        engine.unit.deny_blocking || engine.env.client.is_none() || engine.unit.block.is_some();
+    if ctx.asking.is_some() && !on_log_in {
+        return Some(
+            "ERR Clients undergoing module based authentication can only be blocked on auth",
+        );
     }
-    None
+    denied.then_some("ERR Blocking module command called from a context that cannot block")
 }
 
 /// Blocks the client of a context, or says why not and makes a handle without a client.
@@ -44,7 +49,7 @@ fn begin(
     let Some(module) = ctx.module.clone() else { return std::ptr::null_mut() };
     let is_out_of_range =
         ctx.engine().is_some_and(|engine| engine.now_ms().checked_add(timeout_ms.max(0)).is_none());
-    let refused = match refusal(ctx) {
+    let refused = match refusal(ctx, callbacks.on_log_in.is_some()) {
         None if is_out_of_range => Some("ERR timeout is out of range"),
         refused => refused,
     };
@@ -81,7 +86,7 @@ pub(super) unsafe extern "C" fn block(
 ) -> *mut abi::BlockedClient {
     // SAFETY: modules pass a live context.
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return std::ptr::null_mut() };
-    begin(ctx, Callbacks { reply, timeout, free, on_keys: None }, timeout_ms, None)
+    begin(ctx, Callbacks { reply, timeout, free, on_keys: None, on_log_in: None }, timeout_ms, None)
 }
 
 pub(super) unsafe extern "C" fn block_on_keys(
@@ -122,8 +127,37 @@ pub(super) unsafe extern "C" fn block_on_keys_with(
         let key = unsafe { ModString::borrow(*keys.add(at)) };
         wanted.keys.extend(key.map(|key| Box::from(key.as_bytes())));
     }
-    let callbacks = Callbacks { reply, timeout, free, on_keys: Some(HandedOver(data)) };
+    let callbacks =
+        Callbacks { reply, timeout, free, on_keys: Some(HandedOver(data)), on_log_in: None };
     begin(ctx, callbacks, timeout_ms, Some(wanted))
+}
+
+pub(super) unsafe extern "C" fn block_on_log_in(
+    ctx: *mut abi::Ctx,
+    reply: abi::AuthFunc,
+    free: abi::FreePrivdataFunc,
+) -> *mut abi::BlockedClient {
+    // SAFETY: modules pass a live context.
+    let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return std::ptr::null_mut() };
+    if ctx.asking.is_none() {
+        if let Some(mut reply) = ctx.reply() {
+            reply.error(
+                b"ERR Module blocking client on auth when not currently undergoing module \
+                  authentication",
+            );
+        }
+        return std::ptr::null_mut();
+    }
+    let (timeout, on_keys) = (None, None);
+    let callbacks = Callbacks { reply: None, timeout, free, on_keys, on_log_in: Some(reply) };
+    begin(ctx, callbacks, 0, None)
+}
+
+pub(super) unsafe extern "C" fn register_log_in(ctx: *mut abi::Ctx, callback: abi::AuthFunc) {
+    // SAFETY: modules pass a live context.
+    if let Some(module) = unsafe { ModuleCtx::module_of(ctx) } {
+        logins::register(Arc::clone(module), callback);
+    }
 }
 
 pub(super) unsafe extern "C" fn signal_ready(ctx: *mut abi::Ctx, key: *mut abi::ModuleString) {

@@ -1,7 +1,7 @@
 //! Commands run by modules: RM_Call, its replies, and replication.
 #![expect(unsafe_code, reason = "functions of a C interface take raw pointers")]
 
-use std::ffi::{c_char, c_int, c_longlong};
+use std::ffi::{c_char, c_int, c_longlong, c_void};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,7 +10,8 @@ use mortise_module_abi as abi;
 use super::super::call_reply::CallReply;
 use super::super::filters::Calling;
 use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice};
-use super::super::host::host;
+use super::super::host::{Module, host};
+use super::super::promise::{self, Called, Promise};
 use crate::engine::acl::check;
 use crate::engine::acl::log::{Context, Entry};
 use crate::engine::acl::user::User;
@@ -48,6 +49,7 @@ struct CallFlags {
     dry_run: bool,
     /// The call comes from a command that runs beside readers. No letter says so.
     beside: bool,
+    may_wait: bool,
 }
 
 impl CallFlags {
@@ -67,6 +69,7 @@ impl CallFlags {
                 b'W' => flags.no_writes = true,
                 b'M' => flags.respect_oom = true,
                 b'E' => flags.errors = true,
+                b'K' => flags.may_wait = true,
                 b'D' => (flags.dry_run, flags.errors) = (true, true),
                 _ => return None,
             }
@@ -203,6 +206,7 @@ unsafe extern "C" fn mortise_call(
         _ => Protocol::Resp2,
     };
     let chosen = context.user.clone();
+    let module = context.module.as_ref().filter(|_| flags.may_wait).cloned();
     let _calling = Calling::begin(context.module.as_ref());
     // A filter may change everything, so calls beside readers do not come by it.
     let has_filters =
@@ -219,19 +223,20 @@ unsafe extern "C" fn mortise_call(
     set_errno(0);
     // Unless it asks for it, a module may do everything.
     let user = flags.as_user.then(|| chosen.or_else(|| reader.session.user.clone())).flatten();
-    let mut raw = Vec::new();
+    let (mut raw, mut promise) = (Vec::new(), None);
     match admit(&reader, &argv, flags, user.as_deref()) {
         Ok(_) if flags.dry_run => return std::ptr::null_mut(),
         Ok(command) if flags.beside => {
             let ReadCtx { state, session, unit, env } = reader;
             let outer = Outer { access: Access::Shared(state), session, unit, env };
-            outer.execute(command, &argv, flags, (protocol, user), &mut raw);
+            outer.execute((command, &argv), flags, (protocol, user, None), &mut raw);
         }
         Ok(command) => {
             if let Some(engine) = context.engine() {
                 let ExclusiveCtx { state, session, unit, env } = engine.reborrow();
                 let outer = Outer { access: Access::Exclusive(state), session, unit, env };
-                outer.execute(command, &argv, flags, (protocol, user), &mut raw);
+                let by = (protocol, user, module);
+                promise = outer.execute((command, &argv), flags, by, &mut raw);
             }
         }
         Err((error, errno)) => {
@@ -242,7 +247,10 @@ unsafe extern "C" fn mortise_call(
             Reply::new(&mut raw, protocol).error(&error.bytes());
         }
     }
-    let mut root = Box::new(CallReply::read(raw));
+    let mut root = Box::new(match promise {
+        Some(promise) => CallReply::promised(promise),
+        None => CallReply::read(raw),
+    });
     if context.auto_memory {
         root.owner = std::ptr::from_mut(context);
     }
@@ -282,15 +290,15 @@ struct Outer<'a> {
 }
 
 impl Outer<'_> {
-    /// Runs the command with a client of its own, in the context's db.
+    /// Runs the command with a session of its own, in the context's db. Some if it waits, which it may only if the
+    /// module that calls says so.
     fn execute(
         mut self,
-        command: &'static Command,
-        argv: &[&[u8]],
+        (command, argv): (&'static Command, &[&[u8]]),
         flags: CallFlags,
-        (protocol, user): (Protocol, Option<Arc<User>>),
+        (protocol, user, module): (Protocol, Option<Arc<User>>, Option<Arc<Module>>),
         raw: &mut Vec<u8>,
-    ) {
+    ) -> Option<Arc<Promise>> {
         let Outer { session: outer, unit, env, .. } = self;
         let mut session = Session::internal(Mode::MODULE, outer.db);
         session.protocol = protocol;
@@ -302,9 +310,63 @@ impl Outer<'_> {
         unit.muted |= !flags.replicate;
         // A script that is called now has not begun with the client's command.
         unit.began_ns = 0;
-        call::nested(&mut self.access, &mut session, unit, env, command, argv, raw);
+        let promise = match module {
+            Some(module) => {
+                let call = (command, argv);
+                call_waiting(&mut self.access, (session, unit, env), module, call, raw)
+            }
+            None => {
+                call::nested(&mut self.access, &mut session, unit, env, command, argv, raw);
+                None
+            }
+        };
         (unit.call.targets, unit.muted) = before;
+        promise
     }
+}
+
+/// Runs a command that may wait, with a client of its own.
+fn call_waiting(
+    access: &mut Access<'_>,
+    (session, unit, env): (Session, &mut Unit, Env<'_>),
+    module: Arc<Module>,
+    (command, argv): (&'static Command, &[&[u8]]),
+    raw: &mut Vec<u8>,
+) -> Option<Arc<Promise>> {
+    let client = promise::new_client(session, env.now_ms());
+    let mut session = client.session.lock();
+    let env = Env { client: Some(&client), ..env };
+    let block = call::nested_waiting(access, &mut session, unit, env, (command, argv), raw);
+    let kept = unit.waiting_argv.take();
+    let block = block?;
+    let kept: Option<Vec<&[u8]>> =
+        kept.as_ref().map(|argv| argv.iter().map(|arg| &**arg).collect());
+    let argv = kept.as_deref().unwrap_or(argv);
+    let (targets, muted) = (unit.call.targets, unit.muted);
+    let called = Called { client: &client, command, argv, targets, muted };
+    Some(Promise::begin(module, env.shared, &mut session, called, &block))
+}
+
+pub(super) unsafe extern "C" fn set_unblock_handler(
+    reply: *mut abi::CallReply,
+    handler: abi::OnUnblockedFunc,
+    data: *mut c_void,
+) {
+    // SAFETY: modules pass a live reply.
+    if let Some(promise) = unsafe { borrow(reply) }.and_then(|reply| reply.promise.as_ref()) {
+        promise.set_handler(handler, data);
+    }
+}
+
+pub(super) unsafe extern "C" fn abort(reply: *mut abi::CallReply, data: *mut *mut c_void) -> c_int {
+    // SAFETY: modules pass a live reply.
+    let promise = unsafe { borrow(reply) }.and_then(|reply| reply.promise.clone());
+    let Some(handed_over) = promise.and_then(|promise| promise.abort()) else { return abi::ERR };
+    // SAFETY: null, or the module's variable.
+    if let Some(data) = unsafe { data.as_mut() } {
+        *data = handed_over.0;
+    }
+    abi::OK
 }
 
 /// The reply behind a handle; None for null.

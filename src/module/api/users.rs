@@ -10,6 +10,7 @@ use super::super::handle::{
     ModString, ModuleCtx, c_bytes, c_slice, is_beside_readers, with_current,
 };
 use super::super::host::{Foreign, host};
+use super::super::logins::Asking;
 use super::super::tasks::UserChange;
 use crate::base::quoting::split_args;
 use crate::engine::acl::SetError;
@@ -378,6 +379,9 @@ unsafe fn log_in(
     if let Some(module) = module.filter(|_| callback.is_some()) {
         let watch = UserChange { module, callback, data: Foreign(data) };
         engine.session.user_watch = Some(Box::new(watch));
+    }
+    if let Some(asking) = &mut ctx.asking {
+        *asking = Asking::LoggedIn;
     }
     // SAFETY: as above.
     if let Some(out) = unsafe { client_id.as_mut() } {
