@@ -18,6 +18,7 @@ const LADDER: &[(&str, u8)] = &[
     ("engine", 3),
     ("keyspace", 2),
     ("object", 1),
+    ("allocator", 0),
     ("resp", 1),
     ("config", 1),
     ("base", 0),

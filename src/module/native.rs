@@ -140,6 +140,11 @@ impl TypeVtable for NativeType {
         self.load_value(key, items, version)
     }
 
+    fn rewrite(&self, key: KeyName<'_>, value: usize) -> Option<Vec<Vec<Vec<u8>>>> {
+        let _note = crash::note(&self.module, "type callback aof_rewrite");
+        self.rewrite_value(key, value)
+    }
+
     fn copy(&self, names: KeyNames<'_>, value: usize) -> Option<usize> {
         let _note = crash::note(&self.module, "type callback copy");
         let copy = KeyOptions::with(names.from, Some(names.to), |options| {

@@ -47,6 +47,12 @@ pub trait TypeVtable: Send + Sync {
         None
     }
 
+    /// The commands that make a key of such a value; `None` if the type does not say.
+    fn rewrite(&self, key: KeyName<'_>, value: usize) -> Option<Vec<Vec<Vec<u8>>>> {
+        let _ = (key, value);
+        None
+    }
+
     /// A deep copy for COPY, or `None` if the type cannot be copied.
     fn copy(&self, names: KeyNames<'_>, value: usize) -> Option<usize>;
 

@@ -197,7 +197,7 @@ impl NativeType {
     }
 
     /// The commands that make a value anew; None if the type does not say.
-    pub fn rewrite(&self, key: KeyName<'_>, value: usize) -> Option<Vec<Vec<Vec<u8>>>> {
+    pub fn rewrite_value(&self, key: KeyName<'_>, value: usize) -> Option<Vec<Vec<Vec<u8>>>> {
         let rewrite = self.methods.aof_rewrite?;
         let mut stream = Stream::new(self, key, Direction::Rewrite(Vec::new()));
         let (name, handle) = (stream.key, stream.handle());

@@ -1,17 +1,18 @@
-//! How does a snapshot become commands? Part by part, for bases with `aof-use-rdb-preamble no`. Values of modules are
-//! not decoded: what the file has of them goes into a payload of RESTORE.
+//! How does a snapshot become commands? Part by part, for bases with `aof-use-rdb-preamble no`. What modules say of their
+//! values is asked of them one by one; of a type that does not say, the file's bytes go into a payload of RESTORE.
 
 use std::io::{self, Read};
 
 use super::commands::{write_restore, write_value};
 use crate::engine::log::encode;
+use crate::engine::state::State;
 use crate::keyspace::value::Value;
 use crate::object::module::KeyName;
 use crate::object::rdb::read::Reader;
-use crate::object::rdb::{Check, Limits, LoadContext, NoTypes, RdbError, kind, module};
+use crate::object::rdb::{Check, Dialect, Limits, LoadContext, NoTypes, RdbError, kind, module};
 use crate::persist::rdb::load::LoadError;
 use crate::persist::rdb::parts::{Part, read_magic, read_part};
-use crate::persist::rdb::value::{self, dialect_of};
+use crate::persist::rdb::value::{self, HookTypes, dialect_of};
 use crate::persist::rdb::window::{Summing, Window};
 
 /// Bytes of commands that are gathered for one write.
@@ -26,11 +27,32 @@ pub enum Converted {
     Inexpressible,
 }
 
+/// Says which commands make the key of a value of a module, of which it gets the bytes that the snapshot has; `None` if
+/// nobody knows.
+pub type AskModule<'a> =
+    &'a mut dyn FnMut(KeyName<'_>, &[u8], Dialect) -> Option<Vec<Vec<Vec<u8>>>>;
+
+/// Asks the module itself, which makes the value anew for that. The state stays as it is, but modules want nobody beside
+/// them: it is that of the exclusive lock.
+pub fn ask_module(
+    state: &State,
+    key: KeyName<'_>,
+    bytes: &[u8],
+    dialect: Dialect,
+) -> Option<Vec<Vec<Vec<u8>>>> {
+    let types = HookTypes(state.hooks.clone());
+    let limits = value::limits(&state.config);
+    let ctx = LoadContext { limits, types: &types, key, dialect, check: Check::Frames };
+    let value = module::load(&mut Reader::new(bytes), &ctx).ok()?;
+    value.vtable().rewrite(key, value.pointer())
+}
+
 /// Writes the keys of a snapshot as commands. `timestamp` is noted in front of them, in unix seconds.
 pub fn convert(
     source: &mut dyn Read,
     limits: Limits,
     timestamp: Option<i64>,
+    ask: AskModule<'_>,
     write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<Converted, LoadError> {
     let mut out = Vec::new();
@@ -41,7 +63,7 @@ pub fn convert(
     let mut window = Window::new(&mut chunks, None);
     let version = read_magic(&mut window)?;
     let dialect = dialect_of(version).ok_or_else(|| LoadError::Version(version.to_string()))?;
-    let (mut expire_at, mut selected) = (None, None);
+    let (mut expire_at, mut selected, mut db) = (None, None, 0);
     loop {
         let part = window.part(|reader| {
             read_part(reader, |kind, reader| {
@@ -55,7 +77,7 @@ pub fn convert(
         match part {
             Part::End => break,
             Part::ExpireAt(at) => expire_at = Some(at),
-            Part::SelectDb(index) => selected = Some(index),
+            Part::SelectDb(index) => (selected, db) = (Some(index), index),
             Part::Library(text) => encode(&mut out, &[b"FUNCTION", b"LOAD", &text]),
             Part::ModuleData { .. } => return Ok(Converted::Inexpressible),
             Part::Key(Key { name, value }) => {
@@ -68,7 +90,14 @@ pub fn convert(
                     }
                     KeyValue::Decoded(value) => write_value(&name, &value.as_ref(), &mut out),
                     KeyValue::Module(bytes) => {
-                        write_restore(&name, kind::MODULE_2, &bytes, version, &mut out);
+                        let key = KeyName { name: Some(&name), db: db as i32 };
+                        match ask(key, &bytes, dialect) {
+                            Some(commands) => commands.iter().for_each(|argv| {
+                                let argv: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
+                                encode(&mut out, &argv);
+                            }),
+                            None => write_restore(&name, kind::MODULE_2, &bytes, version, &mut out),
+                        }
                     }
                     KeyValue::Empty => {}
                 }

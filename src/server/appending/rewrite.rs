@@ -17,8 +17,9 @@ use crate::config::params::Param;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::{AofMode, Asked, Progress};
 use crate::engine::state::{SaveFailed, State};
+use crate::object::module::KeyName;
 use crate::object::rdb::Limits;
-use crate::persist::aof::convert::{Converted, convert};
+use crate::persist::aof::convert::{Converted, ask_module, convert};
 use crate::persist::aof::folder::{BaseFormat, Folder};
 use crate::persist::aof::manifest::{Part, Role};
 use crate::persist::io::{Disk, DiskFile, words, write_all};
@@ -116,7 +117,7 @@ fn rewrite(engine: &Arc<Engine>, appender: &Appender, plan: &Plan) -> Result<u64
     })?;
     let base = match plan.format {
         BaseFormat::Rdb => Base::Snapshot(base),
-        BaseFormat::Commands => to_commands(&*appender.disk, plan, base)?,
+        BaseFormat::Commands => to_commands(engine, &*appender.disk, plan, base)?,
     };
     let shown = base.path().display().to_string();
     tracing::info!("Successfully created the temporary AOF base file {shown}");
@@ -173,7 +174,12 @@ impl Drop for Temporary {
 
 /// Writes the commands that make what a snapshot holds. One that holds what there are no commands for stays the base
 /// itself.
-fn to_commands(disk: &dyn Disk, plan: &Plan, snapshot: NewFile) -> Result<Base, SaveFailed> {
+fn to_commands(
+    engine: &Engine,
+    disk: &dyn Disk,
+    plan: &Plan,
+    snapshot: NewFile,
+) -> Result<Base, SaveFailed> {
     let path = PathBuf::from(format!("temp-rewriteaof-bg-{}.aof", std::process::id()));
     let aside = Temporary(path);
     let written = (|| {
@@ -185,7 +191,10 @@ fn to_commands(disk: &dyn Disk, plan: &Plan, snapshot: NewFile) -> Result<Base, 
             }
             write_all(&*out, bytes)
         };
-        let converted = convert(&mut source, plan.limits, plan.timestamp, &mut write)?;
+        let mut ask = |key: KeyName<'_>, bytes: &[u8], dialect| {
+            ask_module(&engine.write_patiently(), key, bytes, dialect)
+        };
+        let converted = convert(&mut source, plan.limits, plan.timestamp, &mut ask, &mut write)?;
         out.sync()?;
         Ok::<_, LoadError>(converted)
     })();

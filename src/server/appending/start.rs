@@ -13,7 +13,8 @@ use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::AofMode;
 use crate::engine::state::{SaveFailed, Shared, State};
-use crate::persist::aof::convert::convert;
+use crate::object::module::KeyName;
+use crate::persist::aof::convert::{ask_module, convert};
 use crate::persist::aof::folder::{BaseFormat, Folder, path_of};
 use crate::persist::aof::load::{End, Replay};
 use crate::persist::aof::manifest::{Manifest, Part, Role};
@@ -355,7 +356,9 @@ fn write_base(
             };
             let timestamp = super::timestamp(&state.config);
             let limits = limits(&state.config);
-            convert(&mut &*snapshot, limits, timestamp, &mut write).map_err(|error| {
+            let mut ask =
+                |key: KeyName<'_>, bytes: &[u8], dialect| ask_module(state, key, bytes, dialect);
+            convert(&mut &*snapshot, limits, timestamp, &mut ask, &mut write).map_err(|error| {
                 tracing::warn!("Write error writing append only file on disk: {error}");
                 SaveFailed
             })?;
