@@ -11,6 +11,7 @@ use mortise::config::params::Param;
 use mortise::persist::aof::check::{Console, check_aof};
 use mortise::persist::rdb::check::check_rdb;
 use mortise::server::import::import;
+use mortise::server::new_module::new_module;
 use mortise::server::{process, run, startup, supervisor};
 
 #[global_allocator]
@@ -23,6 +24,7 @@ const HELP: &str = "Usage: mortise [/path/to/redis.conf] [options] [-]
        mortise check-aof [--fix|--truncate-to-timestamp $timestamp] <file.manifest|file.aof>
        mortise check-rdb <rdb-file-name>
        mortise import --from redis://[[user]:password@]host[:port][/db] [--to redis://...]
+       mortise module new NAME [--sdk FOLDER]
 
 Examples:
        mortise (run the server with default conf)
@@ -63,6 +65,7 @@ enum Tool {
     CheckAof,
     CheckRdb,
     Import,
+    NewModule,
 }
 
 impl Tool {
@@ -77,6 +80,7 @@ impl Tool {
             Some((word, rest)) if word == b"check-aof" => Some((Tool::CheckAof, rest)),
             Some((word, rest)) if word == b"check-rdb" => Some((Tool::CheckRdb, rest)),
             Some((word, rest)) if word == b"import" => Some((Tool::Import, rest)),
+            Some((word, rest)) if word == b"module" => Some((Tool::NewModule, rest)),
             _ => None,
         }
     }
@@ -90,6 +94,7 @@ impl Tool {
             }
             Tool::CheckRdb => check_rdb("mortise check-rdb", args, &mut out)?,
             Tool::Import => import("mortise import", args, &mut out)?,
+            Tool::NewModule => new_module("mortise module", args, &mut out)?,
         };
         Ok(ExitCode::from(code))
     }

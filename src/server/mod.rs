@@ -53,6 +53,8 @@ pub mod remote;
 
 pub mod import;
 
+pub mod new_module;
+
 pub mod title;
 
 pub mod clock;

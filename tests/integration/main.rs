@@ -19,6 +19,7 @@ mod libraries;
 mod loading;
 mod messages;
 mod modules;
+mod new_module;
 mod packages;
 mod parallel;
 mod protocol;
