@@ -293,6 +293,26 @@ impl<'h> Context<'h> {
         self.block(Some((timeout, Box::new(on_timeout))))
     }
 
+    /// Makes the client wait for keys, as BLPOP does. `ready` is called, with the key, whenever one of them has come
+    /// into being or a module has said that it is ready ([`Context::signal_key_as_ready`]); None waits on, and must
+    /// not have written a reply. `on_timeout` answers when the time is over; without a time the client waits for
+    /// ever. The handler returns [`Reply::Written`]. It looks first whether a key is ready already.
+    pub fn block_on_keys(
+        &self,
+        keys: &[&dyn Argument],
+        timeout: Option<Duration>,
+        ready: impl FnMut(&mut Context<'_>, &Arg<'_>) -> Option<CommandResult> + Send + 'static,
+        on_timeout: impl FnOnce(&mut Context<'_>) -> CommandResult + Send + 'static,
+    ) -> Result<(), Error> {
+        if !self.may_block() || self.blocked.get() {
+            return Err(Error::CannotBlock);
+        }
+        let keys: Vec<Text<'_>> = keys.iter().map(|key| key.text()).collect();
+        self.ctx.block_on_keys(&keys, timeout, Box::new(ready), Box::new(on_timeout))?;
+        self.blocked.set(true);
+        Ok(())
+    }
+
     fn block(&self, timeout: Option<(Duration, Answer)>) -> Result<BlockedClient, Error> {
         if !self.may_block() || self.blocked.get() {
             return Err(Error::CannotBlock);

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::events::{KeyspaceEvent, NotifyClass, ServerEvent};
 use crate::info::InfoWriter;
 use crate::module::{Access, COMMANDS_MAX, Command, FindKeys, Flag, KeySpec, Module, SERVICES_MAX};
-use crate::raw::{self, Answer, Arg, CommandDocs, CommandEntry, Ctx, Info};
+use crate::raw::{self, Answer, Arg, CommandDocs, CommandEntry, Ctx, Info, Ready};
 
 struct Loaded {
     module: &'static Module,
@@ -244,6 +244,20 @@ pub(crate) fn run_answer(ctx: Ctx<'_>, answer: Answer) {
     let result = raw::boundary(|| answer(&mut ctx))
         .unwrap_or_else(|panic| Err(Error::new(format_args!("internal error: {panic}"))));
     ctx.finish("the answer to a blocked client", result);
+}
+
+/// Lets a client that waits for keys look at one. True: it has been answered.
+pub(crate) fn run_ready(ctx: Ctx<'_>, ready: &mut Ready, key: &Arg<'_>) -> bool {
+    let mut ctx = Context::new(ctx, Origin::Other);
+    let result = raw::boundary(|| ready(&mut ctx, key))
+        .unwrap_or_else(|panic| Some(Err(Error::new(format_args!("internal error: {panic}")))));
+    match result {
+        Some(result) => {
+            ctx.finish("the answer to a client that waits for keys", result);
+            true
+        }
+        None => false,
+    }
 }
 
 /// Whether the server has been asked for keyspace events.

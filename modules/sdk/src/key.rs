@@ -92,7 +92,7 @@ impl<'c> ReadKey<'c> {
     }
 
     /// The key, if it holds a value of this kind; None if it does not exist.
-    fn of_kind(&self, kind: KeyType) -> Result<Option<&Key<'c>>, Error> {
+    pub(crate) fn of_kind(&self, kind: KeyType) -> Result<Option<&Key<'c>>, Error> {
         match (self.key(), self.kind()) {
             (None, _) | (_, KeyType::Empty) => Ok(None),
             (Some(key), found) if found == kind => Ok(Some(key)),
@@ -209,7 +209,7 @@ impl<'c> WriteKey<'c> {
         self.context
     }
 
-    fn key_mut(&mut self) -> &mut Key<'c> {
+    pub(crate) fn key_mut(&mut self) -> &mut Key<'c> {
         match &mut self.key.handle {
             Handle::Own(key) => key,
             _ => unreachable!("a key opened for writing has a handle of its own"),
@@ -217,7 +217,7 @@ impl<'c> WriteKey<'c> {
     }
 
     /// Refuses to touch a value of another kind.
-    fn expect_kind(&self, kind: KeyType) -> Result<(), Error> {
+    pub(crate) fn expect_kind(&self, kind: KeyType) -> Result<(), Error> {
         self.key.of_kind(kind).map(|_| ())
     }
 

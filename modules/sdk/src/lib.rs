@@ -51,8 +51,20 @@
 //! });
 //! ```
 //!
-//! `redis-server --loadmodule ./libgreeter.so` runs it. `modules/example` is a complete module with
-//! a type of its own in 80 lines.
+//! `redis-server --loadmodule ./libgreeter.so` runs it. `mortise module new NAME` writes such a crate, with
+//! a test that loads it.
+//!
+//! # A guided tour
+//!
+//! Each of these is a file in `examples/`, loaded into real servers by this crate's tests, and
+//! `docs/guides/modules.md` walks through them:
+//!
+//! - `hello.rs`: a module in 40 lines, with a [`TypedCommand`], whose arguments come parsed;
+//! - `counter_type.rs`: a [`Native`] type, saved, copied, compared and weighed;
+//! - `wait.rs`: clients that wait ([`Context::block_client_for`]);
+//! - `background.rs`: a thread that takes the lock for a few keys at a time ([`BlockedClient::lock`]);
+//! - `parallel.rs`: commands that run [side by side](#commands-side-by-side);
+//! - `stores.rs`: lists, sorted sets, streams, [waiting for keys](Context::block_on_keys), [users](User).
 //!
 //! # Commands
 //!
@@ -60,7 +72,8 @@
 //! [`Arity`] before the handler runs. A handler has three steps, in this order: parse all arguments,
 //! act, reply; then an error found in the first has changed nothing.
 //!
-//! - Arguments are [`Arg`]s: bytes, with `to_str`, `to_i64`, `to_f64` and [`Arg::is`] for options.
+//! - Arguments are [`Arg`]s: bytes, with `to_str`, `to_i64`, `to_f64` and [`Arg::is`] for options. A
+//!   [`TypedCommand`] gets them as values of the types that it names, and its arity from them.
 //! - An [`Error`] that a handler returns is the reply. [`Error::new`] adds the code word `ERR`.
 //! - A [`Reply`] is a value; large ones are better written as they come by [`Context::reply`], a
 //!   [`Writer`], after which the handler returns [`Reply::Written`]. Under RESP2 the server turns maps
@@ -72,13 +85,21 @@
 //! - A panic in a handler is caught and becomes an error reply and a line in the log; the server goes
 //!   on. This needs `panic = "unwind"`, which is the default.
 //!
+//! # Commands side by side
+//!
+//! Mortise runs a command with [`Command::parallel`] on several threads at once, beside other readers. It only
+//! reads, and what it shares with others of its kind is `Sync`, as everything that handlers reach has to be. In such
+//! a command [`Context::open_write`] and whatever else changes something give [`Error::InParallel`],
+//! [`Context::call`] runs commands that read, and the client cannot be made to wait. Servers that know nothing of it
+//! run the command one at a time, with the same refusals.
+//!
 //! # Keys
 //!
 //! [`Context::open_read`] and [`Context::open_write`] give a [`ReadKey`] or a [`WriteKey`], which
-//! knows strings, hashes, sets, scores and the module's own types. Keys close when they are dropped.
+//! knows strings, hashes, lists, sets, sorted sets, streams and the module's own types. Keys close when they are dropped.
 //! A [`WriteKey`] borrows the context exclusively: one key at a time is changed, and neither commands
 //! nor notifications run while it is open. For anything else there is [`Context::call`], which runs a
-//! command and gives its [`Value`].
+//! command and gives its [`Value`], or [reads](CallReply::read) it as numbers, texts, lists or pairs.
 //!
 //! # Types of values
 //!
@@ -161,6 +182,7 @@
 mod args;
 mod blocked;
 mod call;
+mod collections;
 mod config;
 mod context;
 mod dispatch;
@@ -174,6 +196,7 @@ mod raw;
 mod reply;
 mod service;
 mod string;
+mod user;
 
 #[doc(hidden)]
 pub use mortise_module_abi as abi;
@@ -181,6 +204,7 @@ pub use mortise_module_abi as abi;
 pub use args::{Args, FromArgs, TypedCommand};
 pub use blocked::{BlockedClient, ThreadContext};
 pub use call::{CallFlags, CallReply, Elements, FromElements, FromReply, Pairs, Value};
+pub use collections::{End, Order, StreamId, ZsetChange, ZsetWhen};
 pub use config::{BoolConfig, Config, ConfigFlags, EnumConfig, IntConfig, StringConfig};
 pub use context::{Context, ContextFlags, LogLevel, TimerId, log};
 pub use error::Error;
@@ -199,6 +223,7 @@ pub use raw::{Arg, ModuleAllocator, OwnedString, RegisterType, Type};
 pub use reply::{CommandResult, Reply, Writer};
 pub use service::Service;
 pub use string::Argument;
+pub use user::{ModuleUser, User};
 
 #[doc(hidden)]
 pub use raw::{load, unload};

@@ -17,14 +17,17 @@
 mod alloc;
 mod blocked;
 mod calls;
+mod collections;
 mod context;
 mod entry;
 mod keys;
 mod native;
+mod on_keys;
 mod replies;
 mod shared;
 mod strings;
 mod tables;
+mod users;
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_void};
@@ -45,13 +48,16 @@ pub use strings::{Arg, OwnedString, Text};
 
 pub(crate) use blocked::{Answer, BlockedHandle, Detached};
 pub(crate) use calls::{Node, Reply, ReplyKind};
+pub(crate) use collections::{Place, ScoreRange};
 pub(crate) use context::{Ctx, Cursor};
 pub(crate) use entry::{CommandDocs, CommandEntry};
 pub(crate) use keys::{Key, OpenMode, any_open};
 pub(crate) use native::{Digest, Io, LoadedBytes};
+pub(crate) use on_keys::Ready;
 pub(crate) use replies::Container;
 pub(crate) use shared::ImportedService;
 pub(crate) use tables::{ConfigRegistration, Info, LentString, has_configs};
+pub(crate) use users::{OwnUser, UserHandle};
 
 macro_rules! declare_api {
     ($($group:literal { $(
