@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use mortise_module_abi as abi;
 use parking_lot::Mutex;
 
+use super::crash;
 use super::handle::{ModString, ModuleCtx};
 use super::host::{Foreign, Module, host};
 use super::logins;
@@ -358,6 +359,7 @@ impl Blocked {
             let call = BlockedCall { blocked: Arc::clone(self), purpose, data, ready_key };
             inner.blocked = is_gone.then_some(call);
         };
+        crash::next_is("free callback of a blocked client");
         ModuleCtx::with(&self.module, ctx, None, prepare, |handle| {
             // SAFETY: the module is alive; it gets back what it handed over, once.
             unsafe { free(handle, data.0) };
@@ -473,6 +475,7 @@ impl Blocked {
             let call = BlockedCall { blocked, purpose, data, ready_key };
             self.with_session(state, shared, None, |ctx| {
                 let prepare = |inner: &mut ModuleCtx| inner.blocked = Some(call);
+                crash::next_is("disconnect callback");
                 ModuleCtx::with(&self.module, ctx, None, prepare, |handle| {
                     // SAFETY: the module is alive; context and handle live during the call.
                     unsafe { callback(handle, self.handle()) };
@@ -533,6 +536,10 @@ impl Blocked {
             inner.blocked = Some(BlockedCall { blocked, purpose, data, ready_key });
         };
         let mut reply = Reply::new(out, self.protocol);
+        crash::next_is(match purpose {
+            Purpose::Timeout => "timeout callback",
+            _ => "reply callback",
+        });
         ModuleCtx::with(&self.module, ctx, Some(&mut reply), prepare, |handle| {
             // SAFETY: the module is alive; the context and the arguments live until it returns, and the
             // context gives the references up afterwards.

@@ -69,6 +69,7 @@ impl UserChange {
     fn tell(&self, client: u64, state: &mut State, shared: &Shared) {
         let mut session = Session::internal(Mode::MODULE, 0);
         in_unit(state, shared, &mut session, None, |ctx| {
+            crash::next_is("user change callback");
             ModuleCtx::with(&self.module, ctx, None, |_| {}, |_| self.call(client));
         });
     }

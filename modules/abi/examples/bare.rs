@@ -143,6 +143,11 @@ unsafe extern "C" fn nested(ctx: *mut abi::Ctx, _: Argv, _: c_int) -> c_int {
     abi::OK
 }
 
+unsafe extern "C" fn break_later(ctx: *mut abi::Ctx, _: Argv, _: c_int) -> c_int {
+    let client = api!(BlockClient(ctx, Some(break_process), None, None, 0));
+    api!(UnblockClient(client, null_mut()))
+}
+
 unsafe extern "C" fn filter(command: *mut abi::CommandFilterCtx) {
     let mut at = 0;
     while at < api!(CommandFilterArgsCount(command)) {
@@ -418,6 +423,7 @@ pub unsafe extern "C" fn RedisModule_OnLoad(ctx: *mut abi::Ctx, argv: Argv, argc
     let commands: &[(&CStr, &CStr, abi::CmdFunc)] = &[
         (c"bare.break", c"", Some(break_process)),
         (c"bare.nested", c"", Some(nested)),
+        (c"bare.later", c"", Some(break_later)),
         (c"bare.filter", c"", Some(switch_filter)),
         (c"bare.echo", c"", Some(echo)),
         (c"bare.watch", c"", Some(watch)),

@@ -58,6 +58,10 @@ fn a_broken_module_is_named_in_the_log() {
             ],
         ),
         ("bare.break abort", &["signal 6 (SIGABRT)", command]),
+        (
+            "bare.later abort",
+            &["inside module 'bare' (version 3), in reply callback of 'bare.later'"],
+        ),
         ("bare.break assert", &["ASSERTION FAILED", "'never' is not true", command]),
         ("bare.break 8", &["signal 8 (SIGFPE)", command]),
         ("bare.break 4", &["signal 4 (SIGILL)", command]),
