@@ -48,7 +48,7 @@ fn a_new_module_builds_and_passes_its_test() {
     assert!(text.contains("test the_module_does_what_it_says ... ok"), "{text}");
 
     // The same file by hand.
-    let object = folder.path().join("target/debug/libtry_it.so");
+    let object = folder.path().join("target/debug/deps/libtry_it.so");
     let server = Server::start(&["--loadmodule", object.to_str().unwrap()]);
     let mut client = server.client();
     assert_eq!(client.call(&["TRY_IT.COUNT", "c", "7"]).int(), 7);
