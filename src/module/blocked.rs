@@ -449,11 +449,11 @@ impl Blocked {
         if let Some(client) = self.client.as_ref().filter(|_| self.on_keys) {
             block::leave(shared, client.id);
         }
+        self.forget_log_in();
         if std::mem::replace(&mut self.wait.lock().gone, true) {
             return;
         }
         self.stop_timer();
-        self.forget_log_in();
         self.tell_disconnect(state, shared);
     }
 
