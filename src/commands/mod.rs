@@ -49,6 +49,9 @@ pub mod sort;
 pub mod testing;
 
 #[cfg(test)]
+mod departures_tests;
+
+#[cfg(test)]
 mod effects_tests;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use super::{TABLES, server};
 use crate::config::Config;
 use crate::config::rewrite::Extra;
-use crate::engine::call::{Caller, look_up, run_batch};
+use crate::engine::call::{Access, Caller, look_up, nested, run_batch};
 use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::durable::Durable;
@@ -76,10 +76,29 @@ impl Hooks for Events {
         let key = String::from_utf8_lossy(event.key);
         self.0.lock().push(format!("{} {key}", event.name));
     }
-    fn server_event(&self, _: &mut ExclusiveCtx<'_>, _: ServerEvent) {}
+    fn server_event(&self, ctx: &mut ExclusiveCtx<'_>, event: ServerEvent<'_>) {
+        if let ServerEvent::KeyLeaves { db, key, how } = event {
+            assert!(ctx.state.keyspace.db(db as usize).find(key).is_some(), "it is still there");
+            let mut seen = format!("{how:?} {}", String::from_utf8_lossy(key));
+            if key == b"guarded" {
+                seen = format!("{seen}: {}", refused_write(ctx));
+            }
+            self.0.lock().push(seen);
+        }
+    }
     fn info(&self, _: &mut ExclusiveCtx<'_>) -> Vec<(String, String)> {
         Vec::new()
     }
+}
+
+/// What comes of a write by a module that looks at a key which is about to leave.
+fn refused_write(ctx: &mut ExclusiveCtx<'_>) -> String {
+    let argv: &[&[u8]] = &[b"SET", b"guarded", b"changed"];
+    let command = ctx.state.registry.resolve(argv).expect("it is known");
+    let mut out = Vec::new();
+    let mut access = Access::Exclusive(ctx.state);
+    nested(&mut access, ctx.session, ctx.unit, ctx.env, command, argv, &mut out);
+    String::from_utf8_lossy(out.trim_ascii_end()).into_owned()
 }
 
 struct NoHost;
@@ -233,6 +252,14 @@ impl TestEngine {
     /// From now on the events are of these classes.
     pub fn hear(&self, classes: EventClass) {
         self.engine.shared.heard.set_by_modules(classes);
+    }
+
+    /// From now on the only events are keys that leave.
+    #[cfg(test)]
+    pub fn hear_departures(&self) {
+        self.hear(EventClass::empty());
+        let topics = crate::engine::events::Topics::KEYS;
+        self.engine.shared.heard.set_topics(topics.bits());
     }
 
     /// Runs commands, which must not fail, and forgets what they left behind.

@@ -728,6 +728,10 @@ fn nested_call(
     (command, argv): (&'static Command, Argv<'_>),
     out: &mut Vec<u8>,
 ) {
+    if unit.frozen && command.has(Flag::Write) {
+        let text = format!("ERR '{}' writes, and nothing may change now", command.name);
+        return Reply::new(out, session.protocol).error(text.as_bytes());
+    }
     let outer: CallEffects = std::mem::take(&mut unit.call);
     unit.call.targets = outer.targets;
     perform(access, session, unit, env, command, argv, out);

@@ -14,7 +14,7 @@ use super::block::{self, Wanted};
 use super::client::{Client, Mode, Session, Watched};
 use super::effects::{EventClass, Propagate, Targets, Unit};
 use super::error::CommandError;
-use super::events;
+use super::events::{self, Departure, Topics};
 use super::spec::Argv;
 use super::state::{KeyEvent, Shared, State};
 use super::stats::WorkerStats;
@@ -402,6 +402,9 @@ impl WriteCtx<'_> {
         value: &[u8],
         expire: ExpireChange,
     ) -> Slot {
+        if slot.is_some() {
+            self.leaves(key, Departure::Overwritten);
+        }
         let stored = self.db_mut().set_string(key, slot, value, expire);
         match slot {
             None => self.start_clock(stored),
@@ -458,7 +461,7 @@ impl WriteCtx<'_> {
     pub fn replace(&mut self, key: &[u8], value: Value) -> bool {
         let found = self.peek(key);
         if let Some(slot) = found {
-            self.remove(slot);
+            self.remove_because(slot, Freeing::Prompt, Departure::Overwritten);
         }
         self.insert(key, value, None);
         found.is_none()
@@ -498,6 +501,15 @@ impl WriteCtx<'_> {
 
     /// As [`WriteCtx::remove`], with a say in how the value is freed.
     pub fn remove_as(&mut self, slot: Slot, freeing: Freeing) {
+        self.remove_because(slot, freeing, Departure::Deleted);
+    }
+
+    /// As [`WriteCtx::remove_as`], for a reason that modules are told.
+    pub fn remove_because(&mut self, slot: Slot, freeing: Freeing, how: Departure) {
+        if self.env.shared.heard.hears(Topics::KEYS) {
+            let key = self.db().key(slot).to_vec();
+            self.leaves(&key, how);
+        }
         let db = self.state.keyspace.db(self.session.db as usize);
         block::signal(self.env.shared, self.unit, self.session.db, db.key(slot));
         // Only a value of a module is told its key.
@@ -506,6 +518,12 @@ impl WriteCtx<'_> {
         if let Some(value) = self.db_mut().delete(slot) {
             free(self.env.shared, (self.session.db, &key), value, freeing);
         }
+    }
+
+    /// Tells modules that listen that a key of the selected db, which is there, leaves.
+    #[inline]
+    pub fn leaves(&mut self, key: &[u8], how: Departure) {
+        events::leaves(self.state, self.unit, self.env, (self.session.db, key), how);
     }
 
     /// Notes that a key was changed: counts it for persistence, marks its watchers, tells those who have it
@@ -707,7 +725,9 @@ pub fn expire_key(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, key
         expire_fields(state, unit, env, db, key);
         return;
     }
-    free(env.shared, (db, key), table.remove(slot).value, Freeing::Prompt);
+    events::leaves(state, unit, env, (db, key), Departure::Expired);
+    let removed = state.keyspace.db_mut(db as usize).remove(slot);
+    free(env.shared, (db, key), removed.value, Freeing::Prompt);
     block::signal(env.shared, unit, db, key);
     state.expired_keys += 1;
     touch_watchers(state, env.shared, db, key);
@@ -738,7 +758,8 @@ pub fn expire_fields(state: &mut State, unit: &mut Unit, env: Env<'_>, db: u32, 
     let fields = hash.take_expired(now, EXPIRED_FIELDS_MAX);
     let is_empty = hash.is_empty();
     if is_empty {
-        drop(table.remove(slot));
+        events::leaves(state, unit, env, (db, key), Departure::Deleted);
+        drop(state.keyspace.db_mut(db as usize).remove(slot));
     }
     if fields.is_empty() {
         return;

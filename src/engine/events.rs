@@ -1,37 +1,70 @@
 //! Who hears of what happens to a key? Modules, and the subscribers that `notify-keyspace-events` provides for.
 //!
-//! Invariant: while nobody listens to a class, an event of it costs one relaxed load.
+//! Invariant: while nobody listens to a class, or to a topic, an event of it costs one relaxed load.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use bitflags::bitflags;
 
 use super::call::Access;
-use super::ctx::{self, Env};
+use super::client::{Mode, Session};
+use super::ctx::{self, Env, ExclusiveCtx};
 use super::effects::{EventClass, Targets, Unit};
 use super::pubsub::Kind;
 use super::spec::Argv;
-use super::state::{KeyEvent, Shared};
+use super::state::{KeyEvent, ServerEvent, Shared, State};
+
+bitflags! {
+    /// What happens to the server so often that nobody is told of it unless modules want to hear it, with the numbers
+    /// that they know.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Topics: u32 {
+        /// Clients come and go.
+        const CLIENTS = 1 << 4;
+        /// The server's periodic work.
+        const CRON = 1 << 8;
+        /// How far loading is.
+        const PROGRESS = 1 << 10;
+        /// Keys are about to leave: [`leaves`].
+        const KEYS = 1 << 17;
+    }
+}
+
+/// Why a key leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Departure {
+    Deleted,
+    Expired,
+    Evicted,
+    /// Another value takes its place.
+    Overwritten,
+}
 
 /// The classes of events that somebody listens to: modules in the lower half, channels in the upper. Modules change
 /// theirs whether or not they hold the engine.
 #[derive(Debug, Default)]
-pub struct Heard(AtomicU64);
+pub struct Heard {
+    classes: AtomicU64,
+    topics: AtomicU32,
+}
 
 impl Heard {
     /// Whether somebody listens to one of these classes.
     #[inline]
     pub fn any(&self, classes: EventClass) -> bool {
-        let both = self.0.load(Ordering::Relaxed);
+        let both = self.classes.load(Ordering::Relaxed);
         (both as u32 | (both >> 32) as u32) & classes.bits() != 0
     }
 
     /// The classes that modules listen to.
     pub fn by_modules(&self) -> EventClass {
-        EventClass::from_bits_retain(self.0.load(Ordering::Relaxed) as u32)
+        EventClass::from_bits_retain(self.classes.load(Ordering::Relaxed) as u32)
     }
 
     /// The classes that are published.
     pub fn published(&self) -> EventClass {
-        EventClass::from_bits_retain((self.0.load(Ordering::Relaxed) >> 32) as u32)
+        EventClass::from_bits_retain((self.classes.load(Ordering::Relaxed) >> 32) as u32)
     }
 
     /// Sets the classes that modules listen to.
@@ -48,11 +81,25 @@ impl Heard {
         self.change(|old| old & 0xffff_ffff | new);
     }
 
+    /// Whether a module wants to hear of this.
+    #[inline]
+    pub fn hears(&self, topic: Topics) -> bool {
+        self.topics.load(Ordering::Relaxed) & topic.bits() != 0
+    }
+
+    /// Sets what modules want to hear of; bits of other events do no harm.
+    pub fn set_topics(&self, topics: u32) {
+        self.topics.store(topics, Ordering::Relaxed);
+    }
+
     fn change(&self, change: impl Fn(u64) -> u64) {
-        let mut old = self.0.load(Ordering::Relaxed);
-        while let Err(now) =
-            self.0.compare_exchange_weak(old, change(old), Ordering::Relaxed, Ordering::Relaxed)
-        {
+        let mut old = self.classes.load(Ordering::Relaxed);
+        while let Err(now) = self.classes.compare_exchange_weak(
+            old,
+            change(old),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        ) {
             old = now;
         }
     }
@@ -91,6 +138,38 @@ impl Attached {
     pub fn set_turns(&self, on: bool) {
         self.turns.store(on, Ordering::Relaxed);
     }
+}
+
+/// Tells modules, if they listen, that a key is about to leave: it is still there, whatever its time, and nothing can
+/// be changed while they look.
+#[inline]
+pub fn leaves(
+    state: &mut State,
+    unit: &mut Unit,
+    env: Env<'_>,
+    (db, key): (u32, &[u8]),
+    how: Departure,
+) {
+    if env.shared.heard.hears(Topics::KEYS) {
+        tell_of_leaving(state, unit, env, (db, key), how);
+    }
+}
+
+#[cold]
+fn tell_of_leaving(
+    state: &mut State,
+    unit: &mut Unit,
+    env: Env<'_>,
+    (db, key): (u32, &[u8]),
+    how: Departure,
+) {
+    let Some(hooks) = state.hooks.clone() else { return };
+    let mut session = Session::internal(Mode::MODULE, db);
+    let before = (unit.trusts, unit.frozen);
+    (unit.trusts, unit.frozen) = (true, true);
+    let ctx = &mut ExclusiveCtx { state, session: &mut session, unit, env };
+    hooks.server_event(ctx, ServerEvent::KeyLeaves { db, key, how });
+    (unit.trusts, unit.frozen) = before;
 }
 
 /// Publishes an event on the channel of its key and on that of its name, as the configuration has it.

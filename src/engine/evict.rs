@@ -15,6 +15,7 @@ use super::block;
 use super::call::{Access, end_unit};
 use super::ctx::{Env, Freeing, free, notify, touch_watchers};
 use super::effects::{EventClass, Targets, Unit};
+use super::events::{self, Departure};
 use super::state::{KeyEvent, Shared, State};
 use crate::base::random::Random;
 use crate::config::Config;
@@ -290,12 +291,13 @@ fn remove(state: &mut State, env: Env<'_>, db: u32, key: &[u8]) -> usize {
     let table = state.keyspace.db_mut(db as usize);
     let Some(slot) = table.find(key) else { return 0 };
     let held = table.memory_bytes(slot) + table.value(slot).collection_bytes();
-    if let Some(value) = table.delete(slot) {
+    let mut unit = Unit::default();
+    events::leaves(state, &mut unit, env, (db, key), Departure::Evicted);
+    if let Some(value) = state.keyspace.db_mut(db as usize).delete(slot) {
         free(env.shared, (db, key), value, freeing);
     }
     // A value that is freed elsewhere counts as freed; what a module's value held is seen afterwards only.
     let freed = before.saturating_sub((env.shared.used_memory)()).max(held);
-    let mut unit = Unit::default();
     block::signal(env.shared, &mut unit, db, key);
     state.evictor.evicted_keys += 1;
     touch_watchers(state, env.shared, db, key);

@@ -21,6 +21,8 @@ pub struct LoadProgress {
     /// Bytes of the files that are done.
     before: AtomicU64,
     used_memory: AtomicU64,
+    /// When modules are told of it next, unix microseconds.
+    told_next: AtomicI64,
 }
 
 /// What INFO shows of it.
@@ -97,6 +99,21 @@ impl LoadProgress {
         self.loaded.store(before, Relaxed);
     }
 
+    /// Whether modules are to be told of it now, so many times a second at most.
+    pub fn is_to_be_told(&self, now_us: i64, hz: u64) -> bool {
+        let is_due = now_us >= self.told_next.load(Relaxed);
+        if is_due {
+            self.told_next.store(now_us + 1_000_000 / hz.max(1) as i64, Relaxed);
+        }
+        is_due
+    }
+
+    /// Which share of all bytes is loaded, of 1024; -1 if that is not known.
+    pub fn share(&self) -> i32 {
+        let (loaded, total) = (self.loaded.load(Relaxed), self.total.load(Relaxed));
+        (loaded.min(total) * 1024).checked_div(total).map_or(-1, |share| share as i32)
+    }
+
     /// The file says how much memory was in use where it was written.
     pub fn note_used_memory(&self, bytes: u64) {
         self.used_memory.store(bytes, Relaxed);
@@ -134,6 +151,9 @@ mod tests {
         progress.note(100);
         let figures = progress.figures(1000);
         assert_eq!((figures.loaded, figures.percent, figures.seconds_left), (100, 25.0, 1));
+        assert_eq!(progress.share(), 256);
+        let told = [0, 99_999, 100_000].map(|now_us| progress.is_to_be_told(now_us, 10));
+        assert_eq!(told, [true, false, true]);
         progress.end_part(200);
         progress.note(100);
         let figures = progress.figures(1030);
@@ -147,7 +167,7 @@ mod tests {
     fn without_a_size_the_memory_of_the_writer_is_a_guide() {
         let progress = LoadProgress::default();
         progress.begin(0, 0);
-        assert_eq!(progress.figures(9).percent, 0.0);
+        assert_eq!((progress.figures(9).percent, progress.share()), (0.0, -1));
         progress.note_used_memory(1000);
         progress.note(500);
         assert_eq!(progress.figures(9).percent, 50.0);

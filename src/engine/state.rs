@@ -23,7 +23,7 @@ use super::effects::{EventClass, Request};
 use super::ending::Ending;
 use super::errands::Errands;
 use super::error::CommandError;
-use super::events::{Attached, Heard};
+use super::events::{Attached, Departure, Heard};
 use super::evict::Evictor;
 use super::functions::{Counts, Functions};
 use super::loading::LoadProgress;
@@ -64,7 +64,7 @@ pub trait Hooks: Send + Sync {
         let _ = (state, shared);
     }
     /// Something happened to the server as a whole.
-    fn server_event(&self, ctx: &mut ExclusiveCtx<'_>, event: ServerEvent);
+    fn server_event(&self, ctx: &mut ExclusiveCtx<'_>, event: ServerEvent<'_>);
     /// A unit in which foreign code asked for it ([`Unit::has_jobs`]) is about to end.
     ///
     /// [`Unit::has_jobs`]: super::effects::Unit::has_jobs
@@ -146,8 +146,8 @@ pub struct KeyEvent<'a> {
 }
 
 /// An event that concerns the server as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerEvent {
+#[derive(Clone, Copy, Debug)]
+pub enum ServerEvent<'a> {
     /// Before and after FLUSHALL (`db` is None) and FLUSHDB.
     #[expect(missing_docs, reason = "explained above")]
     Flush { db: Option<u32>, done: bool },
@@ -157,14 +157,43 @@ pub enum ServerEvent {
     Shutdown,
     /// The data set is saved to its file.
     Saving(FileStep),
-    /// The data set is loaded from its file.
-    Loading(FileStep),
+    /// The append-only file is written anew.
+    Rewriting(FileStep),
+    /// The data set is loaded.
+    Loading(Origin, FileStep),
+    /// So much of it is: 1024 is all, -1 unknown; from the append-only file's commands or not.
+    #[expect(missing_docs, reason = "explained above")]
+    Progress { commands: bool, share: i32 },
+    /// A replica loads the primary's data set beside its own.
+    LoadingBeside(FileStep),
     /// The server follows another one now, or none any more.
     Role,
     /// The link to the primary is up, or down.
     PrimaryLink(Change),
     /// A replica gets the stream, or is gone.
     Replica(Change),
+    /// A client has come, or goes: `Topics::CLIENTS`.
+    Client(&'a Arc<Client>, Change),
+    /// The periodic work was done, which happens so often a second: `Topics::CRON`.
+    Cron(i32),
+    /// Parameters of these names were set.
+    Config(&'a [&'a str]),
+    /// A child process that has the data set was born, or is gone.
+    Child(Change),
+    /// A key is about to leave: [`leaves`](super::events::leaves).
+    #[expect(missing_docs, reason = "explained above")]
+    KeyLeaves { db: u32, key: &'a [u8], how: Departure },
+}
+
+/// Where a data set comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The file that SAVE writes.
+    File,
+    /// The append-only file.
+    Log,
+    /// The primary.
+    Primary,
 }
 
 /// Which way something has changed.

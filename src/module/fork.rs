@@ -20,13 +20,14 @@ use std::time::Instant;
 use mortise_module_abi as abi;
 use parking_lot::{Condvar, Mutex};
 
+use super::api::server_events;
 use super::crash;
 use super::handle::with_engine;
 use super::host::{Foreign, Module, host};
 use super::tasks::in_unit;
 use crate::engine::client::{Mode, Session};
 use crate::engine::ctx::ExclusiveCtx;
-use crate::engine::state::{Shared, State};
+use crate::engine::state::{Change, ServerEvent, Shared, State};
 
 /// With this a child ends that was told to, as in Redis: no error.
 const TOLD_TO_END: c_int = 255;
@@ -184,14 +185,16 @@ impl Child {
             end.signal
         );
         let callback = self.callback.filter(|_| !self.is_silent.load(Ordering::Relaxed));
-        let Some(callback) = callback else { return };
         let mut session = Session::internal(Mode::MODULE, 0);
         in_unit(state, shared, &mut session, None, |ctx| {
-            crash::next_is("fork callback");
-            crash::within(self.module.as_ref(), std::ptr::null(), || {
-                // SAFETY: the module is alive, since `forget` would have said so; the lock is held.
-                with_engine(ctx, || unsafe { callback(end.code, end.signal, self.data.0) });
-            });
+            if let Some(callback) = callback {
+                crash::next_is("fork callback");
+                crash::within(self.module.as_ref(), std::ptr::null(), || {
+                    // SAFETY: the module is alive, since `forget` would have said so; the lock is held.
+                    with_engine(ctx, || unsafe { callback(end.code, end.signal, self.data.0) });
+                });
+            }
+            server_events::tell(ctx, ServerEvent::Child(Change::Down));
         });
     }
 }
@@ -244,6 +247,7 @@ pub fn fork(
         own.follow();
     }
     tracing::debug!("Module fork started pid: {pid}");
+    server_events::tell(ctx, ServerEvent::Child(Change::Up));
     Ok(pid)
 }
 

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use mortise_module_abi as abi;
 use parking_lot::Mutex;
 
+use super::api::server_events;
 use super::blocked::Blocked;
 use super::command::ForeignHandler;
 use super::crash::{self, Missing};
@@ -31,8 +32,7 @@ use crate::engine::lock::Engine;
 use crate::engine::log_in::{LogIn, Wish};
 use crate::engine::spec::Argv;
 use crate::engine::state::{
-    Change, FileStep, Hooks, KeyEvent, ModuleTies, ServerEvent, Shared, State, TypeData,
-    TypeDataError,
+    Hooks, KeyEvent, ModuleTies, ServerEvent, Shared, State, TypeData, TypeDataError,
 };
 use crate::object::module::TypeVtable;
 
@@ -247,6 +247,12 @@ impl ModuleHost {
         true
     }
 
+    /// What modules want to hear of the server, a bit for each event.
+    pub fn topics(&self) -> u32 {
+        let records = self.records.lock();
+        records.server_subscriptions.iter().fold(0, |all, one| all | 1 << one.event)
+    }
+
     /// The classes of events that some module wants.
     pub fn classes(&self) -> EventClass {
         let records = self.records.lock();
@@ -300,63 +306,6 @@ impl ModuleHost {
         ctx.unit.trusts = trusts;
         subscription.active.store(false, Ordering::Relaxed);
     }
-
-    /// Calls every subscriber of a server event.
-    pub(super) fn server(&self, ctx: &mut ExclusiveCtx<'_>, id: u64, sub: u64, data: *mut c_void) {
-        let subscribers: Vec<ServerSubscription> = {
-            let records = self.records.lock();
-            records.server_subscriptions.iter().filter(|one| one.event == id).cloned().collect()
-        };
-        for ServerSubscription { module, callback, .. } in subscribers {
-            let Some(callback) = callback else { continue };
-            let event = abi::Event { id, dataver: 1 };
-            crash::next_is("server event");
-            ModuleCtx::with(
-                &module,
-                ctx,
-                None,
-                |_| {},
-                |handle| {
-                    // SAFETY: the module is alive; `data` is null or the event's struct, alive on our stack.
-                    #[expect(unsafe_code, reason = "calls a module")]
-                    unsafe {
-                        callback(handle, event, sub, data);
-                    }
-                },
-            );
-        }
-    }
-}
-
-impl ModuleHost {
-    /// Tells of the role, with the histories that follow from it.
-    fn role_event(&self, ctx: &mut ExclusiveCtx<'_>) {
-        let replication = &ctx.state.replication;
-        // A host with a NUL inside could not be reached either.
-        let text = |text: &str| CString::new(text).unwrap_or_default();
-        let (host, port) = replication
-            .link()
-            .map_or((CString::default(), 0), |link| (text(&link.host), c_int::from(link.port)));
-        let earlier = replication.earlier.as_ref();
-        let ids = [text(&replication.id), text(earlier.map_or("", |earlier| &earlier.id))];
-        let follows = replication.is_replica();
-        let mut info = abi::ReplicationInfo {
-            version: 1,
-            master: c_int::from(!follows),
-            masterhost: host.as_ptr().cast_mut(),
-            masterport: port,
-            replid1: ids[0].as_ptr().cast_mut(),
-            replid2: ids[1].as_ptr().cast_mut(),
-            repl1_offset: replication.offset(),
-            repl2_offset: earlier.map_or(0, |earlier| earlier.end),
-        };
-        let sub = match follows {
-            true => abi::EVENT_REPLROLECHANGED_NOW_REPLICA,
-            false => abi::EVENT_REPLROLECHANGED_NOW_MASTER,
-        };
-        let data = (&raw mut info).cast();
-        self.server(ctx, abi::EVENT_REPLICATION_ROLE_CHANGED, sub, data);
-    }
 }
 
 /// Runs `f` with a text as C has it: on the stack unless it is long. One with a NUL inside has no C form,
@@ -397,60 +346,8 @@ impl Hooks for ModuleHost {
         self.depth.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn server_event(&self, ctx: &mut ExclusiveCtx<'_>, event: ServerEvent) {
-        match event {
-            ServerEvent::Flush { db, done } => {
-                let mut info =
-                    abi::FlushInfo { version: 1, sync: 1, dbnum: db.map_or(-1, |db| db as i32) };
-                let sub =
-                    if done { abi::SUBEVENT_FLUSHDB_END } else { abi::SUBEVENT_FLUSHDB_START };
-                let data = (&raw mut info).cast();
-                self.server(ctx, abi::EVENT_FLUSHDB, sub, data);
-            }
-            ServerEvent::SwapDb(first, second) => {
-                let mut info = abi::SwapDbInfo {
-                    version: 1,
-                    dbnum_first: first as i32,
-                    dbnum_second: second as i32,
-                };
-                self.server(ctx, abi::EVENT_SWAPDB, 0, (&raw mut info).cast());
-            }
-            ServerEvent::Shutdown => {
-                self.server(ctx, abi::EVENT_SHUTDOWN, 0, std::ptr::null_mut());
-            }
-            ServerEvent::Saving(step) => {
-                let sub = match step {
-                    FileStep::BeginsApart => abi::SUBEVENT_PERSISTENCE_RDB_START,
-                    FileStep::Begins => abi::SUBEVENT_PERSISTENCE_SYNC_RDB_START,
-                    FileStep::Done => abi::SUBEVENT_PERSISTENCE_ENDED,
-                    FileStep::Failed => abi::SUBEVENT_PERSISTENCE_FAILED,
-                };
-                self.server(ctx, abi::EVENT_PERSISTENCE, sub, std::ptr::null_mut());
-            }
-            ServerEvent::Loading(step) => {
-                let sub = match step {
-                    FileStep::BeginsApart | FileStep::Begins => abi::SUBEVENT_LOADING_RDB_START,
-                    FileStep::Done => abi::SUBEVENT_LOADING_ENDED,
-                    FileStep::Failed => abi::SUBEVENT_LOADING_FAILED,
-                };
-                self.server(ctx, abi::EVENT_LOADING, sub, std::ptr::null_mut());
-            }
-            ServerEvent::Role => self.role_event(ctx),
-            ServerEvent::PrimaryLink(change) => {
-                let sub = match change {
-                    Change::Up => abi::SUBEVENT_MASTER_LINK_UP,
-                    Change::Down => abi::SUBEVENT_MASTER_LINK_DOWN,
-                };
-                self.server(ctx, abi::EVENT_MASTER_LINK_CHANGE, sub, std::ptr::null_mut());
-            }
-            ServerEvent::Replica(change) => {
-                let sub = match change {
-                    Change::Up => abi::SUBEVENT_REPLICA_CHANGE_ONLINE,
-                    Change::Down => abi::SUBEVENT_REPLICA_CHANGE_OFFLINE,
-                };
-                self.server(ctx, abi::EVENT_REPLICA_CHANGE, sub, std::ptr::null_mut());
-            }
-        }
+    fn server_event(&self, ctx: &mut ExclusiveCtx<'_>, event: ServerEvent<'_>) {
+        server_events::tell(ctx, event);
     }
 
     fn module_type(&self, id: u64) -> Option<Arc<dyn TypeVtable>> {

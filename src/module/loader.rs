@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use libloading::os::unix::{Library as UnixLibrary, RTLD_LOCAL, RTLD_NOW};
 use mortise_module_abi as abi;
 
-use super::api::take_missing;
+use super::api::{server_events, take_missing};
 use super::crash::{self, Missing};
 use super::handle::{ModString, ModuleCtx};
 use super::host::{Loaded, Module, ModuleHost, SharedFunction, host};
@@ -19,7 +19,7 @@ use crate::base::quoting::append_quoted;
 use crate::config::rewrite::Extra;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::registry::Registry;
-use crate::engine::state::{ModuleInfo, State};
+use crate::engine::state::{Change, ModuleInfo, State};
 
 /// Why a module was not loaded or unloaded.
 #[derive(Debug, thiserror::Error)]
@@ -163,7 +163,7 @@ fn load_and_check(
     crash::learn_code(&module, entry as *const ());
     tracing::info!("Module '{}' loaded from {path}", module.name);
     host().records.lock().modules.push(Loaded {
-        module,
+        module: Arc::clone(&module),
         library,
         path,
         args: args.to_vec(),
@@ -171,6 +171,7 @@ fn load_and_check(
     });
     ctx.state.hooks = Some(host().clone());
     publish(ctx);
+    server_events::module_changed(ctx, &module, Change::Up);
     Ok(())
 }
 
@@ -311,6 +312,7 @@ fn publish(ctx: &mut ExclusiveCtx<'_>) {
     let shared = ctx.env.shared;
     shared.users.recompute(&registry);
     shared.heard.set_by_modules(host().classes());
+    shared.heard.set_topics(host().topics());
     *shared.registry.write() = registry;
     shared.registry_generation.store(state.registry.generation(), Ordering::Release);
 }
@@ -354,6 +356,7 @@ pub fn unload(ctx: &mut ExclusiveCtx<'_>, name: &str) -> Result<(), ModuleError>
     module.alive.store(false, Ordering::Release);
     forget(&module);
     publish(ctx);
+    server_events::module_changed(ctx, &module, Change::Down);
     ctx.env.shared.modules.lock().retain(|info| info.name != name);
     crash::forget_code(&module);
     // Its code is unmapped last, when nothing refers to it any more.

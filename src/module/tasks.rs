@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mortise_module_abi as abi;
 use parking_lot::Mutex;
 
+use super::api::server_events;
 use super::blocked::Blocked;
 use super::crash;
 use super::fork::{Child, End};
@@ -22,8 +23,9 @@ use crate::engine::call::{Access, end_unit};
 use crate::engine::client::{Client, Mode, Session, UserWatch};
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::Unit;
-use crate::engine::lock::Engine;
-use crate::engine::state::{Shared, State};
+use crate::engine::events::Topics;
+use crate::engine::lock::{Busy, Engine};
+use crate::engine::state::{Change, ServerEvent, Shared, State};
 
 /// Tasks that one hold of the lock runs; clients have their turn in between.
 const TASKS_PER_HOLD: usize = 64;
@@ -133,6 +135,7 @@ enum Task {
     OneShot(OneShot),
     ChildEnded(Arc<Child>, End),
     Promise(Arc<Promise>),
+    ClientChanged(Arc<Client>, Change),
     Alarm(Alarm),
 }
 
@@ -292,6 +295,9 @@ pub fn run_due(engine: &Engine) -> Option<Duration> {
         match task {
             Task::Unblock(blocked) => blocked.finish(&mut state, &engine.shared),
             Task::Disconnected(blocked) => blocked.disconnected(&mut state, &engine.shared),
+            Task::ClientChanged(client, change) => {
+                tell_of_client(&mut state, &engine.shared, &client, change);
+            }
             Task::UserChanged(change, client) => change.tell(client, &mut state, &engine.shared),
             Task::ChildEnded(child, end) => child.tell(end, &mut state, &engine.shared),
             Task::OneShot(one_shot) => one_shot.run(&mut state, &engine.shared),
@@ -317,8 +323,28 @@ pub fn turn(state: &mut State, shared: &Shared) {
     let mut session = Session::internal(Mode::MODULE, 0);
     in_unit(state, shared, &mut session, None, |ctx| {
         for sub in [abi::SUBEVENT_EVENTLOOP_BEFORE_SLEEP, abi::SUBEVENT_EVENTLOOP_AFTER_SLEEP] {
-            host().server(ctx, abi::EVENT_EVENTLOOP, sub, std::ptr::null_mut());
+            server_events::server(ctx, abi::EVENT_EVENTLOOP, sub, std::ptr::null_mut());
         }
+    });
+}
+
+/// Tells modules that listen of a client that has come or goes; to be called where no lock is held. If a script keeps
+/// the engine they hear of it when that is over.
+pub fn client_changed(engine: &Engine, client: &Arc<Client>, change: Change) {
+    if !engine.shared.heard.hears(Topics::CLIENTS) {
+        return;
+    }
+    match engine.write() {
+        Ok(mut state) => tell_of_client(&mut state, &engine.shared, client, change),
+        Err(Busy) => host().tasks.push(Task::ClientChanged(Arc::clone(client), change)),
+    }
+}
+
+fn tell_of_client(state: &mut State, shared: &Shared, client: &Arc<Client>, change: Change) {
+    let Some(hooks) = state.hooks.clone() else { return };
+    let mut session = Session::internal(Mode::MODULE, 0);
+    in_unit(state, shared, &mut session, Some(client), |ctx| {
+        hooks.server_event(ctx, ServerEvent::Client(client, change));
     });
 }
 

@@ -7,3 +7,5 @@ pub mod io;
 
 pub mod aof;
 pub mod rdb;
+
+pub mod progress;

@@ -30,8 +30,10 @@ use crate::engine::client::{Client, Mode};
 use crate::engine::effects::Block;
 use crate::engine::outbox::{Piece, SharedBytes};
 use crate::engine::pubsub;
+use crate::engine::state::Change;
 use crate::engine::transaction;
 use crate::engine::visits::{RunVisitor, Visiting, run_while_busy};
+use crate::module::tasks;
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::{Limits, Parser, Stop};
 
@@ -695,6 +697,7 @@ impl Connection {
     /// Forgets the client.
     pub fn close(&mut self, worker: &Worker) {
         let shared = &worker.engine.shared;
+        tasks::client_changed(&worker.engine, &self.client, Change::Down);
         let mut session = self.client.session.lock();
         transaction::forget_watches(shared, &mut session, self.client.id);
         pubsub::forget_all(&mut session, shared, &self.client);
@@ -723,6 +726,9 @@ impl Connection {
         shared.connections.fetch_sub(1, Ordering::Relaxed);
         self.client.outbox.lock().waker = None;
         self.client.end_passing(shared);
+        if self.client.following.follows.load(Ordering::Relaxed) {
+            super::syncing::replica_gone(&worker.engine, &self.client);
+        }
     }
 }
 

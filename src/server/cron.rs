@@ -10,14 +10,16 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::appending::Appender;
+use super::saving::announce_alone;
 use crate::engine::call::{self, Access, filtered};
 use crate::engine::client::Mode;
 use crate::engine::ctx::{Env, expire_fields, expire_key};
 use crate::engine::effects::Unit;
+use crate::engine::events::Topics;
 use crate::engine::evict;
 use crate::engine::lock::Engine;
 use crate::engine::replication::role;
-use crate::engine::state::State;
+use crate::engine::state::{ServerEvent, State};
 
 /// Segments of a key table that one slice of the expiry walk looks at.
 const SEGMENTS_PER_SLICE: usize = 4;
@@ -63,6 +65,12 @@ pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
         }
         if engine.shared.attached.has_turns() {
             filtered::end_turn(&engine);
+        }
+        if engine.shared.heard.hears(Topics::CRON) {
+            // A script that keeps the engine has the cron wait elsewhere, too.
+            if let Ok(mut state) = engine.write() {
+                announce_alone(&mut state, &engine.shared, ServerEvent::Cron(hz as i32));
+            }
         }
         let rates = &engine.shared.rates;
         let spent_ns = (engine.shared.clock.mono_ns)() - began_ns;

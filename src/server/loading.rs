@@ -21,7 +21,7 @@ use crate::config::params::Param;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::loading::LoadProgress;
 use crate::engine::lock::{Engine, Writing};
-use crate::engine::state::{FileStep, SaveFailed, ServerEvent};
+use crate::engine::state::{FileStep, Origin, SaveFailed, ServerEvent};
 use crate::persist::rdb::disk;
 use crate::persist::rdb::load::{LoadError, Options, Outcome, Turns, load, load_in_turns};
 
@@ -98,7 +98,9 @@ fn dump_file(engine: &Engine) -> Result<(), LoadError> {
     let mut state = engine.write_patiently();
     let Some(mut file) = open_dump(&state.config)? else { return Ok(()) };
     shared.loading.begin(shared.now_ms() / 1000, file.metadata()?.len());
-    as_server(&mut state, shared, |ctx| announce(ctx, ServerEvent::Loading(FileStep::Begins)));
+    as_server(&mut state, shared, |ctx| {
+        announce(ctx, ServerEvent::Loading(Origin::File, FileStep::Begins))
+    });
     // A replica's primary says when keys go; a primary says so to those who come back to it.
     let is_replica = state.replication.is_replica();
     if !is_replica {
@@ -210,7 +212,7 @@ pub(super) fn load_file(
     mut file: File,
     options: Options,
 ) -> Result<Outcome, LoadError> {
-    announce(ctx, ServerEvent::Loading(FileStep::Begins));
+    announce(ctx, ServerEvent::Loading(Origin::File, FileStep::Begins));
     let options = Options { bytes: Some(file.metadata()?.len()), ..options };
     let loaded = load(ctx, &mut file, options);
     note_end(ctx, &loaded);
@@ -234,7 +236,7 @@ fn open_dump(config: &Config) -> Result<Option<File>, LoadError> {
 /// Tells modules and the log what came of loading a file.
 fn note_end(ctx: &mut ExclusiveCtx<'_>, loaded: &Result<Outcome, LoadError>) {
     let Ok(Outcome { loaded, expired, empty, .. }) = loaded else {
-        announce(ctx, ServerEvent::Loading(FileStep::Failed));
+        announce(ctx, ServerEvent::Loading(Origin::File, FileStep::Failed));
         return;
     };
     let skipped = match empty {
@@ -244,5 +246,5 @@ fn note_end(ctx: &mut ExclusiveCtx<'_>, loaded: &Result<Outcome, LoadError>) {
     tracing::info!("Done loading RDB, keys loaded: {loaded}, keys expired: {expired}{skipped}.");
     ctx.state.persistence.keys_loaded = *loaded;
     ctx.state.persistence.keys_expired = *expired;
-    announce(ctx, ServerEvent::Loading(FileStep::Done));
+    announce(ctx, ServerEvent::Loading(Origin::File, FileStep::Done));
 }

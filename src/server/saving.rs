@@ -14,13 +14,14 @@ use std::sync::atomic::Ordering;
 use super::{loading, syncing};
 use crate::commands::server::REDIS_VERSION;
 use crate::config::params::Param;
+use crate::engine::call::{self, Access};
 use crate::engine::client::Session;
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::Unit;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::{self, Progress, RETRY_SECONDS, Reload};
 use crate::engine::replication::Way;
-use crate::engine::state::{FileStep, SaveFailed, ServerEvent, Shared, State};
+use crate::engine::state::{Change, FileStep, SaveFailed, ServerEvent, Shared, State};
 use crate::object::module::ModuleValue;
 use crate::persist::rdb::disk;
 use crate::persist::rdb::file::NewFile;
@@ -57,7 +58,7 @@ pub fn mirror(state: &State, shared: &Shared) {
 }
 
 /// Tells modules how far saving or loading is.
-pub(super) fn announce(ctx: &mut ExclusiveCtx<'_>, event: ServerEvent) {
+pub(super) fn announce(ctx: &mut ExclusiveCtx<'_>, event: ServerEvent<'_>) {
     if let Some(hooks) = ctx.state.hooks.clone() {
         hooks.server_event(ctx, event);
     }
@@ -72,8 +73,20 @@ pub fn as_server<R>(
     let now_us = (shared.clock.unix_us)();
     let env = Env { shared, stats: &shared.workers[0], worker: 0, client: None, now_us };
     let mut session = Session::default();
-    let mut unit = Unit::default();
-    f(&mut ExclusiveCtx { state, session: &mut session, unit: &mut unit, env })
+    // What modules do while the data set is loaded is not propagated, as in Redis.
+    let mut unit = Unit { muted: shared.loading.is_on(), ..Unit::default() };
+    let result = f(&mut ExclusiveCtx { state, session: &mut session, unit: &mut unit, env });
+    if unit.has_jobs || !unit.records.is_empty() {
+        // Modules that were told of something have written.
+        let mut unit = Unit { has_jobs: unit.has_jobs, records: unit.records, ..Unit::default() };
+        call::end_unit(&mut Access::Exclusive(state), &mut unit, env);
+    }
+    result
+}
+
+/// Tells modules of something as a unit of its own.
+pub fn announce_alone(state: &mut State, shared: &Shared, event: ServerEvent<'_>) {
+    as_server(state, shared, |ctx| announce(ctx, event));
 }
 
 /// SAVE: writes the file, now.
@@ -254,7 +267,13 @@ pub(super) enum Begun {
 /// Takes the point in time of a snapshot, which must then be written. One at a time: callers see to that.
 pub(super) fn begin_snapshot(state: &mut State, shared: &Shared, job: Job<'_>) -> Begun {
     match is_forked(state) {
-        true => child::begin(state, shared, job).map_or(Begun::Failed, Begun::Child),
+        true => match child::begin(state, shared, job) {
+            Some(child) => {
+                announce_alone(state, shared, ServerEvent::Child(Change::Up));
+                Begun::Child(child)
+            }
+            None => Begun::Failed,
+        },
         false => Begun::Walk(Box::new(walker::begin(state, shared, job))),
     }
 }
@@ -263,7 +282,7 @@ pub(super) fn begin_snapshot(state: &mut State, shared: &Shared, job: Job<'_>) -
 pub(super) fn write_begun(engine: &Engine, begun: Begun) -> Option<NewFile> {
     let begun = match begun {
         Begun::Walk(begun) => *begun,
-        Begun::Child(child) => return child::finish(child),
+        Begun::Child(child) => return finish_child(engine, child),
         Begun::Failed => return None,
     };
     let file_style = disk::file_style(&engine.read_patiently().config);
@@ -272,6 +291,14 @@ pub(super) fn write_begun(engine: &Engine, begun: Begun) -> Option<NewFile> {
         return None;
     };
     pour(engine, begun, move |pipe| disk::write_from(pipe, &mut file).then_some(file))
+}
+
+/// Waits for a child and its file, and tells modules that it is gone.
+fn finish_child(engine: &Engine, child: child::Begun) -> Option<NewFile> {
+    let file = child::finish(child);
+    let mut state = engine.write_patiently();
+    announce_alone(&mut state, &engine.shared, ServerEvent::Child(Change::Down));
+    file
 }
 
 /// Walks a snapshot into a pipe, whose bytes `take` takes in a thread of its own. What that hands out, if the snapshot
@@ -324,7 +351,7 @@ pub(super) fn hand_out(
             Some(())
         })
         .is_some(),
-        Begun::Child(child) => child::finish(child).is_some_and(|file| {
+        Begun::Child(child) => finish_child(engine, child).is_some_and(|file| {
             let handed = disk::read_in_parts(file.path(), give);
             handed
                 .inspect_err(|error| tracing::warn!("cannot read the snapshot: {error}"))

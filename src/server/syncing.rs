@@ -198,6 +198,15 @@ fn announce_replicas(ctx: &mut ExclusiveCtx<'_>) {
     }
 }
 
+/// The connection of a replica has ended. If a script keeps the engine, that is seen later.
+pub(super) fn replica_gone(engine: &Engine, client: &Client) {
+    client.killed.store(true, Ordering::Release);
+    if let Ok(mut state) = engine.write() {
+        state.replication.forget_gone();
+        as_server(&mut state, &engine.shared, announce_replicas);
+    }
+}
+
 /// The snapshot of parts alone, without keys.
 fn parts(ctx: &mut ExclusiveCtx<'_>, traits: Traits) -> Vec<u8> {
     let facts = saving::facts(ctx.env.shared, ctx.env.now_us);

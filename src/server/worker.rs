@@ -20,9 +20,10 @@ use crate::engine::call::Request;
 use crate::engine::client::Client;
 use crate::engine::lock::Engine;
 use crate::engine::registry::Registry;
-use crate::engine::state::Shared;
+use crate::engine::state::{Change, Shared};
 use crate::engine::stats::WorkerStats;
 use crate::engine::visits::RunVisitor;
+use crate::module::tasks;
 use crate::resp::request::Parser;
 
 /// Bytes of the read buffer that all connections of a worker share.
@@ -153,6 +154,7 @@ impl Worker {
         match stream {
             Ok(stream) => {
                 let id = accepted.client.id;
+                tasks::client_changed(&self.engine, &accepted.client, Change::Up);
                 let connection = Connection::new(stream, accepted.client);
                 let connection = Rc::new(RefCell::new(connection));
                 self.connections.borrow_mut().insert(id, Rc::clone(&connection));

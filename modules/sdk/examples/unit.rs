@@ -1,9 +1,12 @@
 //! A module whose commands and handlers leave something behind in every way there is; `tests/unit.rs` looks at what
 //! the server makes of that.
 
+use std::sync::{Mutex, PoisonError};
+
 use mortise_module::{
     Access, Arg, Argument, Arity, CallFlags, Command, CommandResult, Context, Flag, KeySpec,
-    KeyspaceEvent, KeyspaceSubscription, Module, NotifyClass, Reply,
+    KeyspaceEvent, KeyspaceSubscription, Module, NotifyClass, Reply, ServerEvent, ServerEventKind,
+    ServerSubscription,
 };
 
 /// Calls a command that is to be propagated.
@@ -43,6 +46,50 @@ fn look(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     Ok(Reply::from(found.unwrap_or(-1)))
 }
 
+/// Calls a command with the options that letters ask for.
+fn call(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let letters = [
+        ('!', CallFlags::REPLICATE),
+        ('A', CallFlags::NOT_TO_AOF),
+        ('R', CallFlags::NOT_TO_REPLICAS),
+        ('C', CallFlags::AS_USER),
+        ('S', CallFlags::SCRIPT_MODE),
+        ('W', CallFlags::NO_WRITES),
+        ('M', CallFlags::DENY_OOM),
+        ('D', CallFlags::DRY_RUN),
+    ];
+    let wanted = args[1].to_str()?;
+    let chosen = letters.iter().filter(|(letter, _)| wanted.contains(*letter));
+    let flags = chosen.fold(CallFlags::NONE, |all, (_, flag)| all.and(*flag));
+    let rest: Vec<&dyn Argument> = args[3..].iter().map(|arg| arg as &dyn Argument).collect();
+    let reply = ctx.call(args[2].to_str()?, &rest, flags)?;
+    Ok(reply.value().as_i64().map_or(Reply::Ok, Reply::from))
+}
+
+static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn on_server_event(_: &mut Context<'_>, event: &ServerEvent<'_>) {
+    let text = match event {
+        // Clients have other numbers each time.
+        ServerEvent::ClientChange { connected, .. } => format!("client {connected}"),
+        other => format!("{other:?}"),
+    };
+    let mut heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
+    if !heard.contains(&text) {
+        heard.push(text);
+    }
+}
+
+/// Each server event that was heard since the last call, once.
+fn heard(_: &mut Context<'_>, _: &[Arg<'_>]) -> CommandResult {
+    let mut heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(Reply::Array(std::mem::take(&mut *heard).into_iter().map(Reply::from).collect()))
+}
+
+const fn hears(event: ServerEventKind) -> ServerSubscription {
+    ServerSubscription { event, handler: on_server_event }
+}
+
 fn on_key_event(ctx: &mut Context<'_>, event: &KeyspaceEvent<'_>) {
     let key = event.key.as_bytes();
     if key.starts_with(b"watched:") {
@@ -69,6 +116,22 @@ mortise_module::module!(Module {
         Command { name: "unit.quiet", handler: quiet, ..WRITE },
         Command { name: "unit.mute", handler: mute, ..KEYED },
         Command { name: "unit.look", handler: look, ..KEYED },
+        Command { name: "unit.call", arity: Arity::AtLeast(3), handler: call, ..Command::DEFAULT },
+        Command {
+            name: "unit.heard",
+            arity: Arity::Exactly(1),
+            handler: heard,
+            ..Command::DEFAULT
+        },
+    ],
+    server_events: &[
+        hears(ServerEventKind::Loading),
+        hears(ServerEventKind::Persistence),
+        hears(ServerEventKind::CronLoop),
+        hears(ServerEventKind::ClientChange),
+        hears(ServerEventKind::ModuleChange),
+        hears(ServerEventKind::ConfigChange),
+        hears(ServerEventKind::RoleChanged),
     ],
     keyspace_events: &[KeyspaceSubscription {
         classes: NotifyClass::ALL.and(NotifyClass::KEY_MISS),

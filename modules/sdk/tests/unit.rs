@@ -122,3 +122,82 @@ fn keys_that_end_take_with_them_what_handlers_do() {
         assert_eq!(written(server, client, &["unit.look watched:1"]), expected);
     });
 }
+
+/// Repeats until the module has heard of something, and says all that it has heard until then.
+fn heard(client: &mut Client, expected: &str) -> String {
+    let mut all = String::new();
+    let start = std::time::Instant::now();
+    while !all.contains(expected) {
+        assert!(start.elapsed().as_secs() < 60, "{expected} is not in {all}");
+        all.push_str(&client.run("unit.heard"));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    all
+}
+
+#[test]
+fn what_happens_to_the_server_is_told() {
+    with_unit(|server, client| {
+        heard(client, "CronLoop { hz: 10 }");
+        drop(server.client());
+        heard(client, "client false");
+        client.run("CONFIG SET maxmemory-samples 6 hz 20");
+        heard(client, "ConfigChange { names: [\\\"maxmemory-samples\\\", \\\"hz\\\"] }");
+        heard(client, "CronLoop { hz: 20 }");
+        client.run("BGREWRITEAOF");
+        let rewrite = heard(client, "Persistence(Ended)");
+        assert!(rewrite.contains("Persistence(Aof)"), "{rewrite}");
+        client.run("DEBUG LOADAOF");
+        heard(client, "Loading(Start)");
+        client.run("REPLICAOF 127.0.0.1 1");
+        heard(client, "RoleChanged { primary: false }");
+        client.run("REPLICAOF NO ONE");
+        heard(client, "RoleChanged { primary: true }");
+    });
+}
+
+#[test]
+fn the_letters_of_call_are_obeyed() {
+    with_unit(|server, client| {
+        let refuses = |client: &mut Client, cases: &[(&str, &str)]| {
+            for (command, reason) in cases {
+                let answer = client.run(command);
+                assert!(answer.starts_with(reason), "{command}: {answer}");
+            }
+        };
+        assert_eq!(written(server, client, &["unit.call ! INCR both"]), ["INCR both"]);
+        assert_eq!(written(server, client, &["unit.call !R INCR file"]), ["INCR file"]);
+        assert!(written(server, client, &["unit.call !A INCR replicas"]).is_empty());
+        assert!(written(server, client, &["unit.call A INCR nobody"]).is_empty());
+        assert_eq!(client.run("MGET both file replicas nobody"), "*[\"1\" \"1\" \"1\" \"1\"]");
+        let cases = [
+            ("unit.call - NOSUCH a", "-ERR unknown command"),
+            ("unit.call - GET", "-ERR wrong number of arguments for 'get' command"),
+            (
+                "unit.call W SET k v",
+                "-ERR Write command 'set' was called while write is not allowed",
+            ),
+            ("unit.call S BLPOP k 0", "-ERR command 'blpop' is not allowed on script mode"),
+            ("unit.call D NOSUCH a", "-ERR unknown command"),
+            ("unit.call D SET k v", "+OK"),
+            ("EXISTS k", ":0"),
+        ];
+        refuses(client, &cases);
+        client.run("CONFIG SET maxmemory 1");
+        let cases =
+            [("unit.call M SET k v", "-OOM command not allowed"), ("unit.call - SET k v", "+OK")];
+        refuses(client, &cases);
+        client.run("CONFIG SET maxmemory 0");
+        client.run("ACL SETUSER limited on nopass ~* &* +@all -set");
+        client.run("AUTH limited x");
+        let cases = [("unit.call C SET k v", "-NOPERM"), ("unit.call - SET k v", "+OK")];
+        refuses(client, &cases);
+        client.run("REPLICAOF 127.0.0.1 1");
+        let cases = [
+            ("unit.call S INCR replica", "-READONLY"),
+            ("unit.call S EXISTS k", ":1"),
+            ("unit.call - INCR replica", ":1"),
+        ];
+        refuses(client, &cases);
+    });
+}

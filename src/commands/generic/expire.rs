@@ -3,9 +3,10 @@
 
 use crate::base::number::IntBuf;
 use crate::engine::args::{self, Cursor};
-use crate::engine::ctx::WriteCtx;
+use crate::engine::ctx::{Freeing, WriteCtx};
 use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
+use crate::engine::events::Departure;
 use crate::engine::spec::{
     Access, Arg, Argv, Arity, Category, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
@@ -234,7 +235,7 @@ fn set_expiry(
         return Ok(());
     };
     if at <= ctx.expiry_ms() {
-        ctx.remove(slot);
+        ctx.remove_because(slot, Freeing::Prompt, Departure::Expired);
         ctx.changed(key);
         ctx.notify(EventClass::GENERIC, "del", key);
         if ctx.log_active() {

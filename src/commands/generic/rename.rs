@@ -4,6 +4,7 @@ use crate::engine::args::{self, Cursor};
 use crate::engine::ctx::WriteCtx;
 use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
+use crate::engine::events::Departure;
 use crate::engine::spec::{
     Access, Arg, Argv, Arity, Category, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
@@ -112,6 +113,7 @@ fn rename_key(
     }
     // Looked for again: what became of the target may have moved it.
     let slot = ctx.peek(from).ok_or(CommandError::NoSuchKey)?;
+    ctx.leaves(from, Departure::Deleted);
     let removed = ctx.db_mut().remove(slot);
     tell_unlinked(ctx, from, &removed.value);
     ctx.signal(from);
@@ -149,6 +151,7 @@ fn move_key(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Ou
         reply.int(0);
         return Ok(());
     };
+    ctx.leaves(key, Departure::Deleted);
     let removed = ctx.db_mut().remove(slot);
     tell_unlinked(ctx, key, &removed.value);
     ctx.signal(key);

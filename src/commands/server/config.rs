@@ -15,7 +15,7 @@ use crate::engine::error::CommandError;
 use crate::engine::evict;
 use crate::engine::persistence::Asked;
 use crate::engine::spec::{Arg, Argv, Arity, CommandSpec, Flag, Group, Outcome, Run};
-use crate::engine::state::{Shared, State};
+use crate::engine::state::{ServerEvent, Shared, State};
 use crate::engine::stats::CommandStat;
 use crate::module::{loader, settings};
 use crate::resp::reply::Reply;
@@ -153,6 +153,13 @@ fn set(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Out
             let _ = ctx.env.shared.host.adjust_oom_score(&ctx.state.config);
         }
         return Err(raw(error));
+    }
+    if let Some(hooks) = ctx.state.hooks.clone() {
+        let names = argv[2..].iter().step_by(2);
+        let names: Vec<String> =
+            names.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        hooks.server_event(&mut ctx.reborrow(), ServerEvent::Config(&names));
     }
     if ctx.env.shared.wants_eviction() && !ctx.unit.deny_blocking {
         // What does not fit any more goes now; the cron goes on with it.

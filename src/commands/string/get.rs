@@ -3,9 +3,10 @@
 use super::{ExpiryOption, Unit, reply_old, reply_string};
 use crate::base::number::IntBuf;
 use crate::engine::args::{self, Cursor};
-use crate::engine::ctx::{ReadCtx, WriteCtx};
+use crate::engine::ctx::{Freeing, ReadCtx, WriteCtx};
 use crate::engine::effects::EventClass;
 use crate::engine::error::CommandError;
+use crate::engine::events::Departure;
 use crate::engine::spec::{
     Access, Arg, Argv, Arity, CommandSpec, Flag, Group, KeySpec, Outcome, Run,
 };
@@ -78,14 +79,14 @@ fn get(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome 
 
 fn getdel(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     if let Some(slot) = reply_old(ctx, argv[1], reply)? {
-        delete(ctx, argv[1], slot);
+        delete(ctx, argv[1], slot, Departure::Deleted);
     }
     Ok(())
 }
 
 /// Removes the key and propagates that as a DEL.
-fn delete(ctx: &mut WriteCtx<'_>, key: &[u8], slot: Slot) {
-    ctx.remove(slot);
+fn delete(ctx: &mut WriteCtx<'_>, key: &[u8], slot: Slot, why: Departure) {
+    ctx.remove_because(slot, Freeing::Prompt, why);
     ctx.changed(key);
     ctx.notify(EventClass::GENERIC, "del", key);
     if ctx.log_active() {
@@ -119,7 +120,7 @@ fn getex(ctx: &mut WriteCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outco
             let at = unit.deadline(args::int(amount)?, ctx.now_ms(), "getex")?;
             let is_absolute = matches!(unit, Unit::AtSeconds | Unit::AtMillis);
             if is_absolute && at <= ctx.now_ms() {
-                delete(ctx, key, slot);
+                delete(ctx, key, slot, Departure::Expired);
             } else {
                 expire_at(ctx, key, slot, at);
             }

@@ -604,3 +604,34 @@ unsafe extern "C" fn mortise_replicate(
     propagate_now(engine.state, engine.unit, db, flags.targets(), &argv);
     abi::OK
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(format: &str) -> CallFlags {
+        CallFlags::parse(format.as_bytes()).expect("all letters are known")
+    }
+
+    #[test]
+    fn letters_ask_for_what_they_say() {
+        let plain = parsed("csblv");
+        assert!(!plain.replicate && !plain.errors && !plain.dry_run);
+        assert!(parsed("!").replicate && parsed("E").errors && parsed("C").as_user);
+        assert!(parsed("S").script && parsed("W").no_writes && parsed("M").respect_oom);
+        assert!(parsed("3").resp3 && parsed("0").client_protocol);
+        let dry = parsed("vD");
+        assert!(dry.dry_run && dry.errors, "why a command would not run is told");
+        for unknown in ["x", "c c", "?"] {
+            assert!(CallFlags::parse(unknown.as_bytes()).is_none(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn the_modifiers_leave_out_the_file_or_the_replicas() {
+        assert_eq!(parsed("!").targets(), Targets::all());
+        assert_eq!(parsed("!A").targets(), Targets::REPLICAS);
+        assert_eq!(parsed("!R").targets(), Targets::AOF);
+        assert_eq!(parsed("!AR").targets(), Targets::empty());
+    }
+}

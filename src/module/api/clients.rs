@@ -62,11 +62,17 @@ pub(super) unsafe extern "C" fn info(out: *mut c_void, id: u64) -> c_int {
     if out.version != 1 {
         return abi::ERR;
     }
-    let facts = with_session(&client, |session| (session.db, session.mode));
-    let Some((db, mode)) = facts else { return abi::ERR };
+    let Some(info) = describe(&client) else { return abi::ERR };
+    *out = info;
+    abi::OK
+}
+
+/// What modules learn of a client; None where its session is out of reach.
+pub(super) fn describe(client: &Arc<Client>) -> Option<abi::ClientInfo> {
+    let (db, mode) = with_session(client, |session| (session.db, session.mode))?;
     // While EXEC runs its commands nothing is queued any more.
     let in_exec = with_current_reading(|reader| {
-        reader.unit.in_exec && reader.env.client.is_some_and(|running| running.id == id)
+        reader.unit.in_exec && reader.env.client.is_some_and(|running| running.id == client.id)
     });
     let in_multi = mode.contains(Mode::MULTI) || in_exec == Some(true);
     let tracks = client.tracking_mode().contains(TrackingMode::ON);
@@ -79,19 +85,19 @@ pub(super) unsafe extern "C" fn info(out: *mut c_void, id: u64) -> c_int {
     set(client.unix_socket, abi::CLIENTINFO_FLAG_UNIXSOCKET);
     let (host, port) = client.addr.rsplit_once(':').unwrap_or((&client.addr, "0"));
     let host = host.trim_matches(['[', ']']);
-    *out = abi::ClientInfo {
+    let mut info = abi::ClientInfo {
         version: 1,
         flags,
-        id,
+        id: client.id,
         addr: [0; 46],
         port: port.parse().unwrap_or(0),
         db: db as u16,
     };
     // The last byte stays a NUL.
-    for (to, from) in out.addr[..45].iter_mut().zip(host.bytes()) {
+    for (to, from) in info.addr[..45].iter_mut().zip(host.bytes()) {
         *to = from.cast_signed();
     }
-    abi::OK
+    Some(info)
 }
 
 /// A string of a client, or null if it is empty or the client is gone.

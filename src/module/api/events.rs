@@ -8,6 +8,7 @@ use mortise_module_abi as abi;
 
 use super::super::handle::{ModString, ModuleCtx, c_text};
 use super::super::host::{ServerSubscription, Subscription, host};
+use super::server_events;
 use crate::engine::effects::EventClass;
 
 pub(super) unsafe extern "C" fn flags_all() -> c_int {
@@ -85,18 +86,13 @@ pub(super) unsafe extern "C" fn subscribe_server(
         records.server_subscriptions.push(subscription);
     }
     records.mirror_turns();
+    drop(records);
+    if let Some(engine) = host().engine.get() {
+        engine.shared.heard.set_topics(host().topics());
+    }
     abi::OK
 }
 
 pub(super) unsafe extern "C" fn is_sub_event_supported(event: abi::Event, sub: u64) -> c_int {
-    let known = match event.id {
-        abi::EVENT_FLUSHDB
-        | abi::EVENT_REPLICATION_ROLE_CHANGED
-        | abi::EVENT_REPLICA_CHANGE
-        | abi::EVENT_MASTER_LINK_CHANGE
-        | abi::EVENT_EVENTLOOP => 2,
-        abi::EVENT_SHUTDOWN | abi::EVENT_SWAPDB => 1,
-        _ => 0,
-    };
-    c_int::from(sub < known)
+    c_int::from(sub < server_events::kinds(event.id))
 }

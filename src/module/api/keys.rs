@@ -47,7 +47,7 @@ impl OpenKey {
     pub(super) fn read<R>(&mut self, f: impl FnOnce(&Db, Slot) -> R) -> Option<R> {
         // SAFETY: as in `ctx`; the context and the name are different objects.
         let reader = unsafe { self.ctx.as_mut() }?.reader()?;
-        let now_ms = reader.now_ms();
+        let now_ms = reader.expiry_ms();
         let db = reader.state.keyspace.db(self.db as usize);
         let slot = db.find(&self.name).filter(|slot| !db.is_expired(*slot, now_ms))?;
         Some(f(db, slot))
@@ -120,9 +120,15 @@ pub(super) unsafe extern "C" fn open(
         return std::ptr::null_mut();
     }
     // SAFETY: modules pass a live context and a live string.
-    let found =
-        unsafe { with_name(ctx, name, |read, name| (look_up(read, name, mode), read.session.db)) };
-    let Some((found, db)) = found else { return std::ptr::null_mut() };
+    let found = unsafe {
+        with_name(ctx, name, |read, name| {
+            (look_up(read, name, mode), read.session.db, read.unit.frozen)
+        })
+    };
+    let Some((found, db, frozen)) = found else { return std::ptr::null_mut() };
+    if frozen && mode & abi::WRITE != 0 {
+        return std::ptr::null_mut();
+    }
     if !found && mode & abi::WRITE == 0 {
         return std::ptr::null_mut();
     }

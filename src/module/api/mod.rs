@@ -62,6 +62,8 @@ pub mod yielding;
 
 pub mod events;
 
+pub mod server_events;
+
 pub mod info;
 
 pub mod scan;

@@ -7,8 +7,10 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
+use std::time::Duration;
 
 use super::scan::{Item, ScanError, Scanner};
+use crate::config::params::Param;
 use crate::engine::call::Access;
 use crate::engine::client::{Mode, Session};
 use crate::engine::ctx::{Env, ExclusiveCtx};
@@ -94,7 +96,15 @@ impl Replay {
                 }
             };
             match item {
-                Some(Item::Command(argv)) => self.run(ctx, &argv)?,
+                Some(Item::Command(argv)) => {
+                    self.run(ctx, &argv)?;
+                    let delay = ctx.state.config.int(Param::KeyLoadDelay);
+                    if delay > 0 {
+                        // A parameter for tests; others have their turn after each command then.
+                        std::thread::sleep(Duration::from_micros(delay.unsigned_abs()));
+                        return Ok(None);
+                    }
+                }
                 Some(Item::Note(_)) => {}
                 None if self.session.mode.contains(Mode::MULTI) => return Ok(Some(self.cut_off())),
                 None => {

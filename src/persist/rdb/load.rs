@@ -28,6 +28,7 @@ use crate::object::rdb::kind::item;
 use crate::object::rdb::module::type_name;
 use crate::object::rdb::read::Reader;
 use crate::object::rdb::{self, LoadContext, RdbError};
+use crate::persist::progress::{self, Kind};
 use crate::script::functions::{self, LoadOptions};
 use crate::script::vm::VmOptions;
 
@@ -142,7 +143,8 @@ impl Turns for OneTurn<'_, '_> {
         f(self.0);
     }
 
-    fn loaded(&mut self, _: u64) -> Result<(), LoadError> {
+    fn loaded(&mut self, offset: u64) -> Result<(), LoadError> {
+        self.0.env.shared.loading.note(offset);
         Ok(())
     }
 
@@ -264,6 +266,7 @@ impl Loading<'_> {
                 // With keys so slow, whoever looks wants to see them come one by one.
                 let left = keys.len() as u64 * (step.end - begin) / count;
                 self.turns.loaded(step.end - left)?;
+                self.turns.with(&mut |ctx| progress::tell(ctx, Kind::Snapshot));
                 self.turns.idle(Some(delay));
             }
         }
@@ -275,7 +278,9 @@ impl Loading<'_> {
             });
         }
         self.offset = step.end;
-        self.turns.loaded(step.end)
+        self.turns.loaded(step.end)?;
+        self.turns.with(&mut |ctx| progress::tell(ctx, Kind::Snapshot));
+        Ok(())
     }
 
     fn add_module_key(&mut self, key: &ModuleKey) -> Result<(), LoadError> {

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::super::saving::{Begun, Job, as_server, begin_snapshot, write_begun};
+use super::super::saving::{Begun, Job, announce_alone, as_server, begin_snapshot, write_begun};
 use super::{Appender, base_format};
 use crate::config::params::Param;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::{AofMode, Asked, Progress};
-use crate::engine::state::{SaveFailed, State};
+use crate::engine::state::{FileStep, SaveFailed, ServerEvent, State};
 use crate::object::module::KeyName;
 use crate::object::rdb::Limits;
 use crate::persist::aof::convert::{Converted, ask_module, convert};
@@ -72,6 +72,11 @@ fn run(engine: &Arc<Engine>, appender: &Appender) {
         }
     };
     let result = rewrite(engine, appender, &plan);
+    {
+        let mut state = engine.write_patiently();
+        let step = if result.is_ok() { FileStep::Done } else { FileStep::Failed };
+        announce_alone(&mut state, &engine.shared, ServerEvent::Rewriting(step));
+    }
     if result.is_ok() && plan.removes_history {
         // Without a folder there would be no result.
         let _ = appender.with_folder(Folder::remove_history);
@@ -101,7 +106,12 @@ fn rewrite(engine: &Arc<Engine>, appender: &Appender, plan: &Plan) -> Result<u64
         rdb_version_max: u32::MAX,
         at_start: &mut at_start,
     };
-    let begun = begin_snapshot(&mut engine.write_patiently(), &engine.shared, job);
+    let begun = {
+        let mut state = engine.write_patiently();
+        let begins = ServerEvent::Rewriting(FileStep::BeginsApart);
+        announce_alone(&mut state, &engine.shared, begins);
+        begin_snapshot(&mut state, &engine.shared, job)
+    };
     if !refused && !matches!(begun, Begun::Failed) {
         answer(engine);
         // What goes wrong here goes wrong again where it is told.

@@ -6,19 +6,20 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::time::Instant;
 
 use super::super::loading::load_rdb;
-use super::super::saving::as_server;
+use super::super::saving::{announce, announce_alone, as_server};
 use super::{Appender, base_format};
 use crate::config::params::Param;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::lock::Engine;
 use crate::engine::persistence::AofMode;
-use crate::engine::state::{SaveFailed, Shared, State};
+use crate::engine::state::{FileStep, Origin, SaveFailed, ServerEvent, Shared, State};
 use crate::object::module::KeyName;
 use crate::persist::aof::convert::{ask_module, convert};
 use crate::persist::aof::folder::{BaseFormat, Folder, path_of};
 use crate::persist::aof::load::{End, Replay};
 use crate::persist::aof::manifest::{Manifest, Part, Role};
 use crate::persist::io::{words, write_all};
+use crate::persist::progress::{self, Kind};
 use crate::persist::rdb::disk;
 use crate::persist::rdb::load::{LoadError, Options, load};
 use crate::persist::rdb::value::limits;
@@ -60,6 +61,7 @@ impl Holder<'_, '_> {
             Holder::Command(ctx) => {
                 let start = file.stream_position()?;
                 let outcome = load(ctx, file, options)?;
+                ctx.env.shared.loading.end_part(outcome.bytes);
                 file.seek(SeekFrom::Start(start + outcome.bytes))?;
                 Ok(())
             }
@@ -92,9 +94,14 @@ impl Appender {
         }
         let shared = holder.shared();
         let now = shared.now_ms() / 1000;
-        holder.with(|ctx| ctx.env.shared.loading.begin(now, total));
+        holder.with(|ctx| {
+            ctx.env.shared.loading.begin(now, total);
+            announce(ctx, ServerEvent::Loading(Origin::Log, FileStep::Begins));
+        });
         let loaded = self.load_files(&mut holder, &files);
         holder.with(|ctx| {
+            let step = if loaded.is_ok() { FileStep::Done } else { FileStep::Failed };
+            announce(ctx, ServerEvent::Loading(Origin::Log, step));
             let base = if files.manifest.base.is_some() { files.sizes[0] } else { 0 };
             let last = files.sizes.last().copied().unwrap_or(0);
             let aof = &mut ctx.state.persistence.aof;
@@ -170,6 +177,10 @@ impl Appender {
     pub fn open(&self, state: &mut State, shared: &Shared) -> Result<(), SaveFailed> {
         self.open_folder(&state.config)?;
         let format = base_format(&state.config);
+        let begins_new = self.with_folder(|folder| folder.manifest().files().next().is_none())?;
+        if begins_new {
+            announce_alone(state, shared, ServerEvent::Rewriting(FileStep::Begins));
+        }
         let facts = super::super::saving::facts_of_base(shared);
         let (file, len) = self.with_folder(|folder| -> Result<_, SaveFailed> {
             folder.create().map_err(|_| SaveFailed)?;
@@ -198,6 +209,9 @@ impl Appender {
             let len = file.len().map_err(|_| SaveFailed)?;
             Ok((file, len))
         })??;
+        if begins_new {
+            announce_alone(state, shared, ServerEvent::Rewriting(FileStep::Done));
+        }
         self.begin_file(state, shared, file, len);
         state.persistence.aof.mode = AofMode::On;
         shared.durable.set_based(true);
@@ -269,6 +283,7 @@ fn load_file(
         let step = holder.with(|ctx| {
             let end = replay.step(ctx);
             ctx.env.shared.loading.note(replay.position() - start);
+            progress::tell(ctx, Kind::Commands);
             end
         });
         if holder.shared().loading.is_cancelled() {

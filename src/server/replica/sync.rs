@@ -21,7 +21,7 @@ use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::functions::Libraries;
 use crate::engine::persistence::AofMode;
 use crate::engine::replication::link::{LinkState, Transfer};
-use crate::engine::state::{FileStep, ServerEvent, State};
+use crate::engine::state::{FileStep, Origin, ServerEvent, State};
 use crate::keyspace::Keyspace;
 use crate::persist::io::words;
 use crate::persist::io::{Disk, LocalDisk};
@@ -314,6 +314,9 @@ impl Follower {
                 flush(ctx, None);
                 drop(ctx.state.functions.clear());
             }
+            if let Way::Beside { .. } = way {
+                announce(ctx, ServerEvent::LoadingBeside(FileStep::Begins));
+            }
             tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
             match way {
                 Way::Beside { serves: true } => {
@@ -321,7 +324,7 @@ impl Follower {
                 }
                 _ => shared.loading.begin(shared.now_ms() / 1000, bytes),
             }
-            announce(ctx, ServerEvent::Loading(FileStep::Begins));
+            announce(ctx, ServerEvent::Loading(Origin::Primary, FileStep::Begins));
         });
         Ok(())
     }
@@ -374,20 +377,24 @@ impl Follower {
                         );
                         flush(ctx, None);
                         ctx.state.keyspace.replace(&mut keyspace);
+                        announce(ctx, ServerEvent::LoadingBeside(FileStep::Done));
                         tracing::info!("MASTER <-> REPLICA sync: Discarding old DB in background");
                     }
                     Ok(outcome)
                 }
                 Err(error) => {
                     tell_failure(&error, way);
-                    if !matches!(way, Way::Beside { .. }) {
-                        flush(ctx, None);
+                    match way {
+                        Way::Beside { .. } => {
+                            announce(ctx, ServerEvent::LoadingBeside(FileStep::Failed));
+                        }
+                        _ => flush(ctx, None),
                     }
                     Err(Ended::NotLoaded)
                 }
             };
             shared.loading.end();
-            announce(ctx, ServerEvent::Loading(step));
+            announce(ctx, ServerEvent::Loading(Origin::Primary, step));
             result
         });
         let outcome = result?;
