@@ -8,6 +8,7 @@
 //! Handles are found by their address in a table, so that one used twice is refused and not followed.
 #![expect(unsafe_code, reason = "calls modules")]
 
+use std::borrow::Cow;
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
@@ -72,7 +73,7 @@ pub struct Blocked {
     on_keys: bool,
     /// It waits to log in.
     on_log_in: bool,
-    command: String,
+    command: Cow<'static, str>,
     argv: Vec<Box<[u8]>>,
     timeout: abi::CmdFunc,
     free: abi::FreePrivdataFunc,

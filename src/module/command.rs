@@ -2,6 +2,7 @@
 //! module loads, so that what is said of it later (documentation, subcommands) counts; then it becomes
 //! an entry whose handler is foreign code.
 
+use std::borrow::Cow;
 use std::ffi::c_int;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +11,7 @@ use mortise_module_abi as abi;
 use parking_lot::Mutex;
 
 use super::crash;
-use super::handle::{ModString, ModuleCtx};
+use super::handle::{ModuleCtx, arguments};
 use super::host::Module;
 use crate::engine::client::Mode;
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx};
@@ -20,6 +21,9 @@ use crate::engine::spec::{
     Arg, Argv, Arity, Category, CommandSpec, Flag, ForeignCommand, Group, KeySpec, Outcome, Run,
 };
 use crate::resp::reply::Reply;
+
+/// Commands with so many arguments cost no list of their own.
+const ARGUMENTS_USUAL: usize = 16;
 
 /// What a module has said of a command.
 #[derive(Debug)]
@@ -67,7 +71,7 @@ pub struct ForeignHandler {
     /// The name it was registered under; of a subcommand, its own word.
     pub word: String,
     /// The name as it was registered, with `container|` before a subcommand's. Case does not count.
-    pub name: String,
+    pub name: &'static str,
     /// The function; None for containers.
     pub function: abi::CmdFunc,
     /// Whether it is a subcommand.
@@ -102,7 +106,7 @@ impl ForeignHandler {
         Box::leak(Box::new(ForeignHandler {
             module,
             word: word.to_owned(),
-            name: parent.map_or(word.to_owned(), |parent| format!("{parent}|{word}")),
+            name: parent.map_or(word.to_owned(), |parent| format!("{parent}|{word}")).leak(),
             function,
             is_sub: parent.is_some(),
             draft: Mutex::new(draft),
@@ -147,28 +151,36 @@ impl ForeignHandler {
         }
     }
 
-    fn arguments(argv: Argv<'_>) -> Vec<*mut abi::ModuleString> {
-        argv.iter().map(|arg| ModString::handle(ModString::create(arg))).collect()
-    }
-
     /// Runs the command's function, over the engine that `by` has.
     fn run(&self, by: By<'_, '_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
         if !self.module.alive.load(Ordering::Acquire) {
             return Err(crate::engine::call::unknown_command(argv));
         }
         let Some(function) = self.function else { return Ok(()) };
-        let mut arguments = Self::arguments(argv);
-        let held = arguments.clone();
+        let held = arguments(argv);
+        // The module may put what it likes into its list.
+        let mut few = [std::ptr::null_mut(); ARGUMENTS_USUAL];
+        let mut many = Vec::new();
+        let list: &mut [*mut abi::ModuleString] = match few.get_mut(..held.len()) {
+            Some(few) => {
+                few.copy_from_slice(&held);
+                few
+            }
+            None => {
+                many.extend_from_slice(&held);
+                &mut many
+            }
+        };
         let set_up = |inner: &mut ModuleCtx| {
             inner.argv = held;
-            inner.command.clone_from(&self.name);
+            inner.command = Cow::Borrowed(self.name);
         };
         let run = |handle| {
             // SAFETY: the module is alive, as was checked; the context and the arguments live until it
             // returns, and the context gives the references up afterwards.
             #[expect(unsafe_code, reason = "calls a module")]
             unsafe {
-                function(handle, arguments.as_mut_ptr(), arguments.len() as c_int);
+                function(handle, list.as_mut_ptr(), list.len() as c_int);
             }
         };
         let before = reply.buffer().len();
@@ -215,7 +227,7 @@ impl ForeignHandler {
     ) -> Option<R> {
         let function = self.function.filter(|_| self.module.alive.load(Ordering::Acquire))?;
         let mut ctx = ModuleCtx::detached(Some(Arc::clone(&self.module)));
-        ctx.argv = Self::arguments(argv);
+        ctx.argv = arguments(argv);
         begin(&mut ctx);
         let mut arguments = ctx.argv.clone();
         let handle = std::ptr::from_mut(&mut ctx).cast();

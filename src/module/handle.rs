@@ -6,7 +6,8 @@
 //! modules let go of strings that commands retained for them.
 #![expect(unsafe_code, reason = "handles of a C interface are raw pointers")]
 
-use std::cell::Cell;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int};
 use std::marker::PhantomPinned;
 use std::ptr::NonNull;
@@ -26,6 +27,7 @@ use super::logins::Asking;
 use crate::engine::acl::user::User;
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx};
 use crate::engine::keys::{ChannelAt, KeyAt};
+use crate::engine::spec::Argv;
 use crate::resp::reply::{Protocol, Reply};
 
 /// A string that a module holds: bytes with a NUL behind them.
@@ -39,6 +41,12 @@ pub struct ModString {
 impl ModString {
     /// A string with one reference, owned by whoever gets the pointer.
     pub fn create(bytes: &[u8]) -> NonNull<ModString> {
+        if let Some(mut string) = take_spare() {
+            *string.references.get_mut() = 1;
+            string.bytes.extend_from_slice(bytes);
+            string.bytes.push(0);
+            return NonNull::from(Box::leak(string));
+        }
         let mut owned = Vec::with_capacity(bytes.len() + 1);
         owned.extend_from_slice(bytes);
         owned.push(0);
@@ -99,12 +107,65 @@ impl ModString {
     pub unsafe fn release(handle: *mut abi::ModuleString) {
         let Some(string) = NonNull::new(handle.cast::<ModString>()) else { return };
         // SAFETY: the string is alive until its last reference is given up.
-        let before = unsafe { string.as_ref() }.references.fetch_sub(1, Ordering::AcqRel);
-        if before == 1 {
+        let references = &unsafe { string.as_ref() }.references;
+        // Whoever has the only reference need not count it down: nobody else can make another.
+        if references.load(Ordering::Acquire) == 1 || references.fetch_sub(1, Ordering::AcqRel) == 1
+        {
             // SAFETY: it was leaked from a box by `create`, and nobody holds it any more.
-            drop(unsafe { Box::from_raw(string.as_ptr()) });
+            keep_spare(unsafe { Box::from_raw(string.as_ptr()) });
         }
     }
+}
+
+/// Strings that a thread keeps for use again, and the room that such a one has at most: commands with few short
+/// arguments are to cost no allocation.
+const SPARE_STRINGS_MAX: usize = 32;
+const SPARE_BYTES_MAX: usize = 128;
+
+thread_local! {
+    static SPARE_STRINGS: RefCell<Vec<Spare>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A string that nobody holds, with its box.
+struct Spare(Box<ModString>);
+
+/// A list of arguments with more room than this is not kept.
+const SPARE_ARGUMENTS_MAX: usize = 64;
+
+thread_local! {
+    /// The list of arguments of the command that ran last on this thread, for the next one.
+    static SPARE_ARGUMENTS: Cell<Vec<*mut abi::ModuleString>> = const { Cell::new(Vec::new()) };
+}
+
+/// The arguments of a command as strings of the module's, each with one reference; the context that gets them gives
+/// them up.
+pub fn arguments(argv: Argv<'_>) -> Vec<*mut abi::ModuleString> {
+    let mut list = SPARE_ARGUMENTS.try_with(Cell::take).unwrap_or_default();
+    list.extend(argv.iter().map(|arg| ModString::handle(ModString::create(arg))));
+    list
+}
+
+/// An empty string with some room, if one is kept.
+#[inline]
+fn take_spare() -> Option<Box<ModString>> {
+    let spare = SPARE_STRINGS.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+    spare.map(|Spare(string)| string)
+}
+
+/// Keeps a string that nobody holds any more, or frees it.
+#[inline]
+fn keep_spare(mut string: Box<ModString>) {
+    if string.bytes.capacity() > SPARE_BYTES_MAX {
+        return;
+    }
+    string.bytes.clear();
+    // A thread that ends keeps nothing.
+    let _ = SPARE_STRINGS.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if spare.len() < SPARE_STRINGS_MAX {
+            spare.push(Spare(string));
+        }
+    });
 }
 
 /// A key that a module has opened. It is found again by its name at each use, because calls between
@@ -267,7 +328,7 @@ pub struct ModuleCtx {
     /// The arguments of the command that is running.
     pub argv: Vec<*mut abi::ModuleString>,
     /// Its name.
-    pub command: String,
+    pub command: Cow<'static, str>,
     /// Key positions that the module reports, when it is asked for them.
     pub key_positions: Option<Vec<KeyAt>>,
     /// Channels that it reports likewise.
@@ -309,7 +370,7 @@ impl ModuleCtx {
             auto_memory: false,
             owned: Vec::new(),
             argv: Vec::new(),
-            command: String::new(),
+            command: Cow::Borrowed(""),
             key_positions: None,
             channel_positions: None,
             user: None,
@@ -543,9 +604,14 @@ impl ModuleCtx {
                 Owned::ServerInfo(data) => unsafe { super::api::clients::release(data) },
             }
         }
-        for argument in std::mem::take(&mut self.argv) {
+        let mut arguments = std::mem::take(&mut self.argv);
+        for argument in arguments.drain(..) {
             // SAFETY: the context holds one reference to each argument.
             unsafe { ModString::release(argument) };
+        }
+        if (1..=SPARE_ARGUMENTS_MAX).contains(&arguments.capacity()) {
+            // A thread that ends keeps nothing.
+            let _ = SPARE_ARGUMENTS.try_with(|spare| spare.set(arguments));
         }
         if !self.postponed.is_empty() {
             tracing::warn!(

@@ -177,7 +177,7 @@ pub(super) unsafe extern "C" fn create_sub(
     }
     let keys = legacy_keys(&flags, first, last, step);
     let module = Arc::clone(&parent.module);
-    let container = Some(parent.name.as_str());
+    let container = Some(parent.name);
     let handler = ForeignHandler::create(module, container, &name, function, flags, keys);
     handler.draft.lock().tells_channels = tells_channels;
     draft.subcommands.push(handler);
@@ -431,7 +431,7 @@ pub(super) unsafe extern "C" fn current_name(ctx: *mut abi::Ctx) -> *const c_cha
     // SAFETY: modules pass a live context.
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return std::ptr::null() };
     if !ctx.command.ends_with('\0') {
-        ctx.command.push('\0');
+        ctx.command.to_mut().push('\0');
     }
     ctx.command.as_ptr().cast()
 }

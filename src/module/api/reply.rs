@@ -25,7 +25,7 @@ unsafe fn write(ctx: *mut abi::Ctx, f: impl FnOnce(&mut Reply<'_>)) -> c_int {
 pub(super) unsafe extern "C" fn wrong_arity(ctx: *mut abi::Ctx) -> c_int {
     // SAFETY: modules pass a live context.
     if let Some(ctx) = unsafe { ModuleCtx::borrow(ctx) } {
-        let error = CommandError::Arity(ctx.command.clone());
+        let error = CommandError::Arity(ctx.command.clone().into_owned());
         if let Some(mut reply) = ctx.reply() {
             reply.error(&error.bytes());
         }

@@ -180,7 +180,7 @@ unsafe fn tell_calls(out: &mut Out, notes: &[Cell<Note>]) {
             None => out.text("that is being loaded"),
         };
         // SAFETY: the context of a call is alive during the call.
-        let command = unsafe { note.ctx.as_ref() }.map_or("", |ctx| ctx.command.as_str());
+        let command = unsafe { note.ctx.as_ref() }.map_or("", |ctx| &*ctx.command);
         match (note.kind, command) {
             ("", "") => out.text(", in a callback"),
             ("", command) => out.text(", in command '").text(command).text("'"),
