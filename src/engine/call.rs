@@ -754,8 +754,11 @@ pub fn drain_expired(state: &mut State, shared: &Shared, env: Env<'_>) {
         std::mem::take(&mut *queue)
     };
     // Each goes for itself, with what modules do because of it.
-    for found in queued {
-        let mut unit = Unit { expired: vec![found], ..Unit::default() };
+    for (number, key) in queued {
+        let db = state.keyspace.db(number as usize);
+        // Of a hash that stays, only fields go, and those not together.
+        let stays = db.find(&key).is_some_and(|slot| !db.is_expired(slot, env.now_ms()));
+        let mut unit = Unit { expired: vec![(number, key)], scattered: stays, ..Unit::default() };
         end_unit(&mut Access::Exclusive(state), &mut unit, env);
     }
 }

@@ -177,7 +177,7 @@ fn the_letters_of_call_are_obeyed() {
                 "unit.call W SET k v",
                 "-ERR Write command 'set' was called while write is not allowed",
             ),
-            ("unit.call S BLPOP k 0", "-ERR command 'blpop' is not allowed on script mode"),
+            ("unit.call S SUBSCRIBE c", "-ERR command 'subscribe' is not allowed on script mode"),
             ("unit.call D NOSUCH a", "-ERR unknown command"),
             ("unit.call D SET k v", "+OK"),
             ("EXISTS k", ":0"),
