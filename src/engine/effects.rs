@@ -220,6 +220,8 @@ pub struct Unit {
     /// A module runs a command that it does not want propagated, so nothing that happens in it is, save that
     /// keys past their time go.
     pub muted: bool,
+    /// A module runs a command without asking whether there is memory, so the scripts in it do not ask either.
+    pub ignores_memory: bool,
     /// Foreign code looks at a key that is about to leave; nothing may change meanwhile.
     pub frozen: bool,
 }

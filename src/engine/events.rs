@@ -10,9 +10,10 @@ use super::call::Access;
 use super::client::{Mode, Session};
 use super::ctx::{self, Env, ExclusiveCtx};
 use super::effects::{EventClass, Targets, Unit};
+use super::hooks::{KeyEvent, ServerEvent};
 use super::pubsub::Kind;
 use super::spec::Argv;
-use super::state::{KeyEvent, ServerEvent, Shared, State};
+use super::state::{Shared, State};
 
 bitflags! {
     /// What happens to the server so often that nobody is told of it unless modules want to hear it, with the numbers
@@ -115,7 +116,7 @@ pub struct Attached {
 impl Attached {
     /// Whether commands go through [`Hooks::filter`].
     ///
-    /// [`Hooks::filter`]: super::state::Hooks::filter
+    /// [`Hooks::filter`]: super::hooks::Hooks::filter
     #[inline]
     pub fn has_filters(&self) -> bool {
         self.filters.load(Ordering::Relaxed)
@@ -123,7 +124,7 @@ impl Attached {
 
     /// Whether [`Hooks::turn`] is called.
     ///
-    /// [`Hooks::turn`]: super::state::Hooks::turn
+    /// [`Hooks::turn`]: super::hooks::Hooks::turn
     #[inline]
     pub fn has_turns(&self) -> bool {
         self.turns.load(Ordering::Relaxed)

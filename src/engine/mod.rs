@@ -85,6 +85,8 @@ pub mod stats;
 
 pub mod histogram;
 
+pub mod hooks;
+
 pub mod slow;
 
 pub mod persistence;

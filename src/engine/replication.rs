@@ -27,11 +27,12 @@ use self::failover::Failover;
 use self::link::Link;
 use super::client::Client;
 use super::effects::Targets;
+use super::hooks::Change;
 use super::log::{Bond, Stream};
 use super::outbox::{Outbox, SharedBytes};
 use super::records::Records;
 use super::spec::Argv;
-use super::state::{Change, Shared};
+use super::state::Shared;
 use crate::base::sha1::sha1_hex;
 
 /// What stands for the id of no history.

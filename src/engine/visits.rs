@@ -99,8 +99,9 @@ pub fn run_while_busy(
 /// Whether a command of a module may run while another one keeps the lock.
 fn may_visit(caller: Caller<'_>, command: &Command) -> bool {
     let shared = &caller.engine.shared;
-    let is_foreign = matches!(command.spec.run, Run::Foreign(_)) && command.has(Flag::AllowBusy);
-    is_foreign && shared.busy.lends() && !shared.loading.is_on()
+    let lets_in = if shared.loading.is_on() { Flag::Loading } else { Flag::AllowBusy };
+    let is_foreign = matches!(command.spec.run, Run::Foreign(_)) && command.has(lets_in);
+    is_foreign && shared.busy.lends()
 }
 
 /// A command on its way to the thread that has the lock.

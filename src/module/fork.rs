@@ -27,7 +27,8 @@ use super::host::{Foreign, Module, host};
 use super::tasks::in_unit;
 use crate::engine::client::{Mode, Session};
 use crate::engine::ctx::ExclusiveCtx;
-use crate::engine::state::{Change, ServerEvent, Shared, State};
+use crate::engine::hooks::{Change, ServerEvent};
+use crate::engine::state::{Shared, State};
 
 /// With this a child ends that was told to, as in Redis: no error.
 const TOLD_TO_END: c_int = 255;

@@ -20,7 +20,7 @@ use super::crash::{self, Missing};
 use super::descriptors::Descriptors;
 use super::filters::Filters;
 use super::fork::Children;
-use super::handle::{ModString, ModuleCtx};
+use super::handle::{ModString, ModuleCtx, with_engine};
 use super::logins::{self, Gatekeeper, Progress};
 use super::native::NativeType;
 use super::promise::Promise;
@@ -28,12 +28,11 @@ use super::settings::Setting;
 use super::tasks::Tasks;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::EventClass;
+use crate::engine::hooks::{Hooks, KeyEvent, ModuleTies, ServerEvent, TypeData, TypeDataError};
 use crate::engine::lock::Engine;
 use crate::engine::log_in::{LogIn, Wish};
 use crate::engine::spec::Argv;
-use crate::engine::state::{
-    Hooks, KeyEvent, ModuleTies, ServerEvent, Shared, State, TypeData, TypeDataError,
-};
+use crate::engine::state::{Shared, State};
 use crate::object::module::TypeVtable;
 
 /// Levels of notifications that cause notifications before the innermost are left out.
@@ -325,6 +324,10 @@ fn with_c_text(text: &str, f: impl FnOnce(&CStr)) {
 impl Hooks for ModuleHost {
     fn filter(&self, ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>) -> Vec<Box<[u8]>> {
         self.filters.pass(ctx, argv)
+    }
+
+    fn lend(&self, ctx: &mut ExclusiveCtx<'_>, f: &mut dyn FnMut()) {
+        with_engine(ctx, f);
     }
 
     fn turn(&self, state: &mut State, shared: &Shared) {

@@ -18,8 +18,9 @@ use super::{blocked, logins, settings};
 use crate::base::quoting::append_quoted;
 use crate::config::rewrite::Extra;
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::hooks::Change;
 use crate::engine::registry::Registry;
-use crate::engine::state::{Change, ModuleInfo, State};
+use crate::engine::state::{ModuleInfo, State};
 
 /// Why a module was not loaded or unloaded.
 #[derive(Debug, thiserror::Error)]

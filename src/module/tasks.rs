@@ -24,8 +24,9 @@ use crate::engine::client::{Client, Mode, Session, UserWatch};
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::effects::Unit;
 use crate::engine::events::Topics;
+use crate::engine::hooks::{Change, ServerEvent};
 use crate::engine::lock::{Busy, Engine};
-use crate::engine::state::{Change, ServerEvent, Shared, State};
+use crate::engine::state::{Shared, State};
 
 /// Tasks that one hold of the lock runs; clients have their turn in between.
 const TASKS_PER_HOLD: usize = 64;

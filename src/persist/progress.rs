@@ -2,7 +2,7 @@
 
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::events::Topics;
-use crate::engine::state::ServerEvent;
+use crate::engine::hooks::ServerEvent;
 
 /// What is being loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,9 +17,10 @@ use crate::engine::ctx::{Env, expire_fields, expire_key};
 use crate::engine::effects::Unit;
 use crate::engine::events::Topics;
 use crate::engine::evict;
+use crate::engine::hooks::ServerEvent;
 use crate::engine::lock::Engine;
 use crate::engine::replication::role;
-use crate::engine::state::{ServerEvent, State};
+use crate::engine::state::State;
 
 /// Segments of a key table that one slice of the expiry walk looks at.
 const SEGMENTS_PER_SLICE: usize = 4;

@@ -24,10 +24,9 @@ use crate::engine::client::Client;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::durable::Durable;
 use crate::engine::effects::Request;
+use crate::engine::hooks::ServerEvent;
 use crate::engine::persistence::Reload;
-use crate::engine::state::{
-    Exchange, Exchanged, Host, LazyFree, SaveFailed, ServerEvent, Shared, State,
-};
+use crate::engine::state::{Exchange, Exchanged, Host, LazyFree, SaveFailed, Shared, State};
 use crate::engine::visits::RunVisitor;
 
 /// The process around an engine.

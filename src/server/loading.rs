@@ -19,9 +19,10 @@ use super::saving::{announce, as_server};
 use crate::config::Config;
 use crate::config::params::Param;
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::hooks::{FileStep, Origin, ServerEvent};
 use crate::engine::loading::LoadProgress;
 use crate::engine::lock::{Engine, Writing};
-use crate::engine::state::{FileStep, Origin, SaveFailed, ServerEvent};
+use crate::engine::state::SaveFailed;
 use crate::persist::rdb::disk;
 use crate::persist::rdb::load::{LoadError, Options, Outcome, Turns, load, load_in_turns};
 

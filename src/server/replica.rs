@@ -33,10 +33,10 @@ use self::wire::{Cutter, Stop, Wire, WireError};
 use super::saving::{announce, as_server};
 use crate::config::params::Param;
 use crate::engine::client::{Client, Mode, Session};
+use crate::engine::hooks::{Change, ServerEvent};
 use crate::engine::lock::{Engine, Writing};
 use crate::engine::replication::failover;
 use crate::engine::replication::link::LinkState;
-use crate::engine::state::{Change, ServerEvent};
 use crate::persist::io::words;
 
 /// Between two attempts to reach the primary.

@@ -22,10 +22,11 @@ use crate::config::params::Param;
 use crate::engine::client::Client;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::Request;
+use crate::engine::hooks::ServerEvent;
 use crate::engine::lock::Engine;
 use crate::engine::replication::following::Traits;
 use crate::engine::replication::{Phase, Way, failover};
-use crate::engine::state::{ServerEvent, Shared, State};
+use crate::engine::state::{Shared, State};
 use crate::persist::rdb::disk;
 use crate::persist::rdb::save::write_parts;
 

@@ -118,7 +118,8 @@ fn admit(flags: ScriptFlags, read_only: bool, unit: &Unit, env: Env<'_>) -> Outc
         }
         None => {}
     }
-    if !flags.contains(ScriptFlags::ALLOW_OOM) && env.shared.is_out_of_memory() {
+    let asks = !flags.contains(ScriptFlags::ALLOW_OOM) && !unit.ignores_memory;
+    if asks && env.shared.is_out_of_memory() {
         return Err(CommandError::text(
             "OOM allow-oom flag is not set on the script, can not run it when used memory > \
              'maxmemory'",

@@ -133,6 +133,7 @@ impl<'a> Running<'a> {
         if command.has(Flag::DenyOom)
             && !self.unit.wrote
             && self.subject.flags.contains(ScriptFlags::UNDECLARED)
+            && !self.unit.ignores_memory
             && self.env.shared.is_out_of_memory()
         {
             return Err(CommandError::OutOfMemory);

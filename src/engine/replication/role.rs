@@ -15,8 +15,9 @@ use crate::config::value::Value;
 use crate::engine::block::{self, GivenUp};
 use crate::engine::ctx::{Env, ExclusiveCtx, expire_key};
 use crate::engine::effects::{Request, Unit};
+use crate::engine::hooks::{Change, ServerEvent};
 use crate::engine::persistence::AofMode;
-use crate::engine::state::{Change, ServerEvent, State};
+use crate::engine::state::State;
 
 /// What blocked clients are told when the server becomes a replica.
 const UNBLOCKED: &[u8] =

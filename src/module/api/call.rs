@@ -117,10 +117,13 @@ fn admit(
         let text = format!("ERR command '{}' is not allowed on script mode", command.name);
         return Err((CommandError::owned(text), libc::ESPIPE));
     }
-    if flags.respect_oom && command.has(Flag::DenyOom) && engine.env.shared.is_out_of_memory() {
+    // What a script declares counts for the command that runs it.
+    let declared = command.spec.flags_of.map(|of| of(engine.state, argv, command.flags));
+    let has = |flag: Flag| declared.unwrap_or(command.flags) & flag.bit() != 0;
+    if flags.respect_oom && has(Flag::DenyOom) && engine.env.shared.is_out_of_memory() {
         return Err((CommandError::OutOfMemory, libc::ENOSPC));
     }
-    if (flags.no_writes || flags.beside) && command.has(Flag::Write) {
+    if (flags.no_writes || flags.beside) && has(Flag::Write) {
         let text =
             format!("ERR Write command '{}' was called while write is not allowed.", command.name);
         return Err((CommandError::owned(text), libc::ENOSPC));
@@ -304,10 +307,11 @@ impl Outer<'_> {
         session.protocol = protocol;
         session.user = user;
         session.last_command = outer.last_command;
-        let before = (unit.call.targets, unit.muted);
+        let before = (unit.call.targets, unit.muted, unit.ignores_memory);
         unit.call.targets = Some(flags.targets());
         // What is called in there may ask to be propagated, and is not.
         unit.muted |= !flags.replicate;
+        unit.ignores_memory = !flags.respect_oom;
         // A script that is called now has not begun with the client's command.
         unit.began_ns = 0;
         let promise = match module {
@@ -320,7 +324,7 @@ impl Outer<'_> {
                 None
             }
         };
-        (unit.call.targets, unit.muted) = before;
+        (unit.call.targets, unit.muted, unit.ignores_memory) = before;
         promise
     }
 }

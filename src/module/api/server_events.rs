@@ -14,7 +14,7 @@ use super::{clients, keys};
 use crate::engine::client::Client;
 use crate::engine::ctx::{Env, ExclusiveCtx};
 use crate::engine::events::Departure;
-use crate::engine::state::{Change, FileStep, Origin, ServerEvent};
+use crate::engine::hooks::{Change, FileStep, Origin, ServerEvent};
 
 const NOTHING: *mut c_void = std::ptr::null_mut();
 

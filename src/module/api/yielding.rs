@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mortise_module_abi as abi;
 
-use super::super::handle::{ModuleCtx, c_bytes};
+use super::super::handle::{ModuleCtx, c_bytes, with_current};
 use super::super::host::host;
 use crate::config::params::Param;
 use crate::engine::call::{BatchEnd, Caller, Request};
+use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::lock::Engine;
 use crate::engine::visits;
 
 /// A module yields: what is let in meanwhile does not. One thread has the lock, so one flag is enough.
@@ -32,36 +34,55 @@ pub(super) unsafe extern "C" fn yield_now(ctx: *mut abi::Ctx, flags: c_int, text
         return;
     }
     let mut yielding = ctx.yielding;
-    if let Some(inner) = ctx.engine() {
-        let shared = inner.env.shared;
-        let now_us = (shared.clock.unix_us)();
-        let lived_ms = (now_us - inner.env.now_us) / 1000;
-        let patience_ms = shared.limits.busy_ms.load(Ordering::Relaxed);
-        let is_long = u64::try_from(lived_ms).is_ok_and(|lived| lived >= patience_ms);
-        // While a data set is loaded, commands are refused for that.
-        if is_long && !shared.loading.is_on() {
-            if flags & abi::YIELD_FLAG_CLIENTS != 0 {
-                yielding.lends |= shared.busy.begin_lending(text);
-                shared.visits.receive(engine, inner);
-                if now_us >= yielding.next_us {
-                    let hz = inner.state.config.int(Param::Hz).max(1);
-                    yielding.next_us = now_us + 1_000_000 / hz;
-                    let mut run = |caller: Caller<'_>,
-                                   request: Request<'_>,
-                                   out: &mut Vec<u8>,
-                                   end: &mut BatchEnd| {
-                        visits::run(caller, inner, request, out, end);
-                    };
-                    shared.host.serve_while_busy(Some(&mut run));
-                }
-            } else if std::mem::take(&mut yielding.lends) {
-                // The others wait, from now on.
-                shared.busy.end_lending();
-            }
-        }
+    let lends = flags & abi::YIELD_FLAG_CLIENTS != 0;
+    match ctx.engine() {
+        Some(inner) => yielding.pause(engine, inner, lends, text),
+        // A callback that makes a value has a context without the engine.
+        None => _ = with_current(|inner| yielding.pause(engine, inner, lends, text)),
     }
     ctx.yielding = yielding;
     YIELDING.store(false, Ordering::Release);
+}
+
+impl Yielding {
+    /// Has others refused or let in, if the call takes long, and its own connections served now and then.
+    fn pause(
+        &mut self,
+        engine: &Engine,
+        inner: &mut ExclusiveCtx<'_>,
+        lends: bool,
+        text: Option<&[u8]>,
+    ) {
+        let shared = inner.env.shared;
+        let now_us = (shared.clock.unix_us)();
+        let lived_ms = (now_us - inner.env.now_us) / 1000;
+        let hz = inner.state.config.int(Param::Hz).max(1);
+        // Who waits for a data set to be loaded is refused for that, and soon.
+        let patience_ms = match shared.loading.is_on() {
+            true => 1000 / hz as u64,
+            false => shared.limits.busy_ms.load(Ordering::Relaxed),
+        };
+        if !u64::try_from(lived_ms).is_ok_and(|lived| lived >= patience_ms) {
+            return;
+        }
+        if lends {
+            self.lends |= shared.busy.begin_lending(text);
+            shared.visits.receive(engine, inner);
+            if now_us >= self.next_us {
+                self.next_us = now_us + 1_000_000 / hz;
+                let mut run = |caller: Caller<'_>,
+                               request: Request<'_>,
+                               out: &mut Vec<u8>,
+                               end: &mut BatchEnd| {
+                    visits::run(caller, inner, request, out, end);
+                };
+                shared.host.serve_while_busy(Some(&mut run));
+            }
+        } else if std::mem::take(&mut self.lends) {
+            // The others wait, from now on.
+            shared.busy.end_lending();
+        }
+    }
 }
 
 /// The call is over: who was refused is served again.

@@ -18,9 +18,9 @@ use crate::base::number::parse_i64;
 use crate::config::params::Param;
 use crate::engine::ctx::{ExclusiveCtx, notify};
 use crate::engine::effects::{EventClass, Targets};
+use crate::engine::hooks::{KeyEvent, TypeDataError};
 use crate::engine::log::Bond;
 use crate::engine::records::Records;
-use crate::engine::state::{KeyEvent, State, TypeDataError};
 use crate::keyspace::db::prepared::Prepared;
 use crate::keyspace::value::Value;
 use crate::object::module::KeyName;
@@ -288,7 +288,7 @@ impl Loading<'_> {
         let mut added = Ok(());
         let outcome = &mut self.outcome;
         self.turns.with(&mut |ctx| {
-            let value = read_module_value(ctx.state, key);
+            let value = read_module_value(ctx, key);
             added = match value {
                 Err(error) => Err(LoadError::Part { offset, error }),
                 Ok(_) if key.is_over => {
@@ -406,18 +406,24 @@ fn tell_expired(ctx: &mut ExclusiveCtx<'_>, db: u32, gone: Vec<Vec<u8>>) {
 }
 
 /// Lets a module make a value of its bytes.
-fn read_module_value(state: &State, key: &ModuleKey) -> Result<Value, RdbError> {
-    let types = HookTypes(state.hooks.clone());
+fn read_module_value(ctx: &mut ExclusiveCtx<'_>, key: &ModuleKey) -> Result<Value, RdbError> {
+    let hooks = ctx.state.hooks.clone();
+    let types = HookTypes(hooks.clone());
     let name = KeyName { name: Some(&key.key), db: key.db as i32 };
-    let ctx = LoadContext {
-        limits: limits(&state.config),
+    let load_ctx = LoadContext {
+        limits: limits(&ctx.state.config),
         types: &types,
         key: name,
         dialect: key.dialect,
-        check: value::check(&state.config, Origin::Trusted),
+        check: value::check(&ctx.state.config, Origin::Trusted),
     };
-    let value = rdb::module::load(&mut Reader::new(&key.bytes), &ctx)?;
-    Ok(Value::Module(Box::new(value)))
+    let mut value = Err(RdbError::Empty);
+    let mut load = || value = rdb::module::load(&mut Reader::new(&key.bytes), &load_ctx);
+    match &hooks {
+        Some(hooks) => hooks.lend(ctx, &mut load),
+        None => load(),
+    }
+    Ok(Value::Module(Box::new(value?)))
 }
 
 /// Loads a library of functions. Its text may take its time.

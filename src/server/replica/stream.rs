@@ -21,11 +21,12 @@ use crate::engine::client::{Client, Mode, Session};
 use crate::engine::ctx::Env;
 use crate::engine::durable::Policy;
 use crate::engine::effects::Unit;
+use crate::engine::hooks::{Change, ServerEvent};
 use crate::engine::log::encode;
 use crate::engine::persistence::AofMode;
 use crate::engine::replay;
 use crate::engine::replication::link::LinkState;
-use crate::engine::state::{Change, ServerEvent, State};
+use crate::engine::state::State;
 use crate::persist::io::words;
 use crate::resp::request::{Limits, Parser, RequestSpan, Stop as Parsed};
 
