@@ -9,7 +9,9 @@ use crate::engine::state::State;
 use crate::keyspace::value::Value;
 use crate::object::module::KeyName;
 use crate::object::rdb::read::Reader;
-use crate::object::rdb::{Check, Dialect, Limits, LoadContext, NoTypes, RdbError, kind, module};
+use crate::object::rdb::{
+    Check, Dialect, Limits, LoadContext, ModuleTypes, NoTypes, RdbError, kind, module,
+};
 use crate::persist::rdb::load::LoadError;
 use crate::persist::rdb::parts::{Part, read_magic, read_part};
 use crate::persist::rdb::value::{self, HookTypes, dialect_of};
@@ -34,6 +36,11 @@ pub type AskModule<'a> =
 
 /// Asks the module itself, which makes the value anew for that. The state stays as it is, but modules want nobody beside
 /// them: it is that of the exclusive lock.
+///
+/// Only types whose module knows that there is no child are asked ([`TypeVtable::changes_seen`]): others end the process
+/// in this callback if they have nothing to say (RediSearch does), which ends a rewriting child of Redis and no more.
+///
+/// [`TypeVtable::changes_seen`]: crate::object::module::TypeVtable::changes_seen
 pub fn ask_module(
     state: &State,
     key: KeyName<'_>,
@@ -43,6 +50,8 @@ pub fn ask_module(
     let types = HookTypes(state.hooks.clone());
     let limits = value::limits(&state.config);
     let ctx = LoadContext { limits, types: &types, key, dialect, check: Check::Frames };
+    let id = Reader::new(bytes).number().ok()?;
+    types.find(id).filter(|vtable| vtable.changes_seen())?;
     let value = module::load(&mut Reader::new(bytes), &ctx).ok()?;
     value.vtable().rewrite(key, value.pointer())
 }
