@@ -395,11 +395,16 @@ impl Connection {
 
     /// Sends what is in the worker's and the connection's output buffers.
     fn flush(&mut self, worker: &Worker, scratch: &mut Scratch, way: &mut Way<'_, '_>) -> Step {
-        if (self.has_output() || !scratch.out.is_empty()) && self.must_wait(worker)
-            || !scratch.out.is_empty() && self.may_wait(worker, scratch, way)
-        {
+        if (self.has_output() || !scratch.out.is_empty()) && self.must_wait(worker) {
             self.keep_output(worker, scratch, 0);
             return self.settle_output(worker, scratch);
+        }
+        if !scratch.out.is_empty() && self.may_wait(worker, scratch, way) {
+            // It does not count as the client's memory, since it is about to leave.
+            self.take_buffer(scratch);
+            self.output.extend_from_slice(&scratch.out);
+            scratch.out.clear();
+            return Step::Wait;
         }
         match self.send_parts(worker, scratch, way) {
             Ok(()) => self.settle_output(worker, scratch),
@@ -435,6 +440,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Has a buffer for output, if there is one to be had.
+    #[inline]
+    fn take_buffer(&mut self, scratch: &mut Scratch) {
+        if self.output.capacity() == 0 {
+            self.output = scratch.spare.pop().unwrap_or_default();
+        }
+    }
+
     /// Takes over what the socket had no room for, from byte `at` on.
     fn keep_output(&mut self, worker: &Worker, scratch: &mut Scratch, at: usize) {
         let is_large = scratch.out.capacity() > SHARED_OUTPUT_KEPT_BYTES;
@@ -446,9 +459,7 @@ impl Connection {
             scratch.out.clear();
             return;
         }
-        if self.output.capacity() == 0 {
-            self.output = scratch.spare.pop().unwrap_or_default();
-        }
+        self.take_buffer(scratch);
         let needed = self.output.len() + scratch.out.len() - at;
         if needed > self.output.capacity() && worker.engine.shared.client_memory.is_limited() {
             // Counted before it is taken: clients go rather than keys.

@@ -35,8 +35,8 @@ pub const READ_BUFFER_BYTES: usize = 32 * 1024;
 const DELIVERIES_PER_TURN: usize = 64;
 
 /// Empty output buffers that a worker keeps for its connections, and how large they may be.
-const SPARE_BUFFERS_MAX: usize = 64;
-const SPARE_BUFFER_BYTES_MAX: usize = 16 * 1024;
+const SPARE_BUFFERS_MAX: usize = 16;
+const SPARE_BUFFER_BYTES_MAX: usize = 4 * 1024;
 
 /// How long replies wait for those of other connections, in nanoseconds; a command that takes longer is waited for.
 const TURN_NANOS_MAX: u64 = 250_000;

@@ -296,7 +296,7 @@ fn is_held_alike(key: &str, ours: &str, theirs: &str) -> bool {
     let kind = |name: &str| key.split([' ', ':']).nth(1) == Some(name);
     match (ours, theirs) {
         ("listpack", "quicklist") => kind("list"),
-        ("listpack", "hashtable") => kind("set"),
+        ("listpack", "hashtable") => kind("set") || kind("integers"),
         _ => ours == theirs,
     }
 }
@@ -340,7 +340,12 @@ fn files_are_exchanged_with_a_real_server() {
     assert_eq!(digest(&mut our_copy), digest(&mut our));
     assert_eq!(digest(&mut their_copy), digest(&mut their));
     let held = encodings(&mut our);
-    assert_eq!(encodings(&mut our_copy), held);
+    for ((key, ours), (other, copied)) in held.iter().zip(encodings(&mut our_copy)) {
+        assert!(
+            *key == other && is_held_alike(key, ours, &copied),
+            "{key} {ours}, {other} {copied}"
+        );
+    }
     assert_eq!(encodings(&mut their_copy), encodings(&mut their));
     for ((key, ours), (other, theirs)) in held.iter().zip(encodings(&mut their)) {
         assert_eq!(*key, other);
