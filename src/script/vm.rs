@@ -142,6 +142,8 @@ pub struct Vm {
     /// Numbers of forgotten functions, to be used again.
     free_slots: Vec<i32>,
     runs: u64,
+    /// The script that ran last, where it and what runs it are: often it is the next one, too.
+    last: Option<([u8; 40], i32, Runner)>,
     /// Bytes in use at which garbage is collected after a script.
     collect_at: usize,
     /// The bytecode instructions that store, if scripts may run without proxies.
@@ -208,6 +210,7 @@ impl Vm {
             slots: 0,
             free_slots: Vec::new(),
             runs: 0,
+            last: None,
             collect_at: 0,
             codes: None,
             options,
@@ -458,8 +461,14 @@ impl Vm {
 
     /// The number of the compiled script and what runs it, compiling it if need be.
     fn function(&mut self, sha: &[u8; 40], source: &[u8]) -> Result<(i32, Runner), Vec<u8>> {
+        if let Some((last, slot, runner)) = self.last
+            && last == *sha
+        {
+            return Ok((slot, runner));
+        }
         if let Some(compiled) = self.compiled.get_mut(sha) {
             compiled.used = self.runs;
+            self.last = Some((*sha, compiled.slot, compiled.runner));
             return Ok((compiled.slot, compiled.runner));
         }
         let (_, body) =
@@ -553,6 +562,12 @@ impl Vm {
     }
 
     fn forget_oldest(&mut self) {
+        // While a script runs again and again its time is not noted.
+        if let Some((last, ..)) = self.last.take()
+            && let Some(compiled) = self.compiled.get_mut(&last)
+        {
+            compiled.used = self.runs;
+        }
         let oldest = self.compiled.iter().min_by_key(|(_, compiled)| compiled.used);
         let Some(sha) = oldest.map(|(sha, _)| *sha) else { return };
         let compiled = self.compiled.remove(&sha).expect("it was just found");

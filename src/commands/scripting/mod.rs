@@ -45,7 +45,10 @@ const SCRIPTING: CommandSpec = CommandSpec {
 
 /// The keys and arguments of a call, split at `numkeys`.
 fn split(argv: Argv<'_>) -> Result<(Argv<'_>, Argv<'_>), CommandError> {
-    split_counted(argv, args::int(argv[2])?)
+    match argv[2] {
+        [digit @ b'0'..=b'9'] => split_counted(argv, i64::from(digit - b'0')),
+        count => split_counted(argv, args::int(count)?),
+    }
 }
 
 fn split_counted(argv: Argv<'_>, count: i64) -> Result<(Argv<'_>, Argv<'_>), CommandError> {
