@@ -308,7 +308,7 @@ fn close_listeners() {
 }
 
 /// Blocks all signals for this thread; what was blocked before.
-fn block_signals() -> libc::sigset_t {
+pub fn block_signals() -> libc::sigset_t {
     // SAFETY: a set of signals is plain bits, of which all zeros are a value.
     let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
     let mut before = all;
@@ -319,7 +319,8 @@ fn block_signals() -> libc::sigset_t {
     before
 }
 
-fn restore_signals(before: &libc::sigset_t) {
+/// Has this thread's signals blocked as they were.
+pub fn restore_signals(before: &libc::sigset_t) {
     // SAFETY: the set lives during the call, and no old one is asked for.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) };
 }

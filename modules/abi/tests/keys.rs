@@ -9,7 +9,7 @@ mod client;
 
 use std::path::{Path, PathBuf};
 
-use client::{Client, Server, example, servers};
+use client::{Client, Server, check, example, servers};
 
 /// Our server as Cargo has built it beside this test.
 fn ours() -> Option<PathBuf> {
@@ -53,12 +53,6 @@ fn steps(client: &mut Client, key: &str, modes: &str, steps: &[(&str, &str)]) {
     let expected: Vec<String> = steps.iter().map(|(_, answer)| format!("\"{answer}\"")).collect();
     let line = format!("abi.key {key} {modes} {}", line.join(" / "));
     assert_eq!(client.run(&line), format!("*[{}]", expected.join(" ")), "{line}");
-}
-
-fn check(client: &mut Client, cases: &[(&str, &str)]) {
-    for (command, expected) in cases {
-        assert_eq!(client.run(command), *expected, "{command}");
-    }
 }
 
 #[test]

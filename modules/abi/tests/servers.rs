@@ -9,7 +9,7 @@ mod client;
 
 use std::path::{Path, PathBuf};
 
-use client::{Client, Server, example, servers};
+use client::{Client, Server, check, example, servers};
 
 /// Our servers.
 fn ours() -> Vec<PathBuf> {
@@ -34,12 +34,6 @@ fn with_bare(arguments: &[&str], test: impl Fn(&mut Server, &mut Client)) {
         let mut server = Server::start(&program, &arguments);
         let mut client = server.client();
         test(&mut server, &mut client);
-    }
-}
-
-fn check(client: &mut Client, cases: &[(&str, &str)]) {
-    for (command, expected) in cases {
-        assert_eq!(client.run(command), *expected, "{command}");
     }
 }
 

@@ -9,7 +9,7 @@ mod client;
 
 use std::path::{Path, PathBuf};
 
-use client::{Answer, Client, Server, servers};
+use client::{Answer, Client, Server, check, servers};
 
 /// The module as Cargo has built it beside this test.
 fn module() -> PathBuf {
@@ -35,12 +35,6 @@ fn with_module(arguments: &[&str], test: impl Fn(&Server, &mut Client)) {
         let mut client = server.client();
         test(&server, &mut client);
         assert_eq!(client.run("PING"), "+PONG");
-    }
-}
-
-fn check(client: &mut Client, cases: &[(&str, &str)]) {
-    for (command, expected) in cases {
-        assert_eq!(client.run(command), *expected, "{command}");
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use client::{Client, Server, example, servers};
+use client::{Client, Server, check, example, servers};
 
 /// Runs a test in each server with the probe loaded.
 fn with_probe(arguments: &[&str], test: impl Fn(&Server, &mut Client)) {
@@ -41,12 +41,6 @@ fn version(client: &mut Client) -> u32 {
     let version = info.split("redis_version:").nth(1).expect("every server tells its version");
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     parts.next().unwrap_or(0) * 100 + parts.next().unwrap_or(0)
-}
-
-fn check(client: &mut Client, cases: &[(&str, &str)]) {
-    for (command, expected) in cases {
-        assert_eq!(client.run(command), *expected, "{command}");
-    }
 }
 
 #[test]

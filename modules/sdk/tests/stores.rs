@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod client;
 
-use client::{Client, Server, example, servers};
+use client::{Client, Server, check, example, servers};
 
 /// Runs a test in each server, unless a command says there that a function of the API is missing.
 fn with_stores(test: impl Fn(&Server, &mut Client), probe: &str) {
@@ -25,12 +25,6 @@ fn with_stores(test: impl Fn(&Server, &mut Client), probe: &str) {
 }
 
 const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
-
-fn check(client: &mut Client, cases: &[(&str, &str)]) {
-    for (command, expected) in cases {
-        assert_eq!(client.run(command), *expected, "{command}");
-    }
-}
 
 #[test]
 fn lists() {

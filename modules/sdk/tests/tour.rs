@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod client;
 
-use client::{Client, Server, example, servers};
+use client::{Client, Server, check, example, servers};
 
 /// Runs a test in each server with an example loaded.
 fn with_example(name: &str, arguments: &[&str], test: impl Fn(&Server, &mut Client)) {
@@ -21,12 +21,6 @@ fn with_example(name: &str, arguments: &[&str], test: impl Fn(&Server, &mut Clie
         let mut client = server.client();
         test(&server, &mut client);
         assert_eq!(client.run("PING"), "+PONG");
-    }
-}
-
-fn check(client: &mut Client, cases: &[(&str, &str)]) {
-    for (command, expected) in cases {
-        assert_eq!(client.run(command), *expected, "{command}");
     }
 }
 

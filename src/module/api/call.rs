@@ -9,7 +9,7 @@ use mortise_module_abi as abi;
 
 use super::super::call_reply::CallReply;
 use super::super::filters::Calling;
-use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice};
+use super::super::handle::{ModString, ModuleCtx, Owned, c_bytes, c_slice, set_errno};
 use super::super::host::{Module, host};
 use super::super::promise::{self, Called, Promise};
 use crate::engine::acl::check;
@@ -179,11 +179,6 @@ fn check_user(
     Err((CommandError::Raw([b"NOPERM ", &text[..]].concat()), libc::EACCES))
 }
 
-fn set_errno(code: c_int) {
-    // SAFETY: the location is this thread's own.
-    unsafe { *libc::__errno_location() = code };
-}
-
 /// What the C shim of Call calls with its arguments gathered.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mortise_call(
@@ -214,10 +209,8 @@ unsafe extern "C" fn mortise_call(
     // A filter may change everything, so calls beside readers do not come by it.
     let has_filters =
         host().engine.get().is_some_and(|engine| engine.shared.attached.has_filters());
-    let filtered = match context.engine() {
-        Some(engine) if has_filters => Some(host().filters.pass_call(engine, &argv)),
-        _ => None,
-    };
+    let engine = if has_filters { context.engine() } else { None };
+    let filtered = engine.map(|engine| host().filters.pass_call(engine, &argv));
     let argv = filtered.as_ref().map_or(argv, filtered::slices);
     let Some(reader) = context.reader() else {
         set_errno(libc::EINVAL);

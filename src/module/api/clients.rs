@@ -8,7 +8,7 @@ use std::sync::Arc;
 use mortise_module_abi as abi;
 
 use super::super::handle::{
-    ModString, ModuleCtx, Owned, c_bytes, c_slice, is_beside_readers, with_current,
+    ModString, ModuleCtx, Owned, c_bytes, c_slice, is_beside_readers, set_errno, with_current,
     with_current_reading,
 };
 use super::super::host::host;
@@ -19,11 +19,6 @@ use crate::engine::client::{Client, Mode, Session};
 use crate::engine::tracking::TrackingMode;
 use crate::resp::reply::Protocol;
 use crate::resp::value::Value;
-
-fn set_errno(code: c_int) {
-    // SAFETY: the location is this thread's own.
-    unsafe { *libc::__errno_location() = code };
-}
 
 /// The client of this id.
 fn find(id: u64) -> Option<Arc<Client>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mortise_module_abi as abi;
 
-use super::super::handle::{ModuleCtx, c_bytes, c_text};
+use super::super::handle::{ModuleCtx, c_bytes, c_text, set_errno};
 use super::super::host::{Foreign, host};
 use super::super::settings::{self, Kind, Setting};
 
@@ -18,9 +18,8 @@ const FLAGS: c_uint = abi::CONFIG_IMMUTABLE
     | abi::CONFIG_DENY_LOADING
     | abi::CONFIG_UNPREFIXED;
 
-fn set_errno(code: c_int) -> c_int {
-    // SAFETY: the location is this thread's own.
-    unsafe { *libc::__errno_location() = code };
+fn refuse(code: c_int) -> c_int {
+    set_errno(code);
     abi::ERR
 }
 
@@ -41,7 +40,7 @@ unsafe fn register(common: Common, kind: Kind) -> c_int {
     // SAFETY: the caller promises it.
     let (ctx, name) = unsafe { (ModuleCtx::borrow(common.ctx), c_text(common.name)) };
     let Some(module) = ctx.filter(|ctx| ctx.loading).and_then(|ctx| ctx.module.clone()) else {
-        return set_errno(libc::EBUSY);
+        return refuse(libc::EBUSY);
     };
     let own = match &kind {
         Kind::Number { .. } => abi::CONFIG_MEMORY,
@@ -50,19 +49,19 @@ unsafe fn register(common: Common, kind: Kind) -> c_int {
     };
     let is_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     if common.flags & !(FLAGS | own) != 0 || name.is_empty() || !name.bytes().all(is_word) {
-        return set_errno(libc::EINVAL);
+        return refuse(libc::EINVAL);
     }
     let full = match common.flags & abi::CONFIG_UNPREFIXED {
         0 => format!("{}.{name}", module.name),
         _ => name.clone(),
     };
-    let Ok(own_name) = CString::new(name) else { return set_errno(libc::EINVAL) };
+    let Ok(own_name) = CString::new(name) else { return refuse(libc::EINVAL) };
     let is_built_in = crate::config::params::find(full.as_bytes()).is_some();
     let mut records = host().records.lock();
     let is_taken = records.settings.iter().any(|one| one.name.eq_ignore_ascii_case(&full));
     if is_taken || is_built_in {
         tracing::warn!("Configuration by the name: {full} already registered");
-        return set_errno(libc::EALREADY);
+        return refuse(libc::EALREADY);
     }
     records.settings.push(Arc::new(Setting {
         module,
@@ -155,7 +154,7 @@ pub(super) unsafe extern "C" fn register_enum(
 pub(super) unsafe extern "C" fn load(ctx: *mut abi::Ctx) -> c_int {
     // SAFETY: modules pass a live context.
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }).filter(|ctx| ctx.loading) else {
-        return set_errno(libc::EBUSY);
+        return refuse(libc::EBUSY);
     };
     let Some(module) = ctx.module.clone() else { return abi::ERR };
     let Some(engine) = ctx.engine() else { return abi::ERR };
@@ -171,7 +170,7 @@ pub(super) unsafe extern "C" fn load(ctx: *mut abi::Ctx) -> c_int {
 pub(super) unsafe extern "C" fn load_defaults(ctx: *mut abi::Ctx) -> c_int {
     // SAFETY: modules pass a live context.
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }).filter(|ctx| ctx.loading) else {
-        return set_errno(libc::EBUSY);
+        return refuse(libc::EBUSY);
     };
     let Some(module) = ctx.module.clone() else { return abi::ERR };
     match settings::load_defaults(&module) {

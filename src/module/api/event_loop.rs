@@ -7,13 +7,13 @@ use mortise_module_abi as abi;
 
 use super::super::crash;
 use super::super::descriptors::Refused;
+use super::super::handle::set_errno;
 use super::super::host::{Foreign, host};
 use super::super::tasks::OneShot;
 
 /// Hands the outcome over as Redis does, which sets `errno` in either case.
 fn answer(outcome: Result<(), Refused>) -> c_int {
-    // SAFETY: the location is this thread's own.
-    unsafe { *libc::__errno_location() = outcome.err().unwrap_or(0) };
+    set_errno(outcome.err().unwrap_or(0));
     if outcome.is_ok() { abi::OK } else { abi::ERR }
 }
 

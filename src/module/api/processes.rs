@@ -7,13 +7,8 @@ use std::path::PathBuf;
 use mortise_module_abi as abi;
 
 use super::super::fork;
-use super::super::handle::{ModuleCtx, c_bytes, with_current};
+use super::super::handle::{ModuleCtx, c_bytes, set_errno, with_current};
 use super::super::host::{Foreign, host};
-
-fn set_errno(code: c_int) {
-    // SAFETY: the location is this thread's own.
-    unsafe { *libc::__errno_location() = code };
-}
 
 pub(super) unsafe extern "C" fn fork(callback: abi::ForkDoneFunc, data: *mut c_void) -> c_int {
     let forked = with_current(|ctx| fork::fork(ctx, callback, Foreign(data)));

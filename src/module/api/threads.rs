@@ -10,7 +10,7 @@ use std::sync::Arc;
 use mortise_module_abi as abi;
 
 use super::super::blocked::{Blocked, BlockedCall, Purpose};
-use super::super::handle::ModuleCtx;
+use super::super::handle::{ModuleCtx, set_errno};
 use super::super::host::{Foreign, host};
 use super::super::tasks::finish_unit;
 use crate::engine::client::{Mode, Session};
@@ -112,8 +112,7 @@ pub(super) unsafe extern "C" fn lock(ctx: *mut abi::Ctx) {
 pub(super) unsafe extern "C" fn try_lock(ctx: *mut abi::Ctx) -> c_int {
     let Some((engine, guard)) = engine().and_then(|engine| Some((engine, engine.try_write()?)))
     else {
-        // SAFETY: the location is this thread's own.
-        unsafe { *libc::__errno_location() = libc::EBUSY };
+        set_errno(libc::EBUSY);
         return abi::ERR;
     };
     // SAFETY: modules pass a live thread-safe context.

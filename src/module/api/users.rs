@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mortise_module_abi as abi;
 
 use super::super::handle::{
-    ModString, ModuleCtx, c_bytes, c_slice, is_beside_readers, with_current,
+    ModString, ModuleCtx, c_bytes, c_slice, is_beside_readers, set_errno, with_current,
 };
 use super::super::host::{Foreign, host};
 use super::super::logins::Asking;
@@ -60,11 +60,6 @@ fn shared() -> Option<&'static Shared> {
 
 fn registry(shared: &Shared) -> Arc<Registry> {
     Arc::clone(&shared.registry.read())
-}
-
-fn set_errno(code: c_int) {
-    // SAFETY: the location is this thread's own.
-    unsafe { *libc::__errno_location() = code };
 }
 
 fn denied() -> c_int {

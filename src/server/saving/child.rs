@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use super::{Job, facts};
 use crate::engine::persistence::Progress;
 use crate::engine::state::{Shared, State};
+use crate::module::fork::{block_signals, restore_signals};
 use crate::object::rdb::write::Writer;
 use crate::persist::rdb::disk;
 use crate::persist::rdb::file::NewFile;
@@ -259,23 +260,6 @@ fn fork(
     let error = io::Error::last_os_error();
     restore_signals(&mask);
     if pid < 0 { Err(error) } else { Ok((pid, reader)) }
-}
-
-/// Blocks all signals for this thread; what was blocked before.
-fn block_signals() -> libc::sigset_t {
-    // SAFETY: a set of signals is plain bits, of which all zeros are a value.
-    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
-    let mut before = all;
-    // SAFETY: the set lives during the call.
-    unsafe { libc::sigfillset(&raw mut all) };
-    // SAFETY: both sets live during the call.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
-    before
-}
-
-fn restore_signals(before: &libc::sigset_t) {
-    // SAFETY: the set lives during the call, and no old one is asked for.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) };
 }
 
 /// Gives all signals that have a handler their default effects.

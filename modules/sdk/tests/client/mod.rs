@@ -256,3 +256,10 @@ impl fmt::Display for Answer {
         }
     }
 }
+
+/// Runs commands and compares what is answered.
+pub fn check(client: &mut Client, cases: &[(&str, &str)]) {
+    for (command, expected) in cases {
+        assert_eq!(client.run(command), *expected, "{command}");
+    }
+}
