@@ -118,13 +118,25 @@ fn flags(layout: Layout) -> c_int {
     if layout.align() > QUANTUM { layout.align().trailing_zeros() as c_int } else { 0 }
 }
 
+/// A block of at least `size` bytes, which must not be 0. Without flags `malloc` gives it by a third of the way that
+/// `mallocx` takes.
+#[inline]
+fn block(size: usize, flags: c_int) -> *mut c_void {
+    if flags == 0 {
+        // SAFETY: takes any size.
+        unsafe { jemalloc::malloc(size) }
+    } else {
+        // SAFETY: the size is not 0.
+        unsafe { jemalloc::mallocx(size, flags) }
+    }
+}
+
 // SAFETY: blocks come from jemalloc's own functions with the layout's size and alignment (passed as
 // flags when above the quantum), are given back to the same allocator, and are never touched here.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let flags = flags(layout);
-        // SAFETY: the size is not zero, as this trait's contract promises.
-        let block = unsafe { jemalloc::mallocx(layout.size(), flags) };
+        let block = block(layout.size(), flags);
         if !block.is_null() {
             count(usable_bytes(layout.size(), flags) as isize);
         }
@@ -162,12 +174,10 @@ unsafe impl GlobalAlloc for CountingAllocator {
 
 /// Allocates for a module; null when memory is out or `size` is 0 and the class has no block.
 pub fn module_alloc(size: usize, zeroed: bool) -> *mut c_void {
-    let flags = if zeroed { jemalloc::MALLOCX_ZERO } else { 0 } | module_alignment();
-    // SAFETY: the size is made at least 1.
-    let block = unsafe { jemalloc::mallocx(size.max(1), flags) };
+    let Some(size) = module_bytes(size) else { return null_mut() };
+    let block = block(size, if zeroed { jemalloc::MALLOCX_ZERO } else { 0 });
     if !block.is_null() {
-        // SAFETY: the block is alive.
-        count(unsafe { jemalloc::sallocx(block, 0) } as isize);
+        count(module_usable_bytes(block, size) as isize);
     }
     block
 }
@@ -180,15 +190,24 @@ pub unsafe fn module_realloc(block: *mut c_void, size: usize) -> *mut c_void {
     if block.is_null() {
         return module_alloc(size, false);
     }
+    let Some(size) = module_bytes(size) else { return null_mut() };
     // SAFETY: the block is alive, as the caller promises.
     let before = unsafe { jemalloc::sallocx(block, 0) };
-    // SAFETY: as above; the size is made at least 1.
-    let moved = unsafe { jemalloc::rallocx(block, size.max(1), module_alignment()) };
+    // SAFETY: as above; the size is not 0.
+    let moved = unsafe { jemalloc::rallocx(block, size, 0) };
     if !moved.is_null() {
-        // SAFETY: the new block is alive.
-        count(unsafe { jemalloc::sallocx(moved, 0) } as isize - before as isize);
+        count(module_usable_bytes(moved, size) as isize - before as isize);
     }
     moved
+}
+
+/// The usable bytes of a live block that was made for `size` bytes: what jemalloc's records say, without asking.
+fn module_usable_bytes(block: *const c_void, size: usize) -> usize {
+    if cfg!(sanitized) {
+        // SAFETY: the block is alive.
+        return unsafe { jemalloc::sallocx(block, 0) };
+    }
+    usable_bytes(size, 0)
 }
 
 /// Gives a module's block back.
@@ -198,9 +217,10 @@ pub unsafe fn module_realloc(block: *mut c_void, size: usize) -> *mut c_void {
 pub unsafe fn module_free(block: *mut c_void) {
     if !block.is_null() {
         // SAFETY: the block is alive, as the caller promises.
-        count(-(unsafe { jemalloc::sallocx(block, 0) } as isize));
-        // SAFETY: as above; it is not used again.
-        unsafe { jemalloc::dallocx(block, 0) }
+        let size = unsafe { jemalloc::sallocx(block, 0) };
+        count(-(size as isize));
+        // SAFETY: as above; its usable size is a size that gives it, and it is not used again.
+        unsafe { jemalloc::sdallocx(block, size, 0) }
     }
 }
 
@@ -213,9 +233,14 @@ pub unsafe fn module_size(block: *const c_void) -> usize {
     if block.is_null() { 0 } else { unsafe { jemalloc::sallocx(block, 0) } }
 }
 
-/// C code expects 16-aligned blocks, as from `malloc`.
-const fn module_alignment() -> c_int {
-    4
+/// What C code expects of blocks, as from `malloc`.
+const MODULE_ALIGN: usize = 16;
+
+/// The bytes to ask for so that the block is aligned for C code, never 0. Blocks of a class lie at multiples of its size
+/// from the start of a page, and the class of a multiple of 16 is one; asking for the alignment instead gives the same
+/// class by a way that takes three times as long.
+fn module_bytes(size: usize) -> Option<usize> {
+    size.max(1).checked_next_multiple_of(MODULE_ALIGN)
 }
 
 /// Bytes that jemalloc has given out, in whole pages, and holds: (allocated, active, resident).

@@ -17,6 +17,11 @@ fn alignment(flags: c_int) -> usize {
     1 << (flags & 63)
 }
 
+pub unsafe fn malloc(size: usize) -> *mut c_void {
+    // SAFETY: takes any size.
+    unsafe { libc::malloc(size) }
+}
+
 pub unsafe fn mallocx(size: usize, flags: c_int) -> *mut c_void {
     let alignment = alignment(flags).max(ALIGNMENT_USUAL);
     let mut block = null_mut();

@@ -621,6 +621,11 @@ impl ExclusiveCtx<'_> {
         self.env.now_ms()
     }
 
+    /// As [`ReadCtx::expiry_ms`].
+    pub fn expiry_ms(&self) -> i64 {
+        if self.unit.trusts { 0 } else { self.now_ms() }
+    }
+
     /// Access to keys for writing.
     pub fn write(&mut self) -> WriteCtx<'_> {
         WriteCtx { state: self.state, session: self.session, unit: self.unit, env: self.env }

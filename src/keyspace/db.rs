@@ -177,6 +177,12 @@ impl<H: KeyHash> Db<H> {
         self.table.find(hash, key)
     }
 
+    /// Finds a key again that was seen in this slot before whatever may have changed; `seen` has the key's hash.
+    #[inline]
+    pub fn find_again(&self, seen: Slot, key: &[u8]) -> Option<Slot> {
+        self.table.find_again(seen, key)
+    }
+
     /// Finds a key with its entry, which saves the ways back to it.
     #[inline]
     pub fn look_up(&self, key: &[u8], now_ms: i64) -> Found<'_> {

@@ -146,6 +146,16 @@ impl<H: KeyHash> Table<H> {
         Some((Slot::new(hash, index), entry))
     }
 
+    /// Finds the entry of `key` again, whatever has changed since it was seen; it is most likely where it was.
+    #[inline]
+    pub fn find_again(&self, seen: Slot, key: &[u8]) -> Option<Slot> {
+        let entry = self.segment(seen.hash)?.entry(seen.index as usize);
+        match entry.is_some_and(|entry| entry.key() == key) {
+            true => Some(seen),
+            false => self.find(seen.hash, key),
+        }
+    }
+
     /// Asks for the cache line that [`Table::find`] will read first.
     #[inline]
     pub fn prefetch_bucket(&self, hash: u64) {

@@ -28,6 +28,8 @@ use crate::engine::acl::user::User;
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx};
 use crate::engine::keys::{ChannelAt, KeyAt};
 use crate::engine::spec::Argv;
+use crate::engine::state::State;
+use crate::keyspace::db::Slot;
 use crate::resp::reply::{Protocol, Reply};
 
 /// A string that a module holds: bytes with a NUL behind them.
@@ -177,7 +179,9 @@ pub struct OpenKey {
     /// Its db.
     pub db: u32,
     /// Its name.
-    pub name: Box<[u8]>,
+    pub name: Vec<u8>,
+    /// Where it was when it was last looked for.
+    pub seen: Option<Slot>,
     /// `READ`, `WRITE` and hints.
     pub mode: c_int,
     /// Something was written through it, so that closing it signals the change.
@@ -196,6 +200,57 @@ pub enum Walk {
     Zset(Box<ZsetWalk>),
     /// It goes through entries of a stream.
     Stream(Box<StreamWalk>),
+}
+
+/// Handles of keys that a thread keeps for use again, and the room for a name that such a one has at most.
+const SPARE_KEYS_MAX: usize = 8;
+const SPARE_NAME_BYTES_MAX: usize = 256;
+
+thread_local! {
+    static SPARE_KEYS: RefCell<Vec<SpareKey>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A handle that nobody uses, with its box.
+struct SpareKey(Box<OpenKey>);
+
+impl OpenKey {
+    /// A handle of the key, to be given back by [`OpenKey::recycle`].
+    pub fn create(
+        ctx: *mut ModuleCtx,
+        db: u32,
+        name: &[u8],
+        seen: Option<Slot>,
+        mode: c_int,
+    ) -> Box<OpenKey> {
+        let spare = SPARE_KEYS.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+        let mut key = match spare {
+            Some(SpareKey(key)) => key,
+            None => {
+                let (name, walk) = (Vec::new(), Walk::None);
+                Box::new(OpenKey { ctx, db, name, seen, mode, wrote: false, walk })
+            }
+        };
+        key.name.extend_from_slice(name);
+        (key.ctx, key.db, key.seen, key.mode) = (ctx, db, seen, mode);
+        key
+    }
+
+    /// Keeps a handle that nobody uses any more, or frees it.
+    pub fn recycle(mut key: Box<OpenKey>) {
+        if key.name.capacity() > SPARE_NAME_BYTES_MAX {
+            return;
+        }
+        key.name.clear();
+        key.wrote = false;
+        key.walk = Walk::None;
+        // A thread that ends keeps nothing.
+        let _ = SPARE_KEYS.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_KEYS_MAX {
+                spare.push(SpareKey(key));
+            }
+        });
+    }
 }
 
 /// Has the module see this error in `errno`.
@@ -278,6 +333,28 @@ impl Reach {
                 let reader: &'a mut ReadCtx<'a> = unsafe { reader.cast::<ReadCtx<'a>>().as_mut() }?;
                 let ReadCtx { state, session, unit, env } = reader;
                 Some(ReadCtx { state, session, unit, env: *env })
+            }
+        }
+    }
+}
+
+impl Reach {
+    /// The state, and the time by which keys are past theirs.
+    ///
+    /// # Safety
+    /// As for [`Reach::all`].
+    unsafe fn state<'a>(self) -> Option<(&'a State, i64)> {
+        match self {
+            Reach::Nothing => None,
+            Reach::All(engine) => {
+                // SAFETY: as in `all`.
+                let engine = unsafe { engine.cast::<ExclusiveCtx<'a>>().as_ref() }?;
+                Some((&*engine.state, engine.expiry_ms()))
+            }
+            Reach::Reading(reader) => {
+                // SAFETY: as in `reading`.
+                let reader = unsafe { reader.cast::<ReadCtx<'a>>().as_ref() }?;
+                Some((reader.state, reader.expiry_ms()))
             }
         }
     }
@@ -534,6 +611,13 @@ impl ModuleCtx {
         unsafe { self.reach().reading() }
     }
 
+    /// The engine's state, and the time in unix milliseconds by which keys are past theirs: what suffices to look at
+    /// a key that is open.
+    pub fn state(&mut self) -> Option<(&State, i64)> {
+        // SAFETY: as in `reader`.
+        unsafe { self.reach().state() }
+    }
+
     /// What the context has itself, or, as the innermost level, may use without having it.
     fn reach(&self) -> Reach {
         match self.engine {
@@ -641,8 +725,17 @@ pub unsafe fn c_bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
 /// As for [`c_bytes`].
 pub unsafe fn c_text(text: *const c_char) -> String {
     // SAFETY: passed on.
+    unsafe { c_text_lossy(text) }.into_owned()
+}
+
+/// The same, copied only if something was replaced.
+///
+/// # Safety
+/// As for [`c_bytes`].
+pub unsafe fn c_text_lossy<'a>(text: *const c_char) -> Cow<'a, str> {
+    // SAFETY: passed on.
     let bytes = unsafe { c_bytes(text) }.unwrap_or_default();
-    String::from_utf8_lossy(bytes).into_owned()
+    String::from_utf8_lossy(bytes)
 }
 
 /// Bytes given as pointer and length; empty if the pointer is null.

@@ -768,6 +768,12 @@ macro_rules! for_each_api {
         }
         "mortise" {
             fixed MortiseSetCommandParallel "0.1.0" (command: *mut Command) -> c_int;
+            fixed MortiseAllocate "0.1.0" (bytes: usize, align: usize) -> *mut c_void;
+            fixed MortiseAllocateZeroed "0.1.0" (bytes: usize, align: usize) -> *mut c_void;
+            fixed MortiseReallocate "0.1.0" (
+                block: *mut c_void, bytes: usize, align: usize, new_bytes: usize
+            ) -> *mut c_void;
+            fixed MortiseDeallocate "0.1.0" (block: *mut c_void, bytes: usize, align: usize);
         }
         "yield" {
             fixed Yield "7.0.0" (ctx: *mut Ctx, flags: c_int, busy_reply: *const c_char);

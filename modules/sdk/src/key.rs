@@ -121,9 +121,10 @@ impl<'c> ReadKey<'c> {
 
     /// The native value; None if the key does not exist.
     pub fn value<T: Native>(&self, ty: &Type<T>) -> Result<Option<&T>, Error> {
-        match self.of_kind(KeyType::Module)? {
-            None => Ok(None),
-            Some(key) => key.native(ty).map(Some).ok_or(Error::WrongType),
+        match self.key().map(|key| key.native(ty)) {
+            Some(Some(value)) => Ok(Some(value)),
+            _ if self.exists() => Err(Error::WrongType),
+            _ => Ok(None),
         }
     }
 
@@ -223,10 +224,10 @@ impl<'c> WriteKey<'c> {
 
     /// The native value, to be changed in place; None if the key does not exist.
     pub fn value_mut<T: Native>(&mut self, ty: &Type<T>) -> Result<Option<&mut T>, Error> {
-        match self.kind() {
-            KeyType::Empty => Ok(None),
-            _ => self.key_mut().native_mut(ty).map(Some).ok_or(Error::WrongType),
+        if !self.exists() {
+            return Ok(None);
         }
+        self.key_mut().native_mut(ty).map(Some).ok_or(Error::WrongType)
     }
 
     /// The native value, to be changed in place; made by `make` if the key does not exist.

@@ -263,6 +263,21 @@ pub(crate) fn c_string(text: &str) -> CString {
         .unwrap_or_else(|_| CString::new(text.replace('\0', "")).expect("NULs are gone"))
 }
 
+/// Names up to this length cost no allocation.
+const NAME_BYTES_USUAL: usize = 64;
+
+/// Runs `f` with a name as a C string.
+pub(crate) fn with_c_string<R>(name: &str, f: impl FnOnce(&CStr) -> R) -> R {
+    let mut few = [0; NAME_BYTES_USUAL];
+    if name.len() < few.len() {
+        few[..name.len()].copy_from_slice(name.as_bytes());
+        if let Ok(name) = CStr::from_bytes_with_nul(&few[..=name.len()]) {
+            return f(name);
+        }
+    }
+    f(&c_string(name))
+}
+
 /// The server's version as 0x00MMmmpp, 0 if it does not tell.
 pub(crate) fn server_version() -> i32 {
     // SAFETY: no preconditions.

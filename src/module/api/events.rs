@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mortise_module_abi as abi;
 
-use super::super::handle::{ModString, ModuleCtx, c_text};
+use super::super::handle::{ModString, ModuleCtx, c_text_lossy};
 use super::super::host::{ServerSubscription, Subscription, host};
 use super::server_events;
 use crate::engine::effects::EventClass;
@@ -53,7 +53,7 @@ pub(super) unsafe extern "C" fn notify(
 ) -> c_int {
     // SAFETY: modules pass a live context, a C string and a live string.
     let (ctx, event, key) =
-        unsafe { (ModuleCtx::borrow(ctx), c_text(event), ModString::borrow(key)) };
+        unsafe { (ModuleCtx::borrow(ctx), c_text_lossy(event), ModString::borrow(key)) };
     let (Some(engine), Some(key)) = (ctx.and_then(ModuleCtx::engine), key) else {
         return abi::ERR;
     };

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int, c_longlong, c_ulonglong};
 
 use mortise_module_abi as abi;
 
-use super::super::handle::{ModString, ModuleCtx, OpenKey, Owned, Walk, set_errno};
+use super::super::handle::{ModString, ModuleCtx, OpenKey, Owned, set_errno};
 use super::super::native::KeyOptions;
 use crate::engine::ctx::{ReadCtx, WriteCtx};
 use crate::engine::effects::EventClass;
@@ -46,11 +46,22 @@ impl OpenKey {
     /// Runs `f` with the db and where the key is now; None if the key is not there.
     pub(super) fn read<R>(&mut self, f: impl FnOnce(&Db, Slot) -> R) -> Option<R> {
         // SAFETY: as in `ctx`; the context and the name are different objects.
-        let reader = unsafe { self.ctx.as_mut() }?.reader()?;
-        let now_ms = reader.expiry_ms();
-        let db = reader.state.keyspace.db(self.db as usize);
-        let slot = db.find(&self.name).filter(|slot| !db.is_expired(*slot, now_ms))?;
+        let (state, now_ms) = unsafe { self.ctx.as_mut() }?.state()?;
+        let db = state.keyspace.db(self.db as usize);
+        self.seen = match self.seen {
+            Some(seen) => db.find_again(seen, &self.name),
+            None => db.find(&self.name),
+        };
+        let slot = self.seen.filter(|slot| !db.is_expired(*slot, now_ms))?;
         Some(f(db, slot))
+    }
+
+    /// Tells the watchers that the key has changed.
+    fn touch_watchers(&mut self) {
+        // SAFETY: as in `ctx`; the context and the name are different objects.
+        if let Some(engine) = unsafe { self.ctx.as_mut() }.and_then(ModuleCtx::engine) {
+            engine.write().in_db(self.db, |write| write.touch_watchers(&self.name));
+        }
     }
 
     pub(super) fn is_writable(&self) -> bool {
@@ -82,9 +93,9 @@ pub(super) unsafe extern "C" fn exists(ctx: *mut abi::Ctx, name: *mut abi::Modul
     c_int::from(found.unwrap_or(false))
 }
 
-/// Looks a key up for a handle: whether it is there. The modes say what that leaves behind; opening to write counts as
+/// Looks a key up for a handle: where it is. The modes say what that leaves behind; opening to write counts as
 /// no look-up of a client.
-fn look_up(read: &mut ReadCtx<'_>, name: &[u8], mode: c_int) -> bool {
+fn look_up(read: &mut ReadCtx<'_>, name: &[u8], mode: c_int) -> Option<Slot> {
     let without = |flags: c_int| mode & (flags | abi::OPEN_KEY_NOEFFECTS) == 0;
     let slot = match without(abi::OPEN_KEY_NOEXPIRE) {
         true => read.peek(name),
@@ -105,7 +116,7 @@ fn look_up(read: &mut ReadCtx<'_>, name: &[u8], mode: c_int) -> bool {
         }
         _ => {}
     }
-    slot.is_some()
+    slot
 }
 
 pub(super) unsafe extern "C" fn open(
@@ -129,21 +140,14 @@ pub(super) unsafe extern "C" fn open(
     if frozen && mode & abi::WRITE != 0 {
         return std::ptr::null_mut();
     }
-    if !found && mode & abi::WRITE == 0 {
+    if found.is_none() && mode & abi::WRITE == 0 {
         return std::ptr::null_mut();
     }
     // SAFETY: as above.
     let (context, name) = unsafe { (ModuleCtx::borrow(ctx), ModString::borrow(name)) };
     let (Some(context), Some(name)) = (context, name) else { return std::ptr::null_mut() };
-    let key = OpenKey {
-        ctx: std::ptr::from_mut(context),
-        db,
-        name: name.as_bytes().into(),
-        mode,
-        wrote: false,
-        walk: Walk::None,
-    };
-    let handle: *mut abi::Key = Box::into_raw(Box::new(key)).cast();
+    let key = OpenKey::create(std::ptr::from_mut(context), db, name.as_bytes(), found, mode);
+    let handle: *mut abi::Key = Box::into_raw(key).cast();
     context.own(Owned::Key(handle));
     handle
 }
@@ -154,13 +158,13 @@ pub(crate) unsafe extern "C" fn close(key: *mut abi::Key) {
     }
     // SAFETY: `open` made it from a box, and modules close a key once.
     let mut key_box = unsafe { Box::from_raw(key.cast::<OpenKey>()) };
-    let wrote = key_box.wrote;
     if let Some(ctx) = key_box.ctx() {
         ctx.disown(Owned::Key(key));
     }
-    if wrote {
-        key_box.write(|write, name, _| write.touch_watchers(name));
+    if key_box.wrote {
+        key_box.touch_watchers();
     }
+    OpenKey::recycle(key_box);
 }
 
 pub(super) unsafe extern "C" fn key_type(key: *mut abi::Key) -> c_int {

@@ -289,6 +289,8 @@ table! {
     GetCommand => commands::get,
     SetCommandInfo => commands::set_info, SetCommandACLCategories => commands::set_categories,
     MortiseSetCommandParallel => commands::set_parallel,
+    MortiseAllocate => memory::allocate, MortiseAllocateZeroed => memory::allocate_zeroed,
+    MortiseReallocate => memory::reallocate, MortiseDeallocate => memory::deallocate,
     AddACLCategory => commands::add_category, IsKeysPositionRequest => commands::is_keys_request,
     KeyAtPos => commands::key_at, KeyAtPosWithFlags => commands::key_at_with_flags,
     GetCurrentCommandName => commands::current_name,

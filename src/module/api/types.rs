@@ -124,15 +124,14 @@ pub(super) unsafe extern "C" fn replace_value(
 
 pub(super) unsafe extern "C" fn get_type(key: *mut abi::Key) -> *mut abi::ModuleType {
     // SAFETY: modules pass null or an open key.
-    let id = unsafe { borrow(key) }.and_then(|key| {
+    let found = unsafe { borrow(key) }.and_then(|key| {
         key.read(|db, slot| match db.value(slot) {
-            ValueRef::Module(value) => Some(value.vtable().id()),
-            _ => None,
+            // All types are records of this host, so the address of one is its handle.
+            ValueRef::Module(value) => Arc::as_ptr(value.vtable()).cast_mut().cast(),
+            _ => std::ptr::null_mut(),
         })
     });
-    let Some(Some(id)) = id else { return std::ptr::null_mut() };
-    let records = host().records.lock();
-    records.types.iter().find(|native| native.id == id).map_or(std::ptr::null_mut(), handle)
+    found.unwrap_or(std::ptr::null_mut())
 }
 
 pub(super) unsafe extern "C" fn get_value(key: *mut abi::Key) -> *mut c_void {

@@ -11,7 +11,7 @@ use crate::error::JsonError;
 use crate::ops::Number;
 use crate::path::Path;
 use crate::value::{Value, View};
-use crate::write::{Format, to_text};
+use crate::write::{Format, Writer, to_text};
 
 /// How a writing command answers: with the results of all matches, or of the last one that has any.
 pub(super) fn results<T: Into<Reply>>(
@@ -38,6 +38,21 @@ pub(super) fn json(view: View<'_>) -> Reply {
 /// The text of a number, as JSON has it.
 pub(super) fn number_text(number: Number) -> Vec<u8> {
     to_text(number.to_value().view(), Format::COMPACT)
+}
+
+/// The JSON text of an array of numbers, with null for what has none.
+pub(super) fn number_texts(numbers: &[Option<Number>]) -> Vec<u8> {
+    let mut writer = Writer::new(Format::COMPACT);
+    writer.open(b'[');
+    for (i, number) in numbers.iter().enumerate() {
+        writer.separate(i);
+        match number {
+            Some(number) => writer.value(number.to_value().view()),
+            None => writer.value(View::Null),
+        }
+    }
+    writer.close(b']', numbers.len());
+    writer.finish()
 }
 
 /// A number as RESP3 has it.

@@ -3,7 +3,7 @@
 use mortise_module::{Arg, Arity, Command, CommandResult, Context, Reply};
 
 use super::arguments::{json, path, text};
-use super::reply::{self, number, number_text};
+use super::reply::{self, number, number_text, number_texts};
 use super::{WRITE, change};
 use crate::error::JsonError;
 use crate::ops::{self, Arithmetic, Number};
@@ -71,11 +71,7 @@ fn arithmetic(
     if path.is_legacy() {
         return Ok(Reply::from(reply::last(results).map(number_text)));
     }
-    let texts: Vec<Vec<u8>> = results
-        .into_iter()
-        .map(|result| result.map_or_else(|| b"null".to_vec(), number_text))
-        .collect();
-    Ok(Reply::Bulk([b"[", &texts.join(&b","[..])[..], b"]"].concat()))
+    Ok(Reply::Bulk(number_texts(&results)))
 }
 
 fn toggle(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {

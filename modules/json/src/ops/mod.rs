@@ -59,11 +59,19 @@ fn update<T>(
 
 /// Applies edits, each at the location of the given number.
 fn apply(document: &mut Value, locations: &Locations, mut edits: Vec<(usize, Edit)>) {
+    const SUITS: &str = "matches were just located, edits suit them";
+    if edits.len() <= 1 {
+        if let Some((i, edit)) = edits.pop() {
+            document.edit(locations.get(i), edit).expect(SUITS);
+            document.settle(locations.get(i));
+        }
+        return;
+    }
     edits.sort_by(|(a, _), (b, _)| locations.get(*b).cmp(locations.get(*a)));
     edits.dedup_by_key(|(i, _)| locations.get(*i));
     let touched: Vec<usize> = edits.iter().map(|(i, _)| *i).collect();
     for (i, edit) in edits {
-        document.edit(locations.get(i), edit).expect("matches were just located, edits suit them");
+        document.edit(locations.get(i), edit).expect(SUITS);
     }
     for i in touched {
         document.settle(locations.get(i));

@@ -21,6 +21,14 @@ pub enum Number {
 impl Number {
     /// Reads a number argument.
     pub fn parse(text: &str) -> Result<Number, JsonError> {
+        // Most are short integers, which need no parser; what JSON forbids (`007`, `+1`) is left to it.
+        let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+        if let [b'1'..=b'9', rest @ ..] = digits
+            && rest.iter().all(u8::is_ascii_digit)
+            && let Ok(value) = text.parse()
+        {
+            return Ok(Number::Int(value));
+        }
         Number::of(parse(text)?.value.view()).ok_or(JsonError::BadNumber)
     }
 

@@ -9,6 +9,7 @@
 //! positions before the place of an edit stay as they were (callers apply several edits from the back).
 
 use std::fmt;
+use std::ops::Range;
 
 use triomphe::Arc;
 
@@ -145,6 +146,11 @@ impl Value {
     }
 
     fn edit_packed(&mut self, location: &[u32], edit: Edit) -> Result<(), StaleLocation> {
+        if let Edit::Replace(value) = &edit
+            && self.overwrite(location, value)
+        {
+            return Ok(());
+        }
         let added = edit.added_bytes();
         if added.is_none_or(|bytes| bytes > BLOCK_BYTES_MAX) {
             return self.unpack().ok_or(StaleLocation)?.edit(location, edit);
@@ -154,6 +160,26 @@ impl Value {
         rewrite(bytes, location, &edit, &mut out)?;
         *self = Value::from_packed(&out);
         Ok(())
+    }
+
+    /// Writes a value over the one at `location`, if it takes as many bytes and no clone of the document sees it. Counters
+    /// do so nearly always.
+    fn overwrite(&mut self, location: &[u32], value: &Value) -> bool {
+        let (Some(bytes), Some(new)) = (self.packed(), value.packed()) else { return false };
+        let Some(place) = place_of(bytes, location).filter(|place| place.len() == new.len()) else {
+            return false;
+        };
+        match &mut self.0 {
+            Node::Inline(bytes) => bytes[place].copy_from_slice(new),
+            Node::Block(block) => {
+                return block.with_arc_mut(|block| {
+                    let block = Arc::get_mut(block);
+                    block.map(|block| block.slice_mut()[place].copy_from_slice(new)).is_some()
+                });
+            }
+            _ => unreachable!("only what is packed has bytes"),
+        }
+        true
     }
 
     /// Turns a packed container into a tree node, its children staying packed. `None` if it is no container.
@@ -186,11 +212,14 @@ impl Value {
 
     /// The packed form of a tree node that has become small.
     fn repacked(&self) -> Option<Vec<u8>> {
+        if self.packed().is_some() {
+            return None;
+        }
         let mut out = Vec::new();
         let start = packed::open(&mut out);
         let few = |children: usize| (children <= REPACKED_CHILDREN_MAX).then_some(children);
         let (kind, count) = match &self.0 {
-            Node::Inline(_) | Node::Block(_) => return None,
+            Node::Inline(_) | Node::Block(_) => unreachable!("only tree nodes come here"),
             Node::Array(items) => {
                 let count = few(items.len())?;
                 for item in items.iter() {
@@ -327,6 +356,20 @@ fn edit_members(object: &mut Object, edit: Edit) -> Result<(), StaleLocation> {
         }
         Edit::Replace(_) | Edit::Splice { .. } => Err(StaleLocation),
     }
+}
+
+/// Where in the packed value `bytes` the one at `location` stands.
+fn place_of(bytes: &[u8], location: &[u32]) -> Option<Range<usize>> {
+    let mut value = bytes;
+    for &position in location {
+        value = match packed::read(value) {
+            Packed::Array(run) => run.elements().nth(position as usize)?,
+            Packed::Object(run) => run.members().nth(position as usize)?.value,
+            _ => return None,
+        };
+    }
+    let start = value.as_ptr().addr() - bytes.as_ptr().addr();
+    Some(start..start + packed::value_len(value))
 }
 
 /// Writes the packed value `bytes` with `edit` applied at `location` to the end of `out`.

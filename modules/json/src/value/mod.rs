@@ -21,6 +21,8 @@ mod object;
 mod packed;
 mod view;
 
+use std::cell::Cell;
+
 use triomphe::{Arc, ThinArc};
 
 pub(crate) use self::build::{ArrayBuilder, Builder, Item, ObjectBuilder};
@@ -47,6 +49,14 @@ enum Node {
 }
 
 const INLINE_BYTES_MAX: usize = 15;
+
+/// A larger scratch buffer is not kept.
+const SCRATCH_BYTES_MAX: usize = 1024;
+
+thread_local! {
+    /// Where single values are packed before they are put in place.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Allocation behind a `ThinArc<(), u8>`: count and length, then the bytes, rounded up to the alignment.
 fn thin_bytes(len: usize) -> usize {
@@ -112,9 +122,14 @@ impl Value {
     }
 
     fn from_put(put: impl FnOnce(&mut Vec<u8>)) -> Value {
-        let mut out = Vec::new();
+        let mut out = SCRATCH.take();
+        out.clear();
         put(&mut out);
-        Value::from_packed(&out)
+        let value = Value::from_packed(&out);
+        if out.capacity() <= SCRATCH_BYTES_MAX {
+            SCRATCH.set(out);
+        }
+        value
     }
 
     /// Copies a packed value; a container that has outgrown a block becomes tree nodes as far down as needed.

@@ -9,11 +9,12 @@
 //! - If the arena runs out before binding, as in a unit test that is never loaded, the allocator
 //!   falls back to the system's for good: binding then fails, the module says so in the log, and
 //!   its memory is not accounted for.
-//! - After binding, memory comes from the server. Its blocks are aligned to 8 bytes at least; for
-//!   more, we ask for a larger block and keep its address in the word before the aligned one.
+//! - After binding, memory comes from the server. Mortise takes size and alignment as they are, at
+//!   both ends. Blocks of other servers are aligned to 8 bytes at least; for more, we ask for a
+//!   larger block and keep its address in the word before the aligned one.
 //!
-//! The state changes once, from `UNBOUND` to `BOUND` or `SYSTEM`, so a block outside the arena
-//! always belongs to the allocator that the final state names.
+//! The state changes once, from `UNBOUND` to `SIZED`, `BOUND` or `SYSTEM`, so a block outside the
+//! arena always belongs to the allocator that the final state names.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -41,6 +42,8 @@ pub struct ModuleAllocator;
 const UNBOUND: u8 = 0;
 const BOUND: u8 = 1;
 const SYSTEM: u8 = 2;
+/// As `BOUND`, by the functions that take a layout.
+const SIZED: u8 = 3;
 
 static STATE: AtomicU8 = AtomicU8::new(UNBOUND);
 
@@ -68,6 +71,18 @@ static FREE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 
 /// Switches to the server's allocator. False: too much was allocated before.
 pub(super) fn bind(api: &Api) -> bool {
+    if let (Some(alloc), Some(zeroed), Some(realloc), Some(free)) = (
+        api.MortiseAllocate,
+        api.MortiseAllocateZeroed,
+        api.MortiseReallocate,
+        api.MortiseDeallocate,
+    ) {
+        ALLOC.store(alloc as *mut c_void, Ordering::Relaxed);
+        CALLOC.store(zeroed as *mut c_void, Ordering::Relaxed);
+        REALLOC.store(realloc as *mut c_void, Ordering::Relaxed);
+        FREE.store(free as *mut c_void, Ordering::Relaxed);
+        return enter(SIZED);
+    }
     // The functions that return NULL are preferred: Rust has its own way to run out of memory.
     let (Some(alloc), Some(calloc), Some(realloc), Some(free)) = (
         api.TryAlloc.or(api.Alloc),
@@ -81,17 +96,23 @@ pub(super) fn bind(api: &Api) -> bool {
     CALLOC.store(calloc as *mut c_void, Ordering::Relaxed);
     REALLOC.store(realloc as *mut c_void, Ordering::Relaxed);
     FREE.store(free as *mut c_void, Ordering::Relaxed);
-    let state = STATE.compare_exchange(UNBOUND, BOUND, Ordering::AcqRel, Ordering::Acquire);
-    matches!(state, Ok(_) | Err(BOUND))
+    enter(BOUND)
 }
 
-/// Loads one of the server's functions. The state is `BOUND`.
+/// Enters a state, or finds that it holds already: one server has one set of functions.
+fn enter(state: u8) -> bool {
+    let before = STATE.compare_exchange(UNBOUND, state, Ordering::AcqRel, Ordering::Acquire);
+    before.is_ok() || before == Err(state)
+}
+
+/// Loads one of the server's functions. The state is the one that the function belongs to.
 macro_rules! server_function {
     ($load:ident, $slot:ident: $name:ident) => {
+        #[inline]
         fn $load() -> abi::api::$name {
             let function = $slot.load(Ordering::Relaxed);
-            // SAFETY: the state was read as BOUND with acquire ordering, so `bind` has stored a
-            // function of this type before.
+            // SAFETY: the state was read with acquire ordering as the one before which `bind` has
+            // stored a function of this type here.
             unsafe { std::mem::transmute::<*mut c_void, abi::api::$name>(function) }
         }
     };
@@ -101,6 +122,10 @@ server_function!(server_alloc, ALLOC: Alloc);
 server_function!(server_calloc, CALLOC: Calloc);
 server_function!(server_realloc, REALLOC: Realloc);
 server_function!(server_free, FREE: Free);
+server_function!(sized_alloc, ALLOC: MortiseAllocate);
+server_function!(sized_alloc_zeroed, CALLOC: MortiseAllocateZeroed);
+server_function!(sized_realloc, REALLOC: MortiseReallocate);
+server_function!(sized_free, FREE: MortiseDeallocate);
 
 fn arena_start() -> usize {
     ARENA.0.get() as usize
@@ -180,6 +205,8 @@ unsafe fn unaligned(block: *mut u8) -> *mut c_void {
 unsafe impl GlobalAlloc for ModuleAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match settle(layout) {
+            // SAFETY: the function takes any layout.
+            (SIZED, _) => unsafe { sized_alloc()(layout.size(), layout.align()) }.cast(),
             (UNBOUND, block) => block,
             (BOUND, _) if layout.align() <= SERVER_ALIGN => {
                 // SAFETY: the function takes any size.
@@ -197,6 +224,8 @@ unsafe impl GlobalAlloc for ModuleAllocator {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         match settle(layout) {
+            // SAFETY: the function takes any layout.
+            (SIZED, _) => unsafe { sized_alloc_zeroed()(layout.size(), layout.align()) }.cast(),
             (UNBOUND, block) => block,
             (BOUND, _) if layout.align() <= SERVER_ALIGN => {
                 // SAFETY: the function takes any size.
@@ -216,21 +245,26 @@ unsafe impl GlobalAlloc for ModuleAllocator {
         if in_arena(block) {
             return;
         }
-        if STATE.load(Ordering::Acquire) != BOUND {
-            // SAFETY: a block outside the arena is the system's when the state is not BOUND.
-            unsafe { System.dealloc(block, layout) };
-        } else if layout.align() <= SERVER_ALIGN {
+        match STATE.load(Ordering::Acquire) {
+            // SAFETY: the block is the server's, made with this layout.
+            SIZED => unsafe { sized_free()(block.cast(), layout.size(), layout.align()) },
             // SAFETY: the block is the server's, as it was given.
-            unsafe { server_free()(block.cast()) };
-        } else {
+            BOUND if layout.align() <= SERVER_ALIGN => unsafe { server_free()(block.cast()) },
             // SAFETY: the block was placed by `align_within`.
-            unsafe { server_free()(unaligned(block)) };
+            BOUND => unsafe { server_free()(unaligned(block)) },
+            // SAFETY: a block outside the arena is the system's when the server has none.
+            _ => unsafe { System.dealloc(block, layout) },
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if !in_arena(block) {
             match STATE.load(Ordering::Acquire) {
+                SIZED => {
+                    let (bytes, align) = (layout.size(), layout.align());
+                    // SAFETY: the block is the server's, made with this layout.
+                    return unsafe { sized_realloc()(block.cast(), bytes, align, size) }.cast();
+                }
                 BOUND if layout.align() <= SERVER_ALIGN => {
                     // SAFETY: the block is the server's, as it was given.
                     return unsafe { server_realloc()(block.cast(), size) }.cast();

@@ -9,7 +9,7 @@ use mortise_module_abi as abi;
 
 use super::keys::Key;
 use super::strings::{Arg, OwnedString, Text};
-use super::{bound, c_string, need};
+use super::{bound, need, with_c_string};
 use crate::context::{Context, Origin};
 use crate::error::Error;
 
@@ -88,9 +88,9 @@ impl<'h> Ctx<'h> {
 
     pub(crate) fn notify(self, class: c_int, event: &str, key: &Text<'_>) -> Result<(), Error> {
         let notify = need!(NotifyKeyspaceEvent);
-        let event = c_string(event);
         // SAFETY: all pointers are live; the server does not keep them.
-        ok(unsafe { notify(self.ptr(), class, event.as_ptr(), key.ptr()) }, "NotifyKeyspaceEvent")
+        let tell = |event: &CStr| unsafe { notify(self.ptr(), class, event.as_ptr(), key.ptr()) };
+        ok(with_c_string(event, tell), "NotifyKeyspaceEvent")
     }
 
     pub(crate) fn signal_key_as_ready(self, key: &Text<'_>) -> Result<(), Error> {

@@ -179,17 +179,20 @@ impl<'c> Key<'c> {
         self.native_ptr(ty).map(|mut value| unsafe { value.as_mut() })
     }
 
+    /// Whether the value is one of this type.
+    pub(crate) fn is_native<T: Native>(&self, ty: &Type<T>) -> bool {
+        let Ok(api) = bound().types() else { return false };
+        // SAFETY: the key is live; for any value but one of a module type the answer is NULL.
+        let found = unsafe { (api.ModuleTypeGetType)(self.ptr()) };
+        !found.is_null() && found == ty.handle()
+    }
+
     fn native_ptr<T: Native>(&self, ty: &Type<T>) -> Option<NonNull<T>> {
-        if self.kind() != abi::KEYTYPE_MODULE {
+        if !self.is_native(ty) {
             return None;
         }
         let api = bound().types().ok()?;
-        // SAFETY: the key is live and holds a value of a module type.
-        let found = unsafe { (api.ModuleTypeGetType)(self.ptr()) };
-        if found.is_null() || found != ty.handle() {
-            return None;
-        }
-        // SAFETY: as above; values of this type are boxes of `T`, because only `Type<T>` makes them.
+        // SAFETY: the key is live and holds a value of a module type; values of this type are boxes of `T`, because only `Type<T>` makes them.
         NonNull::new(unsafe { (api.ModuleTypeGetValue)(self.ptr()) }.cast())
     }
 
