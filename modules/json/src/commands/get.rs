@@ -1,16 +1,14 @@
 //! JSON.GET, MGET, RESP: how are values read as a whole?
 
-use std::rc::Rc;
-
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, KeySpec, Reply};
 
 use super::READ;
-use super::arguments::{path, text};
+use super::arguments::text;
 use super::reply::{self, Expand, native};
 use crate::error::JsonError;
-use crate::path::{Path, compiled};
+use crate::path::{Dialect, Query, query};
 use crate::rdb::JSON;
-use crate::value::View;
+use crate::value::{Value, View};
 use crate::write::{Format, Writer};
 
 pub(super) const GET: Command = Command {
@@ -46,11 +44,17 @@ struct Options<'a> {
     format: Format<'a>,
     /// RESP3's own types, if not text.
     expand: Option<Expand>,
+    dialect: Dialect,
     paths: Vec<&'a str>,
 }
 
 fn options<'a>(args: &[Arg<'a>], resp3: bool) -> Result<Options<'a>, JsonError> {
-    let mut options = Options { format: Format::COMPACT, expand: None, paths: Vec::new() };
+    let mut options = Options {
+        format: Format::COMPACT,
+        expand: None,
+        dialect: Dialect::default(),
+        paths: Vec::new(),
+    };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(JsonError::MissingArgument);
@@ -71,12 +75,21 @@ fn options<'a>(args: &[Arg<'a>], resp3: bool) -> Result<Options<'a>, JsonError> 
                 }
                 options.expand = expand;
             }
+        } else if arg.is("DIALECT")
+            && options.paths.is_empty()
+            && let Some(dialect) = args.as_slice().first().and_then(dialect)
+        {
+            args.next();
+            options.dialect = dialect;
         } else {
             options.paths.push(text(arg)?);
         }
     }
     if options.paths.is_empty() {
-        options.paths.push(".");
+        options.paths.push(match options.dialect {
+            Dialect::RedisJson => ".",
+            Dialect::Rfc9535 => "$",
+        });
     }
     Ok(options)
 }
@@ -90,6 +103,17 @@ fn expand(arg: &Arg<'_>) -> Result<Option<Expand>, JsonError> {
     }
 }
 
+/// The dialect of that name. A word that is none leaves `DIALECT` what it is for RedisJSON: a path.
+fn dialect(name: &Arg<'_>) -> Option<Dialect> {
+    if name.is("RFC9535") {
+        Some(Dialect::Rfc9535)
+    } else if name.is("REDISJSON") {
+        Some(Dialect::RedisJson)
+    } else {
+        None
+    }
+}
+
 fn get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let options = options(&args[2..], ctx.is_resp3())?;
     let paths = paths(&options)?;
@@ -100,26 +124,49 @@ fn get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         return expanded(&paths, root, expand);
     }
     let mut writer = Writer::new(options.format);
-    match (&paths[..], &options.paths[..]) {
-        ([(_, path)], [_]) => write_one(&mut writer, path, root)?,
+    match &paths[..] {
+        [(_, query)] if options.paths.len() == 1 => write_one(&mut writer, query, root)?,
         _ => write_several(&mut writer, &paths, root)?,
     }
     Ok(Reply::Bulk(writer.finish()))
 }
 
 /// The paths with their texts. One that cannot be read fails the command if it is alone, and is left out otherwise.
-fn paths<'a>(options: &Options<'a>) -> Result<Vec<(&'a str, Rc<Path>)>, JsonError> {
+fn paths<'a>(options: &Options<'a>) -> Result<Vec<(&'a str, Query)>, JsonError> {
     if let [text] = options.paths[..] {
-        return Ok(vec![(text, compiled(text)?)]);
+        return Ok(vec![(text, query(text, options.dialect)?)]);
     }
-    Ok(options.paths.iter().filter_map(|&text| Some((text, compiled(text).ok()?))).collect())
+    let read = |&text: &&'a str| Some((text, query(text, options.dialect).ok()?));
+    Ok(options.paths.iter().filter_map(read).collect())
 }
 
-fn write_one(writer: &mut Writer<'_>, path: &Path, root: View<'_>) -> Result<(), JsonError> {
-    if path.is_legacy() {
-        writer.value(path.first(root)?.ok_or(JsonError::PathMissing)?);
-    } else {
-        writer.array(path.select(root)?.into_iter());
+fn write_one(writer: &mut Writer<'_>, query: &Query, root: View<'_>) -> Result<(), JsonError> {
+    match query {
+        Query::Path(path) if path.is_legacy() => {
+            writer.value(path.first(root)?.ok_or(JsonError::PathMissing)?);
+            Ok(())
+        }
+        query => write_all(writer, query, root),
+    }
+}
+
+/// An array of all that a path or an expression yields.
+fn write_all(writer: &mut Writer<'_>, query: &Query, root: View<'_>) -> Result<(), JsonError> {
+    match query {
+        Query::Path(path) => {
+            let mut count = 0;
+            writer.open(b'[');
+            path.for_each(root, |view| {
+                writer.separate(count);
+                writer.value(view);
+                count += 1;
+            })?;
+            writer.close(b']', count);
+        }
+        Query::Computed(computed) => {
+            let values = computed.values(root)?;
+            writer.array(values.iter().map(Value::view));
+        }
     }
     Ok(())
 }
@@ -127,22 +174,22 @@ fn write_one(writer: &mut Writer<'_>, path: &Path, root: View<'_>) -> Result<(),
 /// An object with a member per path. One JSONPath among them makes all values arrays.
 fn write_several(
     writer: &mut Writer<'_>,
-    paths: &[(&str, Rc<Path>)],
+    paths: &[(&str, Query)],
     root: View<'_>,
 ) -> Result<(), JsonError> {
-    let bare = paths.iter().all(|(_, path)| path.is_legacy());
+    let bare = paths.iter().all(|(_, query)| query.is_legacy());
     let mut count = 0;
     writer.open(b'{');
-    for (i, (text, path)) in paths.iter().enumerate() {
+    for (i, (text, query)) in paths.iter().enumerate() {
         if paths[..i].iter().any(|(before, _)| before == text) {
             continue;
         }
         writer.separate(count);
         writer.name(text.as_bytes());
         if bare {
-            writer.value(path.first(root)?.ok_or(JsonError::PathMissing)?);
+            write_one(writer, query, root)?;
         } else {
-            writer.array(path.select(root)?.into_iter());
+            write_all(writer, query, root)?;
         }
         count += 1;
     }
@@ -150,24 +197,37 @@ fn write_several(
     Ok(())
 }
 
-fn expanded(paths: &[(&str, Rc<Path>)], root: View<'_>, expand: Expand) -> CommandResult {
-    let of_path = |(_, path): &(&str, Rc<Path>)| {
-        let matches = path.select(root).map_err(JsonError::from)?;
-        Ok(Reply::Array(matches.into_iter().map(|view| native(view, expand)).collect()))
-    };
+fn expanded(paths: &[(&str, Query)], root: View<'_>, expand: Expand) -> CommandResult {
+    let of_path = |(_, query): &(&str, Query)| all(query, root, |view| native(view, expand));
     let replies: Result<Vec<Reply>, JsonError> = paths.iter().map(of_path).collect();
     Ok(Reply::Array(replies?))
 }
 
+/// A reply for each thing that a path or an expression yields.
+fn all(
+    query: &Query,
+    root: View<'_>,
+    reply: impl Fn(View<'_>) -> Reply,
+) -> Result<Reply, JsonError> {
+    let mut replies = Vec::new();
+    match query {
+        Query::Path(path) => path.for_each(root, |view| replies.push(reply(view)))?,
+        Query::Computed(computed) => {
+            replies.extend(computed.values(root)?.iter().map(|value| reply(value.view())));
+        }
+    }
+    Ok(Reply::Array(replies))
+}
+
 fn mget(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let (path, keys) = args[1..].split_last().expect("there are three arguments");
-    let path = text(path).ok().and_then(|text| compiled(text).ok());
+    let query = text(path).ok().and_then(|text| query(text, Dialect::default()).ok());
     let mut replies = Vec::with_capacity(keys.len());
     for name in keys {
         let key = ctx.open_read(name);
         // A key of another type reads as missing here.
-        let reply = match (&path, key.value(&JSON)) {
-            (Some(path), Ok(Some(document))) => one_of_many(path, document.0.view())?,
+        let reply = match (&query, key.value(&JSON)) {
+            (Some(query), Ok(Some(document))) => one_of_many(query, document.0.view())?,
             _ => Reply::Null,
         };
         replies.push(reply);
@@ -175,25 +235,29 @@ fn mget(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     Ok(Reply::Array(replies))
 }
 
-fn one_of_many(path: &Path, root: View<'_>) -> Result<Reply, JsonError> {
-    if path.is_legacy() {
+fn one_of_many(query: &Query, root: View<'_>) -> Result<Reply, JsonError> {
+    if let Query::Path(path) = query
+        && path.is_legacy()
+    {
         return Ok(path.first(root)?.map_or(Reply::Null, reply::json));
     }
     let mut writer = Writer::new(Format::COMPACT);
-    writer.array(path.select(root)?.into_iter());
+    write_all(&mut writer, query, root)?;
     Ok(Reply::Bulk(writer.finish()))
 }
 
 fn resp(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
-    let path = path(args.get(2))?;
+    let path = args.get(2).map_or(Ok("."), text)?;
+    let query = query(path, Dialect::RedisJson).map_err(JsonError::from)?;
     let resp3 = ctx.is_resp3();
     let key = ctx.open_read(&args[1]);
     let Some(document) = key.value(&JSON)? else { return Ok(Reply::Null) };
     let root = document.0.view();
-    if path.is_legacy() {
+    if let Query::Path(path) = &query
+        && path.is_legacy()
+    {
         let view = path.first(root).map_err(JsonError::from)?.ok_or(JsonError::PathMissing)?;
         return Ok(reply::resp(view, resp3));
     }
-    let matches = path.select(root).map_err(JsonError::from)?;
-    Ok(Reply::Array(matches.into_iter().map(|view| reply::resp(view, resp3)).collect()))
+    Ok(all(&query, root, |view| reply::resp(view, resp3))?)
 }

@@ -3,8 +3,8 @@
 //! Applications send the same few paths again and again, and compiling takes longer than most evaluations. Each thread
 //! keeps the paths that it used last; no lock, no sharing.
 //!
-//! Invariant: the kept paths weigh at most [`WEIGHT_MAX`] together; a path with regular expressions weighs more, for a
-//! compiled one may take megabytes.
+//! Invariant: the kept paths of a dialect weigh at most [`WEIGHT_MAX`] together; a path with regular expressions weighs
+//! more, for a compiled one may take megabytes.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,12 +12,12 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 
 use super::parse::{PathError, parse};
-use super::{Expression, Path, Pattern, Segment, Selector, Term};
+use super::{Dialect, Path, Query};
 
 /// What a thread's kept paths may weigh: as many paths, if they are plain.
 const WEIGHT_MAX: usize = 256;
 /// What a regular expression adds.
-const REGEX_WEIGHT: usize = 16;
+const PATTERN_WEIGHT: usize = 16;
 /// Longer paths are compiled each time.
 const CACHED_BYTES_MAX: usize = 512;
 
@@ -29,35 +29,47 @@ struct Cache {
 }
 
 struct Entry {
-    path: Rc<Path>,
+    query: Query,
     weight: usize,
     used: u64,
 }
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
+    static STRICT_CACHE: RefCell<Cache> = RefCell::default();
 }
 
-/// The compiled form of a path.
+/// The compiled form of a path of RedisJSON's dialect; an error if it is an expression that computes something.
 pub fn compiled(text: &str) -> Result<Rc<Path>, PathError> {
-    if text.len() > CACHED_BYTES_MAX {
-        return parse(text).map(Rc::new);
+    match query(text, Dialect::RedisJson)? {
+        Query::Path(path) => Ok(path),
+        Query::Computed(_) => Err(PathError::computes()),
     }
-    CACHE.with_borrow_mut(|cache| {
+}
+
+/// The compiled form of a path or an expression.
+pub fn query(text: &str, dialect: Dialect) -> Result<Query, PathError> {
+    if text.len() > CACHED_BYTES_MAX {
+        return parse(text, dialect).map(|parsed| parsed.query);
+    }
+    let cache = match dialect {
+        Dialect::RedisJson => &CACHE,
+        Dialect::Rfc9535 => &STRICT_CACHE,
+    };
+    cache.with_borrow_mut(|cache| {
         cache.clock += 1;
         if let Some(entry) = cache.paths.get_mut(text) {
             entry.used = cache.clock;
-            return Ok(entry.path.clone());
+            return Ok(entry.query.clone());
         }
-        let path = Rc::new(parse(text)?);
-        cache.keep(text, path.clone());
-        Ok(path)
+        let parsed = parse(text, dialect)?;
+        cache.keep(text, &parsed.query, 1 + PATTERN_WEIGHT * parsed.patterns);
+        Ok(parsed.query)
     })
 }
 
 impl Cache {
-    fn keep(&mut self, text: &str, path: Rc<Path>) {
-        let weight = 1 + REGEX_WEIGHT * regexes(&path.segments);
+    fn keep(&mut self, text: &str, query: &Query, weight: usize) {
         if weight > WEIGHT_MAX {
             return;
         }
@@ -68,37 +80,7 @@ impl Cache {
             self.weight -= entry.weight;
         }
         self.weight += weight;
-        self.paths.insert(text.into(), Entry { path, weight, used: self.clock });
-    }
-}
-
-fn regexes(segments: &[Segment]) -> usize {
-    let of = |segment: &Segment| match &segment.selector {
-        Selector::Filter(expression) => in_expression(expression),
-        _ => 0,
-    };
-    segments.iter().map(of).sum()
-}
-
-/// Filters within the paths of terms count too.
-fn in_expression(expression: &Expression) -> usize {
-    match expression {
-        Expression::Any(all) | Expression::All(all) => all.iter().map(in_expression).sum(),
-        Expression::Not(inner) => in_expression(inner),
-        Expression::Exists(term) => in_term(term),
-        Expression::Compare { left, right, .. } => in_term(left) + in_term(right),
-        Expression::Matches { subject, pattern: Pattern::Compiled(_), .. } => 1 + in_term(subject),
-        Expression::Matches { subject, pattern: Pattern::Looked(term), .. } => {
-            in_term(subject) + in_term(term)
-        }
-    }
-}
-
-fn in_term(term: &Term) -> usize {
-    match term {
-        Term::Literal(_) | Term::Nothing => 0,
-        Term::Current(segments) | Term::Root(segments) => regexes(segments),
-        Term::Length(inner) | Term::Count(inner) | Term::Single(inner) => in_term(inner),
+        self.paths.insert(text.into(), Entry { query: query.clone(), weight, used: self.clock });
     }
 }
 
@@ -120,5 +102,11 @@ mod tests {
             assert_eq!(cache.weight, cache.paths.values().map(|entry| entry.weight).sum::<usize>());
             assert!(!cache.paths.contains_key("$.cache.n0"));
         });
+    }
+
+    #[test]
+    fn dialects_do_not_share_paths() {
+        assert!(query("$.a-b", Dialect::RedisJson).is_ok());
+        assert!(query("$.a-b", Dialect::Rfc9535).is_err());
     }
 }

@@ -2,40 +2,19 @@
 //!
 //! A depth-first walk: a segment selects children of a value, and the rest of the path is applied to each of them
 //! before the next one is looked at, which yields matches in document order. `..` applies its selector to a value first
-//! and then to its children in order. The same walk serves readers, who want the values, and writers, who also want
-//! to know where they stand; a [`Trail`] that records nothing costs the former nothing.
+//! and then to its children in order. Steps that can lead to one place only are taken in a loop, so a plain path is a
+//! few look-ups. The same walk serves readers, who want the values, and writers, who also want to know where they
+//! stand; a [`Trail`] that records nothing costs the former nothing.
 //!
 //! Invariants: recursion is at most as deep as the path is long plus the document is deep (both bounded, see `parse` and
-//! `codec`), filters adding theirs up to [`RECURSION_MAX`]; every value looked at is counted, in filters too, and the
-//! walk gives up at [`VISITS_MAX`], because a path like `$..*..*..*` visits more than the square of what there is.
+//! `codec`), filters adding theirs; every value looked at is counted, in filters too, see `budget`.
 
-use std::cell::Cell;
-use std::fmt;
 use std::ops::ControlFlow;
 
-use super::{Path, Segment, Selector, filter};
-use crate::codec::DEPTH_MAX;
-use crate::value::View;
-
-/// How many values one evaluation may look at: more than a 500 MB document has, and about a second's work.
-pub const VISITS_MAX: u64 = if cfg!(test) { 1 << 18 } else { 1 << 25 };
-/// How many matches one evaluation may have: what they are kept in stays below a gigabyte.
-const MATCHES_MAX: usize = 1 << 24;
-
-/// How deep walks may recurse, those of nested filters added up. A path without filters needs [`DEPTH_MAX`] and one.
-const RECURSION_MAX: u32 = 5 * DEPTH_MAX as u32;
-
-/// The path asks for more work than a command may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooCostly;
-
-impl fmt::Display for TooCostly {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("path visits or matches too many values, or its filters nest too deep")
-    }
-}
-
-impl std::error::Error for TooCostly {}
+use super::budget::{Budget, MATCHES_MAX, Step, Stop};
+use super::term::Scope;
+use super::{Path, Segment, Selector, TooCostly};
+use crate::value::{ArrayView, View};
 
 /// Matches with the places where they stand.
 #[derive(Debug, Default)]
@@ -71,7 +50,7 @@ impl Locations {
         &self.steps[start as usize..self.ends[i] as usize]
     }
 
-    fn push(&mut self, location: &[u32]) -> Flow {
+    fn push(&mut self, location: &[u32]) -> Step<()> {
         self.steps.extend_from_slice(location);
         let Ok(end) = u32::try_from(self.steps.len()) else {
             return ControlFlow::Break(Stop::TooCostly);
@@ -82,18 +61,30 @@ impl Locations {
 }
 
 impl Path {
+    /// Calls `found` with every match, in document order.
+    pub fn for_each<'v>(
+        &self,
+        root: View<'v>,
+        mut found: impl FnMut(View<'v>),
+    ) -> Result<(), TooCostly> {
+        let mut count = 0;
+        let budget = Budget::default();
+        let flow = walk(&self.segments, root, root, &budget, NoTrail, |_, view| {
+            if count == MATCHES_MAX {
+                return ControlFlow::Break(Stop::TooCostly);
+            }
+            count += 1;
+            found(view);
+            ControlFlow::Continue(())
+        });
+        finished(flow)
+    }
+
     /// All matches in document order.
     pub fn select<'v>(&self, root: View<'v>) -> Result<Vec<View<'v>>, TooCostly> {
         let mut views = Vec::new();
-        let budget = Budget::default();
-        let flow = walk(&self.segments, root, root, &budget, NoTrail, |_, view| {
-            if views.len() == MATCHES_MAX {
-                return ControlFlow::Break(Stop::TooCostly);
-            }
-            views.push(view);
-            ControlFlow::Continue(())
-        });
-        finished(flow).map(|()| views)
+        self.for_each(root, |view| views.push(view))?;
+        Ok(views)
     }
 
     /// The first match.
@@ -134,52 +125,10 @@ impl Path {
     }
 }
 
-fn finished(flow: ControlFlow<Stop>) -> Result<(), TooCostly> {
+fn finished(flow: Step<()>) -> Result<(), TooCostly> {
     match flow {
         ControlFlow::Break(Stop::TooCostly) => Err(TooCostly),
         ControlFlow::Break(Stop::Enough) | ControlFlow::Continue(()) => Ok(()),
-    }
-}
-
-/// Why a walk ended before its end.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Stop {
-    Enough,
-    TooCostly,
-}
-
-pub(super) type Flow = ControlFlow<Stop>;
-
-/// How many values have been looked at; shared by a walk and the walks that its filters make.
-#[derive(Debug, Default)]
-pub(super) struct Budget {
-    visits: Cell<u64>,
-    recursion: Cell<u32>,
-}
-
-impl Budget {
-    fn visit(&self, values: usize) -> Flow {
-        let visits = self.visits.get() + values as u64;
-        self.visits.set(visits);
-        if visits > VISITS_MAX {
-            return ControlFlow::Break(Stop::TooCostly);
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// One more visit, one level deeper.
-    fn enter(&self) -> Flow {
-        self.visit(1)?;
-        let recursion = self.recursion.get() + 1;
-        self.recursion.set(recursion);
-        if recursion > RECURSION_MAX {
-            return ControlFlow::Break(Stop::TooCostly);
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn leave(&self) {
-        self.recursion.set(self.recursion.get() - 1);
     }
 }
 
@@ -213,8 +162,8 @@ pub(super) fn walk<'v, T: Trail>(
     root: View<'v>,
     budget: &Budget,
     trail: T,
-    found: impl FnMut(&T, View<'v>) -> Flow,
-) -> Flow {
+    found: impl FnMut(&T, View<'v>) -> Step<()>,
+) -> Step<()> {
     Walk { root, budget, trail, found }.run(segments, start)
 }
 
@@ -225,40 +174,71 @@ struct Walk<'v, 'b, T, F> {
     found: F,
 }
 
-impl<'v, T: Trail, F: FnMut(&T, View<'v>) -> Flow> Walk<'v, '_, T, F> {
-    fn run(&mut self, segments: &[Segment], view: View<'v>) -> Flow {
-        if !segments.is_empty() && !matches!(view, View::Array(_) | View::Object(_)) {
+impl<'v, T: Trail, F: FnMut(&T, View<'v>) -> Step<()>> Walk<'v, '_, T, F> {
+    fn run(&mut self, mut segments: &[Segment], mut view: View<'v>) -> Step<()> {
+        let mut steps = 0;
+        let flow = loop {
+            let Some((segment, rest)) = segments.split_first() else {
+                break match self.budget.visit(1) {
+                    ControlFlow::Continue(()) => (self.found)(&self.trail, view),
+                    stop => stop,
+                };
+            };
+            let Some(next) = place(segment, view) else {
+                break self.choose(segment, segments, rest, view);
+            };
+            let Some((position, child)) = next else { break self.budget.visit(1) };
+            self.trail.enter(position);
+            steps += 1;
+            (segments, view) = (rest, child);
+        };
+        // Also when the walk has found enough: it may have been made by a filter, after which the outer one goes on.
+        for _ in 0..steps {
+            self.trail.leave();
+        }
+        flow
+    }
+
+    /// A step that may lead to several places.
+    fn choose(
+        &mut self,
+        segment: &Segment,
+        segments: &[Segment],
+        rest: &[Segment],
+        view: View<'v>,
+    ) -> Step<()> {
+        if !matches!(view, View::Array(_) | View::Object(_)) {
             // Nothing can be selected in a scalar.
             return self.budget.visit(1);
         }
         self.budget.enter()?;
-        let flow = self.visit(segments, view);
-        // Also when the walk has found enough: it may have been made by a filter, after which the outer one goes on.
+        let mut flow = self.select(&segment.selector, rest, view);
+        if segment.descends && flow.is_continue() {
+            flow = self.descend(segments, view);
+        }
         self.budget.leave();
         flow
     }
 
-    fn visit(&mut self, segments: &[Segment], view: View<'v>) -> Flow {
-        let Some((segment, rest)) = segments.split_first() else {
-            return (self.found)(&self.trail, view);
-        };
-        self.select(&segment.selector, rest, view)?;
-        if segment.descends {
-            self.budget.visit(view.children())?;
-            view.try_containers(|position, child| self.step(position, child, segments))?;
-        }
-        ControlFlow::Continue(())
+    fn descend(&mut self, segments: &[Segment], view: View<'v>) -> Step<()> {
+        self.budget.visit(view.children())?;
+        view.try_containers(|position, child| self.step(position, child, segments))
     }
 
-    fn step(&mut self, position: u32, child: View<'v>, segments: &[Segment]) -> Flow {
+    fn step(&mut self, position: u32, child: View<'v>, segments: &[Segment]) -> Step<()> {
         self.trail.enter(position);
-        self.run(segments, child)?;
+        let flow = self.run(segments, child);
         self.trail.leave();
-        ControlFlow::Continue(())
+        flow
     }
 
-    fn select(&mut self, selector: &Selector, rest: &[Segment], view: View<'v>) -> Flow {
+    fn select(&mut self, selector: &Selector, rest: &[Segment], view: View<'v>) -> Step<()> {
         match (selector, view) {
+            (Selector::Name(name), View::Object(object)) => {
+                if let Some((position, child)) = object.find(name) {
+                    self.step(position, child, rest)?;
+                }
+            }
             (Selector::Names(names), View::Object(object)) => {
                 for name in names {
                     if let Some((position, child)) = object.find(name) {
@@ -287,17 +267,76 @@ impl<'v, T: Trail, F: FnMut(&T, View<'v>) -> Flow> Walk<'v, '_, T, F> {
                 view.try_children(|position, child| self.step(position, child, rest))?;
             }
             (Selector::Filter(expression), _) => {
+                let (root, budget) = (self.root, self.budget);
                 view.try_children(|position, child| {
-                    if filter::holds(expression, child, self.root, self.budget)? {
+                    budget.visit(1)?;
+                    let scope = Scope { current: child, root, budget };
+                    if scope.holds(expression)? {
                         self.step(position, child, rest)?;
                     }
                     ControlFlow::Continue(())
                 })?;
             }
+            (&Selector::Index(index), View::Array(array)) => {
+                if let Some((position, child)) = element(array, index) {
+                    self.step(position, child, rest)?;
+                }
+            }
+            (&Selector::Backwards { start, end, step }, View::Array(array)) => {
+                let len = array.len() as i64;
+                let normal = |bound: i64| if bound < 0 { bound.saturating_add(len) } else { bound };
+                let upper = normal(start.unwrap_or(len - 1)).clamp(-1, len - 1);
+                let lower = end.map_or(-1, |end| normal(end).clamp(-1, len - 1));
+                let count = usize::try_from(upper - lower).unwrap_or(0).div_ceil(step);
+                for i in 0..count {
+                    let position = upper as usize - i * step;
+                    if let Some(child) = array.get(position) {
+                        self.step(position as u32, child, rest)?;
+                    }
+                }
+            }
+            (Selector::Union(selectors), _) => {
+                for selector in selectors {
+                    self.select(selector, rest, view)?;
+                }
+            }
             _ => {}
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Where a segment leads if it can lead to one place only; the inner `None` if that is not there.
+#[inline]
+fn place<'v>(segment: &Segment, view: View<'v>) -> Option<Option<(u32, View<'v>)>> {
+    if segment.descends {
+        return None;
+    }
+    match &segment.selector {
+        Selector::Name(name) => Some(match view {
+            View::Object(object) => object.find(name),
+            _ => None,
+        }),
+        Selector::Indices(indices) if indices.len() == 1 => Some(match view {
+            View::Array(array) => {
+                let position = from_end(indices[0], array.len());
+                array.get(position).map(|child| (position as u32, child))
+            }
+            _ => None,
+        }),
+        Selector::Index(index) => Some(match view {
+            View::Array(array) => element(array, *index),
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
+/// RFC 9535's element at `index`.
+fn element(array: ArrayView<'_>, index: i64) -> Option<(u32, View<'_>)> {
+    let index = if index < 0 { index.saturating_add(array.len() as i64) } else { index };
+    let index = usize::try_from(index).ok()?;
+    array.get(index).map(|child| (index as u32, child))
 }
 
 /// The place that an index means: negative ones count from the end, and stop at the first.

@@ -1,42 +1,24 @@
 //! Does a value pass `?(...)`?
 //!
-//! A term is a literal or a path from the value (`@`) or from the root (`$`), and may yield any number of values. A
-//! comparison holds if it holds for any pair of them; with a side that yields nothing only `!=` holds. Numbers compare
-//! by value whatever their kind, strings by code point, `false` before `true`; values of different kinds are unequal
-//! and in no order, and arrays and objects are equal if all that they hold is the same, kinds of numbers included.
-//! `=~` and `search()` look for the regular expression anywhere in the string, `match()` wants it to cover the string;
-//! what is no regular expression matches nothing.
+//! A comparison, and `=~`, holds if it holds for any pair of what its sides yield; `!=` if `==` does not, so also when a
+//! side yields nothing. The word operators look at arrays as wholes: `in` and `nin` for a value in an array,
+//! `subsetof`, `anyof` and `noneof` for the elements of one array in another, `sizeof` (or `size`) and `empty` at
+//! the length of an array, an object or a string. `nin` and `noneof` are the negations of `in` and `anyof`, so they
+//! hold when there is no array.
 
-use std::cell::RefCell;
-use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
-use regex::bytes::Regex;
+use super::budget::Step;
+use super::compare::{compares, compares_strictly, equal, same};
+use super::function::{length, truncated};
+use super::pattern::{Pattern, compiled_before, found};
+use super::term::{Operand, Scope};
+use super::{Expression, Extent, Operator, Relation, Term};
+use crate::value::{Value, View};
 
-use super::eval::{Budget, Flow, NoTrail, Stop, walk};
-use super::parse::compile;
-use super::{Expression, Extent, Operator, Pattern, Term};
-use crate::value::View;
-
-/// Whether `current` passes.
-pub(super) fn holds<'v>(
-    expression: &'v Expression,
-    current: View<'v>,
-    root: View<'v>,
-    budget: &Budget,
-) -> ControlFlow<Stop, bool> {
-    let filter = Filter { current, root, budget };
-    filter.holds(expression)
-}
-
-struct Filter<'v, 'b> {
-    current: View<'v>,
-    root: View<'v>,
-    budget: &'b Budget,
-}
-
-impl<'v> Filter<'v, '_> {
-    fn holds(&self, expression: &'v Expression) -> ControlFlow<Stop, bool> {
+impl<'v> Scope<'v, '_> {
+    /// Whether `@` passes.
+    pub(super) fn holds(&self, expression: &'v Expression) -> Step<bool> {
         match expression {
             Expression::Any(expressions) => {
                 for expression in expressions {
@@ -55,208 +37,187 @@ impl<'v> Filter<'v, '_> {
                 ControlFlow::Continue(true)
             }
             Expression::Not(expression) => self.holds(expression).map_continue(|holds| !holds),
-            Expression::Exists(Term::Literal(value)) => {
-                ControlFlow::Continue(!matches!(value.view(), View::Bool(false) | View::Null))
-            }
-            Expression::Exists(term) => self.any(term, |_| ControlFlow::Continue(true)),
-            Expression::Compare { left, operator, right } => self.compares(left, *operator, right),
-            Expression::Matches { subject, pattern, extent } => {
-                self.matches(subject, pattern, *extent)
-            }
-        }
-    }
-
-    /// Whether `test` is true for any value of `term`.
-    fn any(
-        &self,
-        term: &'v Term,
-        mut test: impl FnMut(View<'v>) -> ControlFlow<Stop, bool>,
-    ) -> ControlFlow<Stop, bool> {
-        let (segments, start) = match term {
-            Term::Literal(value) => return test(value.view()),
-            Term::Nothing => return ControlFlow::Continue(false),
-            Term::Length(argument) => {
-                let length = self.count(argument)?.1.and_then(length);
-                return length.map_or(ControlFlow::Continue(false), |len| test(View::Int(len)));
-            }
-            Term::Count(argument) => return test(View::Int(self.count(argument)?.0)),
-            Term::Single(argument) => {
-                return match self.count(argument)? {
-                    (1, Some(view)) => test(view),
-                    _ => ControlFlow::Continue(false),
+            Expression::Holds(term) => self.yields(term),
+            Expression::Compare { left, operator, right } => {
+                let compare = |left: View<'_>| {
+                    self.any(right, |right| compares(left, *operator, right, self.budget))
                 };
+                let found = self.any(left, compare)?;
+                ControlFlow::Continue(found != (*operator == Operator::NotEqual))
             }
-            Term::Current(segments) => (segments, self.current),
-            Term::Root(segments) => (segments, self.root),
-        };
-        let mut passed = false;
-        let flow: Flow = walk(segments, start, self.root, self.budget, NoTrail, |_, view| {
-            if test(view)? {
-                passed = true;
-                return ControlFlow::Break(Stop::Enough);
+            Expression::Strict { left, operator, right } => {
+                let (left, right) = (self.operand(left)?, self.operand(right)?);
+                compares_strictly(left.single(), *operator, right.single(), self.budget)
             }
-            ControlFlow::Continue(())
-        });
-        match flow {
-            ControlFlow::Break(Stop::TooCostly) => ControlFlow::Break(Stop::TooCostly),
-            _ => ControlFlow::Continue(passed),
+            Expression::Relate { left, relation, right } => {
+                let (left, right) = (self.operand(left)?, self.operand(right)?);
+                self.relates(&left, *relation, &right)
+            }
+            Expression::Matches { subject, pattern } => self.matches(subject, pattern),
         }
     }
 
-    /// How many values a term has, and the first of them.
-    fn count(&self, term: &'v Term) -> ControlFlow<Stop, (i64, Option<View<'v>>)> {
-        let mut count = 0;
-        let mut first = None;
-        self.any(term, |view| {
-            count += 1;
-            first.get_or_insert(view);
-            ControlFlow::Continue(false)
-        })?;
-        ControlFlow::Continue((count, first))
+    fn yields(&self, term: &'v Term) -> Step<bool> {
+        if let Term::Current(_) | Term::Root(_) = term {
+            return self.any(term, |_| ControlFlow::Continue(true));
+        }
+        ControlFlow::Continue(match self.operand(term)? {
+            Operand::Nothing => false,
+            Operand::Plain(View::Bool(value)) => value,
+            Operand::List(values) => !values.is_empty(),
+            Operand::Node(_) | Operand::Nodes(_) | Operand::Plain(_) | Operand::Made(_) => true,
+        })
     }
 
-    fn compares(
-        &self,
-        left: &'v Term,
-        operator: Operator,
-        right: &'v Term,
-    ) -> ControlFlow<Stop, bool> {
-        let mut compared = false;
-        let holds = self.any(left, |left| {
-            self.any(right, |right| {
-                compared = true;
-                ControlFlow::Continue(compare(left, operator, right))
-            })
-        })?;
-        ControlFlow::Continue(holds || (!compared && operator == Operator::NotEqual))
-    }
-
-    fn matches(
-        &self,
-        subject: &'v Term,
-        pattern: &'v Pattern,
-        extent: Extent,
-    ) -> ControlFlow<Stop, bool> {
-        let found = |regex: &Regex, view: View<'_>| match view {
-            View::Text(text) => regex.is_match(text),
-            _ => false,
-        };
+    fn matches(&self, subject: &'v Term, pattern: &'v Pattern) -> Step<bool> {
         match pattern {
             Pattern::Compiled(None) => ControlFlow::Continue(false),
             Pattern::Compiled(Some(regex)) => {
-                self.any(subject, |view| ControlFlow::Continue(found(regex, view)))
+                self.any(subject, |view| found(regex, view, self.budget))
             }
-            Pattern::Looked(term) => self.any(term, |pattern| {
+            Pattern::Looked(term, dialect) => self.any(term, |pattern| {
                 let View::Text(pattern) = pattern else { return ControlFlow::Continue(false) };
-                match compiled_before(pattern, extent) {
-                    Some(regex) => {
-                        self.any(subject, |view| ControlFlow::Continue(found(&regex, view)))
-                    }
+                match compiled_before(pattern, Extent::Part, *dialect, self.budget)? {
+                    Some(regex) => self.any(subject, |view| found(&regex, view, self.budget)),
                     None => ControlFlow::Continue(false),
                 }
             }),
         }
     }
-}
 
-/// A pattern with how it is compiled and the result; None if it is no pattern.
-type Compiled = (Vec<u8>, Extent, Option<Regex>);
-
-/// A pattern from the document, compiled; the last one is kept, since all elements tend to meet the same.
-fn compiled_before(pattern: &[u8], extent: Extent) -> Option<Regex> {
-    thread_local! {
-        static LAST: RefCell<Option<Compiled>> = const { RefCell::new(None) };
-    }
-    LAST.with_borrow_mut(|last| match last {
-        Some((text, of, regex)) if text == pattern && *of == extent => regex.clone(),
-        _ => {
-            let text = std::str::from_utf8(pattern).ok();
-            let regex = text.and_then(|text| compile(text, extent));
-            *last = Some((pattern.to_vec(), extent, regex.clone()));
-            regex
+    fn relates(&self, left: &Operand<'_>, relation: Relation, right: &Operand<'_>) -> Step<bool> {
+        match relation {
+            Relation::In => self.is_in(left, right),
+            Relation::NotIn => self.is_in(left, right).map_continue(|is| !is),
+            Relation::SubsetOf => self.each(left, |view| self.overlaps(view, right, Need::All)),
+            Relation::AnyOf => self.each(left, |view| self.overlaps(view, right, Need::One)),
+            Relation::NoneOf => self
+                .each(left, |view| self.overlaps(view, right, Need::One))
+                .map_continue(|any| !any),
+            Relation::SizeOf => self.each(left, |left| {
+                let Some(len) = left.length(self)? else { return ControlFlow::Continue(false) };
+                right.any(|right| ControlFlow::Continue(truncated(right) == Some(len)))
+            }),
+            Relation::Empty => self.each(left, |left| {
+                let Some(len) = left.length(self)? else { return ControlFlow::Continue(false) };
+                right.any(|right| {
+                    let wanted = matches!(right, View::Bool(wanted) if wanted == (len == 0));
+                    ControlFlow::Continue(wanted)
+                })
+            }),
         }
-    })
-}
+    }
 
-/// What `length()` is of a value.
-fn length(view: View<'_>) -> Option<i64> {
-    match view {
-        // Bytes that continue a character have the bits 10 in front.
-        View::Text(text) => Some(text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() as i64),
-        View::Array(_) | View::Object(_) => Some(view.children() as i64),
-        _ => None,
+    /// Whether `test` is true of any match, or of a list as a whole.
+    fn each(
+        &self,
+        operand: &Operand<'_>,
+        mut test: impl FnMut(Whole<'_>) -> Step<bool>,
+    ) -> Step<bool> {
+        match operand {
+            Operand::List(values) => test(Whole::List(values)),
+            operand => operand.any(|view| test(Whole::View(view))),
+        }
+    }
+
+    fn is_in(&self, needle: &Operand<'_>, array: &Operand<'_>) -> Step<bool> {
+        match needle {
+            Operand::Nodes(needles) => {
+                for needle in needles {
+                    // Several matches are taken at their kind of number, as they stand in the document.
+                    if self.contains(*needle, array, same)? {
+                        return ControlFlow::Continue(true);
+                    }
+                }
+                ControlFlow::Continue(false)
+            }
+            needle => match needle.single() {
+                Some(needle) => self.contains(needle, array, equal),
+                None => ControlFlow::Continue(false),
+            },
+        }
+    }
+
+    /// Whether what stands for an array has an element that equals `needle`: several matches stand for one.
+    fn contains(
+        &self,
+        needle: View<'_>,
+        array: &Operand<'_>,
+        equal: fn(View<'_>, View<'_>, &super::budget::Budget) -> Step<bool>,
+    ) -> Step<bool> {
+        match array {
+            Operand::Nodes(_) | Operand::List(_) => {
+                array.any(|element| self.visited(equal(needle, element, self.budget)?))
+            }
+            array => {
+                let Some(View::Array(array)) = array.single() else {
+                    return ControlFlow::Continue(false);
+                };
+                for element in array.iter() {
+                    if self.visited(equal(needle, element, self.budget)?)? {
+                        return ControlFlow::Continue(true);
+                    }
+                }
+                ControlFlow::Continue(false)
+            }
+        }
+    }
+
+    fn visited(&self, outcome: bool) -> Step<bool> {
+        self.budget.visit(1)?;
+        ControlFlow::Continue(outcome)
+    }
+
+    /// Whether all elements of an array, or one, are in another.
+    fn overlaps(&self, elements: Whole<'_>, array: &Operand<'_>, need: Need) -> Step<bool> {
+        let mut decided = None;
+        let mut look = |element: View<'_>| {
+            let contained = self.contains(element, array, equal)?;
+            if contained == (need == Need::One) {
+                decided = Some(contained);
+            }
+            ControlFlow::Continue(decided.is_some())
+        };
+        match elements {
+            Whole::View(View::Array(array)) => {
+                for element in array.iter() {
+                    if look(element)? {
+                        break;
+                    }
+                }
+            }
+            Whole::List(values) => {
+                for value in values {
+                    if look(value.view())? {
+                        break;
+                    }
+                }
+            }
+            Whole::View(_) => return ControlFlow::Continue(false),
+        }
+        ControlFlow::Continue(decided.unwrap_or(need == Need::All))
     }
 }
 
-fn compare(left: View<'_>, operator: Operator, right: View<'_>) -> bool {
-    let order = order(left, right);
-    match operator {
-        Operator::Equal => equal(left, right, order),
-        Operator::NotEqual => !equal(left, right, order),
-        Operator::Less => order == Some(Ordering::Less),
-        Operator::Greater => order == Some(Ordering::Greater),
-        Operator::LessOrEqual => order == Some(Ordering::Less) || equal(left, right, order),
-        Operator::GreaterOrEqual => order == Some(Ordering::Greater) || equal(left, right, order),
-    }
+/// How many elements have to be in the other array.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    All,
+    One,
 }
 
-fn equal(left: View<'_>, right: View<'_>, order: Option<Ordering>) -> bool {
-    match order {
-        Some(order) => order == Ordering::Equal,
-        None => left.same(right),
-    }
+/// What a word operator looks at: one match, or a list that a function made.
+#[derive(Clone, Copy)]
+enum Whole<'a> {
+    View(View<'a>),
+    List(&'a [Value]),
 }
 
-/// How two scalars of one kind stand; `None` for anything else.
-fn order(left: View<'_>, right: View<'_>) -> Option<Ordering> {
-    match (left, right) {
-        (View::Text(a), View::Text(b)) => Some(a.cmp(b)),
-        (View::Bool(a), View::Bool(b)) => Some(a.cmp(&b)),
-        (View::Float(a), View::Float(b)) => a.partial_cmp(&b),
-        (View::Float(a), b) => Some(integer_to_float(integer(b)?, a).reverse()),
-        (a, View::Float(b)) => Some(integer_to_float(integer(a)?, b)),
-        (a, b) => Some(integer(a)?.cmp(&integer(b)?)),
-    }
-}
-
-fn integer(view: View<'_>) -> Option<i128> {
-    match view {
-        View::Int(value) => Some(i128::from(value)),
-        View::Unsigned(value) => Some(i128::from(value)),
-        _ => None,
-    }
-}
-
-/// Compares without rounding the integer.
-fn integer_to_float(integer: i128, float: f64) -> Ordering {
-    // Outside this range the cast below would saturate, and no integer of a document lies there.
-    const LIMIT: f64 = 1e30;
-    if float >= LIMIT {
-        return Ordering::Less;
-    }
-    if float <= -LIMIT {
-        return Ordering::Greater;
-    }
-    let whole = float.floor();
-    integer.cmp(&(whole as i128)).then(if float > whole { Ordering::Less } else { Ordering::Equal })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn integers_and_floats_compare_by_value() {
-        let order = |a, b| order(a, b);
-        assert_eq!(order(View::Int(3), View::Float(3.0)), Some(Ordering::Equal));
-        assert_eq!(order(View::Float(2.5), View::Int(2)), Some(Ordering::Greater));
-        assert_eq!(order(View::Int(-3), View::Float(-2.5)), Some(Ordering::Less));
-        let big = 9_007_199_254_740_993; // 2^53 + 1, which is no double
-        assert_eq!(
-            order(View::Int(big), View::Float(9_007_199_254_740_992.0)),
-            Some(Ordering::Greater)
-        );
-        assert_eq!(order(View::Unsigned(u64::MAX), View::Float(1e300)), Some(Ordering::Less));
-        assert_eq!(order(View::Int(1), View::Text(b"1")), None);
+impl Whole<'_> {
+    fn length(self, scope: &Scope<'_, '_>) -> Step<Option<i64>> {
+        match self {
+            Whole::View(view) => length(view, scope.budget),
+            Whole::List(values) => ControlFlow::Continue(Some(values.len() as i64)),
+        }
     }
 }

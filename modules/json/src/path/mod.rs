@@ -3,22 +3,34 @@
 //! Paths are RedisJSON's: a dialect of JSONPath (`$.a[0]`, `$..b`, `$.c[?(@.d>1)]`) and the older *legacy* paths (`.a[0]`,
 //! `a.b`), which are rewritten into the former and differ in how commands answer. `parse.rs` compiles the text into a
 //! [`Path`], `eval.rs` walks a document with it, `filter.rs` decides `?(...)`, `cache.rs` keeps compiled paths.
+//! An expression that computes something (`$.a + 1`, `$.list.length()`) is no path: nothing stands where it points, so
+//! only commands that read accept it, as a [`Query`]; `term.rs` and `function.rs` evaluate it. RFC 9535's own grammar
+//! and rules, for those who ask for them, are read by `parse/rfc.rs` into the same form. docs/json-paths.md describes
+//! both dialects.
 //!
-//! Invariants: a path's text, nesting and evaluation are bounded (`parse::PATH_BYTES_MAX`, `parse::NESTING_MAX`,
-//! `eval::VISITS_MAX`), so no path can take the server down; matches come in document order.
+//! Invariants: a path's text, nesting, patterns and evaluation are bounded (`parse::PATH_BYTES_MAX`,
+//! `parse::NESTING_MAX`, `parse::PATTERNS_MAX`, `budget::VISITS_MAX`), so no path can take the server down; matches come
+//! in document order.
 
+mod budget;
 mod cache;
+mod compare;
 mod eval;
 mod filter;
+mod function;
 mod parse;
+mod pattern;
+mod term;
 #[cfg(test)]
 mod tests;
 
-use regex::bytes::Regex;
+use std::rc::Rc;
 
-pub use self::cache::compiled;
-pub use self::eval::{Locations, Matches, TooCostly};
+pub use self::budget::TooCostly;
+pub use self::cache::{compiled, query};
+pub use self::eval::{Locations, Matches};
 pub use self::parse::PathError;
+use self::pattern::Pattern;
 use crate::value::{Name, Value};
 
 /// A compiled path.
@@ -26,6 +38,32 @@ use crate::value::{Name, Value};
 pub struct Path {
     kind: PathKind,
     segments: Vec<Segment>,
+}
+
+/// An expression whose value is computed from a document.
+#[derive(Debug)]
+pub struct Computed {
+    kind: PathKind,
+    term: Term,
+}
+
+/// What commands that only read may be asked for.
+#[derive(Clone, Debug)]
+pub enum Query {
+    /// Parts of the document.
+    Path(Rc<Path>),
+    /// Something computed from it.
+    Computed(Rc<Computed>),
+}
+
+/// Which syntax and rules a path is read by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// RedisJSON's.
+    #[default]
+    RedisJson,
+    /// RFC 9535 and nothing else.
+    Rfc9535,
 }
 
 /// Which of the two syntaxes a path was written in, which decides the shape of replies.
@@ -57,30 +95,58 @@ struct Segment {
 
 #[derive(Debug)]
 enum Selector {
+    Name(Name),
     Names(Vec<Name>),
+    /// Negative ones count from the end and stop at the first element.
     Indices(Vec<i64>),
-    Slice { start: Option<i64>, end: Option<i64>, step: usize },
+    Slice {
+        start: Option<i64>,
+        end: Option<i64>,
+        step: usize,
+    },
     All,
     Filter(Expression),
+    /// RFC 9535's index: a negative one beyond the first element is none.
+    Index(i64),
+    /// RFC 9535's slice from the end to the front, which only that has.
+    Backwards {
+        start: Option<i64>,
+        end: Option<i64>,
+        step: usize,
+    },
+    /// Selectors of any kind, one after the other, which only RFC 9535 has.
+    Union(Vec<Selector>),
 }
 
+/// Something that holds or does not.
 #[derive(Debug)]
 enum Expression {
     Any(Vec<Expression>),
     All(Vec<Expression>),
     Not(Box<Expression>),
-    /// Holds if the term yields something.
-    Exists(Term),
+    /// Holds if the term yields something; the outcome of a test counts as it is.
+    Holds(Term),
     Compare {
         left: Term,
         operator: Operator,
         right: Term,
     },
-    /// Holds if the pattern is found in a string: `=~`, `search()`, `match()`.
+    /// A comparison by RFC 9535, of sides that yield one value or nothing.
+    Strict {
+        left: Term,
+        operator: Operator,
+        right: Term,
+    },
+    /// Word operators, which look at arrays as wholes.
+    Relate {
+        left: Term,
+        relation: Relation,
+        right: Term,
+    },
+    /// Holds if the pattern is found in a string: `=~`.
     Matches {
         subject: Term,
         pattern: Pattern,
-        extent: Extent,
     },
 }
 
@@ -94,6 +160,17 @@ enum Operator {
     GreaterOrEqual,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    In,
+    NotIn,
+    SubsetOf,
+    AnyOf,
+    NoneOf,
+    SizeOf,
+    Empty,
+}
+
 /// How much of a string a pattern has to cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extent {
@@ -101,6 +178,7 @@ enum Extent {
     Whole,
 }
 
+/// Something that has a value, or several, or none.
 #[derive(Debug)]
 enum Term {
     Literal(Value),
@@ -108,22 +186,74 @@ enum Term {
     Current(Vec<Segment>),
     /// A path from the root (`$`).
     Root(Vec<Segment>),
-    /// `length()`: characters of a string, elements, members.
-    Length(Box<Term>),
-    /// `count()`: how many values the argument has.
-    Count(Box<Term>),
-    /// `value()`: the argument's value if it has just one.
-    Single(Box<Term>),
+    /// Operations of one rank, from left to right.
+    Arithmetic {
+        first: Box<Term>,
+        rest: Vec<(Arithmetic, Term)>,
+    },
+    Signed {
+        negative: bool,
+        term: Box<Term>,
+    },
+    Call {
+        function: Function,
+        arguments: Vec<Term>,
+    },
+    /// `match()`, `search()`.
+    Match {
+        subject: Box<Term>,
+        pattern: Box<Pattern>,
+        extent: Extent,
+    },
     /// A function that is unknown or has other arguments; has no value.
     Nothing,
 }
 
-#[derive(Debug)]
-enum Pattern {
-    /// A literal, compiled with the path; `None` if it is no regular expression, which matches nothing.
-    Compiled(Option<Regex>),
-    /// Taken from the document.
-    Looked(Term),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+/// Functions whose arguments are values. As a method (`$.a.f(x)`) a function's first argument stands in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Function {
+    /// Characters of a string, elements, members.
+    Length,
+    /// How many values the argument has.
+    Count,
+    /// The argument's value if it is the one match of a path.
+    Value,
+    Ceiling,
+    Floor,
+    Abs,
+    Concat,
+    Sum,
+    Min,
+    Max,
+    Average,
+    /// Of the whole population: divides by the number of values.
+    Deviation,
+    /// The names of an object's members, also written `~`.
+    Keys,
+    Append,
+    First,
+    Last,
+    Index,
+}
+
+impl Query {
+    /// Whether it was written in the older syntax.
+    pub fn is_legacy(&self) -> bool {
+        let kind = match self {
+            Query::Path(path) => path.kind,
+            Query::Computed(computed) => computed.kind,
+        };
+        kind == PathKind::Legacy
+    }
 }
 
 impl Path {
@@ -147,7 +277,7 @@ impl Path {
         let single = |segment: &Segment| {
             !segment.descends
                 && match &segment.selector {
-                    Selector::Names(names) => names.len() == 1,
+                    Selector::Name(_) | Selector::Index(_) => true,
                     Selector::Indices(indices) => indices.len() == 1,
                     _ => false,
                 }
@@ -157,7 +287,7 @@ impl Path {
         }
         Some(match self.segments.last().map(|segment| &segment.selector) {
             None => LastStep::Root,
-            Some(Selector::Names(names)) => LastStep::Member(&names[0]),
+            Some(Selector::Name(name)) => LastStep::Member(name),
             Some(_) => LastStep::Element,
         })
     }
