@@ -56,7 +56,7 @@ fn write(choice: u8, path: &Path, before: &Value, other: &Parsed) {
         3 => ops::clear(&mut document, path).map(|o| o.changed),
         4 => ops::merge(&mut document, path, other).map(|o| o.changed),
         5 => ops::toggle(&mut document, path).map(|o| o.changed),
-        6 => ops::strappend(&mut document, path, "x\u{e9}\n".as_bytes()).map(|o| o.changed),
+        6 => ops::strappend(&mut document, path, Ok("x\u{e9}\n".as_bytes())).map(|o| o.changed),
         7 => {
             let values = [parse("1").expect("JSON"), parse("{\"b\":[]}").expect("JSON")];
             ops::append(&mut document, path, &values).map(|o| o.changed)
@@ -91,5 +91,5 @@ fn add(
     operation: ops::Arithmetic,
     operand: ops::Number,
 ) -> Result<bool, mortise_json::error::JsonError> {
-    ops::arithmetic(document, path, operation, operand).map(|updated| updated.changed)
+    ops::arithmetic(document, path, operation, &Ok(operand)).map(|updated| updated.changed)
 }

@@ -81,7 +81,9 @@ impl<'a> Runner<'a> {
         let mut outcome = Outcome::default();
         self.clean()?;
         for block in &script.blocks {
-            if matches!((self.version, block.newer), (Some(have), Some(need)) if have < need) {
+            let too_new =
+                matches!((self.version, block.newer), (Some(have), Some(need)) if have < need);
+            if too_new || !self.knows(block.needs.as_deref())? {
                 outcome.too_new += 1;
                 continue;
             }
@@ -102,6 +104,13 @@ impl<'a> Runner<'a> {
         }
         self.connections.clear();
         Ok(outcome)
+    }
+
+    /// Whether the server has the command. Our own must have all that a script names.
+    fn knows(&mut self, command: Option<&str>) -> io::Result<bool> {
+        let (Some(command), Some(_)) = (command, self.version) else { return Ok(true) };
+        let reply = self.control.try_call(&["COMMAND", "INFO", command])?;
+        Ok(matches!(reply, Value::Array(found) if matches!(found[..], [Value::Array(_)])))
     }
 
     fn clean(&mut self) -> io::Result<()> {

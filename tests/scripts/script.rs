@@ -75,6 +75,8 @@ pub struct Step {
 pub struct Block {
     /// The first server version that behaves like this; above all versions where only ours does (`ours`).
     pub newer: Option<Version>,
+    /// A command without which a server is not asked (`needs`).
+    pub needs: Option<String>,
     /// The commands.
     pub steps: Vec<Step>,
     /// The block has a `----` and nothing below: replies are to be filled in. The line after which they go.
@@ -110,16 +112,18 @@ impl Script {
     pub fn parse(text: &str) -> Result<Script, String> {
         let lines: Vec<&str> = text.lines().collect();
         let mut blocks = Vec::new();
-        let mut newer_rest = None;
+        let (mut newer_rest, mut needs_rest) = (None, None);
         let mut at = 0;
         while at < lines.len() {
             let len = lines[at..].iter().take_while(|line| !line.trim().is_empty()).count();
             if len > 0 {
-                let (newer, steps, unfilled) = parse_block(&lines[at..at + len], at + 1)?;
-                if steps.is_empty() {
-                    newer_rest = newer.or(newer_rest);
+                let block = parse_block(&lines[at..at + len], at + 1)?;
+                let newer = block.newer.or(newer_rest);
+                let needs = block.needs.clone().or_else(|| needs_rest.clone());
+                if block.steps.is_empty() {
+                    (newer_rest, needs_rest) = (newer, needs);
                 } else {
-                    blocks.push(Block { newer: newer.or(newer_rest), steps, unfilled });
+                    blocks.push(Block { newer, needs, ..block });
                 }
             }
             at += len + 1;
@@ -128,12 +132,10 @@ impl Script {
     }
 }
 
-type Parsed = (Option<Version>, Vec<Step>, Option<usize>);
-
-fn parse_block(lines: &[&str], first: usize) -> Result<Parsed, String> {
+fn parse_block(lines: &[&str], first: usize) -> Result<Block, String> {
     let rule = lines.iter().position(|line| line.trim() == "----");
     let commands = &lines[..rule.unwrap_or(lines.len())];
-    let (mut newer, mut steps) = (None, Vec::new());
+    let (mut newer, mut needs, mut steps) = (None, None, Vec::new());
     for (offset, &source) in commands.iter().enumerate() {
         let line = first + offset;
         let place = |error: String| format!("line {line}: {error}");
@@ -142,6 +144,10 @@ fn parse_block(lines: &[&str], first: usize) -> Result<Parsed, String> {
         }
         if let Some(version) = source.strip_prefix("newer ") {
             newer = Some(parse_version(version).map_err(place)?);
+            continue;
+        }
+        if let Some(command) = source.strip_prefix("needs ") {
+            needs = Some(command.to_string());
             continue;
         }
         if source.starts_with("ours ") {
@@ -155,7 +161,7 @@ fn parse_block(lines: &[&str], first: usize) -> Result<Parsed, String> {
     let replies = rule.map(|rule| lines[rule + 1..].join("\n")).unwrap_or_default();
     let wanting = steps.iter().filter(|step| step.action.has_reply()).count();
     if replies.is_empty() && rule.is_some() && wanting > 0 {
-        return Ok((newer, steps, Some(first + lines.len() - 1)));
+        return Ok(Block { newer, needs, steps, unfilled: Some(first + lines.len() - 1) });
     }
     let mut lexer = Lexer::new(&replies);
     for step in steps.iter_mut().filter(|step| step.action.has_reply()) {
@@ -166,7 +172,7 @@ fn parse_block(lines: &[&str], first: usize) -> Result<Parsed, String> {
     if lexer.more() {
         return Err(format!("block of line {first}: more replies than commands"));
     }
-    Ok((newer, steps, None))
+    Ok(Block { newer, needs, steps, unfilled: None })
 }
 
 fn parse_expected(lexer: &mut Lexer) -> Result<Expected, String> {

@@ -52,7 +52,7 @@ fn change(what: &str, text: &str, path: &str) {
     let path = compiled(path).expect("a path");
     let one = Number::Int(1);
     let adding = least(|| {
-        let added = arithmetic(&mut value, &path, Arithmetic::Add, one);
+        let added = arithmetic(&mut value, &path, Arithmetic::Add, &Ok(one));
         assert!(added.expect("a number").changed);
     });
     let new = parse("\"a string\"").expect("JSON");

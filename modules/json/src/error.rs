@@ -16,7 +16,10 @@ pub enum JsonError {
     KeyMissing,
     NotUtf8,
     Path(PathError),
+    /// A document, or what becomes part of one.
     Json(ParseError),
+    /// JSON that tells a command what to do: a number to add, a value to look for.
+    JsonArgument(ParseError),
     TooDeep,
     TooCostly,
     TextTooLong,
@@ -51,12 +54,13 @@ impl fmt::Display for JsonError {
         f.write_str(match self {
             JsonError::Path(error) => return error.fmt(f),
             JsonError::Json(error) => return error.fmt(f),
+            JsonError::JsonArgument(error) => return write!(f, "ERR {error}"),
             JsonError::TooCostly => return write!(f, "ERR {TooCostly}"),
             JsonError::MissingArgument => "ERR wrong number of arguments",
             JsonError::KeyMissing => {
                 "ERR could not perform this operation on a key that doesn't exist"
             }
-            JsonError::NotUtf8 => "ERR Couldn't parse as UTF-8 string",
+            JsonError::NotUtf8 => "Couldn't parse as UTF-8 string",
             JsonError::TooDeep => "ERR recursion limit exceeded",
             JsonError::TextTooLong => {
                 "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
@@ -66,7 +70,7 @@ impl fmt::Display for JsonError {
             JsonError::IndexOutOfRange => "ERR array index out of range",
             JsonError::IndexOutOfBounds => "ERR index out of bounds",
             JsonError::Syntax => "ERR syntax error",
-            JsonError::NotAnInteger => "ERR Couldn't parse as integer",
+            JsonError::NotAnInteger => "Couldn't parse as integer",
             JsonError::WrongFormat => "ERR wrong format",
             JsonError::WrongReplyFormat => "ERR wrong reply format",
             JsonError::WrongFpha => "ERR invalid FPHA type",
@@ -83,7 +87,7 @@ impl fmt::Display for JsonError {
             JsonError::ExpectedObject => "WRONGTYPE wrong type of path value - expected object",
             JsonError::NumericOverflow => "ERR numeric overflow",
             JsonError::ResultNotANumber => "ERR result is not a number",
-            JsonError::BadNumber => "ERR bad input number",
+            JsonError::BadNumber => "bad input number",
             JsonError::UnknownSubcommand => "ERR unknown subcommand - try `JSON.DEBUG HELP`",
         })
     }

@@ -46,19 +46,19 @@ pub(super) const ARRTRIM: Command = Command {
 fn arrappend(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
     let values = jsons(&args[3..])?;
-    let results =
+    let updated =
         change(ctx, args, "json.arrappend", |document| ops::append(document, &path, &values))?;
-    reply::results(&path, results, JsonError::NotAnArray)
+    reply::results(&path, updated, JsonError::NotAnArray)
 }
 
 fn arrinsert(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
     let index = integer(&args[3])?;
     let values = jsons(&args[4..])?;
-    let results = change(ctx, args, "json.arrinsert", |document| {
+    let updated = change(ctx, args, "json.arrinsert", |document| {
         ops::insert(document, &path, index, &values)
     })?;
-    reply::results(&path, results, JsonError::NotAnArray)
+    reply::results(&path, updated, JsonError::NotAnArray)
 }
 
 fn arrpop(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
@@ -68,6 +68,9 @@ fn arrpop(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         && word.is("FORMAT")
     {
         expand = popped_format(format)?;
+        if !ctx.is_resp3() {
+            return Err(JsonError::FormatNeedsResp3.into());
+        }
         rest = behind;
     }
     if rest.len() > 2 {
@@ -77,21 +80,14 @@ fn arrpop(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     if expand.is_some() && path.is_legacy() {
         return Err(JsonError::FormatNeedsJsonPath.into());
     }
-    if expand.is_some() && !ctx.is_resp3() {
-        return Err(JsonError::FormatNeedsResp3.into());
-    }
     let index = rest.get(1).map_or(-1, |arg| integer(arg).unwrap_or(-1));
-    let results = change(ctx, args, "json.arrpop", |document| ops::pop(document, &path, index))?;
+    let updated = change(ctx, args, "json.arrpop", |document| ops::pop(document, &path, index))?;
     if let Some(expand) = expand {
-        let popped = results.into_iter().map(|result| native_or_null(result.flatten(), expand));
+        let popped = updated.results.into_iter();
+        let popped = popped.map(|result| native_or_null(result.flatten(), expand));
         return Ok(Reply::Array(popped.collect()));
     }
-    let text = |popped: Option<crate::value::Value>| match popped {
-        Some(value) => reply::json(value.view()),
-        None => Reply::Null,
-    };
-    let texts = results.into_iter().map(|result| result.map(text)).collect();
-    reply::results(&path, texts, JsonError::NotAnArray)
+    reply::results(&path, updated.map(reply::json_or_null), JsonError::NotAnArray)
 }
 
 fn popped_format(arg: &Arg<'_>) -> Result<Option<Expand>, JsonError> {
@@ -106,7 +102,7 @@ fn popped_format(arg: &Arg<'_>) -> Result<Option<Expand>, JsonError> {
 fn arrtrim(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
     let (start, stop) = (integer(&args[3])?, integer(&args[4])?);
-    let results =
+    let updated =
         change(ctx, args, "json.arrtrim", |document| ops::trim(document, &path, start, stop))?;
-    reply::results(&path, results, JsonError::NotAnArray)
+    reply::results(&path, updated, JsonError::NotAnArray)
 }

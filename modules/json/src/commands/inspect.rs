@@ -3,7 +3,8 @@
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, KeySpec, Reply};
 
 use super::READ;
-use super::arguments::{integer, json, path};
+use super::arguments::{integer, path, text};
+use crate::codec::parse;
 use crate::error::JsonError;
 use crate::ops::{self, Range};
 use crate::path::Path;
@@ -174,8 +175,8 @@ fn objkeys(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 }
 
 fn arrindex(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let wanted = parse(text(&args[3])?).map_err(JsonError::JsonArgument)?;
     let path = path(args.get(2))?;
-    let wanted = json(&args[3])?;
     let bound = |place: usize| args.get(place).map_or(Ok(0), integer);
     let range = Range { start: bound(4)?, stop: bound(5)? };
     let key = ctx.open_read(&args[1]);

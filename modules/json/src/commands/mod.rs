@@ -85,7 +85,7 @@ fn change<T>(
     args: &[Arg<'_>],
     event: &str,
     operation: impl FnOnce(&mut Value) -> Result<Updated<T>, JsonError>,
-) -> Result<Vec<Option<T>>, Error> {
+) -> Result<Updated<T>, Error> {
     let mut key = ctx.open_write(&args[1])?;
     let document = key.value_mut(&JSON)?.ok_or(JsonError::KeyMissing)?;
     let updated = operation(&mut document.0)?;
@@ -93,7 +93,7 @@ fn change<T>(
     if updated.changed {
         announce(ctx, event, &args[1])?;
     }
-    Ok(updated.results)
+    Ok(updated)
 }
 
 /// Replicates the command and tells who listens that it has changed a key.

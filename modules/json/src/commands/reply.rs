@@ -8,31 +8,31 @@ use std::borrow::Cow;
 use mortise_module::{CommandResult, Reply};
 
 use crate::error::JsonError;
-use crate::ops::Number;
+use crate::ops::{Number, Updated};
 use crate::path::Path;
 use crate::value::{Value, View};
 use crate::write::{Format, Writer, to_text};
 
-/// How a writing command answers: with the results of all matches, or of the last one that has any.
+/// How a writing command answers: with the results of all matches, or with one that has any.
 pub(super) fn results<T: Into<Reply>>(
     path: &Path,
-    results: Vec<Option<T>>,
+    updated: Updated<T>,
     missing: JsonError,
 ) -> CommandResult {
     if path.is_legacy() {
-        return Ok(last(results).ok_or(missing)?.into());
+        return Ok(updated.into_answer().ok_or(missing)?.into());
     }
-    Ok(Reply::Array(results.into_iter().map(Reply::from).collect()))
-}
-
-/// The result of the last match that has one.
-pub(super) fn last<T>(results: Vec<Option<T>>) -> Option<T> {
-    results.into_iter().flatten().last()
+    Ok(Reply::Array(updated.results.into_iter().map(Reply::from).collect()))
 }
 
 /// The JSON text of a value.
 pub(super) fn json(view: View<'_>) -> Reply {
     Reply::Bulk(to_text(view, Format::COMPACT))
+}
+
+/// The JSON text of a popped value.
+pub(super) fn json_or_null(value: Option<Value>) -> Reply {
+    value.map_or(Reply::Null, |value| json(value.view()))
 }
 
 /// The text of a number, as JSON has it.

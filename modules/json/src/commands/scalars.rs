@@ -2,9 +2,10 @@
 
 use mortise_module::{Arg, Arity, Command, CommandResult, Context, Reply};
 
-use super::arguments::{json, path, text};
+use super::arguments::{path, text};
 use super::reply::{self, number, number_text, number_texts};
 use super::{WRITE, change};
+use crate::codec::parse;
 use crate::error::JsonError;
 use crate::ops::{self, Arithmetic, Number};
 use crate::value::View;
@@ -58,30 +59,28 @@ fn arithmetic(
     operation: Arithmetic,
 ) -> CommandResult {
     let path = path(args.get(2))?;
-    let operand = Number::parse(text(&args[3])?)?;
-    let results =
-        change(ctx, args, event, |document| ops::arithmetic(document, &path, operation, operand))?;
-    if path.is_legacy() && results.iter().all(Option::is_none) {
-        return Err(JsonError::NotANumber.into());
-    }
+    let operand = text(&args[3]).and_then(Number::parse);
+    let updated =
+        change(ctx, args, event, |document| ops::arithmetic(document, &path, operation, &operand))?;
     if ctx.is_resp3() {
-        let numbers = results.into_iter().map(|result| result.map_or(Reply::Null, number));
+        let numbers = updated.results.into_iter().map(|result| result.map_or(Reply::Null, number));
         return Ok(Reply::Array(numbers.collect()));
     }
     if path.is_legacy() {
-        return Ok(Reply::from(reply::last(results).map(number_text)));
+        let number = updated.into_answer().ok_or(JsonError::NotANumber)?;
+        return Ok(Reply::Bulk(number_text(number)));
     }
-    Ok(Reply::Bulk(number_texts(&results)))
+    Ok(Reply::Bulk(number_texts(&updated.results)))
 }
 
 fn toggle(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
-    let results = change(ctx, args, "json.toggle", |document| ops::toggle(document, &path))?;
+    let updated = change(ctx, args, "json.toggle", |document| ops::toggle(document, &path))?;
     if path.is_legacy() {
-        let on = reply::last(results).ok_or(JsonError::NotABool)?;
+        let on = updated.into_answer().ok_or(JsonError::NotABool)?;
         return Ok(Reply::from(if on { "true" } else { "false" }));
     }
-    let flags = results.into_iter().map(|result| Reply::from(result.map(i64::from)));
+    let flags = updated.results.into_iter().map(|result| Reply::from(result.map(i64::from)));
     Ok(Reply::Array(flags.collect()))
 }
 
@@ -92,9 +91,15 @@ fn strappend(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         _ => return Err(mortise_module::Error::WrongArity),
     };
     let path = path(at)?;
-    let suffix = json(suffix)?.value;
-    let View::Text(suffix) = suffix.view() else { return Err(JsonError::ExpectedString.into()) };
-    let results =
+    let suffix = parse(text(suffix)?).map_err(JsonError::JsonArgument);
+    let suffix = match &suffix {
+        Ok(parsed) => match parsed.value.view() {
+            View::Text(suffix) => Ok(suffix),
+            _ => Err(&JsonError::ExpectedString),
+        },
+        Err(error) => Err(error),
+    };
+    let updated =
         change(ctx, args, "json.strappend", |document| ops::strappend(document, &path, suffix))?;
-    reply::results(&path, results, JsonError::NotAString)
+    reply::results(&path, updated, JsonError::NotAString)
 }

@@ -4,10 +4,8 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Error,
 
 use super::arguments::{json, path};
 use super::{SHRINK, WRITE, announce, change};
-use crate::codec::Parsed;
 use crate::error::JsonError;
 use crate::ops::{self, Condition, Outcome};
-use crate::path::Path;
 use crate::rdb::{Document, JSON};
 use crate::value::Value;
 
@@ -119,25 +117,25 @@ fn format(arg: Option<&Arg<'_>>) -> Result<(), JsonError> {
     }
 }
 
-/// One key of JSON.MSET: its document as all triples so far have made it.
+/// One key of JSON.MSET: its document, and what is to be put where.
 struct Target<'a, 'c> {
     key: &'a Arg<'c>,
     document: Option<Value>,
     changed: bool,
 }
 
-/// Works on copies, which cost nothing until they change, and puts them in place once nothing can fail any more.
+/// Finds all places and parses all values first, then works on copies, which cost nothing until they change, and puts
+/// them in place once nothing can fail any more.
 fn mset(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let triples = args[1..].chunks_exact(3);
     if !triples.remainder().is_empty() {
         return Err(Error::WrongArity);
     }
     let mut targets: Vec<Target<'_, '_>> = Vec::new();
-    let mut complete = true;
+    let mut puts = Vec::with_capacity(triples.len());
     for triple in triples {
         let [name, at, value] = triple else { unreachable!("chunks of three") };
         let path = path(Some(at))?;
-        let new = json(value)?;
         let known = targets.iter().position(|target| target.key.as_bytes() == name.as_bytes());
         let index = match known {
             Some(index) => index,
@@ -148,8 +146,13 @@ fn mset(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
                 targets.len() - 1
             }
         };
+        let place = ops::Target::of(targets[index].document.as_ref(), &path)?;
+        puts.push((index, place, json(value)?));
+    }
+    let mut complete = true;
+    for (index, place, new) in puts {
         let target = &mut targets[index];
-        let outcome = set_copy(&mut target.document, &path, new)?;
+        let outcome = place.put(&mut target.document, &new);
         target.changed |= outcome.changed;
         complete &= outcome.complete;
     }
@@ -172,24 +175,13 @@ fn mset(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     Ok(if complete { Reply::Ok } else { Reply::Null })
 }
 
-fn set_copy(document: &mut Option<Value>, path: &Path, new: Parsed) -> Result<Outcome, JsonError> {
-    match document {
-        Some(document) => ops::set(document, path, &new, Condition::Always),
-        None if !path.is_root() => Err(JsonError::NewBelowRoot),
-        None => {
-            *document = Some(new.value);
-            Ok(Outcome::DONE)
-        }
-    }
-}
-
 fn merge(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
-    if let Some(option) = args.get(4) {
-        if !option.is("FORMAT") || args.len() > 6 {
+    for option in args[4..].chunks(2) {
+        if !option[0].is("FORMAT") {
             return Err(JsonError::Syntax.into());
         }
-        format(args.get(5))?;
+        format(option.get(1))?;
     }
     let patch = json(&args[3])?;
     let mut key = ctx.open_write(&args[1])?;
@@ -225,6 +217,6 @@ fn del(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 
 fn clear(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
-    let results = change(ctx, args, "json.clear", |document| ops::clear(document, &path))?;
-    Ok(results.iter().flatten().count().into())
+    let updated = change(ctx, args, "json.clear", |document| ops::clear(document, &path))?;
+    Ok(updated.results.iter().flatten().count().into())
 }

@@ -1,6 +1,6 @@
 //! JSON.ARRAPPEND, ARRINSERT, ARRPOP, ARRTRIM, ARRINDEX: what happens within arrays?
 
-use super::{Updated, fits, update};
+use super::{Answer, Updated, fits, update};
 use crate::codec::Parsed;
 use crate::error::JsonError;
 use crate::path::Path;
@@ -12,7 +12,7 @@ pub fn append(
     path: &Path,
     values: &[Parsed],
 ) -> Result<Updated<usize>, JsonError> {
-    splice_in(document, path, values, Ok)
+    splice_in(document, path, values, Answer::LastMatch, Ok)
 }
 
 /// Inserts values before the element at `index`, which counts from the end if negative.
@@ -22,7 +22,7 @@ pub fn insert(
     index: i64,
     values: &[Parsed],
 ) -> Result<Updated<usize>, JsonError> {
-    splice_in(document, path, values, |len| {
+    splice_in(document, path, values, Answer::LastChanged, |len| {
         let len = len as i64;
         let at = if index < 0 { len.saturating_add(index) } else { index };
         if !(0..=len).contains(&at) {
@@ -36,10 +36,11 @@ fn splice_in(
     document: &mut Value,
     path: &Path,
     values: &[Parsed],
+    answer: Answer,
     at: impl Fn(usize) -> Result<usize, JsonError>,
 ) -> Result<Updated<usize>, JsonError> {
     let depth = values.iter().map(|parsed| parsed.depth).max().unwrap_or(0);
-    update(document, path, |view, around| {
+    update(document, path, answer, |view, around| {
         let View::Array(array) = view else { return Ok(None) };
         if !fits(around + 1, depth) {
             return Err(JsonError::TooDeep);
@@ -57,7 +58,7 @@ pub fn pop(
     path: &Path,
     index: i64,
 ) -> Result<Updated<Option<Value>>, JsonError> {
-    update(document, path, |view, _| {
+    update(document, path, Answer::LastChanged, |view, _| {
         let View::Array(array) = view else { return Ok(None) };
         let Some(last) = array.len().checked_sub(1) else { return Ok(Some((None, None))) };
         let at = clamped(index, array.len()).min(last);
@@ -73,7 +74,7 @@ pub fn trim(
     start: i64,
     stop: i64,
 ) -> Result<Updated<usize>, JsonError> {
-    update(document, path, |view, _| {
+    update(document, path, Answer::LastChanged, |view, _| {
         let View::Array(array) = view else { return Ok(None) };
         let len = array.len();
         let start = clamped(start, len);

@@ -4,37 +4,44 @@
 //! value that the patch creates holds no `null` members, except where the command creates the key or the last member of
 //! its path: there the patch is stored as given.
 
-use super::fits;
-use super::set::{Outcome, add};
+use super::set::{Deep, Outcome, add};
+use super::{fits, place};
 use crate::codec::Parsed;
 use crate::error::JsonError;
 use crate::path::Path;
 use crate::value::{Edit, ObjectView, Value, View};
 
-/// Merges `patch` into every match of `path`, the deeper ones first, or adds it as the member that the path names.
+/// Merges `patch` into every match of `path`, or adds it as the member that the path names. The matches take their turns
+/// in document order, each finding what those before it have made of the document; one that they have removed is passed
+/// over. All is done if something is.
 pub fn merge(document: &mut Value, path: &Path, patch: &Parsed) -> Result<Outcome, JsonError> {
     let locations = path.locate(document.view())?.locations;
     if locations.is_empty() {
-        return match path.last_step() {
-            Some(_) => add(document, path, patch).or(Ok(Outcome::NOTHING)),
-            None => Ok(Outcome::NOTHING),
-        };
+        return add(document, path, patch, Deep::Fails);
     }
-    let mut order: Vec<&[u32]> = (0..locations.len()).map(|i| locations.get(i)).collect();
-    order.sort_by(|a, b| b.cmp(a));
-    order.dedup();
-    let mut outcome = Outcome { changed: false, complete: true };
-    for location in order {
-        // Where both are objects the deeper one counts, so the patch alone decides whether the limit is kept.
-        if fits(location.len(), patch.depth) {
-            merge_at(document, &mut location.to_vec(), patch.value.view());
-            document.settle(location);
-            outcome.changed = true;
-        } else {
-            outcome.complete = false;
+    let mut outcome = Outcome::NOTHING;
+    if let 1 = locations.len() {
+        outcome.changed = merge_into(document, locations.get(0), patch);
+    } else {
+        let places: Vec<_> =
+            (0..locations.len()).map(|i| place::steps(document, locations.get(i))).collect();
+        for place in places {
+            let Some(location) = place::find(document, &place) else { continue };
+            outcome.changed |= merge_into(document, &location, patch);
         }
     }
+    outcome.complete = outcome.changed;
     Ok(outcome)
+}
+
+fn merge_into(document: &mut Value, location: &[u32], patch: &Parsed) -> bool {
+    // Where both are objects the deeper one counts, so the patch alone decides whether the limit is kept.
+    let fits = fits(location.len(), patch.depth);
+    if fits {
+        merge_at(document, &mut location.to_vec(), patch.value.view());
+        document.settle(location);
+    }
+    fits
 }
 
 fn merge_at(document: &mut Value, location: &mut Vec<u32>, patch: View<'_>) {

@@ -1,6 +1,6 @@
 //! JSON.NUMINCRBY and its kin, JSON.TOGGLE, JSON.STRAPPEND: how single values are computed anew.
 
-use super::{Updated, update};
+use super::{Answer, Updated, update};
 use crate::codec::parse;
 use crate::error::JsonError;
 use crate::path::Path;
@@ -29,7 +29,8 @@ impl Number {
         {
             return Ok(Number::Int(value));
         }
-        Number::of(parse(text)?.value.view()).ok_or(JsonError::BadNumber)
+        let parsed = parse(text).map_err(JsonError::JsonArgument)?;
+        Number::of(parsed.value.view()).ok_or(JsonError::BadNumber)
     }
 
     /// The number that a value is.
@@ -73,14 +74,12 @@ impl Arithmetic {
     fn compute(self, left: Number, right: Number) -> Result<Number, JsonError> {
         if let (Number::Int(a), Number::Int(b)) = (left, right) {
             let exact = match self {
-                Arithmetic::Add => Some(a.checked_add(b)),
-                Arithmetic::Multiply => Some(a.checked_mul(b)),
-                // A negative exponent, or one that no base but 0 and 1 survives, goes the way of floats.
-                Arithmetic::Power => u32::try_from(b).ok().map(|b| a.checked_pow(b)),
+                Arithmetic::Add => a.checked_add(b),
+                Arithmetic::Multiply => a.checked_mul(b),
+                // Integers stay integers: there is no negative power of one.
+                Arithmetic::Power => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
             };
-            if let Some(exact) = exact {
-                return exact.map(Number::Int).ok_or(JsonError::NumericOverflow);
-            }
+            return exact.map(Number::Int).ok_or(JsonError::NumericOverflow);
         }
         let (a, b) = (left.as_float(), right.as_float());
         let result = match self {
@@ -95,36 +94,39 @@ impl Arithmetic {
     }
 }
 
-/// Applies `operation` with `operand` to every number that matches; the results are the new numbers.
+/// Applies `operation` with `operand` to every number that matches; the results are the new numbers. An operand that is
+/// none is an error once there is a number to change.
 pub fn arithmetic(
     document: &mut Value,
     path: &Path,
     operation: Arithmetic,
-    operand: Number,
+    operand: &Result<Number, JsonError>,
 ) -> Result<Updated<Number>, JsonError> {
-    update(document, path, |view, _| {
+    update(document, path, Answer::LastMatch, |view, _| {
         let Some(number) = Number::of(view) else { return Ok(None) };
-        let result = operation.compute(number, operand)?;
+        let result = operation.compute(number, operand.clone()?)?;
         Ok(Some((result, Some(Edit::Replace(result.to_value())))))
     })
 }
 
 /// Negates every boolean that matches; the results are the new ones.
 pub fn toggle(document: &mut Value, path: &Path) -> Result<Updated<bool>, JsonError> {
-    update(document, path, |view, _| {
+    update(document, path, Answer::LastMatch, |view, _| {
         let View::Bool(value) = view else { return Ok(None) };
         Ok(Some((!value, Some(Edit::Replace(Value::bool(!value))))))
     })
 }
 
-/// Appends to every string that matches; the results are the new lengths in bytes.
+/// Appends to every string that matches; the results are the new lengths in bytes. A suffix that is no string is an error
+/// once there is a string to change.
 pub fn strappend(
     document: &mut Value,
     path: &Path,
-    suffix: &[u8],
+    suffix: Result<&[u8], &JsonError>,
 ) -> Result<Updated<usize>, JsonError> {
-    update(document, path, |view, _| {
+    update(document, path, Answer::LastMatch, |view, _| {
         let View::Text(text) = view else { return Ok(None) };
+        let suffix = suffix.map_err(JsonError::clone)?;
         let len = text.len() + suffix.len();
         if len > TEXT_BYTES_MAX {
             return Err(JsonError::TextTooLong);

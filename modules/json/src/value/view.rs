@@ -410,14 +410,22 @@ impl<'a> ObjectView<'a> {
         }
     }
 
-    fn value_at(self, position: u32) -> Option<View<'a>> {
+    /// The member at `position`.
+    pub fn member(self, position: u32) -> Option<Member<'a>> {
         match self.0 {
             ObjectRepr::Packed(run) => {
                 let member = run.members().nth(position as usize)?;
-                Some(View::of_packed(member.value))
+                Some(Member { position, name: member.name, value: View::of_packed(member.value) })
             }
-            ObjectRepr::Node(object) => object.member(position).map(|(_, value)| value.view()),
+            ObjectRepr::Node(object) => {
+                let (name, value) = object.member(position)?;
+                Some(Member { position, name, value: value.view() })
+            }
         }
+    }
+
+    fn value_at(self, position: u32) -> Option<View<'a>> {
+        self.member(position).map(|member| member.value)
     }
 
     /// The members in order.
