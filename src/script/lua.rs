@@ -521,6 +521,14 @@ impl Lua {
         }
     }
 
+    /// Calls no hook from now on.
+    pub(super) fn remove_hook(self) {
+        // SAFETY: contract of `from_raw`.
+        unsafe {
+            ffi::lua_sethook(self.0, None, 0, 0);
+        }
+    }
+
     /// Runs the garbage collector's operation `what`.
     pub(super) fn collect(self, what: c_int, data: c_int) -> c_int {
         // SAFETY: contract of `from_raw`. No finalizer of a script exists (see `lib::base`).

@@ -49,6 +49,19 @@ pub(super) fn is_harmless(name: &[u8]) -> bool {
     HARMLESS.contains(&name)
 }
 
+/// Without one of these words, in whatever place, a script has neither a loop nor a function.
+const TURNS: [&[u8]; 5] = [b"for", b"function", b"goto", b"repeat", b"while"];
+
+/// A longer script might have enough instructions to be asked in between.
+const STRAIGHT_BYTES_MAX: usize = 4096;
+
+/// Whether a plain script runs each of its instructions once at most, so that it is through before it would be asked
+/// whether to go on. (What library functions do for long, they report by themselves.)
+pub(super) fn is_straight(body: &[u8]) -> bool {
+    body.len() <= STRAIGHT_BYTES_MAX
+        && !TURNS.iter().any(|word| body.windows(word.len()).any(|text| text == *word))
+}
+
 /// Elements of KEYS or ARGV up to which the table is used again: it keeps them, and the room, until the next script.
 const REUSED_LEN_MAX: usize = 16;
 
@@ -161,7 +174,9 @@ fn fill(lua: Lua, Table { table, name }: Table, len: &Cell<usize>, elements: &[&
 
 #[cfg(test)]
 mod tests {
+    use super::super::host::KILLED;
     use super::super::testing::Bench;
+    use super::*;
 
     #[test]
     fn what_changes_a_table_or_might_is_not_plain() {
@@ -200,6 +215,35 @@ mod tests {
         ];
         for source in not_plain {
             assert_eq!(bench.is_plain(source), Some(false), "{source}");
+        }
+    }
+
+    #[test]
+    fn what_has_loops_or_functions_is_not_straight() {
+        assert!(is_straight(b"if redis.call('get', KEYS[1]) then return 1 else return {} end"));
+        for source in [
+            "while true do end",
+            "repeat until false",
+            "for i = 1, 2 do end",
+            "::a:: goto a",
+            "local function f() return f() end return f()",
+        ] {
+            assert!(!is_straight(source.as_bytes()), "{source}");
+        }
+        assert!(!is_straight(&[b' '; STRAIGHT_BYTES_MAX + 1]));
+    }
+
+    #[test]
+    fn endless_scripts_are_asked_after_any_number_of_straight_ones() {
+        let mut bench = Bench::default();
+        for straight in [0, 1, 15, 16, 17, 40] {
+            for _ in 0..straight {
+                assert_eq!(bench.raw(b"return #KEYS", &[b"k"], &[]), b":1\r\n");
+            }
+            bench.host.kill_after = Some(bench.host.ticks + 1);
+            let out = bench.raw(b"while true do end", &[], &[]);
+            assert!(String::from_utf8_lossy(&out).contains(KILLED), "{straight}");
+            bench.host.kill_after = None;
         }
     }
 

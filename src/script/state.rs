@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) work: Cell<usize>,
     /// After how many instructions the hook comes.
     pub(super) tick_instructions: Cell<c_int>,
+    /// How many straight scripts ran one after the other, up to a few (`tick::prepare`).
+    pub(super) straight_in_a_row: Cell<u8>,
     /// Calls from Rust into Lua that are on the machine's stack.
     pub(super) depth: Cell<u32>,
     /// A library is being loaded, so it may register functions.
@@ -137,6 +139,7 @@ impl State {
             main: Cell::new(std::ptr::null_mut()),
             work: Cell::new(0),
             tick_instructions: Cell::new(0),
+            straight_in_a_row: Cell::new(0),
             depth: Cell::new(0),
             is_loading: Cell::new(false),
             registered: Scratch::default(),

@@ -185,6 +185,8 @@ pub(super) enum Runner {
     Any,
     /// What runs plain scripts (see `plain`).
     Plain,
+    /// The same, without a hook.
+    Straight,
 }
 
 /// Upvalues of [`run_script`] and [`run_function`], which has the first three.
@@ -269,7 +271,7 @@ impl Vm {
     /// Whether a compiled script is plain.
     #[cfg(test)]
     pub(super) fn is_plain(&self, sha: &[u8; 40]) -> Option<bool> {
-        self.compiled.get(sha).map(|compiled| compiled.runner == Runner::Plain)
+        self.compiled.get(sha).map(|compiled| compiled.runner != Runner::Any)
     }
 
     /// Compiles a script, once. The error is what EVAL and SCRIPT LOAD answer, without the dash.
@@ -313,8 +315,9 @@ impl Vm {
         let state = lua.state();
         match runner {
             Runner::Any => lua.copy(RUN),
-            Runner::Plain => plain::push_runner(lua, FUNCTIONS),
+            Runner::Plain | Runner::Straight => plain::push_runner(lua, FUNCTIONS),
         }
+        tick::prepare(lua, runner == Runner::Straight);
         let result = self.protected(0, 1, HANDLER);
         let outcome = match result {
             Ok(()) if lua.truth(-1) => Outcome::Error,
@@ -477,7 +480,10 @@ impl Vm {
         if self.compiled.len() >= COMPILED_MAX {
             self.forget_oldest();
         }
-        let runner = self.choose_globals();
+        let runner = match self.choose_globals() {
+            Runner::Plain if plain::is_straight(body) => Runner::Straight,
+            runner => runner,
+        };
         let slot = self.keep_function();
         self.compiled.insert(*sha, Compiled { slot, runner, used: self.runs });
         Ok((slot, runner))

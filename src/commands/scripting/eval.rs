@@ -203,9 +203,7 @@ fn eval_sha_flags(state: &State, argv: Argv<'_>, command: u32) -> u32 {
 /// The digest that EVALSHA names, in lower case; anything else names no script.
 fn digest(arg: &[u8]) -> Result<[u8; 40], CommandError> {
     let mut sha: [u8; 40] = arg.try_into().map_err(|_| CommandError::NoScript)?;
-    if sha.iter().any(u8::is_ascii_uppercase) {
-        sha.make_ascii_lowercase();
-    }
+    sha.make_ascii_lowercase();
     Ok(sha)
 }
 
