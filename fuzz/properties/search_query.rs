@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use mortise_search::index::analysis::FieldValue;
+use mortise_search::index::deadline::Deadline;
 use mortise_search::index::search::{Hit, Order, Request};
 use mortise_search::index::{Attributes, Index, Work};
 use mortise_search::query::lexer::{Lexer, TokenKind};
@@ -132,8 +133,16 @@ fn query(bench: &Bench, choice: u8, text: &[u8]) {
 /// All hits, by number; that pages and other orders have the same is checked on the way.
 fn search(index: &Index, plan: &Plan, scorer: Scorer) -> Vec<Hit> {
     let order = Order::Score;
-    let request =
-        Request { plan, scorer, with_scores: true, order, offset: 0, limit: 100, keys: None };
+    let request = Request {
+        plan,
+        scorer,
+        with_scores: true,
+        order,
+        offset: 0,
+        limit: 100,
+        only: None,
+        deadline: Deadline::NONE,
+    };
     let found = index.search(&request);
     assert_eq!(found.total, found.hits.len() as u64);
     let page = index.search(&Request { offset: 1, limit: 2, ..request });

@@ -30,6 +30,10 @@ impl ConfigFlags {
     /// A number of bytes, which may have a unit.
     pub const MEMORY: ConfigFlags = ConfigFlags(abi::CONFIG_MEMORY);
 
+    /// The parameter's name is the whole name, without the module's and a dot in front. A server that knows
+    /// nothing of this (Redis before 8) puts them in front all the same.
+    pub const UNPREFIXED: ConfigFlags = ConfigFlags(abi::CONFIG_UNPREFIXED);
+
     /// Both sets of flags.
     pub const fn and(self, other: ConfigFlags) -> ConfigFlags {
         ConfigFlags(self.0 | other.0)
@@ -217,24 +221,39 @@ pub(crate) fn register(ctx: Ctx<'_>, configs: &'static [Config]) -> Result<(), E
         return Ok(());
     }
     for config in configs {
-        match *config {
-            Config::Bool(config) => {
-                let (name, flags) = (config.name, config.flags);
-                ctx.register_bool(&ConfigRegistration { name, flags }, config)?;
+        let (name, flags) = config.name_and_flags();
+        let registered = register_one(ctx, *config, &ConfigRegistration { name, flags });
+        match registered {
+            Err(_) if flags.0 & abi::CONFIG_UNPREFIXED != 0 => {
+                let flags = ConfigFlags(flags.0 & !abi::CONFIG_UNPREFIXED);
+                register_one(ctx, *config, &ConfigRegistration { name, flags })?;
             }
-            Config::Int(config) => {
-                let (name, flags) = (config.name, config.flags);
-                ctx.register_int(&ConfigRegistration { name, flags }, config)?;
-            }
-            Config::Enum(config) => {
-                let (name, flags) = (config.name, config.flags);
-                ctx.register_enum(&ConfigRegistration { name, flags }, config)?;
-            }
-            Config::String(config) => {
-                let (name, flags) = (config.name, config.flags);
-                ctx.register_string(&ConfigRegistration { name, flags }, config)?;
-            }
+            registered => registered?,
         }
     }
     ctx.load_configs()
+}
+
+fn register_one(
+    ctx: Ctx<'_>,
+    config: Config,
+    registration: &ConfigRegistration,
+) -> Result<(), Error> {
+    match config {
+        Config::Bool(config) => ctx.register_bool(registration, config),
+        Config::Int(config) => ctx.register_int(registration, config),
+        Config::Enum(config) => ctx.register_enum(registration, config),
+        Config::String(config) => ctx.register_string(registration, config),
+    }
+}
+
+impl Config {
+    fn name_and_flags(&self) -> (&'static str, ConfigFlags) {
+        match self {
+            Config::Bool(config) => (config.name, config.flags),
+            Config::Int(config) => (config.name, config.flags),
+            Config::Enum(config) => (config.name, config.flags),
+            Config::String(config) => (config.name, config.flags),
+        }
+    }
 }

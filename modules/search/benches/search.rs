@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use mortise_search::index::analysis::FieldValue;
+use mortise_search::index::deadline::Deadline;
 use mortise_search::index::search::{Order, Request};
 use mortise_search::index::{Attributes, Index, Work};
 use mortise_search::query::parser::{Context, Parameters, parse};
@@ -135,7 +136,8 @@ fn query(index: &Index, text: &str, order: Order, limit: usize) -> (u64, f64) {
             order,
             offset: 0,
             limit,
-            keys: None,
+            only: None,
+            deadline: Deadline::NONE,
         };
         total = index.search(&request).total;
     });

@@ -36,6 +36,11 @@ pub mod index;
 /// The indexes of this process.
 pub mod registry;
 
+/// Parameters.
+pub mod settings;
+
+mod pool;
+
 mod source;
 
 mod scan;
@@ -56,6 +61,7 @@ static ALLOCATOR: ModuleAllocator = ModuleAllocator;
 mortise_module::module!(Module {
     commands: commands::COMMANDS,
     types: &[&persist::DEFINITIONS],
+    configs: settings::ALL,
     categories: &["search"],
     keyspace_events: &[events::KEYS],
     // Writes cost nothing more as long as no index exists.
@@ -69,6 +75,7 @@ mortise_module::module!(Module {
 
 fn unload(_ctx: &mut Context<'_>) -> Result<(), Error> {
     registry::with(|all| all.clear());
+    pool::stop();
     index::worker::stop();
     Ok(())
 }

@@ -107,7 +107,7 @@ fn drop_index(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         if ctx.db() != DATABASE {
             ctx.select_db(DATABASE)?;
         }
-        let keys: Vec<Vec<u8>> = entry.index.keys().map(<[u8]>::to_vec).collect();
+        let keys: Vec<Vec<u8>> = entry.index.snapshot().keys().map(<[u8]>::to_vec).collect();
         for key in keys {
             ctx.open_write(&key)?.delete()?;
             registry::with(|all| all.forget(&key));

@@ -48,6 +48,8 @@ pub struct Options<'a> {
     pub offset: usize,
     /// How many results to give.
     pub limit: usize,
+    /// How long the query may take, in milliseconds, if it says so; 0 is for ever.
+    pub timeout_ms: Option<u64>,
     /// Values of `$name`.
     pub parameters: Parameters,
     /// Which grammar.
@@ -85,6 +87,7 @@ pub fn read<'a>(items: &'a [&'a [u8]]) -> Result<Options<'a>, Error> {
         sort: None,
         offset: 0,
         limit: 10,
+        timeout_ms: None,
         parameters: Parameters::new(),
         dialect: DIALECT_DEFAULT,
         filters: Vec::new(),
@@ -146,7 +149,7 @@ impl<'a> Options<'a> {
             // Only the HAMMING scorer would read it.
             args.value("PAYLOAD")?;
         } else if args.take("TIMEOUT") {
-            timeout(args)?;
+            self.timeout_ms = Some(timeout(args)?);
         } else if args.take("DIALECT") {
             self.dialect = dialect(args)?;
         } else if args.take("FORMAT") {
@@ -261,13 +264,10 @@ fn dialect(args: &mut Args<'_>) -> Result<u32, Error> {
     dialect.ok_or(Error::Text("DIALECT requires a non negative integer >=1 and <= 4"))
 }
 
-/// Read and left alone: searches here run to their end.
-fn timeout(args: &mut Args<'_>) -> Result<(), Error> {
+fn timeout(args: &mut Args<'_>) -> Result<u64, Error> {
     let value = args.next_arg().ok_or(Error::Text("Need argument for TIMEOUT"))?;
-    parse_integer(value)
-        .filter(|ms| *ms >= 0)
-        .ok_or(Error::Text("TIMEOUT requires a non negative integer"))?;
-    Ok(())
+    let ms = parse_integer(value).and_then(|ms| u64::try_from(ms).ok());
+    ms.ok_or(Error::Text("TIMEOUT requires a non negative integer"))
 }
 
 fn format(args: &mut Args<'_>) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! FT.SEARCH.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mortise_module::{
     Arg, Argument, Arity, CallFlags, Command, CommandResult, Context, Flag, Reply, Writer,
@@ -11,14 +12,15 @@ use crate::args::{lossy, parse_number};
 use crate::commands::bytes;
 use crate::commands::options::{self, Options};
 use crate::error::Error;
-use crate::index::Index;
-use crate::index::search::{Found, Hit, Order, Request, SortValue};
+use crate::index::deadline::Deadline;
+use crate::index::search::{Found, Hit, Order, SortValue};
+use crate::index::task::Task;
 use crate::query::ast::{Kind, Node};
 use crate::query::parser::{Context as ParseContext, parse};
 use crate::query::plan::{Options as PlanOptions, Plan, plan};
-use crate::registry;
 use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema, Source};
 use crate::tokenize::{Language, StopWords, lower_bytes};
+use crate::{pool, registry, settings};
 
 /// FT.SEARCH.
 pub const SEARCH: Command = Command {
@@ -32,23 +34,61 @@ pub const SEARCH: Command = Command {
     ..Command::DEFAULT
 };
 
+/// What is said of results that are not complete because the time was over.
+const TIMED_OUT: &str = "Timeout limit was reached";
 /// First dialect in which a JSON path answers all of its matches.
 const DIALECT_MULTI_VALUE: u32 = 3;
 
 fn search(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
     let options = options::read(&args[2..])?;
-    let (schema, mut found, sorting) = registry::with(|all| {
-        let entry = all.get(args[0]).ok_or_else(|| Error::NoSuchIndex(lossy(args[0])))?;
-        entry.uses += 1;
-        entry.index.before_search(registry::now_ms());
-        let (found, sorting) = run(&entry.index, args[1], &options)?;
-        Ok::<_, Error>((Arc::clone(entry.index.schema()), found, sorting))
-    })?;
-    if let Sorting::Loaded { path, normalized } = &sorting {
-        sort_by_loaded(ctx, &schema, &mut found, path, *normalized, &options);
+    let (mut task, sorting) = task(&args, &options)?;
+    let steps = task.cost(pool::INLINE_STEPS_MAX);
+    if !pool::takes(ctx, steps) {
+        let found = task.run();
+        return answer(ctx, task.snapshot.schema(), found, &sorting, &options);
     }
-    reply(ctx, &schema, &found, &options);
+    let argv: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
+    let work = move || (task.run(), Arc::clone(task.snapshot.schema()));
+    pool::run(ctx, work, move |ctx, (mut found, schema)| {
+        let args: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
+        let options = options::read(&args[2..])?;
+        drop_vanished(&schema, &mut found);
+        answer(ctx, &schema, found, &sorting, &options)
+    })
+}
+
+/// Takes out results whose keys have gone since the index was looked at.
+fn drop_vanished(schema: &Schema, found: &mut Found) {
+    registry::with(|all| {
+        let Some(entry) = all.get(&schema.name) else { return };
+        entry.index.expire(registry::now_ms());
+        let before = found.hits.len();
+        found.hits.retain(|hit| entry.index.contains(&hit.key));
+        found.total -= (before - found.hits.len()) as u64;
+    });
+}
+
+/// Puts the results in order, if that is left to do, and replies them.
+fn answer(
+    ctx: &mut Context<'_>,
+    schema: &Schema,
+    mut found: Found,
+    sorting: &Sorting,
+    options: &Options<'_>,
+) -> CommandResult {
+    if found.timed_out {
+        // What is not complete must say so, and RESP2 has no place for it: there only a client that has set itself a
+        // time gets a part, as RediSearch gives it.
+        let can_tell = ctx.is_resp3() || options.timeout_ms.is_some();
+        if settings::fails_on_timeout() || !can_tell {
+            return Err(Error::Text(TIMED_OUT).into());
+        }
+    }
+    if let Sorting::Loaded { path, normalized } = sorting {
+        sort_by_loaded(ctx, schema, &mut found, path, *normalized, options);
+    }
+    reply(ctx, schema, &found, options);
     Ok(Reply::Written)
 }
 
@@ -60,25 +100,47 @@ enum Sorting {
     Loaded { path: Box<[u8]>, normalized: bool },
 }
 
-fn run(index: &Index, query: &[u8], options: &Options<'_>) -> Result<(Found, Sorting), Error> {
-    let schema = index.schema();
-    let plan = prepare(schema, query, options)?;
+/// The search that a command asks for.
+fn task(args: &[&[u8]], options: &Options<'_>) -> Result<(Task, Sorting), Error> {
+    let deadline = deadline(options);
+    let (snapshot, only) = registry::with(|all| {
+        let entry = all.get(args[0]).ok_or_else(|| Error::NoSuchIndex(lossy(args[0])))?;
+        entry.uses += 1;
+        entry.index.before_search(registry::now_ms());
+        let only = options.in_keys.map(|keys| entry.index.numbers(keys));
+        Ok::<_, Error>((entry.index.snapshot(), only))
+    })?;
+    let schema = snapshot.schema();
+    let plan = prepare(schema, args[1], options)?;
     let (order, sorting) = order(schema, options)?;
     let (offset, limit) = match sorting {
         Sorting::Index => (options.offset, options.limit),
         Sorting::Loaded { .. } if options.limit == 0 => (0, 0),
         Sorting::Loaded { .. } => (0, usize::MAX),
     };
-    let found = index.search(&Request {
-        plan: &plan,
+    let task = Task {
+        plan,
+        only,
         scorer: options.scorer,
         with_scores: options.with_scores,
         order,
         offset,
         limit,
-        keys: options.in_keys,
-    });
-    Ok((found, sorting))
+        deadline,
+        leaves: None,
+        snapshot,
+    };
+    Ok((task, sorting))
+}
+
+/// When a query has to be done: by its own word, or by the parameter.
+pub fn deadline(options: &Options<'_>) -> Deadline {
+    let time = match options.timeout_ms {
+        Some(0) => None,
+        Some(ms) => Some(Duration::from_millis(ms)),
+        None => settings::timeout(),
+    };
+    time.map_or(Deadline::NONE, Deadline::after)
 }
 
 fn prepare(schema: &Schema, query: &[u8], options: &Options<'_>) -> Result<Plan, Error> {
@@ -371,9 +433,12 @@ fn reply_map(
     writer.simple("total_results");
     writer.int(i64::try_from(found.total).unwrap_or(i64::MAX));
     writer.simple("warning");
-    writer.array(usize::from(found.cut));
+    writer.array(usize::from(found.cut) + usize::from(found.timed_out));
     if found.cut {
         writer.simple("Max prefix expansions limit was reached");
+    }
+    if found.timed_out {
+        writer.simple(TIMED_OUT);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::query::plan::STEM_MARK;
 use crate::tokenize::Language;
 
 /// Words by number and numbers by word.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Dictionary {
     hasher: DefaultHashBuilder,
     table: HashTable<u32>,
@@ -16,7 +16,7 @@ pub struct Dictionary {
     bytes: Vec<u8>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     /// Where its bytes end.
     end: u32,

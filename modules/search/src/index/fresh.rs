@@ -7,6 +7,7 @@
 
 use crate::index::analysis::Analysis;
 use crate::index::bits::Bits;
+use crate::index::deadline::Deadline;
 use crate::index::dictionary::Dictionary;
 use crate::index::rows::{Facts, Rows};
 use crate::index::tier::{Cursor, Detail, END, Each, PostingsSize, Tier};
@@ -36,7 +37,7 @@ impl Layout {
 }
 
 /// Documents that are not sealed yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Batch {
     rows: Rows,
     layout: Layout,
@@ -268,10 +269,13 @@ impl Tier for Batch {
         Some(((term.space, id), dictionary.documents(id)))
     }
 
-    fn expand(&self, shape: &Shape, each: &mut Each<'_, (Space, u32)>) {
+    fn expand(&self, shape: &Shape, deadline: &mut Deadline, each: &mut Each<'_, (Space, u32)>) {
         let dictionary = self.dictionary(shape.space);
         for id in 0..u32::try_from(dictionary.len()).expect("a batch is sealed long before that") {
             let (bytes, documents) = (dictionary.bytes(id), dictionary.documents(id));
+            if deadline.step() {
+                return;
+            }
             if documents > 0 && shape.matches(bytes) && !each(bytes, (shape.space, id), documents) {
                 return;
             }

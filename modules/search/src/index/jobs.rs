@@ -10,9 +10,10 @@ use crate::error::Error;
 use crate::index::bits::Bits;
 use crate::index::fresh::Batch;
 use crate::index::sealed::Segment;
+use crate::index::snapshot::Piece;
 use crate::index::tier::Tier;
 use crate::index::worker::{self, Lane};
-use crate::index::{BATCH_DOCUMENTS, BATCH_DOCUMENTS_MAX, Index, Piece, Work};
+use crate::index::{BATCH_DOCUMENTS, BATCH_DOCUMENTS_MAX, Index, Work};
 
 /// Neighbouring segments of about a size that are merged into one.
 const MERGE_FAN_IN: usize = 8;
@@ -35,7 +36,7 @@ pub struct Jobs {
 #[derive(Debug)]
 struct Pending {
     /// Ids of the pieces that it turns into one, in their order, and what was dead in them when it began.
-    inputs: Vec<(u64, Bits)>,
+    inputs: Vec<(u64, Arc<Bits>)>,
     channel: Receiver<Result<Segment, Error>>,
     result: Option<Result<Segment, Error>>,
 }
@@ -49,7 +50,7 @@ impl Jobs {
     fn run(
         &self,
         lane: Lane,
-        inputs: Vec<(u64, Bits)>,
+        inputs: Vec<(u64, Arc<Bits>)>,
         make: impl FnOnce() -> Result<Segment, Error> + Send + 'static,
     ) -> Pending {
         let (sender, channel) = channel();
@@ -91,7 +92,7 @@ impl Index {
 
     /// Closes the fresh batch, unless the thread is still busy with the one before and this one may grow further.
     pub(super) fn close_batch(&mut self) {
-        let rows = self.fresh.rows().len();
+        let rows = self.now.fresh.rows().len();
         if self.jobs.sealing.is_some() && rows < BATCH_DOCUMENTS_MAX {
             return;
         }
@@ -99,7 +100,7 @@ impl Index {
             self.settle_seal(pending);
         }
         // A few documents that are updated again and again would fill batch after batch with dead rows.
-        if rows - self.fresh_dead.count() < BATCH_DOCUMENTS / 4 {
+        if rows - self.now.fresh_dead.count() < BATCH_DOCUMENTS / 4 {
             self.rewrite_fresh();
         } else {
             self.freeze();
@@ -108,18 +109,20 @@ impl Index {
 
     /// Replaces the fresh batch by one without its dead rows.
     fn rewrite_fresh(&mut self) {
-        let fresh = Batch::rewrite(&self.fresh, &self.fresh_dead);
-        self.fresh = fresh;
-        self.fresh_dead = Bits::default();
+        let fresh = Batch::rewrite(&self.now.fresh, &self.now.fresh_dead);
+        let now = self.change();
+        now.fresh = Arc::new(fresh);
+        now.fresh_dead = Arc::default();
     }
 
     /// Closes the fresh batch and has it sealed.
     pub(super) fn freeze(&mut self) {
-        let tier = Arc::new(std::mem::replace(&mut self.fresh, Batch::new(self.layout.clone())));
-        let dead = std::mem::take(&mut self.fresh_dead);
+        let (id, empty) = (self.next_piece(), Arc::new(Batch::new(self.layout.clone())));
+        let now = self.change();
+        let tier = std::mem::replace(&mut now.fresh, empty);
+        let dead = std::mem::take(&mut now.fresh_dead);
+        now.frozen.push(Piece { id, tier, dead });
         self.searched = false;
-        let id = self.next_piece();
-        self.frozen.push(Piece { id, tier, dead });
         self.seal_next();
     }
 
@@ -133,12 +136,12 @@ impl Index {
         if self.jobs.sealing.is_some() {
             return;
         }
-        while self.frozen.first().is_some_and(|piece| piece.is_dead()) {
-            self.frozen.remove(0);
+        while self.now.frozen.first().is_some_and(|piece| piece.is_dead()) {
+            self.change().frozen.remove(0);
         }
-        let Some(piece) = self.frozen.first() else { return };
-        let (tier, dead) = (Arc::clone(&piece.tier), piece.dead.clone());
-        let inputs = vec![(piece.id, dead.clone())];
+        let Some(piece) = self.now.frozen.first() else { return };
+        let (tier, dead) = (Arc::clone(&piece.tier), Arc::clone(&piece.dead));
+        let inputs = vec![(piece.id, Arc::clone(&dead))];
         let pending = self.jobs.run(Lane::Seal, inputs, move || Segment::seal(&tier, &dead));
         self.jobs.sealing = Some(pending);
         if self.jobs.work == Work::Inline {
@@ -148,15 +151,16 @@ impl Index {
 
     fn settle_seal(&mut self, pending: Pending) {
         let (id, was_dead) = pending.inputs[0].clone();
-        let at = self.frozen.iter().position(|piece| piece.id == id);
+        let at = self.now.frozen.iter().position(|piece| piece.id == id);
         let at = at.expect("a batch stays until its seal comes back");
         match pending.finish() {
             Ok(segment) => {
-                let piece = self.frozen.remove(at);
+                let id = self.next_piece();
+                let now = self.change();
+                let piece = now.frozen.remove(at);
                 let mut dead = Bits::default();
                 replay(piece.tier.rows(), &piece.dead, &was_dead, &segment, &mut dead);
-                let id = self.next_piece();
-                self.sealed.push(Piece { id, tier: Arc::new(segment), dead });
+                now.sealed.push(Piece { id, tier: Arc::new(segment), dead: Arc::new(dead) });
                 self.jobs.merge_failed = false;
                 self.plan_merge();
                 self.seal_next();
@@ -171,11 +175,13 @@ impl Index {
         if self.jobs.merging.is_some() || self.jobs.merge_failed {
             return;
         }
-        self.sealed.retain(|piece| !piece.is_dead());
+        if self.now.sealed.iter().any(|piece| piece.is_dead()) {
+            self.change().sealed.retain(|piece| !piece.is_dead());
+        }
         let Some(range) = self.due_merge() else { return };
-        let pieces = &self.sealed[range];
-        let inputs = pieces.iter().map(|piece| (piece.id, piece.dead.clone())).collect();
-        let parts: Vec<(Arc<Segment>, Bits)> =
+        let pieces = &self.now.sealed[range];
+        let inputs = pieces.iter().map(|piece| (piece.id, Arc::clone(&piece.dead))).collect();
+        let parts: Vec<(Arc<Segment>, Arc<Bits>)> =
             pieces.iter().map(|piece| (Arc::clone(&piece.tier), piece.dead.clone())).collect();
         let layout = self.layout.clone();
         let pending = self.jobs.run(Lane::Merge, inputs, move || Segment::merge(&parts, &layout));
@@ -188,8 +194,8 @@ impl Index {
     /// The neighbours that are to be merged: the newest ones of which enough are of about a size, or one of which
     /// a third is dead.
     fn due_merge(&self) -> Option<std::ops::Range<usize>> {
-        let len = self.sealed.len();
-        let field_bits = self.sealed.last()?.tier.field_bits();
+        let len = self.now.sealed.len();
+        let field_bits = self.now.sealed.last()?.tier.field_bits();
         let mut limit = u64::from(BATCH_DOCUMENTS) * MERGE_FAN_IN as u64 / 2;
         let mut start = len;
         while start > 0 {
@@ -204,14 +210,15 @@ impl Index {
             }
             limit *= MERGE_FAN_IN as u64;
         }
-        self.sealed.iter().position(Piece::wants_rewrite).map(|at| at..at + 1)
+        self.now.sealed.iter().position(Piece::wants_rewrite).map(|at| at..at + 1)
     }
 
     /// Whether segment `at` may be merged with those behind it, up to `len`, none having more than `limit` rows.
     fn joins(&self, at: usize, limit: u64, field_bits: u32, len: usize) -> bool {
-        let piece = &self.sealed[at];
-        let documents: u64 = self.sealed[at..len].iter().map(|p| u64::from(p.alive())).sum();
-        let arena: usize = self.sealed[at..len].iter().map(|p| p.tier.rows().arena_bytes()).sum();
+        let piece = &self.now.sealed[at];
+        let documents: u64 = self.now.sealed[at..len].iter().map(|p| u64::from(p.alive())).sum();
+        let arena: usize =
+            self.now.sealed[at..len].iter().map(|p| p.tier.rows().arena_bytes()).sum();
         u64::from(piece.alive()) <= limit
             && piece.tier.field_bits() == field_bits
             && documents <= u64::from(SEGMENT_DOCUMENTS_MAX)
@@ -221,19 +228,20 @@ impl Index {
     fn settle_merge(&mut self, pending: Pending) {
         let first = pending.inputs[0].0;
         let count = pending.inputs.len();
-        let start = self.sealed.iter().position(|piece| piece.id == first);
+        let start = self.now.sealed.iter().position(|piece| piece.id == first);
         let start = start.expect("segments stay until their merge comes back");
         let inputs = pending.inputs.clone();
         match pending.finish() {
             Ok(segment) => {
                 let mut dead = Bits::default();
-                for (piece, (_, was_dead)) in self.sealed[start..start + count].iter().zip(&inputs)
+                for (piece, (_, was_dead)) in
+                    self.now.sealed[start..start + count].iter().zip(&inputs)
                 {
                     replay(piece.tier.rows(), &piece.dead, was_dead, &segment, &mut dead);
                 }
                 let id = self.next_piece();
-                let piece = Piece { id, tier: Arc::new(segment), dead };
-                self.sealed.splice(start..start + count, [piece]);
+                let piece = Piece { id, tier: Arc::new(segment), dead: Arc::new(dead) };
+                self.change().sealed.splice(start..start + count, [piece]);
                 self.plan_merge();
             }
             Err(error) => {

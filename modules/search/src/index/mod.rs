@@ -4,9 +4,13 @@
 //! batch is frozen, still searched as it is, while a thread turns it into a sealed segment; neighbouring segments
 //! are merged by another thread. Whichever piece a document lies in, its removal is one bit beside the piece, and
 //! what died while a job ran is replayed onto the job's result. Pieces are kept in the order of their numbers.
+//!
+//! All that a search looks at is one [`Snapshot`], which is shared by counting references: a write changes it in place
+//! while nobody else has it, and otherwise copies the few parts that it touches first.
 
 pub mod analysis;
 pub mod bits;
+pub mod deadline;
 mod dictionary;
 pub mod documents;
 pub mod expiry;
@@ -18,6 +22,8 @@ mod proximity;
 pub mod rows;
 pub mod sealed;
 pub mod search;
+pub mod snapshot;
+pub mod task;
 pub mod tier;
 pub mod worker;
 
@@ -34,7 +40,7 @@ use crate::index::expiry::Expiry;
 use crate::index::fresh::{Batch, Layout};
 use crate::index::jobs::Jobs;
 use crate::index::rows::Rows;
-use crate::index::sealed::Segment;
+use crate::index::snapshot::{Place, Snapshot};
 use crate::index::tier::{PostingsSize, Tier};
 use crate::schema::Schema;
 use crate::tokenize::Language;
@@ -50,32 +56,17 @@ const BATCH_BYTES: usize = 64 << 20;
 /// Documents of one index.
 #[derive(Debug)]
 pub struct Index {
-    schema: Arc<Schema>,
+    now: Arc<Snapshot>,
     layout: Layout,
-    /// Sealed segments, then frozen batches, then the fresh one: rising numbers throughout.
-    sealed: Vec<Piece<Segment>>,
-    frozen: Vec<Piece<Batch>>,
-    fresh: Batch,
-    fresh_dead: Bits,
     documents: Documents,
     expiry: Expiry,
     next_number: u32,
     /// The fresh batch has been searched, so it should stay small.
     searched: bool,
     next_piece: u64,
-    /// Sum of the lengths of living documents.
-    length_sum: u64,
     jobs: Jobs,
     analysis: Analysis,
     statistics: Statistics,
-}
-
-/// A piece that is not appended to any more.
-#[derive(Debug)]
-struct Piece<T> {
-    id: u64,
-    tier: Arc<T>,
-    dead: Bits,
 }
 
 /// What happened so far.
@@ -87,14 +78,6 @@ pub struct Statistics {
     pub last_failure: Option<(Refusal, Box<[u8]>)>,
     /// The last job that failed.
     pub last_job_error: Option<Error>,
-}
-
-/// Where a document lies.
-#[derive(Debug, Clone, Copy)]
-enum Place {
-    Sealed(usize, u32),
-    Frozen(usize, u32),
-    Fresh(u32),
 }
 
 /// What a document brings along besides the values of its fields.
@@ -122,18 +105,13 @@ impl Index {
     pub fn new(schema: Arc<Schema>, work: Work) -> Index {
         let layout = Layout::of(&schema);
         Index {
-            schema,
-            fresh: Batch::new(layout.clone()),
+            now: Arc::new(Snapshot::new(schema, &layout)),
             layout,
-            sealed: Vec::new(),
-            frozen: Vec::new(),
-            fresh_dead: Bits::default(),
             documents: Documents::default(),
             expiry: Expiry::default(),
             next_number: 0,
             searched: false,
             next_piece: 0,
-            length_sum: 0,
             jobs: Jobs::new(work),
             analysis: Analysis::default(),
             statistics: Statistics::default(),
@@ -142,7 +120,18 @@ impl Index {
 
     /// Its definition.
     pub fn schema(&self) -> &Arc<Schema> {
-        &self.schema
+        &self.now.schema
+    }
+
+    /// What a search looks at, as it is now. Taking it costs next to nothing; it stays as it is for as long as it is
+    /// kept, on whichever thread. Whoever takes it calls [`Index::before_search`] first.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.now)
+    }
+
+    /// What the writing methods change: a copy, if anybody else has a snapshot.
+    fn change(&mut self) -> &mut Snapshot {
+        Arc::make_mut(&mut self.now)
     }
 
     /// Number of documents.
@@ -163,12 +152,14 @@ impl Index {
     /// Takes over a definition that has fields added. Documents keep what they had; those that bring the new fields
     /// must be put in again.
     pub fn alter(&mut self, schema: Arc<Schema>) {
-        if !self.fresh.rows().is_empty() {
+        if !self.now.fresh.rows().is_empty() {
             self.freeze();
         }
         self.layout = Layout::of(&schema);
-        self.schema = schema;
-        self.fresh = Batch::new(self.layout.clone());
+        let fresh = Arc::new(Batch::new(self.layout.clone()));
+        let now = self.change();
+        now.schema = schema;
+        now.fresh = fresh;
     }
 
     /// Puts in a document, in place of an older one of the same key. A refused document is not in the index, and
@@ -184,7 +175,7 @@ impl Index {
         let mut analysis = std::mem::take(&mut self.analysis);
         analysis.language = attributes.language;
         analysis.score = attributes.score;
-        let read = analysis.read(&self.schema, values);
+        let read = analysis.read(&self.now.schema, values);
         if read.is_ok() {
             self.push(key, &analysis, attributes.expires_at_ms);
         }
@@ -207,12 +198,15 @@ impl Index {
         }
         let number = self.next_number;
         self.next_number += 1;
-        self.fresh.push(number, key, analysis);
+        let now = self.change();
+        Arc::make_mut(&mut now.fresh).push(number, key, analysis);
+        now.documents += 1;
+        now.length_sum += u64::from(analysis.length);
         self.documents.insert(key, number);
-        self.length_sum += u64::from(analysis.length);
         self.expiry.set(number, expires_at_ms);
         let enough = if self.searched { BATCH_DOCUMENTS } else { BATCH_DOCUMENTS_MAX };
-        if self.fresh.rows().len() >= enough || self.fresh.memory() >= BATCH_BYTES {
+        let fresh = &self.now.fresh;
+        if fresh.rows().len() >= enough || fresh.memory() >= BATCH_BYTES {
             self.close_batch();
         }
     }
@@ -226,24 +220,26 @@ impl Index {
 
     /// Takes out a document by its number.
     fn kill(&mut self, number: u32) {
-        let place = self.place(number).expect("the table knows only documents that exist");
+        let now = Arc::make_mut(&mut self.now);
+        let place = now.place(number).expect("the table knows only documents that exist");
         let (rows, dead, row) = match place {
             Place::Sealed(at, row) => {
-                let piece = &mut self.sealed[at];
+                let piece = &mut now.sealed[at];
                 (piece.tier.rows(), &mut piece.dead, row)
             }
             Place::Frozen(at, row) => {
-                let piece = &mut self.frozen[at];
+                let piece = &mut now.frozen[at];
                 (piece.tier.rows(), &mut piece.dead, row)
             }
-            Place::Fresh(row) => (self.fresh.rows(), &mut self.fresh_dead, row),
+            Place::Fresh(row) => (now.fresh.rows(), &mut now.fresh_dead, row),
         };
-        dead.insert(row);
-        self.length_sum -= u64::from(rows.length(row));
+        Arc::make_mut(dead).insert(row);
+        now.documents -= 1;
+        now.length_sum -= u64::from(rows.length(row));
         self.documents.remove(rows.key(row), number);
         self.expiry.set(number, None);
         if let Place::Sealed(at, _) = place
-            && self.sealed[at].wants_rewrite()
+            && self.now.sealed[at].wants_rewrite()
         {
             self.plan_merge();
         }
@@ -269,7 +265,7 @@ impl Index {
         self.expire(now_ms);
         self.settle_jobs();
         self.searched = true;
-        if self.fresh.rows().len() >= BATCH_DOCUMENTS {
+        if self.now.fresh.rows().len() >= BATCH_DOCUMENTS {
             self.close_batch();
         }
     }
@@ -279,56 +275,18 @@ impl Index {
         self.number(key).is_some()
     }
 
-    /// Keys of all documents.
-    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.all_rows().flat_map(|(rows, dead)| {
-            (0..rows.len()).filter(|row| !dead.contains(*row)).map(|row| rows.key(row))
-        })
-    }
-
-    fn number(&self, key: &[u8]) -> Option<u32> {
-        self.documents.find(key, |number| self.key(number))
-    }
-
-    /// The key of a document, dead or alive, that has not been dropped.
-    fn key(&self, number: u32) -> &[u8] {
-        match self.place(number) {
-            Some(Place::Sealed(at, row)) => self.sealed[at].tier.rows().key(row),
-            Some(Place::Frozen(at, row)) => self.frozen[at].tier.rows().key(row),
-            Some(Place::Fresh(row)) => self.fresh.rows().key(row),
-            None => unreachable!("only numbers of documents that exist are asked for"),
-        }
-    }
-
-    /// Finds the piece by its span of numbers, then the row.
-    fn place(&self, number: u32) -> Option<Place> {
-        fn find<T: Tier>(pieces: &[Piece<T>], number: u32) -> Option<(usize, u32)> {
-            let begins_later =
-                |piece: &Piece<T>| piece.tier.rows().span().is_none_or(|(first, _)| first > number);
-            let at = pieces.partition_point(|piece| !begins_later(piece)).checked_sub(1)?;
-            Some((at, pieces[at].tier.rows().row(number)?))
-        }
-        if self.fresh.rows().span().is_some_and(|(first, _)| first <= number) {
-            return self.fresh.rows().row(number).map(Place::Fresh);
-        }
-        if let Some((at, row)) = find(&self.frozen, number) {
-            return Some(Place::Frozen(at, row));
-        }
-        find(&self.sealed, number).map(|(at, row)| Place::Sealed(at, row))
-    }
-
-    fn all_rows(&self) -> impl Iterator<Item = (&Rows, &Bits)> {
-        let sealed = self.sealed.iter().map(|piece| (piece.tier.rows(), &piece.dead));
-        let frozen = self.frozen.iter().map(|piece| (piece.tier.rows(), &piece.dead));
-        sealed.chain(frozen).chain([(self.fresh.rows(), &self.fresh_dead)])
+    /// The number of the document of a key.
+    pub fn number(&self, key: &[u8]) -> Option<u32> {
+        self.documents.find(key, |number| self.now.key(number))
     }
 
     /// Begins the numbers anew when they have run out. Every 4 billion updates all documents are walked once.
     fn renumber(&mut self) {
-        if !self.fresh.rows().is_empty() {
+        if !self.now.fresh.rows().is_empty() {
             self.freeze();
         }
         self.finish_jobs();
+        let now = Arc::make_mut(&mut self.now);
         let mut next = 0;
         let mut map = std::collections::HashMap::new();
         let mut assign = |rows: &mut Rows, dead: &Bits| {
@@ -339,20 +297,16 @@ impl Index {
             });
             next += rows.len();
         };
-        for piece in &mut self.sealed {
-            let segment =
-                Arc::get_mut(&mut piece.tier).expect("no job runs, and nobody else keeps pieces");
-            assign(segment.rows_mut(), &piece.dead);
+        for piece in &mut now.sealed {
+            assign(Arc::make_mut(&mut piece.tier).rows_mut(), &piece.dead);
         }
-        for piece in &mut self.frozen {
-            let batch =
-                Arc::get_mut(&mut piece.tier).expect("no job runs, and nobody else keeps pieces");
-            assign(batch.rows_mut(), &piece.dead);
+        for piece in &mut now.frozen {
+            assign(Arc::make_mut(&mut piece.tier).rows_mut(), &piece.dead);
         }
         self.next_number = next;
         self.expiry.renumber(|number| map[&number]);
         let mut documents = Documents::default();
-        for (rows, dead) in self.all_rows() {
+        for (rows, dead) in self.now.all_rows() {
             for row in (0..rows.len()).filter(|row| !dead.contains(*row)) {
                 documents.insert(rows.key(row), rows.number(row));
             }
@@ -363,20 +317,20 @@ impl Index {
     /// Sizes, for FT.INFO.
     pub fn sizes(&self) -> Sizes {
         let mut sizes = Sizes { key_table: self.documents.memory(), ..Sizes::default() };
-        for (rows, dead) in self.all_rows() {
+        for (rows, dead) in self.now.all_rows() {
             let (table, columns) = rows.memory();
             sizes.document_table += table + dead.memory();
             sizes.columns += columns;
         }
-        let segments = self.sealed.iter().map(|piece| &piece.tier);
+        let segments = self.now.sealed.iter().map(|piece| &piece.tier);
         segments.clone().for_each(|segment| sizes.postings += segment.size());
-        let batches = self.frozen.iter().map(|piece| &*piece.tier).chain([&self.fresh]);
+        let batches = self.now.frozen.iter().map(|piece| &*piece.tier).chain([&*self.now.fresh]);
         batches.clone().for_each(|batch| sizes.postings += batch.size());
         // Words that occur in several pieces are counted in each.
         sizes.words = segments.map(|segment| segment.word_count()).sum::<usize>()
             + batches.map(Batch::word_count).sum::<usize>();
         sizes.number_max = self.next_number;
-        sizes.segments = self.sealed.len();
+        sizes.segments = self.now.sealed.len();
         sizes
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::index::analysis::FieldValue;
+use crate::index::deadline::Deadline;
 use crate::index::search::{Order, Request};
+use crate::index::snapshot::Snapshot;
 use crate::index::tier::Tier;
 use crate::index::{Attributes, Index, Work};
 use crate::query::parser::{Context, Parameters, parse};
@@ -44,6 +46,8 @@ enum Operation {
     Remove(u8),
     Seal,
     Search(String),
+    /// A snapshot is kept, and asked again at the end.
+    Keep(String),
 }
 
 /// Positions and fields.
@@ -286,6 +290,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         2 => (0..24u8).prop_map(Operation::Remove),
         2 => Just(Operation::Seal),
         3 => clause().prop_map(Operation::Search),
+        1 => clause().prop_map(Operation::Keep),
     ];
     proptest::collection::vec(operation, 1..80)
 }
@@ -300,7 +305,7 @@ fn put(index: &mut Index, key: &[u8], document: &Document) {
 }
 
 fn check(
-    index: &Index,
+    index: &Snapshot,
     schema: &Schema,
     documents: &[(u8, Document)],
     query: &str,
@@ -324,7 +329,8 @@ fn check(
         order: Order::Score,
         offset: 0,
         limit: 1000,
-        keys: None,
+        only: None,
+        deadline: Deadline::NONE,
     };
     let found = index.search(&request);
     let seen: Vec<Seen> =
@@ -357,7 +363,7 @@ fn check(
 }
 
 fn check_sorted(
-    index: &Index,
+    index: &Snapshot,
     plan: &Plan,
     seen: &[Seen],
     total: usize,
@@ -372,7 +378,8 @@ fn check_sorted(
             order,
             offset: 0,
             limit: 5,
-            keys: None,
+            only: None,
+            deadline: Deadline::NONE,
         };
         let hits = index.search(&request).hits;
         prop_assert_eq!(hits.len(), total.min(5));
@@ -394,6 +401,7 @@ fn run(schema: usize, work: Work, operations: &[Operation]) -> Result<(), TestCa
     let schema = Arc::new(create(b"idx", &line).unwrap());
     let mut index = Index::new(Arc::clone(&schema), work);
     let mut documents: Vec<(u8, Document)> = Vec::new();
+    let mut kept: Vec<(Arc<Snapshot>, Vec<(u8, Document)>, String)> = Vec::new();
     for operation in operations {
         match operation {
             Operation::Put(key, document) => {
@@ -406,16 +414,23 @@ fn run(schema: usize, work: Work, operations: &[Operation]) -> Result<(), TestCa
                 documents.retain(|(other, _)| other != key);
                 prop_assert_eq!(index.remove(&[*key]), existed);
             }
-            Operation::Seal if !index.fresh.rows().is_empty() => index.freeze(),
+            Operation::Seal if !index.now.fresh.rows().is_empty() => index.freeze(),
             Operation::Seal => {}
-            Operation::Search(query) => check(&index, &schema, &documents, query)?,
+            Operation::Search(query) => check(&index.snapshot(), &schema, &documents, query)?,
+            Operation::Keep(query) => {
+                kept.push((index.snapshot(), documents.clone(), query.clone()));
+            }
         }
         prop_assert_eq!(index.len(), documents.len());
     }
     index.finish_jobs();
-    prop_assert!(index.frozen.is_empty() && index.statistics.last_job_error.is_none());
+    prop_assert!(index.now.frozen.is_empty() && index.statistics.last_job_error.is_none());
     for query in ["*", "run", "cat -dog", "\"running cat\""] {
-        check(&index, &schema, &documents, query)?;
+        check(&index.snapshot(), &schema, &documents, query)?;
+    }
+    for (snapshot, documents, query) in &kept {
+        check(snapshot, &schema, documents, query)?;
+        check(snapshot, &schema, documents, "*")?;
     }
     Ok(())
 }
@@ -453,7 +468,7 @@ fn many_batches_are_merged_and_numbers_begin_anew() {
     }
     assert_eq!(index.len(), 10_000);
     assert!(index.next_number < 20_000, "numbers have begun anew");
-    assert!(index.sealed.len() < 10, "{} segments", index.sealed.len());
+    assert!(index.now.sealed.len() < 10, "{} segments", index.now.sealed.len());
     for at in 0..10_000usize {
         assert!(index.contains(&at.to_be_bytes()));
     }
@@ -461,5 +476,5 @@ fn many_batches_are_merged_and_numbers_begin_anew() {
         assert!(index.remove(&at.to_be_bytes()));
     }
     assert_eq!(index.len(), 5_000);
-    assert_eq!(index.keys().count(), 5_000);
+    assert_eq!(index.snapshot().keys().count(), 5_000);
 }

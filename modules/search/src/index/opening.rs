@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::index::deadline::Deadline;
 use crate::index::fresh::field_weight;
 use crate::index::matching::{AndOp, Op, OrOp, SetOp, TermOp};
 use crate::index::tier::{Cursor, Detail, END, Tier};
@@ -17,6 +18,11 @@ use crate::score::Rarity;
 pub const EXPANSIONS_MAX: usize = 10_000;
 /// Alternatives of a union from which on their lists are merged beforehand, not row by row.
 const UNION_MERGE_MIN: usize = 16;
+
+/// Steps that looking a term up takes.
+const TERM_STEPS: u64 = 100;
+/// Steps that comparing positions takes, per list.
+const POSITION_STEPS: u64 = 8;
 
 /// What one piece knows of a leaf.
 pub enum PieceLeaf<H> {
@@ -40,6 +46,7 @@ pub fn look_up<T: Tier>(
     tier: &T,
     plan: &Plan,
     totals: &mut [LeafTotals],
+    deadline: &mut Deadline,
 ) -> Vec<PieceLeaf<T::Handle>> {
     let leaves = plan.leaves.iter().zip(totals);
     leaves
@@ -48,20 +55,60 @@ pub fn look_up<T: Tier>(
                 totals.documents += u64::from(documents);
                 handle
             })),
-            Leaf::Shape(shape) => PieceLeaf::Shape(expand(tier, shape, totals)),
+            Leaf::Shape(shape) => PieceLeaf::Shape(expand(tier, shape, totals, deadline)),
         })
         .collect()
 }
 
-fn expand<T: Tier>(tier: &T, shape: &Shape, totals: &mut LeafTotals) -> Vec<(Vec<u8>, T::Handle)> {
+fn expand<T: Tier>(
+    tier: &T,
+    shape: &Shape,
+    totals: &mut LeafTotals,
+    deadline: &mut Deadline,
+) -> Vec<(Vec<u8>, T::Handle)> {
     let mut found = Vec::new();
-    tier.expand(shape, &mut |term, handle, documents| {
+    tier.expand(shape, deadline, &mut |term, handle, documents| {
         found.push((term.to_vec(), handle));
         *totals.terms.entry(term.to_vec()).or_default() += u64::from(documents);
         // One more than may be used, so that it shows when there are too many.
         found.len() <= EXPANSIONS_MAX
     });
     found
+}
+
+/// About how many steps it takes to find the terms of a plan, a step being some nanoseconds: what a word of the
+/// dictionary or an entry of a posting list takes.
+pub fn look_up_cost(plan: &Plan, words: u64) -> u64 {
+    let cost = |leaf: &Leaf| match leaf {
+        Leaf::Term(_) => TERM_STEPS,
+        // Of the words with a given beginning nobody knows how many there are; mostly they are few.
+        Leaf::Shape(shape) if !shape.pattern.literal_prefix().is_empty() => words / 64,
+        Leaf::Shape(shape) => words * shape.pattern.steps(),
+    };
+    plan.leaves.iter().map(cost).sum()
+}
+
+/// About how many steps it takes to walk the rows of a plan.
+pub fn run_cost(step: &Step, totals: &[LeafTotals], documents: u64) -> u64 {
+    let cost = |step: &Step| run_cost(step, totals, documents);
+    match step {
+        Step::Nothing => 0,
+        Step::All { .. } => documents,
+        Step::Leaf { leaf, .. } => {
+            let totals = &totals[*leaf];
+            totals.documents + totals.terms.values().sum::<u64>()
+        }
+        Step::And { children, proximity, .. } => {
+            let least = children.iter().map(cost).min().unwrap_or(0);
+            let steps =
+                children.len() as u64 * if proximity.is_some() { POSITION_STEPS } else { 1 };
+            least.saturating_mul(steps)
+        }
+        Step::Or { children, .. } => children.iter().map(cost).sum(),
+        Step::Not(child) | Step::Optional { child, .. } => documents + cost(child),
+        // Columns are walked fast, but each match costs a step.
+        Step::Range { .. } => documents / 2,
+    }
 }
 
 /// Drops the terms that are too many; answers whether there were any.
@@ -123,29 +170,31 @@ struct Wish {
 
 impl<'a, T: Tier> Opener<'a, T> {
     /// The operators of the whole plan.
-    pub fn open(&self) -> Op<'a, T::Cursor<'a>> {
-        self.step(
-            &self.plan.root,
-            Wish { scores: self.scored, positions: self.scored && self.distances },
-        )
+    pub fn open(&self, deadline: &mut Deadline) -> Op<'a, T::Cursor<'a>> {
+        let wish = Wish { scores: self.scored, positions: self.scored && self.distances };
+        self.step(&self.plan.root, wish, deadline)
     }
 
-    fn step(&self, step: &Step, wish: Wish) -> Op<'a, T::Cursor<'a>> {
+    fn step(&self, step: &Step, wish: Wish, deadline: &mut Deadline) -> Op<'a, T::Cursor<'a>> {
         match step {
             Step::Nothing => Op::Nothing,
             Step::All { weight } => Op::All { weight: *weight },
-            Step::Leaf { leaf, fields, weight } => self.leaf(*leaf, *fields, *weight, wish),
+            Step::Leaf { leaf, fields, weight } => {
+                self.leaf(*leaf, *fields, *weight, wish, deadline)
+            }
             Step::And { children, weight, proximity } => {
                 let wish = Wish { positions: wish.positions || proximity.is_some(), ..wish };
-                let children = children.iter().map(|child| self.step(child, wish)).collect();
+                let child = |child| self.step(child, wish, deadline);
+                let children = children.iter().map(child).collect();
                 Op::And(AndOp::new(children, *proximity, *weight))
             }
-            Step::Or { children, weight } => self.or(children, *weight, wish),
+            Step::Or { children, weight } => self.or(children, *weight, wish, deadline),
             Step::Not(child) => {
-                Op::Not(Box::new(self.step(child, Wish { scores: false, positions: false })))
+                let wish = Wish { scores: false, positions: false };
+                Op::Not(Box::new(self.step(child, wish, deadline)))
             }
             Step::Optional { child, weight } => Op::Optional {
-                child: Box::new(self.step(child, wish)),
+                child: Box::new(self.step(child, wish, deadline)),
                 matched: false,
                 weight: *weight,
             },
@@ -164,6 +213,7 @@ impl<'a, T: Tier> Opener<'a, T> {
         fields: FieldMask,
         weight: f64,
         wish: Wish,
+        deadline: &mut Deadline,
     ) -> Op<'a, T::Cursor<'a>> {
         match (&self.leaves[leaf], &self.plan.leaves[leaf]) {
             (PieceLeaf::Term(None), _) => Op::Nothing,
@@ -173,7 +223,7 @@ impl<'a, T: Tier> Opener<'a, T> {
                 Op::Term(self.term(handle, term.space, is_stem, fields, rarity, weight, wish))
             }
             (PieceLeaf::Shape(terms), Leaf::Shape(shape)) => {
-                self.shape(leaf, shape.space, terms, fields, weight, wish)
+                self.shape(leaf, shape.space, terms, fields, weight, wish, deadline)
             }
             _ => unreachable!("look_up() gives each leaf its own kind"),
         }
@@ -216,6 +266,7 @@ impl<'a, T: Tier> Opener<'a, T> {
     }
 
     /// All terms of a shape. A row counts by the first of them that it has.
+    #[expect(clippy::too_many_arguments, reason = "as for a term")]
     fn shape(
         &self,
         leaf: usize,
@@ -224,6 +275,7 @@ impl<'a, T: Tier> Opener<'a, T> {
         fields: FieldMask,
         weight: f64,
         wish: Wish,
+        deadline: &mut Deadline,
     ) -> Op<'a, T::Cursor<'a>> {
         let totals = &self.totals[leaf].terms;
         let mut opened: Vec<(&[u8], TermOp<'a, T::Cursor<'a>>)> = Vec::with_capacity(terms.len());
@@ -240,12 +292,18 @@ impl<'a, T: Tier> Opener<'a, T> {
             return Op::Or(OrOp { children, matched, first_only: true, weight });
         }
         let terms = opened.into_iter().map(|(_, term)| term);
-        Op::Set(merge_lists(terms, weight, true))
+        Op::Set(merge_lists(terms, weight, true, deadline))
     }
 
-    fn or(&self, children: &[Step], weight: f64, wish: Wish) -> Op<'a, T::Cursor<'a>> {
+    fn or(
+        &self,
+        children: &[Step],
+        weight: f64,
+        wish: Wish,
+        deadline: &mut Deadline,
+    ) -> Op<'a, T::Cursor<'a>> {
         let ops: Vec<Op<'a, T::Cursor<'a>>> =
-            children.iter().map(|child| self.step(child, wish)).collect();
+            children.iter().map(|child| self.step(child, wish, deadline)).collect();
         let mut ops: Vec<_> = ops.into_iter().filter(|op| !matches!(op, Op::Nothing)).collect();
         if ops.is_empty() {
             return Op::Nothing;
@@ -256,7 +314,7 @@ impl<'a, T: Tier> Opener<'a, T> {
                 Op::Term(term) => Some(term),
                 _ => None,
             });
-            return Op::Set(merge_lists(terms, weight, !wish.scores));
+            return Op::Set(merge_lists(terms, weight, !wish.scores, deadline));
         }
         if ops.len() == 1 && weight == 1.0 {
             return ops.remove(0);
@@ -272,12 +330,13 @@ fn merge_lists<'a, C: Cursor + 'a>(
     terms: impl Iterator<Item = TermOp<'a, C>>,
     weight: f64,
     first_only: bool,
+    deadline: &mut Deadline,
 ) -> SetOp {
     let mut set = SetOp { weight, ..SetOp::default() };
     for (number, mut term) in (0u32..).zip(terms) {
         set.rarities.push(term.rarity);
         let mut row = term.cursor.row();
-        while row != END {
+        while row != END && !deadline.step() {
             if term.matches(row) {
                 set.entries.push((row, number, term.frequency()));
             }

@@ -25,6 +25,7 @@ use tantivy::{BitSet, DocSet, HasLen, Index, IndexBuilder, IndexSettings, Tantiv
 
 use crate::error::Error;
 use crate::index::bits::Bits;
+use crate::index::deadline::Deadline;
 use crate::index::fresh::{Batch, Layout};
 use crate::index::rows::Rows;
 use crate::index::tier::{Cursor, Detail, Each, PostingsSize, Tier};
@@ -55,6 +56,7 @@ static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
 });
 
 /// An immutable piece of the index.
+#[derive(Clone)]
 pub struct Segment {
     rows: Rows,
     field_bits: u32,
@@ -97,7 +99,7 @@ impl Segment {
     }
 
     /// The documents of several segments, in their order, without the dead ones; at least one must be alive.
-    pub fn merge(parts: &[(Arc<Segment>, Bits)], layout: &Layout) -> Result<Segment, Error> {
+    pub fn merge(parts: &[(Arc<Segment>, Arc<Bits>)], layout: &Layout) -> Result<Segment, Error> {
         let directory = RamDirectory::create();
         let segments: Vec<TantivySegment> =
             parts.iter().map(|(segment, _)| segment.segment.clone()).collect();
@@ -204,12 +206,17 @@ impl Tier for Segment {
         Some(((term.space, info), documents))
     }
 
-    fn expand(&self, shape: &Shape, each: &mut Each<'_, (Space, TermInfo)>) {
+    fn expand(
+        &self,
+        shape: &Shape,
+        deadline: &mut Deadline,
+        each: &mut Each<'_, (Space, TermInfo)>,
+    ) {
         let prefix = shape.literal_prefix();
         let range = self.dictionary(shape.space).terms().range().ge(&prefix);
         let Ok(mut stream) = range.into_stream() else { return };
         while let Some((bytes, info)) = stream.next() {
-            if !bytes.starts_with(&prefix) {
+            if !bytes.starts_with(&prefix) || deadline.step() {
                 break;
             }
             if shape.matches(bytes) && !each(bytes, (shape.space, info.clone()), info.doc_freq) {
@@ -394,7 +401,8 @@ mod tests {
             field_bits: 1,
             weights: None,
         };
-        let merged = Segment::merge(&[(first, dead), (second, Bits::default())], &layout).unwrap();
+        let merged =
+            Segment::merge(&[(first, Arc::new(dead)), (second, Arc::default())], &layout).unwrap();
         assert_eq!(merged.rows().len(), 3);
         let numbers: Vec<u32> = (0..3).map(|row| merged.rows().number(row)).collect();
         assert_eq!(numbers, [0, 3, 4]);

@@ -9,16 +9,22 @@ use std::collections::BinaryHeap;
 use crate::columns::Column;
 use crate::index::Index;
 use crate::index::bits::Bits;
+use crate::index::deadline::Deadline;
+use crate::index::fresh::Batch;
 use crate::index::matching::{AndOp, Op, SetOp};
-use crate::index::opening::{LeafTotals, Opener, PieceLeaf, Weights, cut_expansions, look_up};
+use crate::index::opening::{
+    LeafTotals, Opener, PieceLeaf, Weights, cut_expansions, look_up, look_up_cost, run_cost,
+};
 use crate::index::rows::Rows;
+use crate::index::sealed::Segment;
+use crate::index::snapshot::Snapshot;
 use crate::index::tier::{Cursor, END, Tier};
 use crate::query::plan::Plan;
 use crate::schema::{FieldKind, FieldMask};
 use crate::score::{Scorer, Scoring};
 
 /// A search to be run.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// What matches.
     pub plan: &'a Plan,
@@ -32,8 +38,10 @@ pub struct Request<'a> {
     pub offset: usize,
     /// How many to give.
     pub limit: usize,
-    /// Only these keys, if given.
-    pub keys: Option<&'a [&'a [u8]]>,
+    /// Only documents of these numbers, if given.
+    pub only: Option<&'a [u32]>,
+    /// When to stop.
+    pub deadline: Deadline,
 }
 
 /// What decides the order of results.
@@ -61,6 +69,8 @@ pub struct Found {
     pub hits: Vec<Hit>,
     /// A shape stood for more terms than may be used; documents may be missing.
     pub cut: bool,
+    /// The time was over before everything had been looked at.
+    pub timed_out: bool,
 }
 
 /// One document.
@@ -88,28 +98,89 @@ pub enum SortValue {
     Text(Vec<u8>),
 }
 
+/// Where the pieces of a snapshot have the terms of a plan.
+pub struct Leaves {
+    sealed: Vec<Vec<PieceLeaf<<Segment as Tier>::Handle>>>,
+    frozen: Vec<Vec<PieceLeaf<<Batch as Tier>::Handle>>>,
+    fresh: Vec<PieceLeaf<<Batch as Tier>::Handle>>,
+    totals: Vec<LeafTotals>,
+    cut: bool,
+    timed_out: bool,
+}
+
+impl Leaves {
+    /// A shape stood for more terms than may be used.
+    pub fn cut(&self) -> bool {
+        self.cut
+    }
+
+    /// The time was over before all terms of the shapes had been found.
+    pub fn timed_out(&self) -> bool {
+        self.timed_out
+    }
+}
+
 impl Index {
+    /// Runs a search over what is there now.
+    pub fn search(&self, request: &Request<'_>) -> Found {
+        self.now.search(request)
+    }
+
+    /// Numbers of the documents of some keys, rising.
+    pub fn numbers(&self, keys: &[&[u8]]) -> Vec<u32> {
+        let mut numbers: Vec<u32> = keys.iter().filter_map(|key| self.number(key)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+}
+
+impl Snapshot {
     /// Runs a search.
     pub fn search(&self, request: &Request<'_>) -> Found {
+        let mut deadline = request.deadline;
+        let leaves = self.look_up(request.plan, &mut deadline);
+        self.search_leaves(&Request { deadline, ..*request }, &leaves)
+    }
+
+    /// Finds the terms of a plan.
+    pub fn look_up(&self, plan: &Plan, deadline: &mut Deadline) -> Leaves {
         let mut totals = Vec::new();
-        totals.resize_with(request.plan.leaves.len(), LeafTotals::default);
-        let plan = request.plan;
-        let sealed: Vec<_> =
-            self.sealed.iter().map(|piece| look_up(&*piece.tier, plan, &mut totals)).collect();
-        let frozen: Vec<_> =
-            self.frozen.iter().map(|piece| look_up(&*piece.tier, plan, &mut totals)).collect();
-        let fresh = look_up(&self.fresh, plan, &mut totals);
+        totals.resize_with(plan.leaves.len(), LeafTotals::default);
+        let mut in_sealed = |segment: &Segment| look_up(segment, plan, &mut totals, deadline);
+        let sealed = self.sealed.iter().map(|piece| in_sealed(&piece.tier)).collect();
+        let mut in_batch = |batch: &Batch| look_up(batch, plan, &mut totals, deadline);
+        let frozen = self.frozen.iter().map(|piece| in_batch(&piece.tier)).collect();
+        let fresh = in_batch(&self.fresh);
         let cut = cut_expansions(&mut totals);
+        Leaves { sealed, frozen, fresh, totals, cut, timed_out: deadline.passed() }
+    }
+
+    /// About how many steps [`Snapshot::look_up`] will take; see [`run_cost`].
+    pub fn look_up_cost(&self, plan: &Plan) -> u64 {
+        let sealed = self.sealed.iter().map(|piece| piece.tier.word_count()).sum::<usize>();
+        let frozen = self.frozen.iter().map(|piece| piece.tier.word_count()).sum::<usize>();
+        look_up_cost(plan, (sealed + frozen + self.fresh.word_count()) as u64)
+    }
+
+    /// About how many steps [`Snapshot::search_leaves`] will take.
+    pub fn run_cost(&self, plan: &Plan, leaves: &Leaves) -> u64 {
+        run_cost(&plan.root, &leaves.totals, self.documents)
+    }
+
+    /// Runs a search whose terms have been found.
+    pub fn search_leaves(&self, request: &Request<'_>, leaves: &Leaves) -> Found {
         let weights = self.schema.weights().map(Weights::new);
-        let mut run = Run::new(self, request, &totals, weights.as_ref());
-        for (piece, leaves) in self.sealed.iter().zip(&sealed) {
+        let mut run = Run::new(self, request, &leaves.totals, weights.as_ref());
+        for (piece, leaves) in self.sealed.iter().zip(&leaves.sealed) {
             run.piece(&*piece.tier, &piece.dead, leaves);
         }
-        for (piece, leaves) in self.frozen.iter().zip(&frozen) {
+        for (piece, leaves) in self.frozen.iter().zip(&leaves.frozen) {
             run.piece(&*piece.tier, &piece.dead, leaves);
         }
-        run.piece(&self.fresh, &self.fresh_dead, &fresh);
-        Found { cut, ..run.finish(self) }
+        run.piece(&*self.fresh, &self.fresh_dead, &leaves.fresh);
+        let timed_out = leaves.timed_out || run.deadline.passed();
+        Found { cut: leaves.cut, timed_out, ..run.finish(self) }
     }
 }
 
@@ -122,8 +193,7 @@ struct Run<'a> {
     text_fields: FieldMask,
     weights: Option<&'a Weights>,
     scored: bool,
-    /// Numbers of the documents to which the search is restricted, sorted.
-    only: Option<Vec<u32>>,
+    deadline: Deadline,
     total: u64,
     score_max: f64,
     /// The score of the last one that is kept, once enough are.
@@ -134,22 +204,16 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(
-        index: &Index,
+        snapshot: &Snapshot,
         request: &'a Request<'a>,
         totals: &'a [LeafTotals],
         weights: Option<&'a Weights>,
     ) -> Run<'a> {
-        let documents = index.len() as u64;
+        let documents = snapshot.documents;
         let text_field = |mask, field: &crate::schema::Field| match field.kind {
             FieldKind::Text { id, .. } => mask | 1 << id,
             _ => mask,
         };
-        let only = request.keys.map(|keys| {
-            let mut numbers: Vec<u32> = keys.iter().filter_map(|key| index.number(key)).collect();
-            numbers.sort_unstable();
-            numbers.dedup();
-            numbers
-        });
         Run {
             request,
             totals,
@@ -157,12 +221,12 @@ impl<'a> Run<'a> {
             length_mean: if documents == 0 {
                 0.0
             } else {
-                index.length_sum as f64 / documents as f64
+                snapshot.length_sum as f64 / documents as f64
             },
-            text_fields: index.schema.fields.iter().fold(0, text_field),
+            text_fields: snapshot.schema.fields.iter().fold(0, text_field),
             weights,
             scored: request.limit > 0 && (request.order == Order::Score || request.with_scores),
-            only,
+            deadline: request.deadline,
             total: 0,
             score_max: 0.0,
             score_least: 0.0,
@@ -183,8 +247,8 @@ impl<'a> Run<'a> {
             scored: self.scored && self.request.scorer.wants_matches(),
             distances: self.request.scorer.wants_distance(),
         };
-        let mut op = opener.open();
-        if let Some(only) = &self.only {
+        let mut op = opener.open(&mut self.deadline);
+        if let Some(only) = self.request.only {
             op = Op::And(AndOp::new(vec![Op::Set(listed(only, tier.rows())), op], None, 1.0));
         }
         let rows = tier.rows();
@@ -200,6 +264,9 @@ impl<'a> Run<'a> {
                 if self.keep > 0 {
                     self.collect(&mut op, rows, row);
                 }
+            }
+            if self.deadline.step() {
+                return;
             }
             row = op.next(row + 1);
         }
@@ -220,6 +287,9 @@ impl<'a> Run<'a> {
                 if self.keep > 0 {
                     self.collect(&mut op, rows, row);
                 }
+            }
+            if self.deadline.step() {
+                return;
             }
             let Op::Term(term) = &mut op else { return };
             row = term.cursor.advance();
@@ -268,14 +338,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn finish(self, index: &Index) -> Found {
+    fn finish(self, snapshot: &Snapshot) -> Found {
         let normal = match self.request.scorer {
             Scorer::Bm25StdNorm if self.score_max > 0.0 => self.score_max,
             _ => 1.0,
         };
         let best = self.best.into_sorted_vec();
         let hits = best.into_iter().skip(self.request.offset).map(|ranked| Hit {
-            key: index.key(ranked.number).into(),
+            key: snapshot.key(ranked.number).into(),
             number: ranked.number,
             score: ranked.score / normal,
             sort_value: match ranked.rank {
@@ -283,7 +353,7 @@ impl<'a> Run<'a> {
                 Rank::Score(_) | Rank::Age => SortValue::Absent,
             },
         });
-        Found { total: self.total, hits: hits.collect(), cut: false }
+        Found { total: self.total, hits: hits.collect(), ..Found::default() }
     }
 }
 

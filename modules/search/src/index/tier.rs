@@ -2,6 +2,7 @@
 //!
 //! The query tree is evaluated by one piece of code over both tiers; these traits are all that it sees of them.
 
+use crate::index::deadline::Deadline;
 use crate::index::rows::Rows;
 use crate::query::plan::{Shape, Term};
 
@@ -76,8 +77,8 @@ pub trait Tier {
     /// Looks a term up: its handle, and how many rows have it.
     fn find(&self, term: &Term) -> Option<(Self::Handle, u32)>;
     /// Calls `each` with the terms of a shape while it answers true; in order in a sealed piece, in any order in a
-    /// fresh one, which has few.
-    fn expand(&self, shape: &Shape, each: &mut Each<'_, Self::Handle>);
+    /// fresh one, which has few. It stops when the time is over.
+    fn expand(&self, shape: &Shape, deadline: &mut Deadline, each: &mut Each<'_, Self::Handle>);
     /// Opens the list of a term.
     fn open<'a>(&'a self, handle: &Self::Handle, detail: Detail) -> Self::Cursor<'a>;
 }

@@ -51,6 +51,15 @@ impl Pattern {
         }
     }
 
+    /// About how many steps of some nanoseconds it takes to ask one word.
+    pub fn steps(&self) -> u64 {
+        match self {
+            Pattern::Prefix(_) | Pattern::Suffix(_) => 4,
+            Pattern::Contains(_) | Pattern::Wildcard(_) => 8,
+            Pattern::Fuzzy { .. } => 24,
+        }
+    }
+
     /// Whether `word` has this shape.
     pub fn matches(&self, word: &[u8]) -> bool {
         match self {
