@@ -104,7 +104,8 @@ impl<'h> Context<'h> {
         self.ctx.selected_db()
     }
 
-    /// Selects another database for the rest of this call.
+    /// Selects another database for the rest of this call. A client whose command this is keeps it afterwards, so a
+    /// command that only wants to look elsewhere selects its own again.
     pub fn select_db(&mut self, db: i32) -> Result<(), Error> {
         self.ctx.select_db(db)
     }

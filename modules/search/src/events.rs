@@ -10,10 +10,7 @@ use mortise_module::{
 };
 
 use crate::schema::Source;
-use crate::{registry, scan, source};
-
-/// The one database whose keys can be indexed.
-pub const DATABASE: i32 = 0;
+use crate::{registry, scan, source, temporary};
 
 /// What the module hears of keys.
 pub const KEYS: KeyspaceSubscription = KeyspaceSubscription {
@@ -32,16 +29,17 @@ pub const KEYS: KeyspaceSubscription = KeyspaceSubscription {
 };
 
 /// What the module hears of the server.
-pub const SERVER: [ServerSubscription; 2] = [
+pub const SERVER: [ServerSubscription; 3] = [
     ServerSubscription { event: ServerEventKind::FlushDb, handler: on_flush },
     ServerSubscription { event: ServerEventKind::SwapDb, handler: on_swap },
+    ServerSubscription { event: ServerEventKind::CronLoop, handler: temporary::on_cron },
 ];
 
 fn on_key(ctx: &mut Context<'_>, event: &KeyspaceEvent<'_>) {
-    if registry::is_empty() || ctx.db() != DATABASE {
+    if registry::is_empty() {
         return;
     }
-    let key = event.key.as_bytes();
+    let (db, key) = (ctx.db(), event.key.as_bytes());
     if event.class.intersects(NotifyClass::HASH) {
         source::refresh(ctx, key, Some(Source::Hash));
     } else if event.class.intersects(NotifyClass::MODULE) {
@@ -51,18 +49,21 @@ fn on_key(ctx: &mut Context<'_>, event: &KeyspaceEvent<'_>) {
     } else if event.class.intersects(NotifyClass::GENERIC.and(NotifyClass::LOADED)) {
         on_generic(ctx, event.name, key);
     } else {
-        registry::with(|all| all.forget(key));
+        registry::with(|all| all.forget(db, key));
     }
 }
 
 fn on_generic(ctx: &mut Context<'_>, name: &str, key: &[u8]) {
+    let db = ctx.db();
     match name {
-        "del" | "rename_from" | "move_from" => registry::with(|all| all.forget(key)),
+        "del" | "rename_from" | "move_from" => registry::with(|all| all.forget(db, key)),
         "expire" | "persist" => {
             let Some(at_ms) = source::expires_at_ms(ctx, key) else { return };
             registry::with(|all| {
                 for entry in all.iter_mut() {
-                    entry.index.set_expiry(key, at_ms);
+                    if entry.index.schema().follows(db, key) {
+                        entry.index.set_expiry(key, at_ms);
+                    }
                 }
             });
         }
@@ -74,16 +75,20 @@ fn on_generic(ctx: &mut Context<'_>, name: &str, key: &[u8]) {
 }
 
 fn on_flush(_ctx: &mut Context<'_>, event: &ServerEvent<'_>) {
-    if let ServerEvent::FlushDb { phase: Phase::End, db: None | Some(DATABASE) } = event {
-        registry::with(|all| all.clear());
+    match event {
+        ServerEvent::FlushDb { phase: Phase::End, db: None } => registry::with(|all| all.clear()),
+        ServerEvent::FlushDb { phase: Phase::End, db: Some(db) } => {
+            registry::with(|all| all.clear_db(*db));
+        }
+        _ => {}
     }
 }
 
+/// Indexes stay with the number of their database, and get what is there now.
 fn on_swap(ctx: &mut Context<'_>, event: &ServerEvent<'_>) {
     if let ServerEvent::SwapDb { first, second } = event
-        && (*first == DATABASE || *second == DATABASE)
         && !registry::is_empty()
     {
-        scan::rebuild_all(ctx);
+        scan::rebuild(ctx, &[*first, *second]);
     }
 }

@@ -45,6 +45,8 @@ mod source;
 
 mod scan;
 
+mod temporary;
+
 mod events;
 
 mod persist;

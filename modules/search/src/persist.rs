@@ -9,7 +9,7 @@ use mortise_module::{
 };
 
 use crate::registry;
-use crate::schema::parse;
+use crate::schema::{Schema, parse};
 
 /// Definitions in one file; more would be a broken file.
 const INDEXES_MAX: u64 = 100_000;
@@ -24,7 +24,7 @@ pub static DEFINITIONS: Type<Definitions> = Type::new();
 
 impl Native for Definitions {
     const NAME: &'static str = "mortiseFT";
-    const ENCVER: i32 = 1;
+    const ENCVER: i32 = 2;
     const AUX: AuxWhen = AuxWhen::BeforeKeys;
 
     fn rdb_save(&self, _writer: &mut RdbWriter<'_>) {
@@ -44,6 +44,7 @@ impl Native for Definitions {
             for entry in all.iter_mut() {
                 let schema = entry.index.schema();
                 writer.bytes(&schema.name);
+                writer.u64(u64::try_from(schema.db).unwrap_or(0));
                 writer.u64(schema.definition.len() as u64);
                 schema.definition.iter().for_each(|argument| writer.bytes(argument));
             }
@@ -54,7 +55,7 @@ impl Native for Definitions {
         registry::with(|all| all.names().is_empty())
     }
 
-    fn aux_load(reader: &mut RdbReader<'_>, _encver: i32) -> Result<(), Error> {
+    fn aux_load(reader: &mut RdbReader<'_>, encver: i32) -> Result<(), Error> {
         let indexes = reader.u64()?;
         if indexes > INDEXES_MAX {
             return Err(Error::new("too many index definitions"));
@@ -64,25 +65,28 @@ impl Native for Definitions {
         }
         for _ in 0..indexes {
             let name = reader.bytes()?.to_vec();
+            // Before the second version all indexes were of database 0.
+            let db = if encver >= 2 { reader.u64()? } else { 0 };
+            let db = i32::try_from(db).map_err(|_| Error::new("an index of no database"))?;
             let count = reader.u64()?;
             if count > ARGUMENTS_MAX {
                 return Err(Error::new("an index definition is too long"));
             }
             let arguments = (0..count).map(|_| Ok(reader.bytes()?.to_vec()));
             let arguments: Vec<Vec<u8>> = arguments.collect::<Result<_, Error>>()?;
-            create(&name, &arguments);
+            create(&name, db, &arguments);
         }
         Ok(())
     }
 }
 
 /// Makes an index anew. One that this version cannot make is left out and named in the log; its keys are safe.
-fn create(name: &[u8], arguments: &[Vec<u8>]) {
+fn create(name: &[u8], db: i32, arguments: &[Vec<u8>]) {
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     let created = parse::create(name, &arguments).and_then(|schema| {
         registry::with(|all| {
             all.take(name);
-            all.create(schema)
+            all.create(Schema { db, ..schema })
         })
     });
     if let Err(error) = created {

@@ -4,9 +4,9 @@
 //! asked (a key, a scan, another module) may come back as a keyspace event, and its handler takes the same lock.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
 use crate::index::{Index, Work};
@@ -23,16 +23,37 @@ pub struct Registry {
 pub struct Entry {
     /// The documents.
     pub index: Index,
+    /// Tells it from others that had its name before.
+    pub id: u64,
+    /// The walk over keys that existed before the index or a field of it, while it lasts.
+    pub scan: Option<Progress>,
     /// Commands that named it.
     pub uses: u64,
     /// Time spent putting documents in, in microseconds.
     pub indexing_us: u64,
+    /// When a temporary index was last seen to have been used, and how often it had been.
+    idle_since: (Instant, u64),
+}
+
+/// How far a walk over the keyspace has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Tells it from others over the same index.
+    pub id: u64,
+    /// Keys that it has met.
+    pub seen: u64,
+    /// Keys that there were when it began.
+    pub keys: u64,
 }
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { indexes: BTreeMap::new() });
 
-/// How many indexes there are, for those who must know without the lock.
+/// How many indexes there are, and how many of them are temporary, for those who must know without the lock.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+static TEMPORARY: AtomicUsize = AtomicUsize::new(0);
+
+/// The last id that was given.
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
 /// Runs `job` with all indexes. It must not call the server.
 pub fn with<R>(job: impl FnOnce(&mut Registry) -> R) -> R {
@@ -41,6 +62,16 @@ pub fn with<R>(job: impl FnOnce(&mut Registry) -> R) -> R {
     let result = job(&mut registry);
     COUNT.store(registry.indexes.len(), Ordering::Relaxed);
     result
+}
+
+/// Whether some index is temporary.
+pub fn has_temporary() -> bool {
+    TEMPORARY.load(Ordering::Relaxed) > 0
+}
+
+/// An id that was never given before.
+pub fn next_id() -> u64 {
+    LAST_ID.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 /// Whether there is no index, so that events need not be looked at.
@@ -62,19 +93,50 @@ impl Registry {
         }
         let schema = Arc::new(schema);
         let index = Index::new(Arc::clone(&schema), Work::Background);
-        let entry = Entry { index, uses: 0, indexing_us: 0 };
+        let (id, idle_since) = (next_id(), (Instant::now(), 0));
+        let entry = Entry { index, id, scan: None, uses: 0, indexing_us: 0, idle_since };
         self.indexes.insert(schema.name.clone(), entry);
+        self.count_temporary();
         Ok(schema)
     }
 
     /// Takes an index out.
     pub fn take(&mut self, name: &[u8]) -> Option<Entry> {
-        self.indexes.remove(name)
+        let entry = self.indexes.remove(name);
+        self.count_temporary();
+        entry
     }
 
     /// Takes all indexes out.
     pub fn clear(&mut self) {
         self.indexes.clear();
+        self.count_temporary();
+    }
+
+    /// Takes the indexes of one database out.
+    pub fn clear_db(&mut self, db: i32) {
+        self.indexes.retain(|_, entry| entry.index.schema().db != db);
+        self.count_temporary();
+    }
+
+    fn count_temporary(&self) {
+        let temporary = |entry: &&Entry| entry.index.schema().temporary.is_some();
+        TEMPORARY.store(self.indexes.values().filter(temporary).count(), Ordering::Relaxed);
+    }
+
+    /// Definitions of temporary indexes that nobody has used for as long as they may stay unused.
+    pub fn idle(&mut self, now: Instant) -> Vec<Arc<Schema>> {
+        let mut idle = Vec::new();
+        for entry in self.indexes.values_mut() {
+            let schema = entry.index.schema();
+            let Some(time) = schema.temporary else { continue };
+            if entry.idle_since.1 != entry.uses {
+                entry.idle_since = (now, entry.uses);
+            } else if now.saturating_duration_since(entry.idle_since.0) >= time {
+                idle.push(Arc::clone(schema));
+            }
+        }
+        idle
     }
 
     /// An index.
@@ -92,21 +154,29 @@ impl Registry {
         self.indexes.keys().cloned().collect()
     }
 
-    /// Definitions of the indexes that follow a key of this type, or of any.
-    pub fn followers(&self, key: &[u8], source: Option<Source>) -> Vec<Arc<Schema>> {
+    /// Definitions of the indexes that follow a key of this database and of this type, or of any type.
+    pub fn followers(&self, db: i32, key: &[u8], source: Option<Source>) -> Vec<Arc<Schema>> {
         let schemas = self.indexes.values().map(|entry| entry.index.schema());
         let follows = |schema: &&Arc<Schema>| {
-            source.is_none_or(|source| schema.source == source) && schema.follows(key)
+            source.is_none_or(|source| schema.source == source) && schema.follows(db, key)
         };
         schemas.filter(follows).cloned().collect()
     }
 
-    /// Takes a key's documents out of all indexes.
-    pub fn forget(&mut self, key: &[u8]) {
+    /// Takes a key's documents out of all indexes of its database.
+    pub fn forget(&mut self, db: i32, key: &[u8]) {
         for entry in self.indexes.values_mut() {
-            if entry.index.schema().follows(key) {
+            if entry.index.schema().follows(db, key) {
                 entry.index.remove(key);
             }
         }
+    }
+}
+
+impl Progress {
+    /// The part that is done, below 1.
+    pub fn share(&self) -> f64 {
+        // Keys come and go meanwhile.
+        (self.seen as f64 / self.keys.max(1) as f64).min(0.999)
     }
 }

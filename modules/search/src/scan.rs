@@ -1,52 +1,168 @@
 //! How do keys that exist already get into an index?
 //!
-//! By one walk over the keyspace inside the command that asks for it. The names are taken first and the keys read
-//! afterwards, since reading a JSON document is a call into another module.
+//! By a walk over the keyspace, in slices between which the server does other things. The first slice is part of the
+//! command that asks for it, so that a small keyspace is complete when the command returns; a timer brings the others,
+//! and FT.INFO shows how far they have come. Keys that are written meanwhile get in as always, and the walk passes
+//! them over. The names of a step are taken first and the keys read afterwards, since reading a JSON document is a
+//! call into another module.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use mortise_module::{Context, Error, ScanCursor};
+use mortise_module::{Context, Error, LogLevel, ScanCursor};
 
-use crate::events::DATABASE;
+use crate::registry::Progress;
 use crate::schema::Schema;
 use crate::{registry, source};
 
-/// Puts all keys that an index follows into it.
-pub fn scan(ctx: &mut Context<'_>, schema: &Arc<Schema>) -> Result<(), Error> {
-    if ctx.db() != DATABASE {
-        ctx.select_db(DATABASE)?;
-    }
-    let cursor = ScanCursor::new()?;
-    let mut names: Vec<Vec<u8>> = Vec::new();
-    loop {
-        let more = ctx.scan_step(&cursor, |name, _| {
-            if schema.follows(name.as_bytes()) {
-                names.push(name.as_bytes().to_vec());
+/// Documents that the command itself puts in.
+const FIRST_DOCUMENTS: usize = 1_000;
+/// How long the command itself may walk over keys that are no documents.
+const FIRST_TIME: Duration = Duration::from_millis(20);
+/// How long the server stands still for a later slice, and how long it goes on in between.
+const SLICE_TIME: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A walk under way.
+struct Scan {
+    index: Box<[u8]>,
+    /// Of the index, then of the walk: it ends when either is another one.
+    ids: (u64, u64),
+    /// Documents of this number or a higher one are newer than the walk.
+    since: u32,
+    db: i32,
+    cursor: ScanCursor,
+}
+
+/// What a slice leaves to be done.
+enum Left {
+    Nothing,
+    More,
+}
+
+/// Puts all keys that an index follows into it. A walk that is under way begins anew.
+pub fn begin(ctx: &mut Context<'_>, schema: &Arc<Schema>) -> Result<(), Error> {
+    source::in_db(ctx, schema.db, |ctx| begin_here(ctx, schema))
+}
+
+fn begin_here(ctx: &mut Context<'_>, schema: &Arc<Schema>) -> Result<(), Error> {
+    let (keys, cursor) = (ctx.db_size()?, ScanCursor::new()?);
+    let scan = registry::with(|all| {
+        let entry = all.get(&schema.name)?;
+        let id = registry::next_id();
+        entry.scan = Some(Progress { id, seen: 0, keys });
+        let (ids, since) = ((entry.id, id), entry.index.next_number());
+        Some(Scan { index: schema.name.clone(), ids, since, db: schema.db, cursor })
+    });
+    let Some(scan) = scan else { return Ok(()) };
+    let end = Instant::now() + FIRST_TIME;
+    let more = |documents: usize| documents < FIRST_DOCUMENTS && Instant::now() < end;
+    let left = scan.slice(ctx, more)?;
+    scan.go_on(ctx, left)
+}
+
+impl Scan {
+    /// Takes steps while `more` says so of the documents that were put in.
+    fn slice(
+        &self,
+        ctx: &mut Context<'_>,
+        mut more: impl FnMut(usize) -> bool,
+    ) -> Result<Left, Error> {
+        let mut names: Vec<Vec<u8>> = Vec::new();
+        let mut documents = 0;
+        loop {
+            let Some(schema) = self.schema() else { return Ok(Left::Nothing) };
+            let mut seen = 0;
+            let unfinished = ctx.scan_step(&self.cursor, |name, _| {
+                seen += 1;
+                if schema.follows(self.db, name.as_bytes()) {
+                    names.push(name.as_bytes().to_vec());
+                }
+            })?;
+            for name in names.drain(..) {
+                if !self.is_newer(&name) {
+                    source::refresh_in(ctx, &schema, &name);
+                    documents += 1;
+                }
             }
-        })?;
-        for name in names.drain(..) {
-            source::refresh_in(ctx, schema, &name);
+            self.count(seen, unfinished);
+            if !unfinished {
+                return Ok(Left::Nothing);
+            }
+            if !more(documents) {
+                return Ok(Left::More);
+            }
         }
-        if !more {
+    }
+
+    /// Leaves what is left to a timer.
+    fn go_on(self, ctx: &mut Context<'_>, left: Left) -> Result<(), Error> {
+        if let Left::Nothing = left {
             return Ok(());
         }
+        let next = move |ctx: &mut Context<'_>| {
+            let end = Instant::now() + SLICE_TIME;
+            let left = ctx
+                .select_db(self.db)
+                .and_then(|()| self.slice(ctx, |_| Instant::now() < end))
+                .and_then(|left| self.go_on(ctx, left));
+            if let Err(error) = left {
+                let text = format!("keys could not be put into an index: {error}");
+                ctx.log(LogLevel::Warning, &text);
+            }
+        };
+        ctx.set_timer(PAUSE, next).map(drop)
+    }
+
+    /// The index's definition as it is now; none if the walk has lost its purpose.
+    fn schema(&self) -> Option<Arc<Schema>> {
+        registry::with(|all| {
+            let entry = all.get(&self.index)?;
+            let ids = (entry.id, entry.scan?.id);
+            (ids == self.ids).then(|| Arc::clone(entry.index.schema()))
+        })
+    }
+
+    /// Whether the document of a key was written after the walk began.
+    fn is_newer(&self, key: &[u8]) -> bool {
+        registry::with(|all| {
+            let number = all.get(&self.index).and_then(|entry| entry.index.number(key));
+            number.is_some_and(|number| number >= self.since)
+        })
+    }
+
+    fn count(&self, seen: u64, unfinished: bool) {
+        registry::with(|all| {
+            let Some(entry) = all.get(&self.index) else { return };
+            if let Some(progress) = &mut entry.scan {
+                progress.seen += seen;
+            }
+            if !unfinished {
+                entry.scan = None;
+            }
+        });
     }
 }
 
-/// Empties all indexes and fills them from the keyspace.
-pub fn rebuild_all(ctx: &mut Context<'_>) {
+/// Empties the indexes of some databases and fills them from the keyspace.
+pub fn rebuild(ctx: &mut Context<'_>, dbs: &[i32]) {
     let schemas = registry::with(|all| {
         let names = all.names();
         let schemas = names.iter().filter_map(|name| {
-            let entry = all.take(name)?;
-            all.create(entry.index.schema().as_ref().clone()).ok()
+            let schema = all.get(name)?.index.schema();
+            if !dbs.contains(&schema.db) {
+                return None;
+            }
+            let schema = schema.as_ref().clone();
+            all.take(name);
+            all.create(schema).ok()
         });
         schemas.collect::<Vec<_>>()
     });
     for schema in schemas {
-        if let Err(error) = scan(ctx, &schema) {
+        if let Err(error) = begin(ctx, &schema) {
             let text = format!("an index could not be filled again: {error}");
-            ctx.log(mortise_module::LogLevel::Warning, &text);
+            ctx.log(LogLevel::Warning, &text);
         }
     }
 }

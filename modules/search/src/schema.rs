@@ -4,6 +4,8 @@
 //! that list, and TEXT fields and columns are numbered in the same order, so what was indexed under an older, shorter
 //! list stays readable under the newer one.
 
+use std::time::Duration;
+
 use crate::tokenize::{Language, StopWords};
 
 pub mod parse;
@@ -38,6 +40,8 @@ pub struct Schema {
     pub name: Box<[u8]>,
     /// Which type of key it follows.
     pub source: Source,
+    /// The database whose keys it follows.
+    pub db: i32,
     /// It follows keys that begin with one of these.
     pub prefixes: Vec<Box<[u8]>>,
     /// Language of documents that do not name theirs.
@@ -54,6 +58,8 @@ pub struct Schema {
     pub stop_words: StopWords,
     /// Keys that exist when the index is created stay out of it.
     pub skip_initial_scan: bool,
+    /// The index and its documents are deleted when nobody has used it for so long.
+    pub temporary: Option<Duration>,
     /// What FT.INFO shows as index_options, in the order of RediSearch.
     pub options: Vec<&'static str>,
     /// Whether more than [`NARROW_TEXT_FIELDS_MAX`] TEXT fields may be added.
@@ -159,9 +165,9 @@ impl Schema {
         weights.iter().any(|weight| *weight != 1).then_some(weights)
     }
 
-    /// Whether the index follows `key`.
-    pub fn follows(&self, key: &[u8]) -> bool {
-        self.prefixes.iter().any(|prefix| key.starts_with(prefix))
+    /// Whether the index follows `key` of database `db`.
+    pub fn follows(&self, db: i32, key: &[u8]) -> bool {
+        self.db == db && self.prefixes.iter().any(|prefix| key.starts_with(prefix))
     }
 
     /// Adds a field; numbers and limits are the caller's business (`parse`).

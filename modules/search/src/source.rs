@@ -26,9 +26,26 @@ pub struct Document {
     pub attributes: Attributes,
 }
 
+/// Runs `job` with another database selected: a client would keep the one that its command has selected last.
+pub fn in_db<R, E: From<mortise_module::Error>>(
+    ctx: &mut Context<'_>,
+    db: i32,
+    job: impl FnOnce(&mut Context<'_>) -> Result<R, E>,
+) -> Result<R, E> {
+    let own = ctx.db();
+    if own == db {
+        return job(ctx);
+    }
+    ctx.select_db(db)?;
+    let result = job(ctx);
+    ctx.select_db(own)?;
+    result
+}
+
 /// Brings all indexes that follow a key of this type (or of any) up to date with it.
 pub fn refresh(ctx: &mut Context<'_>, key: &[u8], source: Option<Source>) {
-    for schema in registry::with(|all| all.followers(key, source)) {
+    let db = ctx.db();
+    for schema in registry::with(|all| all.followers(db, key, source)) {
         refresh_in(ctx, &schema, key);
     }
 }

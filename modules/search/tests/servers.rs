@@ -42,6 +42,10 @@ fn check(client: &mut Client, cases: &[(&str, &str)]) {
     }
 }
 
+fn eval(client: &mut Client, script: &str) -> String {
+    client.raw(&[b"EVAL", script.as_bytes(), b"0"]).to_string()
+}
+
 const CREATE: &str =
     "FT.CREATE idx ON HASH PREFIX 1 h: SCHEMA title TEXT kind TAG n NUMERIC SORTABLE";
 
@@ -118,5 +122,125 @@ fn an_index_outlives_the_snapshot_and_ends_with_the_data() {
                 ("FT._LIST", "*[]"),
             ],
         );
+    });
+}
+
+#[test]
+fn each_database_has_indexes_of_its_own_keys() {
+    with_module(|client| {
+        check(
+            client,
+            &[
+                ("SELECT 1", "+OK"),
+                ("HSET h:1 title one", ":1"),
+                ("FT.CREATE other ON HASH PREFIX 1 h: SCHEMA title TEXT", "+OK"),
+                ("SELECT 0", "+OK"),
+                (CREATE, "+OK"),
+                ("HSET h:1 title zero", ":1"),
+                ("FT.SEARCH other *", "*[:1 \"h:1\" *[\"title\" \"one\"]]"),
+                ("FT.SEARCH idx *", "*[:1 \"h:1\" *[\"title\" \"zero\"]]"),
+                ("MOVE h:1 1", ":0"),
+                ("HSET h:2 title both", ":1"),
+                ("MOVE h:2 1", ":1"),
+                ("FT.SEARCH idx both NOCONTENT", "*[:0]"),
+                ("FT.SEARCH other both NOCONTENT", "*[:1 \"h:2\"]"),
+                ("SWAPDB 0 1", "+OK"),
+                ("FT.SEARCH idx * SORTBY title NOCONTENT", "*[:2 \"h:2\" \"h:1\"]"),
+                ("FT.SEARCH other *", "*[:1 \"h:1\" *[\"title\" \"zero\"]]"),
+                ("DEBUG RELOAD", "+OK"),
+                ("FT.SEARCH other *", "*[:1 \"h:1\" *[\"title\" \"zero\"]]"),
+                ("FLUSHDB", "+OK"),
+                ("FT._LIST", "*[\"other\"]"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn many_keys_come_in_slices_and_what_is_written_meanwhile_counts() {
+    with_module(|client| {
+        eval(
+            client,
+            "for i = 1, 30000 do redis.call('HSET', 'h:' .. i, 'title', 'bird', 'n', i) end",
+        );
+        check(
+            client,
+            &[
+                (CREATE, "+OK"),
+                ("HSET h:29999 title fish", ":0"),
+                ("DEL h:30000", ":1"),
+                ("FT.ALTER idx SCHEMA ADD extra TAG", "+OK"),
+                ("HSET h:29998 extra x", ":1"),
+            ],
+        );
+        client.until("FT.SEARCH idx bird LIMIT 0 0", "*[:29998]");
+        check(
+            client,
+            &[
+                ("FT.SEARCH idx fish NOCONTENT", "*[:1 \"h:29999\"]"),
+                ("FT.SEARCH idx @extra:{x} NOCONTENT", "*[:1 \"h:29998\"]"),
+            ],
+        );
+        let info = client.run("FT.INFO idx");
+        assert!(info.contains("indexing\" :0") || info.contains("+indexing :0"), "{info}");
+    });
+}
+
+#[test]
+fn an_unused_temporary_index_takes_its_documents_along() {
+    with_module(|client| {
+        check(
+            client,
+            &[
+                ("FT.CREATE tmp ON HASH PREFIX 1 t: TEMPORARY 1 SCHEMA title TEXT", "+OK"),
+                ("HSET t:1 title bird", ":1"),
+                ("HSET u:1 title bird", ":1"),
+            ],
+        );
+        client.until("FT._LIST", "*[]");
+        check(client, &[("EXISTS t:1 u:1", ":1")]);
+    });
+}
+
+#[test]
+fn users_see_an_index_if_they_see_all_of_its_keys() {
+    with_module(|client| {
+        check(
+            client,
+            &[
+                (CREATE, "+OK"),
+                ("HSET h:1 title bird", ":1"),
+                ("ACL SETUSER all on nopass ~h:* +@all", "+OK"),
+                ("ACL SETUSER some on nopass ~h:1* ~h:? ~x:* +@all", "+OK"),
+                ("AUTH all x", "+OK"),
+                ("FT.SEARCH idx bird NOCONTENT", "*[:1 \"h:1\"]"),
+                ("AUTH some x", "+OK"),
+            ],
+        );
+        let refused = "-NOPERM User does not have the required permissions to query the index";
+        check(client, &[("FT.SEARCH idx bird", refused), ("FT.GET idx h:1", refused)]);
+    });
+}
+
+#[test]
+fn long_queries_answer_on_every_server() {
+    with_module(|client| {
+        check(client, &[(CREATE, "+OK")]);
+        eval(
+            client,
+            "for i = 1, 40000 do redis.call('HSET', 'h:' .. i, 'title', 'bird w' .. i) end",
+        );
+        check(
+            client,
+            &[
+                ("FT.SEARCH idx *w3999* LIMIT 0 0", "*[:11]"),
+                ("FT.SEARCH idx * LIMIT 0 0 TIMEOUT 0", "*[:40000]"),
+                ("MULTI", "+OK"),
+                ("FT.SEARCH idx *w3999* LIMIT 0 0", "+QUEUED"),
+                ("EXEC", "*[*[:11]]"),
+            ],
+        );
+        let script = "return redis.call('FT.SEARCH', 'idx', '*w3999*', 'LIMIT', 0, 0)";
+        assert_eq!(eval(client, script), "*[:11]");
     });
 }

@@ -237,6 +237,9 @@ pub struct Cursor {
     cursor: NonNull<abi::ScanCursor>,
 }
 
+// SAFETY: a cursor is plain memory of ours that the server looks at only while it is handed over.
+unsafe impl Send for Cursor {}
+
 impl Cursor {
     pub(crate) fn new() -> Result<Cursor, Error> {
         let create = need!(ScanCursorCreate);

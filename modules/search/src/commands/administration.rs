@@ -1,12 +1,14 @@
 //! FT.CREATE, FT.ALTER, FT.DROPINDEX, FT._LIST.
 
-use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
+use std::sync::Arc;
+
+use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 
 use crate::commands::bytes;
+use crate::commands::permission;
 use crate::error::Error;
-use crate::events::DATABASE;
-use crate::schema::parse;
-use crate::{registry, scan};
+use crate::schema::{Schema, parse};
+use crate::{registry, scan, temporary};
 
 /// FT.CREATE.
 pub const CREATE: Command = Command {
@@ -58,19 +60,16 @@ pub const LIST: Command = Command {
 };
 
 fn create(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
-    if ctx.db() != DATABASE {
-        return Err(Error::Text("Cannot create index on db != 0").into());
-    }
     let args = bytes(args);
     let (name, rest) = args.split_first().expect("the arity says so");
     if registry::with(|all| all.get(name).is_some()) {
         return Err(Error::Text("Index already exists").into());
     }
-    let schema = parse::create(name, rest)?;
+    let schema = Schema { db: ctx.db(), ..parse::create(name, rest)? };
     ctx.hear_keyspace_events()?;
     let schema = registry::with(|all| all.create(schema))?;
     if !schema.skip_initial_scan {
-        scan::scan(ctx, &schema)?;
+        scan::begin(ctx, &schema)?;
     }
     ctx.replicate_verbatim()?;
     Ok(Reply::Ok)
@@ -82,13 +81,13 @@ fn alter(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let altered = registry::with(|all| {
         let entry = all.get(name).ok_or(Error::Text("Unknown index name"))?;
         let altered = parse::alter(entry.index.schema(), rest)?;
-        let schema = std::sync::Arc::new(altered.schema);
-        entry.index.alter(std::sync::Arc::clone(&schema));
+        let schema = Arc::new(altered.schema);
+        entry.index.alter(Arc::clone(&schema));
         Ok::<_, Error>((schema, altered.skip_initial_scan))
     });
     let (schema, skip_scan) = altered?;
     if !skip_scan {
-        scan::scan(ctx, &schema)?;
+        scan::begin(ctx, &schema)?;
     }
     ctx.replicate_verbatim()?;
     Ok(Reply::Ok)
@@ -101,17 +100,16 @@ fn drop_index(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         Some(option) if option.eq_ignore_ascii_case(b"DD") => true,
         Some(option) => return Err(Error::UnknownArgument(crate::args::lossy(option)).into()),
     };
-    let entry = registry::with(|all| all.take(args[0]));
-    let entry = entry.ok_or(Error::Text("Unknown Index name"))?;
+    let schema = registry::with(|all| {
+        let entry = all.get(args[0]).ok_or(Error::Text("Unknown Index name"))?;
+        Ok::<_, Error>(Arc::clone(entry.index.schema()))
+    })?;
     if delete_documents {
-        if ctx.db() != DATABASE {
-            ctx.select_db(DATABASE)?;
-        }
-        let keys: Vec<Vec<u8>> = entry.index.snapshot().keys().map(<[u8]>::to_vec).collect();
-        for key in keys {
-            ctx.open_write(&key)?.delete()?;
-            registry::with(|all| all.forget(&key));
-        }
+        permission::check(ctx, &schema, Access::Remove)?;
+    }
+    let entry = registry::with(|all| all.take(args[0]));
+    if let Some(entry) = entry.filter(|_| delete_documents) {
+        temporary::delete_documents(ctx, &entry)?;
     }
     ctx.replicate_verbatim()?;
     Ok(Reply::Ok)

@@ -1,12 +1,15 @@
 //! FT.DEL, FT.GET, FT.MGET: single documents by key, from the time before indexes followed keys by themselves.
 
+use std::sync::Arc;
+
 use mortise_module::{
     Access, Arg, Arity, Command, CommandResult, Context, Flag, KeySpec, Reply, Writer,
 };
 
-use crate::commands::bytes;
+use crate::commands::{bytes, permission};
 use crate::error::Error;
 use crate::registry;
+use crate::source::in_db;
 
 /// FT.DEL.
 pub const DEL: Command = Command {
@@ -45,22 +48,31 @@ pub const MGET: Command = Command {
     ..Command::DEFAULT
 };
 
-/// Whether the index has a document of this key.
-fn has(index: &[u8], key: &[u8]) -> Result<bool, Error> {
-    registry::with(|all| {
+/// The database of an index, if the user may see its keys.
+fn database(ctx: &Context<'_>, index: &[u8], access: Access) -> Result<i32, Error> {
+    let schema = registry::with(|all| {
         let entry = all.get(index).ok_or(Error::Text("Unknown Index name"))?;
+        entry.uses += 1;
         entry.index.expire(registry::now_ms());
-        Ok(entry.index.contains(key))
-    })
+        Ok::<_, Error>(Arc::clone(entry.index.schema()))
+    })?;
+    permission::check(ctx, &schema, access)?;
+    Ok(schema.db)
+}
+
+/// Whether the index has a document of this key.
+fn has(index: &[u8], key: &[u8]) -> bool {
+    registry::with(|all| all.get(index).is_some_and(|entry| entry.index.contains(key)))
 }
 
 fn del(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
     let (index, key) = (args[0], args[1]);
-    let existed = has(index, key)?;
+    let db = database(ctx, index, Access::Remove)?;
+    let existed = has(index, key);
     if existed {
-        ctx.open_write(key)?.delete()?;
-        registry::with(|all| all.forget(key));
+        in_db(ctx, db, |ctx| ctx.open_write(key)?.delete())?;
+        registry::with(|all| all.forget(db, key));
     }
     ctx.replicate_verbatim()?;
     Ok(Reply::Int(existed.into()))
@@ -68,35 +80,37 @@ fn del(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 
 fn get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
-    write(ctx, ctx.reply(), args[0], args[1])?;
-    Ok(Reply::Written)
+    let db = database(ctx, args[0], Access::Read)?;
+    in_db(ctx, db, |ctx| {
+        write(ctx, ctx.reply(), args[0], args[1]);
+        Ok(Reply::Written)
+    })
 }
 
 fn mget(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
-    // An unknown index is an error before anything is written.
-    has(args[0], b"")?;
-    let writer = ctx.reply();
-    writer.array(args.len() - 1);
-    for key in &args[1..] {
-        write(ctx, writer, args[0], key)?;
-    }
-    Ok(Reply::Written)
+    let db = database(ctx, args[0], Access::Read)?;
+    in_db(ctx, db, |ctx| {
+        let writer = ctx.reply();
+        writer.array(args.len() - 1);
+        for key in &args[1..] {
+            write(ctx, writer, args[0], key);
+        }
+        Ok(Reply::Written)
+    })
 }
 
 /// The fields of a document as a flat list, or null.
-fn write(ctx: &Context<'_>, writer: Writer<'_>, index: &[u8], key: &[u8]) -> Result<(), Error> {
+fn write(ctx: &Context<'_>, writer: Writer<'_>, index: &[u8], key: &[u8]) {
     let mut fields: Vec<Vec<u8>> = Vec::new();
-    let read = has(index, key)?
+    let read = has(index, key)
         && ctx
             .open_read(key)
             .hash_each(|field, value| fields.extend([field.to_vec(), value.to_vec()]))
             .is_ok();
     if !read || fields.is_empty() {
-        writer.null_array();
-        return Ok(());
+        return writer.null_array();
     }
     writer.array(fields.len());
     fields.iter().for_each(|text| writer.bulk(text));
-    Ok(())
 }

@@ -28,6 +28,7 @@ struct Snapshot {
     statistics: Statistics,
     uses: u64,
     indexing_us: u64,
+    scan: Option<registry::Progress>,
 }
 
 fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
@@ -43,6 +44,7 @@ fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
             statistics: entry.index.statistics().clone(),
             uses: entry.uses,
             indexing_us: entry.indexing_us,
+            scan: entry.scan,
         })
     });
     let snapshot = snapshot.ok_or(Error::Text("Unknown index name"))?;
@@ -202,8 +204,8 @@ fn numbers(writer: Writer<'_>, snapshot: &Snapshot) {
     double("offset_bits_per_record_avg", ratio(position_bits, occurrences));
     int("hash_indexing_failures", snapshot.statistics.failures);
     double("total_indexing_time", snapshot.indexing_us as f64 / 1000.0);
-    int("indexing", 0);
-    double("percent_indexed", 1.0);
+    int("indexing", snapshot.scan.is_some().into());
+    double("percent_indexed", snapshot.scan.map_or(1.0, |progress| progress.share()));
     int("number_of_uses", snapshot.uses);
     int("cleaning", 0);
 }

@@ -11,6 +11,7 @@ mod administration;
 mod documents;
 mod info;
 mod options;
+mod permission;
 mod search;
 
 /// All commands.

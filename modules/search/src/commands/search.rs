@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mortise_module::{
-    Arg, Argument, Arity, CallFlags, Command, CommandResult, Context, Flag, Reply, Writer,
+    Access, Arg, Argument, Arity, CallFlags, Command, CommandResult, Context, Flag, Reply, Writer,
 };
 use serde_json::value::RawValue;
 
 use crate::args::{lossy, parse_number};
-use crate::commands::bytes;
 use crate::commands::options::{self, Options};
+use crate::commands::{bytes, permission};
 use crate::error::Error;
 use crate::index::deadline::Deadline;
 use crate::index::search::{Found, Hit, Order, SortValue};
@@ -20,7 +20,7 @@ use crate::query::parser::{Context as ParseContext, parse};
 use crate::query::plan::{Options as PlanOptions, Plan, plan};
 use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema, Source};
 use crate::tokenize::{Language, StopWords, lower_bytes};
-use crate::{pool, registry, settings};
+use crate::{pool, registry, settings, source};
 
 /// FT.SEARCH.
 pub const SEARCH: Command = Command {
@@ -43,6 +43,7 @@ fn search(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
     let options = options::read(&args[2..])?;
     let (mut task, sorting) = task(&args, &options)?;
+    permission::check(ctx, task.snapshot.schema(), Access::Read)?;
     let steps = task.cost(pool::INLINE_STEPS_MAX);
     if !pool::takes(ctx, steps) {
         let found = task.run();
@@ -85,11 +86,13 @@ fn answer(
             return Err(Error::Text(TIMED_OUT).into());
         }
     }
-    if let Sorting::Loaded { path, normalized } = sorting {
-        sort_by_loaded(ctx, schema, &mut found, path, *normalized, options);
-    }
-    reply(ctx, schema, &found, options);
-    Ok(Reply::Written)
+    source::in_db(ctx, schema.db, |ctx| {
+        if let Sorting::Loaded { path, normalized } = sorting {
+            sort_by_loaded(ctx, schema, &mut found, path, *normalized, options);
+        }
+        reply(ctx, schema, &found, options);
+        Ok(Reply::Written)
+    })
 }
 
 /// Who puts the results in order.

@@ -314,6 +314,11 @@ impl Index {
         self.documents = documents;
     }
 
+    /// The number that the next document gets; the documents that are there have lower ones.
+    pub fn next_number(&self) -> u32 {
+        self.next_number
+    }
+
     /// Sizes, for FT.INFO.
     pub fn sizes(&self) -> Sizes {
         let mut sizes = Sizes { key_table: self.documents.memory(), ..Sizes::default() };

@@ -396,12 +396,15 @@ fn check_sorted(
     Ok(())
 }
 
+/// A snapshot, what was in the index then, and what it is asked at the end.
+type Kept = (Arc<Snapshot>, Vec<(u8, Document)>, String);
+
 fn run(schema: usize, work: Work, operations: &[Operation]) -> Result<(), TestCaseError> {
     let line: Vec<&[u8]> = SCHEMAS[schema].split(' ').map(str::as_bytes).collect();
     let schema = Arc::new(create(b"idx", &line).unwrap());
     let mut index = Index::new(Arc::clone(&schema), work);
     let mut documents: Vec<(u8, Document)> = Vec::new();
-    let mut kept: Vec<(Arc<Snapshot>, Vec<(u8, Document)>, String)> = Vec::new();
+    let mut kept: Vec<Kept> = Vec::new();
     for operation in operations {
         match operation {
             Operation::Put(key, document) => {

@@ -2,6 +2,8 @@
 //!
 //! Orders, limits and error texts are RediSearch's. What this version lacks is refused by name, never ignored.
 
+use std::time::Duration;
+
 use crate::args::{Args, lossy, parse_number};
 use crate::error::{ArgumentError, Error};
 use crate::schema::{
@@ -13,7 +15,7 @@ use crate::tokenize::{Language, StopWords};
 /// Field types that RediSearch has and this version refuses.
 const LATER_TYPES: [&str; 3] = ["GEO", "GEOSHAPE", "VECTOR"];
 /// Options of FT.CREATE that RediSearch has and this version refuses.
-const LATER_OPTIONS: [&str; 3] = ["FILTER", "TEMPORARY", "PAYLOAD_FIELD"];
+const LATER_OPTIONS: [&str; 2] = ["FILTER", "PAYLOAD_FIELD"];
 
 /// The definition of index `name` out of what follows the name in FT.CREATE.
 pub fn create(name: &[u8], args: &[&[u8]]) -> Result<Schema, Error> {
@@ -70,6 +72,7 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
     let mut schema = Schema {
         name: name.into(),
         source: Source::Hash,
+        db: 0,
         prefixes: vec![Box::default()],
         language: Language::default(),
         language_given: false,
@@ -78,6 +81,7 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
         score_field: None,
         stop_words: StopWords::default(),
         skip_initial_scan: false,
+        temporary: None,
         options: Vec::new(),
         wide: false,
         fields: Vec::new(),
@@ -102,6 +106,8 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
             schema.stop_words = StopWords::custom(args.list("STOPWORDS")?);
         } else if args.take("SKIPINITIALSCAN") {
             schema.skip_initial_scan = true;
+        } else if args.take("TEMPORARY") {
+            schema.temporary = Some(temporary(args)?);
         } else if args.take("INDEXALL") {
             index_all(args.value("INDEXALL")?)?;
         } else if args.take("MAXTEXTFIELDS") {
@@ -155,6 +161,14 @@ fn prefixes(list: &[&[u8]]) -> Result<Vec<Box<[u8]>>, Error> {
 
 fn score(text: &[u8]) -> Result<f64, Error> {
     parse_number(text).filter(|s| (0.0..=1.0).contains(s)).ok_or(Error::Text("Invalid score"))
+}
+
+/// TEMPORARY takes whole seconds.
+fn temporary(args: &mut Args<'_>) -> Result<Duration, Error> {
+    let seconds = args.integer("TEMPORARY")?;
+    let seconds = u64::try_from(seconds).ok().filter(|seconds| *seconds > 0);
+    let limit = || Error::BadArgument("TEMPORARY".to_owned(), ArgumentError::Limit);
+    seconds.map(Duration::from_secs).ok_or_else(limit)
 }
 
 /// INDEXALL keeps a list of all documents in RediSearch; here that list is always at hand.
@@ -320,7 +334,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!(schema.source, Source::Json);
-        assert!(schema.follows(b"b:1") && !schema.follows(b"c:1"));
+        assert!(
+            schema.follows(0, b"b:1") && !schema.follows(0, b"c:1") && !schema.follows(1, b"b:1")
+        );
         assert_eq!(schema.language, Language::find(b"german").unwrap());
         assert_eq!(schema.fields.len(), 3);
         assert_eq!(schema.fields[0].column, Some(0));
@@ -354,7 +370,10 @@ mod tests {
             ("PREFIX x a", "Bad arguments for PREFIX: Could not convert argument to expected type"),
             ("SCORE 2 SCHEMA t TEXT", "Invalid score"),
             ("LANGUAGE klingon SCHEMA t TEXT", "Invalid language"),
-            ("TEMPORARY 3 SCHEMA t TEXT", "TEMPORARY is not supported yet"),
+            (
+                "TEMPORARY 0 SCHEMA t TEXT",
+                "Bad arguments for TEMPORARY: Value is outside acceptable bounds",
+            ),
             ("SCHEMA v VECTOR FLAT 6", "Field type VECTOR is not supported yet"),
         ];
         for (line, expected) in cases {
