@@ -11,6 +11,8 @@ pub enum Error {
     BadArgument(String, ArgumentError),
     /// A fixed text that takes no values.
     Text(&'static str),
+    /// A text about what a part of the module was given; the part knows the words.
+    Formatted(String),
     /// A word that no option goes by.
     UnknownArgument(String),
     /// The same behind a query: the word and its place.
@@ -100,6 +102,8 @@ pub enum ArgumentError {
     Parse,
     /// It is out of range.
     Limit,
+    /// It is none of the words that the option takes.
+    Unknown,
 }
 
 impl fmt::Display for ArgumentError {
@@ -108,6 +112,7 @@ impl fmt::Display for ArgumentError {
             ArgumentError::Missing => "Expected an argument, but none provided",
             ArgumentError::Parse => "Could not convert argument to expected type",
             ArgumentError::Limit => "Value is outside acceptable bounds",
+            ArgumentError::Unknown => "Unknown argument",
         })
     }
 }
@@ -117,6 +122,7 @@ impl fmt::Display for Error {
         match self {
             Error::BadArgument(name, why) => write!(f, "Bad arguments for {name}: {why}"),
             Error::Text(text) => f.write_str(text),
+            Error::Formatted(text) => f.write_str(text),
             Error::UnknownArgument(arg) => write!(f, "Unknown argument `{arg}`"),
             Error::UnknownArgumentAt(arg, place) => {
                 write!(f, "Unknown argument `{arg}` at position {place} for <main>")

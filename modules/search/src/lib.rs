@@ -16,6 +16,15 @@ pub mod args;
 /// Texts into words.
 pub mod tokenize;
 
+/// Places on earth.
+pub mod geo;
+
+/// Shapes on a plane and on a sphere.
+pub mod shape;
+
+/// Vectors and their neighbours.
+pub mod vector;
+
 /// What an index holds, and of which keys.
 pub mod schema;
 
