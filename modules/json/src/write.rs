@@ -35,12 +35,18 @@ pub struct Writer<'f> {
     out: Vec<u8>,
     format: Format<'f>,
     level: usize,
+    values: usize,
 }
 
 impl<'f> Writer<'f> {
     /// A writer with nothing written.
     pub fn new(format: Format<'f>) -> Writer<'f> {
-        Writer { out: Vec::new(), format, level: 0 }
+        Writer { out: Vec::new(), format, level: 0, values: 0 }
+    }
+
+    /// How much has been written: bytes, and values.
+    pub fn written(&self) -> (usize, usize) {
+        (self.out.len(), self.values)
     }
 
     /// The text so far.
@@ -92,6 +98,7 @@ impl<'f> Writer<'f> {
 
     /// One value.
     pub fn value(&mut self, view: View<'_>) {
+        self.values += 1;
         if self.level < 2 {
             // One allocation for most documents, instead of one for each doubling.
             self.out.reserve(view.text_len_hint());

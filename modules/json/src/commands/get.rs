@@ -6,10 +6,17 @@ use super::READ;
 use super::arguments::text;
 use super::reply::{self, Expand, native};
 use crate::error::JsonError;
-use crate::path::{Dialect, Query, query};
+use crate::path::{Dialect, Query, TooCostly, query};
 use crate::rdb::JSON;
 use crate::value::{Value, View};
 use crate::write::{Format, Writer};
+
+/// How long the text for the matches of a path may be, if there is more than one: a match may be found often, by
+/// `$[0,0,0]` or below several others by `$..*`. As long as a client's longest argument, and some seconds' work.
+const TEXT_BYTES_MAX: usize = 512 * 1024 * 1024;
+const TEXT_VALUES_MAX: usize = 1 << 25;
+/// As above, in a reply that is not text and takes more memory for a value.
+const REPLY_VALUES_MAX: usize = 1 << 24;
 
 pub(super) const GET: Command = Command {
     name: "json.get",
@@ -160,6 +167,9 @@ fn write_all(writer: &mut Writer<'_>, query: &Query, root: View<'_>) -> Result<(
                 writer.separate(count);
                 writer.value(view);
                 count += 1;
+                let (bytes, values) = writer.written();
+                let most = bytes > TEXT_BYTES_MAX || values > TEXT_VALUES_MAX;
+                if most && count > 1 { Err(TooCostly) } else { Ok(()) }
             })?;
             writer.close(b']', count);
         }
@@ -211,7 +221,17 @@ fn all(
 ) -> Result<Reply, JsonError> {
     let mut replies = Vec::new();
     match query {
-        Query::Path(path) => path.for_each(root, |view| replies.push(reply(view)))?,
+        Query::Path(path) => {
+            let mut values = 0;
+            path.for_each(root, |view| {
+                values += view.values();
+                if values > REPLY_VALUES_MAX && !replies.is_empty() {
+                    return Err(TooCostly);
+                }
+                replies.push(reply(view));
+                Ok(())
+            })?;
+        }
         Query::Computed(computed) => {
             replies.extend(computed.values(root)?.iter().map(|value| reply(value.view())));
         }

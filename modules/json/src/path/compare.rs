@@ -112,7 +112,7 @@ fn below(
     if left.children() != right.children() {
         return ControlFlow::Continue(false);
     }
-    budget.visit(left.children())?;
+    budget.visit(2 * left.children())?;
     match (left, right) {
         (View::Array(left), View::Array(right)) => {
             for (left, right) in left.iter().zip(right.iter()) {

@@ -61,20 +61,19 @@ impl Locations {
 }
 
 impl Path {
-    /// Calls `found` with every match, in document order.
+    /// Calls `found` with every match, in document order, until it fails.
     pub fn for_each<'v>(
         &self,
         root: View<'v>,
-        mut found: impl FnMut(View<'v>),
+        mut found: impl FnMut(View<'v>) -> Result<(), TooCostly>,
     ) -> Result<(), TooCostly> {
         let mut count = 0;
         let budget = Budget::default();
         let flow = walk(&self.segments, root, root, &budget, NoTrail, |_, view| {
-            if count == MATCHES_MAX {
+            count += 1;
+            if count > MATCHES_MAX || found(view).is_err() {
                 return ControlFlow::Break(Stop::TooCostly);
             }
-            count += 1;
-            found(view);
             ControlFlow::Continue(())
         });
         finished(flow)
@@ -83,7 +82,10 @@ impl Path {
     /// All matches in document order.
     pub fn select<'v>(&self, root: View<'v>) -> Result<Vec<View<'v>>, TooCostly> {
         let mut views = Vec::new();
-        self.for_each(root, |view| views.push(view))?;
+        self.for_each(root, |view| {
+            views.push(view);
+            Ok(())
+        })?;
         Ok(views)
     }
 

@@ -14,6 +14,8 @@ use crate::value::{Value, View};
 
 /// The longest string that `concat` makes: as long as a request's longest argument.
 const TEXT_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Bytes of text whose characters are counted in the time of a visit.
+const COUNTED_BYTES_PER_VISIT: usize = 64;
 
 impl<'v> Scope<'v, '_> {
     /// Calls `function`, whose number of arguments has been checked.
@@ -107,7 +109,7 @@ impl<'v> Scope<'v, '_> {
             match operand.text() {
                 Some(text) if joined.len() + text.len() <= TEXT_BYTES_MAX => {
                     // Copying is slower than comparing, since memory has to be had for it.
-                    self.budget.visit(text.len() / 64)?;
+                    self.budget.visit(text.len() / 16)?;
                     joined.extend_from_slice(text);
                 }
                 _ => return ControlFlow::Continue(Operand::Nothing),
@@ -236,7 +238,7 @@ impl<'v> Scope<'v, '_> {
 pub(super) fn length(view: View<'_>, budget: &Budget) -> Step<Option<i64>> {
     ControlFlow::Continue(match view {
         View::Text(text) => {
-            budget.read(text.len())?;
+            budget.visit(text.len() / COUNTED_BYTES_PER_VISIT)?;
             // Bytes that continue a character have the bits 10 in front.
             Some(text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() as i64)
         }

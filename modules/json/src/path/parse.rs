@@ -29,7 +29,7 @@ use std::fmt;
 
 use self::expression::Read;
 use super::{Computed, Dialect, Extent, Path, PathKind, Query, Segment, Selector, Term};
-use crate::path::pattern::compile;
+use crate::path::pattern::{Searcher, compile};
 use crate::value::Name;
 
 /// A longer path is refused: nobody writes one, and everything in it costs memory and time.
@@ -271,7 +271,7 @@ impl<'t> Parser<'t> {
         pattern: &str,
         extent: Extent,
         dialect: Dialect,
-    ) -> Parsed<Option<regex::bytes::Regex>> {
+    ) -> Parsed<Option<Searcher>> {
         if self.patterns == PATTERNS_MAX {
             return self.refuse(Problem::TooManyPatterns);
         }

@@ -128,13 +128,17 @@ impl<'v> Operand<'v> {
     }
 }
 
+/// Visits that making a value takes the time of, and bytes of it for each further one.
+const OWNED_VISITS: usize = 4;
+const OWNED_BYTES_PER_VISIT: usize = 16;
+
 /// A value of its own; none if it is an infinite float, which JSON cannot say.
 pub(super) fn owned(view: View<'_>, budget: &Budget) -> Step<Option<Value>> {
     if matches!(view, View::Float(value) if !value.is_finite()) {
         return ControlFlow::Continue(None);
     }
     // A small container is copied; a large one is shared.
-    budget.read(view.text_len_hint())?;
+    budget.visit(OWNED_VISITS + view.text_len_hint() / OWNED_BYTES_PER_VISIT)?;
     ControlFlow::Continue(Some(view.to_value()))
 }
 

@@ -213,6 +213,20 @@ impl<'a> View<'a> {
         }
     }
 
+    /// How many values there are in all: this one and those that it holds.
+    pub fn values(self) -> usize {
+        match self {
+            View::Array(array) => match array.0 {
+                ArrayRepr::Ints(_) | ArrayRepr::Floats(_) => 1 + array.len(),
+                _ => 1 + array.iter().map(View::values).sum::<usize>(),
+            },
+            View::Object(object) => {
+                1 + object.iter().map(|member| member.value.values()).sum::<usize>()
+            }
+            _ => 1,
+        }
+    }
+
     /// How many containers stand inside one another: 0 for a scalar, 1 for `[1]`.
     pub fn depth(self) -> usize {
         match self {
