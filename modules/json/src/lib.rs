@@ -1,13 +1,16 @@
 //! JSON documents as a data type: the JSON.* commands, with RedisJSON's paths, replies and errors.
 //!
-//! Reading order: `value` (how a document is kept), `codec` and `write` (text to value and back), `path` (which parts a
+//! Reading order: `value` (how a document is kept), `codec` and `write` (text to value and back), `cbor`
+//! (what newer RedisJSON saves), `saved` (all that has been saved), `path` (which parts a
 //! path names), `ops` (what commands do to a document), `rdb` (how it lives in a key), `commands` (arguments and
 //! replies). Below `rdb` nothing knows of a server.
 
+pub mod cbor;
 pub mod codec;
 pub mod error;
 pub mod ops;
 pub mod path;
+pub mod saved;
 pub mod value;
 pub mod write;
 

@@ -4,6 +4,8 @@
 mod json_codec;
 #[path = "../../../fuzz/properties/json_path.rs"]
 mod json_path;
+#[path = "../../../fuzz/properties/json_rdb.rs"]
+mod json_rdb;
 #[path = "../../../fuzz/properties/replay.rs"]
 mod replay;
 
@@ -17,4 +19,9 @@ fn documents() {
 #[test]
 fn paths() {
     replay("json_path", json_path::check);
+}
+
+#[test]
+fn saved_documents() {
+    replay("json_rdb", json_rdb::check);
 }
