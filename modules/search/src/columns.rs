@@ -4,8 +4,13 @@
 //! this one have". Rows are only ever appended; a piece of the index that drops its dead rows copies the others into
 //! new columns. When a piece is sealed, whole numbers of a small spread are stored in one, two or four bytes.
 
+use std::sync::Arc;
+
+use crate::geo::points::Points;
 use crate::query::ast::Range;
 use crate::schema::ColumnKind;
+use crate::shape::Shape;
+use crate::shape::shapes::Shapes;
 
 /// The value of one row as it is handed over.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,23 +24,33 @@ pub enum Value {
     Numbers(Vec<f64>),
     /// A byte string.
     Text(Vec<u8>),
+    /// Places on earth, by their codes.
+    Points(Vec<u64>),
+    /// A shape.
+    Shape(Arc<Shape>),
 }
 
 /// Values of one field.
 #[derive(Debug, Clone)]
 pub enum Column {
-    /// Of a NUMERIC field.
+    /// Of a NUMERIC field, or the slots of a VECTOR field.
     Numbers(Numbers),
     /// Of a sortable TEXT or TAG field.
     Texts(Texts),
+    /// Of a GEO field.
+    Points(Points),
+    /// Of a GEOSHAPE field.
+    Shapes(Shapes),
 }
 
 impl Column {
     /// An empty column.
     pub fn new(kind: ColumnKind) -> Column {
         match kind {
-            ColumnKind::Numbers => Column::Numbers(Numbers::default()),
+            ColumnKind::Numbers | ColumnKind::Slots => Column::Numbers(Numbers::default()),
             ColumnKind::Texts => Column::Texts(Texts::default()),
+            ColumnKind::Points => Column::Points(Points::default()),
+            ColumnKind::Shapes(surface) => Column::Shapes(Shapes::new(surface)),
         }
     }
 
@@ -45,11 +60,19 @@ impl Column {
             Column::Numbers(numbers) => match value {
                 Value::Number(number) => numbers.push(std::slice::from_ref(number)),
                 Value::Numbers(all) => numbers.push(all),
-                Value::Absent | Value::Text(_) => numbers.push(&[]),
+                _ => numbers.push(&[]),
             },
             Column::Texts(texts) => match value {
                 Value::Text(text) => texts.push(Some(text)),
                 _ => texts.push(None),
+            },
+            Column::Points(points) => match value {
+                Value::Points(codes) => points.push(codes),
+                _ => points.push(&[]),
+            },
+            Column::Shapes(shapes) => match value {
+                Value::Shape(shape) => shapes.push(Some(shape)),
+                _ => shapes.push(None),
             },
         }
     }
@@ -62,6 +85,8 @@ impl Column {
                 None => numbers.push(from.first(row).as_slice()),
             },
             (Column::Texts(texts), Some(Column::Texts(from))) => texts.push(from.get(row)),
+            (Column::Points(points), Some(Column::Points(from))) => points.push(from.of_row(row)),
+            (Column::Shapes(shapes), Some(Column::Shapes(from))) => shapes.push(from.get(row)),
             (column, _) => column.push(&Value::Absent),
         }
     }
@@ -74,6 +99,8 @@ impl Column {
                 texts.ends.shrink_to_fit();
                 texts.bytes.shrink_to_fit();
             }
+            Column::Points(points) => points.pack(),
+            Column::Shapes(shapes) => shapes.pack(),
         }
     }
 
@@ -84,6 +111,8 @@ impl Column {
             Column::Texts(texts) => {
                 texts.ends.capacity() * 4 + texts.bytes.capacity() + texts.absent.capacity() * 4
             }
+            Column::Points(points) => points.memory(),
+            Column::Shapes(shapes) => shapes.memory(),
         }
     }
 }
@@ -143,6 +172,13 @@ impl Numbers {
                 (code != u32::MAX).then(|| base + f64::from(code))
             }
         }
+    }
+
+    /// All numbers of a row.
+    pub fn all(&self, row: u32) -> impl Iterator<Item = f64> {
+        let more = if self.more.is_empty() { None } else { self.more(row) };
+        let first = if more.is_some() { None } else { self.first(row) };
+        first.into_iter().chain(more.unwrap_or_default().iter().copied())
     }
 
     /// All numbers of a row that has several.

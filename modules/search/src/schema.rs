@@ -4,9 +4,12 @@
 //! that list, and TEXT fields and columns are numbered in the same order, so what was indexed under an older, shorter
 //! list stays readable under the newer one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::shape::Surface;
 use crate::tokenize::{Language, StopWords};
+use crate::vector;
 
 pub mod parse;
 
@@ -91,6 +94,9 @@ pub struct Field {
     pub index_empty: bool,
     /// Its number among the columns, if it has one: NUMERIC and sortable fields do.
     pub column: Option<u16>,
+    /// Number of the column that its clauses look at, if its type has one that is not for sorting: the points of GEO,
+    /// the shapes of GEOSHAPE, the slots of VECTOR.
+    pub places: Option<u16>,
 }
 
 /// Type of a field.
@@ -118,6 +124,17 @@ pub enum FieldKind {
     },
     /// A 64-bit float.
     Numeric,
+    /// A place on earth.
+    Geo,
+    /// A point or polygon.
+    GeoShape(Surface),
+    /// Vectors of one length.
+    Vector {
+        /// Number among the VECTOR fields.
+        id: u16,
+        /// What the field's vectors are and how they are searched.
+        options: Arc<vector::Options>,
+    },
 }
 
 /// What one column holds.
@@ -127,6 +144,12 @@ pub enum ColumnKind {
     Numbers,
     /// Byte strings.
     Texts,
+    /// Places on earth.
+    Points,
+    /// Shapes.
+    Shapes(Surface),
+    /// Where the vectors of a document lie: numbers of slots.
+    Slots,
 }
 
 impl Schema {
@@ -141,10 +164,21 @@ impl Schema {
         self.fields.iter().filter(|f| matches!(f.kind, FieldKind::Text { .. })).count()
     }
 
+    /// The VECTOR fields, by their number among these.
+    pub fn vector_fields(&self) -> impl Iterator<Item = (&Field, &Arc<vector::Options>)> {
+        self.fields.iter().filter_map(|field| match &field.kind {
+            FieldKind::Vector { options, .. } => Some((field, options)),
+            _ => None,
+        })
+    }
+
     /// What the columns hold, by column number.
     pub fn columns(&self) -> Vec<ColumnKind> {
-        let with_column = self.fields.iter().filter(|field| field.column.is_some());
-        with_column.map(Field::column_kind).collect()
+        let of_field = |field: &Field| {
+            let sorted = field.column.map(|_| field.column_kind());
+            [sorted, field.places.and_then(|_| field.places_kind())]
+        };
+        self.fields.iter().flat_map(of_field).flatten().collect()
     }
 
     /// Low bits of a stored position that tell the TEXT field of an occurrence.
@@ -172,9 +206,16 @@ impl Schema {
 
     /// Adds a field; numbers and limits are the caller's business (`parse`).
     fn push(&mut self, mut field: Field) {
+        let mut used = self.columns().len();
+        let mut next = || {
+            used += 1;
+            u16::try_from(used - 1).expect("FIELDS_MAX fields have at most twice as many columns")
+        };
         if field.sortable || field.kind == FieldKind::Numeric {
-            let used = self.fields.iter().filter(|f| f.column.is_some()).count();
-            field.column = Some(u16::try_from(used).expect("FIELDS_MAX fits"));
+            field.column = Some(next());
+        }
+        if field.is_searchable() && field.places_kind().is_some() {
+            field.places = Some(next());
         }
         self.fields.push(field);
     }
@@ -190,7 +231,21 @@ impl Field {
     pub fn column_kind(&self) -> ColumnKind {
         match self.kind {
             FieldKind::Numeric => ColumnKind::Numbers,
-            FieldKind::Text { .. } | FieldKind::Tag { .. } => ColumnKind::Texts,
+            FieldKind::Text { .. }
+            | FieldKind::Tag { .. }
+            | FieldKind::Geo
+            | FieldKind::GeoShape(_)
+            | FieldKind::Vector { .. } => ColumnKind::Texts,
+        }
+    }
+
+    /// What the column holds that clauses of its type look at, if they do.
+    fn places_kind(&self) -> Option<ColumnKind> {
+        match self.kind {
+            FieldKind::Text { .. } | FieldKind::Tag { .. } | FieldKind::Numeric => None,
+            FieldKind::Geo => Some(ColumnKind::Points),
+            FieldKind::GeoShape(surface) => Some(ColumnKind::Shapes(surface)),
+            FieldKind::Vector { .. } => Some(ColumnKind::Slots),
         }
     }
 }

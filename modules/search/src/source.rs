@@ -175,9 +175,9 @@ fn json_value(found: Option<&Json>) -> FieldValue<'static> {
         None => FieldValue::Missing,
         Some(Json::Array(matches)) => match matches.as_slice() {
             [] => FieldValue::Missing,
-            [Json::Array(elements)] => FieldValue::Array(elements.iter().map(scalar).collect()),
+            [Json::Array(elements)] => FieldValue::Array(elements.iter().map(element).collect()),
             [one] => scalar(one),
-            many => FieldValue::Array(many.iter().map(scalar).collect()),
+            many => FieldValue::Array(many.iter().map(element).collect()),
         },
         // A path of the old dialect gives its value as it is.
         Some(value) => scalar(value),
@@ -188,6 +188,14 @@ fn first_match(found: &Json) -> &Json {
     match found {
         Json::Array(matches) => matches.first().unwrap_or(&Json::Null),
         value => value,
+    }
+}
+
+/// One of several matches, or of the elements of one: arrays are vectors.
+fn element(value: &Json) -> FieldValue<'static> {
+    match value {
+        Json::Array(numbers) => FieldValue::Array(numbers.iter().map(scalar).collect()),
+        value => scalar(value),
     }
 }
 

@@ -8,6 +8,8 @@ use crate::error::Error;
 use crate::index::{Sizes, Statistics};
 use crate::registry;
 use crate::schema::{Field, FieldKind, Schema, Source};
+use crate::shape::Surface;
+use crate::vector::{self, Algorithm};
 
 /// FT.INFO.
 pub const INFO: Command = Command {
@@ -138,6 +140,46 @@ fn attribute(writer: Writer<'_>, field: &Field) {
             writer.bulk(separator.as_slice());
         }
         FieldKind::Numeric => writer.simple("NUMERIC"),
+        FieldKind::Geo => writer.simple("GEO"),
+        FieldKind::GeoShape(surface) => {
+            writer.simple("GEOSHAPE");
+            writer.simple("coord_system");
+            writer.simple(match surface {
+                Surface::Flat => "FLAT",
+                Surface::Spherical => "SPHERICAL",
+            });
+        }
+        FieldKind::Vector { options, .. } => {
+            writer.simple("VECTOR");
+            vector_attribute(writer, options);
+        }
+    }
+}
+
+fn vector_attribute(writer: Writer<'_>, options: &vector::Options) {
+    let int = |name: &str, value: usize| {
+        writer.simple(name);
+        writer.int(i64::try_from(value).unwrap_or(i64::MAX));
+    };
+    writer.simple("algorithm");
+    writer.simple(options.algorithm_name());
+    writer.simple("data_type");
+    writer.simple(options.element.name());
+    int("dim", options.dimensions);
+    writer.simple("distance_metric");
+    writer.simple(options.metric.name());
+    match &options.algorithm {
+        Algorithm::Flat => {}
+        Algorithm::Hnsw(graph) => {
+            int("M", graph.links);
+            int("ef_construction", graph.ef_construction);
+        }
+        Algorithm::Vamana(graph, vamana) => {
+            int("graph_max_degree", vamana.degree);
+            int("construction_window_size", graph.ef_construction);
+            writer.simple("compression");
+            writer.simple(vamana.compression.unwrap_or("NO_COMPRESSION"));
+        }
     }
 }
 
@@ -149,7 +191,8 @@ fn flags(field: &Field) -> Vec<&'static str> {
         FieldKind::Tag { case_sensitive: c, suffix_trie: s, .. } => {
             (case_sensitive, suffix_trie) = (*c, *s)
         }
-        FieldKind::Numeric => {}
+        FieldKind::Numeric | FieldKind::Geo | FieldKind::GeoShape(_) | FieldKind::Vector { .. } => {
+        }
     }
     let mut add = |is_set: bool, name| {
         if is_set {
@@ -184,7 +227,7 @@ fn numbers(writer: Writer<'_>, snapshot: &Snapshot) {
     int("num_terms", sizes.words as u64);
     int("num_records", sizes.postings.records);
     megabytes("inverted_sz_mb", sizes.postings.bytes);
-    megabytes("vector_index_sz_mb", 0);
+    megabytes("vector_index_sz_mb", sizes.vectors);
     int("total_inverted_index_blocks", sizes.segments as u64);
     megabytes("offset_vectors_sz_mb", sizes.postings.position_bytes);
     megabytes("doc_table_size_mb", sizes.document_table);

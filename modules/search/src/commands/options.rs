@@ -2,6 +2,7 @@
 
 use crate::args::{Args, lossy, parse_integer, parse_number};
 use crate::error::{ArgumentError, Error};
+use crate::geo::Circle;
 use crate::query::ast::Range;
 use crate::query::parser::Parameters;
 use crate::score::Scorer;
@@ -56,6 +57,8 @@ pub struct Options<'a> {
     pub dialect: u32,
     /// Intervals of numeric fields, in addition to the query's clauses.
     pub filters: Vec<(&'a [u8], Range)>,
+    /// Circles of geographic fields, likewise.
+    pub geo_filters: Vec<(&'a [u8], Circle)>,
 }
 
 /// A field that the client wants.
@@ -91,6 +94,7 @@ pub fn read<'a>(items: &'a [&'a [u8]]) -> Result<Options<'a>, Error> {
         parameters: Parameters::new(),
         dialect: DIALECT_DEFAULT,
         filters: Vec::new(),
+        geo_filters: Vec::new(),
     };
     while !args.is_empty() {
         if !(options.flag(&mut args)? || options.valued(&mut args)? || options.listed(&mut args)?) {
@@ -156,6 +160,8 @@ impl<'a> Options<'a> {
             format(args)?;
         } else if args.take("FILTER") {
             self.filters.push(filter(args)?);
+        } else if args.take("GEOFILTER") {
+            self.geo_filters.push(geo_filter(args)?);
         } else {
             return Ok(false);
         }
@@ -233,7 +239,7 @@ impl<'a> Options<'a> {
 
 /// Options that RediSearch has and this version refuses.
 fn later(args: &Args<'_>) -> Option<&'static str> {
-    const WORDS: [&str; 4] = ["SUMMARIZE", "HIGHLIGHT", "EXPLAINSCORE", "GEOFILTER"];
+    const WORDS: [&str; 3] = ["SUMMARIZE", "HIGHLIGHT", "EXPLAINSCORE"];
     let arg = args.peek()?;
     WORDS.into_iter().find(|word| arg.eq_ignore_ascii_case(word.as_bytes()))
 }
@@ -311,6 +317,21 @@ fn filter<'a>(args: &mut Args<'a>) -> Result<(&'a [u8], Range), Error> {
     Ok((field, Range { min, max, min_exclusive, max_exclusive }))
 }
 
+/// `field lon lat radius unit`.
+fn geo_filter<'a>(args: &mut Args<'a>) -> Result<(&'a [u8], Circle), Error> {
+    if args.len() < 5 {
+        return Err(Error::Text("GEOFILTER requires 5 arguments"));
+    }
+    let field = args.value("<geo property>")?;
+    let (lon, lat) = (args.number("<lon>")?, args.number("<lat>")?);
+    let radius = args.number("<radius>")?;
+    let unit = args.value("<unit>")?;
+    if crate::geo::unit_metres(unit).is_none() {
+        return Err(Error::Formatted(crate::geo::unknown_unit(unit)));
+    }
+    Ok((field, Circle::new(lon, lat, radius, unit).map_err(Error::Text)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,6 +371,12 @@ mod tests {
             ("RETURN 2 a AS", "RETURN path AS name - must be accompanied with NAME"),
             ("SORTBY a SORTBY b", "Multiple SORTBY steps are not allowed"),
             ("NOCONTENT FOO", "Unknown argument `FOO` at position 2 for <main>"),
+            ("GEOFILTER g 1 2", "GEOFILTER requires 5 arguments"),
+            ("GEOFILTER g 1 2 3 furlong", "Unknown distance unit furlong"),
+            (
+                "GEOFILTER g x 2 3 km",
+                "Bad arguments for <lon>: Could not convert argument to expected type",
+            ),
             ("SUMMARIZE", "SUMMARIZE is not supported yet"),
         ];
         for (line, expected) in cases {

@@ -20,6 +20,7 @@ use crate::query::parser::{Context as ParseContext, parse};
 use crate::query::plan::{Options as PlanOptions, Plan, plan};
 use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema, Source};
 use crate::tokenize::{Language, StopWords, lower_bytes};
+use crate::vector::number_text;
 use crate::{pool, registry, settings, source};
 
 /// FT.SEARCH.
@@ -115,7 +116,7 @@ fn task(args: &[&[u8]], options: &Options<'_>) -> Result<(Task, Sorting), Error>
     })?;
     let schema = snapshot.schema();
     let plan = prepare(schema, args[1], options)?;
-    let (order, sorting) = order(schema, options)?;
+    let (order, sorting) = order(schema, &plan, options)?;
     let (offset, limit) = match sorting {
         Sorting::Index => (options.offset, options.limit),
         Sorting::Loaded { .. } if options.limit == 0 => (0, 0),
@@ -159,6 +160,17 @@ fn prepare(schema: &Schema, query: &[u8], options: &Options<'_>) -> Result<Plan,
     for (name, range) in &options.filters {
         node = filtered(node, schema, name, *range, options.dialect)?;
     }
+    for (name, circle) in &options.geo_filters {
+        let kind = match schema.field(name) {
+            Some((field, found)) if found.kind == FieldKind::Geo => {
+                Kind::Circle { field, circle: *circle }
+            }
+            _ if options.dialect < 2 => Kind::Nothing,
+            Some(_) => return Err(Error::InvalidFilter("Field is not a geo field", lossy(name))),
+            None => return Err(Error::InvalidFilter("Unknown Field", lossy(name))),
+        };
+        node = narrowed(node, kind);
+    }
     let language = match options.language {
         None => schema.language,
         Some(name) => Language::find(name).ok_or(Error::Text("No such language"))?,
@@ -187,8 +199,20 @@ fn filtered(
         Some(_) => return Err(Error::InvalidFilter("Field is not a numeric field", lossy(name))),
         None => return Err(Error::InvalidFilter("Unknown Field", lossy(name))),
     };
-    let children = vec![Node::new(kind), node];
-    Ok(Node::new(Kind::And { children, exact: false }))
+    Ok(narrowed(node, kind))
+}
+
+/// What matches both; the nearest vectors are asked for among what matches the clause.
+fn narrowed(mut node: Node, kind: Kind) -> Node {
+    if let Kind::Nearest { filter, .. } = &mut node.kind {
+        let clause = Node::new(kind);
+        *filter = Some(Box::new(match filter.take() {
+            None => clause,
+            Some(inner) => Node::new(Kind::And { children: vec![clause, *inner], exact: false }),
+        }));
+        return node;
+    }
+    Node::new(Kind::And { children: vec![Node::new(kind), node], exact: false })
 }
 
 fn text_fields(schema: &Schema, names: &[&[u8]]) -> FieldMask {
@@ -199,9 +223,18 @@ fn text_fields(schema: &Schema, names: &[&[u8]]) -> FieldMask {
     masks.fold(0, |all, mask: FieldMask| all | mask)
 }
 
-fn order(schema: &Schema, options: &Options<'_>) -> Result<(Order, Sorting), Error> {
-    let Some((name, descending)) = options.sort else { return Ok((Order::Score, Sorting::Index)) };
+fn order(schema: &Schema, plan: &Plan, options: &Options<'_>) -> Result<(Order, Sorting), Error> {
+    let Some((name, descending)) = options.sort else {
+        let order = match plan.nearest() {
+            Some(query) => Order::Distance { query, descending: false },
+            None => Order::Score,
+        };
+        return Ok((order, Sorting::Index));
+    };
     let name = name.strip_prefix(b"@").unwrap_or(name);
+    if let Some(query) = plan.distance(name) {
+        return Ok((Order::Distance { query, descending }, Sorting::Index));
+    }
     let Some((_, field)) = schema.field(name) else {
         return Err(Error::NoSuchProperty(lossy(name)));
     };
@@ -239,10 +272,34 @@ fn sort_by_loaded(
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The fields of a result; none if the key is gone.
+/// The fields of a result, distances first unless it is said which are wanted; none if the key is gone.
 fn load(
     ctx: &mut Context<'_>,
     schema: &Schema,
+    found: &Found,
+    hit: &Hit,
+    options: &Options<'_>,
+) -> Option<Fields> {
+    let mut fields = load_key(ctx, schema, found, hit, options)?;
+    if options.fields.is_none() {
+        let distances = found.distances.iter().filter_map(|(name, matches)| {
+            Some((name.clone(), number_text(matches.distance(hit.number)?)))
+        });
+        fields.splice(0..0, distances);
+    }
+    Some(fields)
+}
+
+/// A field that the search itself has given the document: a distance.
+fn given(found: &Found, hit: &Hit, name: &[u8]) -> Option<Vec<u8>> {
+    let (_, matches) = found.distances.iter().find(|(given, _)| given == name)?;
+    Some(number_text(matches.distance(hit.number)?))
+}
+
+fn load_key(
+    ctx: &mut Context<'_>,
+    schema: &Schema,
+    found: &Found,
     hit: &Hit,
     options: &Options<'_>,
 ) -> Option<Fields> {
@@ -254,7 +311,9 @@ fn load(
             let mut loaded = Vec::with_capacity(fields.len());
             for wanted in fields {
                 let path = schema.field(wanted.path).map_or(wanted.path, |(_, field)| &field.path);
-                if let Some(value) = load_one(ctx, schema, &hit.key, path, options.dialect) {
+                let value = given(found, hit, wanted.path)
+                    .or_else(|| load_one(ctx, schema, &hit.key, path, options.dialect));
+                if let Some(value) = value {
                     loaded.push((wanted.name.to_vec(), value));
                 }
             }
@@ -338,7 +397,7 @@ fn reply(ctx: &mut Context<'_>, schema: &Schema, found: &Found, options: &Option
     let content = !options.no_content && options.fields.as_ref().is_none_or(|f| !f.is_empty());
     let mut loaded: Vec<Option<Fields>> = Vec::new();
     if content {
-        loaded = found.hits.iter().map(|hit| load(ctx, schema, hit, options)).collect();
+        loaded = found.hits.iter().map(|hit| load(ctx, schema, found, hit, options)).collect();
     }
     let loaded = content.then_some(&*loaded);
     match ctx.is_resp3() {
@@ -449,7 +508,7 @@ fn reply_map(
 fn sort_key(writer: Writer<'_>, value: &SortValue) {
     match value {
         SortValue::Absent => writer.null(),
-        SortValue::Number(number) => writer.bulk(format!("#{number}")),
+        SortValue::Number(number) => writer.bulk([b"#", &*number_text(*number)].concat()),
         SortValue::Text(text) => {
             // A number that was loaded as text stays a number.
             match parse_number(text) {

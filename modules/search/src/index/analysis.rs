@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use crate::args::parse_number;
 use crate::columns::Value;
+use crate::index::places::{self, Vectors};
 use crate::query::plan::{MISSING_FIELD, missing_term, tag_term};
 use crate::schema::{Field, FieldKind, Schema, occurrence_weight};
 use crate::tokenize::{Language, STEM_BYTES_MIN, StopWords, lower_bytes, words};
@@ -74,6 +75,8 @@ pub struct Analysis {
     pub tags: Vec<Vec<u8>>,
     /// Values, by column.
     pub values: Vec<Value>,
+    /// Vectors; their columns have no values yet.
+    pub vectors: Vec<Vectors>,
     /// Words, each counted as often as its field weighs.
     pub length: u32,
     /// Language of the words.
@@ -90,6 +93,7 @@ impl Analysis {
         self.tokens.clear();
         self.tags.clear();
         self.values.clear();
+        self.vectors.clear();
         self.length = 0;
         self.position = 0;
         for (number, (field, value)) in schema.fields.iter().zip(values).enumerate() {
@@ -143,12 +147,41 @@ impl Analysis {
                     }
                 })?;
             }
-            FieldKind::Numeric => {}
+            FieldKind::Numeric
+            | FieldKind::Geo
+            | FieldKind::GeoShape(_)
+            | FieldKind::Vector { .. } => {}
         }
         if field.column.is_some() {
             self.values.push(column_value(field, value)?);
         }
+        if let Some(column) = field.places {
+            let value = self.places(field, column, value)?;
+            self.values.push(value);
+        }
         Ok(())
+    }
+
+    fn places(
+        &mut self,
+        field: &Field,
+        column: u16,
+        value: &FieldValue<'_>,
+    ) -> Result<Value, String> {
+        match &field.kind {
+            FieldKind::Geo => places::points(value),
+            FieldKind::GeoShape(surface) => places::shape(value, *surface),
+            FieldKind::Vector { id, options } => {
+                let bytes = places::vectors(value, options)?;
+                if !bytes.is_empty() {
+                    self.vectors.push(Vectors { id: *id, column, bytes });
+                }
+                Ok(Value::Absent)
+            }
+            FieldKind::Text { .. } | FieldKind::Tag { .. } | FieldKind::Numeric => {
+                unreachable!("they have no places")
+            }
+        }
     }
 
     fn words(&mut self, text: &[u8], field: u8, times: u32, stem: bool, stop_words: &StopWords) {
@@ -251,14 +284,15 @@ impl Takes {
     }
 }
 
-fn mismatch(field_type: &str) -> String {
+/// What is said of a JSON value of the wrong type.
+pub(super) fn mismatch(field_type: &str) -> String {
     format!("Invalid JSON type: the value cannot be indexed as {field_type}")
 }
 
 fn column_value(field: &Field, value: &FieldValue<'_>) -> Result<Value, String> {
     match &field.kind {
         FieldKind::Numeric => numeric_value(value),
-        FieldKind::Text { .. } | FieldKind::Tag { .. } => {
+        _ => {
             let text = match value {
                 FieldValue::Bytes(text) | FieldValue::Text(text) => text,
                 // An array sorts by its first text.

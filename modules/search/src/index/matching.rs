@@ -127,6 +127,11 @@ pub struct SetOp {
 }
 
 impl SetOp {
+    /// Whether a row is listed. Rows are asked for in rising order.
+    pub fn contains(&mut self, row: u32) -> bool {
+        self.seek(row) == row
+    }
+
     fn seek(&mut self, target: u32) -> u32 {
         let rest = &self.entries[self.at..];
         if rest.first().is_some_and(|entry| entry.0 < target) {
@@ -143,13 +148,15 @@ impl SetOp {
 
     fn score(&self, scoring: &Scoring) -> f64 {
         let rest = &self.entries[self.at..];
+        if self.rarities.is_empty() {
+            // A list of documents has no terms: places, or keys.
+            return scoring.valueless(self.weight);
+        }
         let row = rest.first().map_or(END, |entry| entry.0);
         let mut sum = 0.0;
         for (_, term, frequency) in rest.iter().take_while(|entry| entry.0 == row) {
-            // A list of documents has no terms and scores nothing.
-            if let Some(rarity) = self.rarities.get(*term as usize) {
-                sum = scoring.join(sum, scoring.term(*rarity, *frequency, 1.0));
-            }
+            let rarity = self.rarities[*term as usize];
+            sum = scoring.join(sum, scoring.term(rarity, *frequency, 1.0));
         }
         sum * self.weight
     }

@@ -17,7 +17,9 @@ pub mod expiry;
 pub mod fresh;
 mod jobs;
 pub mod matching;
+pub mod nearest;
 mod opening;
+mod places;
 mod proximity;
 pub mod rows;
 pub mod sealed;
@@ -32,6 +34,7 @@ mod model_test;
 
 use std::sync::Arc;
 
+use crate::columns::{Column, Value};
 use crate::error::Error;
 use crate::index::analysis::{Analysis, FieldValue, Refusal};
 use crate::index::bits::Bits;
@@ -44,6 +47,7 @@ use crate::index::snapshot::{Place, Snapshot};
 use crate::index::tier::{PostingsSize, Tier};
 use crate::schema::Schema;
 use crate::tokenize::Language;
+use crate::vector::store::Store;
 
 /// Documents after which a fresh batch is sealed, if anybody searches it.
 pub const BATCH_DOCUMENTS: u32 = 1_000;
@@ -158,6 +162,8 @@ impl Index {
         self.layout = Layout::of(&schema);
         let fresh = Arc::new(Batch::new(self.layout.clone()));
         let now = self.change();
+        let new_vectors = schema.vector_fields().skip(now.vectors.len());
+        now.vectors.extend(new_vectors.map(|(_, options)| Store::new(Arc::clone(options))));
         now.schema = schema;
         now.fresh = fresh;
     }
@@ -177,7 +183,7 @@ impl Index {
         analysis.score = attributes.score;
         let read = analysis.read(&self.now.schema, values);
         if read.is_ok() {
-            self.push(key, &analysis, attributes.expires_at_ms);
+            self.push(key, &mut analysis, attributes.expires_at_ms);
         }
         self.analysis = analysis;
         if let Err(refusal) = &read {
@@ -192,13 +198,14 @@ impl Index {
         self.statistics.last_failure = Some((refusal, key.into()));
     }
 
-    fn push(&mut self, key: &[u8], analysis: &Analysis, expires_at_ms: Option<i64>) {
+    fn push(&mut self, key: &[u8], analysis: &mut Analysis, expires_at_ms: Option<i64>) {
         if self.next_number == u32::MAX {
             self.renumber();
         }
         let number = self.next_number;
         self.next_number += 1;
         let now = self.change();
+        place_vectors(&mut now.vectors, number, analysis);
         Arc::make_mut(&mut now.fresh).push(number, key, analysis);
         now.documents += 1;
         now.length_sum += u64::from(analysis.length);
@@ -234,6 +241,12 @@ impl Index {
             Place::Fresh(row) => (now.fresh.rows(), &mut now.fresh_dead, row),
         };
         Arc::make_mut(dead).insert(row);
+        for (store, (field, _)) in now.vectors.iter_mut().zip(now.schema.vector_fields()) {
+            let column = field.places.and_then(|number| rows.column(number));
+            if let Some(Column::Numbers(slots)) = column {
+                slots.all(row).for_each(|slot| store.remove(slot as u32));
+            }
+        }
         now.documents -= 1;
         now.length_sum -= u64::from(rows.length(row));
         self.documents.remove(rows.key(row), number);
@@ -303,6 +316,7 @@ impl Index {
         for piece in &mut now.frozen {
             assign(Arc::make_mut(&mut piece.tier).rows_mut(), &piece.dead);
         }
+        now.vectors.iter_mut().for_each(|store| store.renumber(&|number| map[&number]));
         self.next_number = next;
         self.expiry.renumber(|number| map[&number]);
         let mut documents = Documents::default();
@@ -334,16 +348,30 @@ impl Index {
         // Words that occur in several pieces are counted in each.
         sizes.words = segments.map(|segment| segment.word_count()).sum::<usize>()
             + batches.map(Batch::word_count).sum::<usize>();
+        sizes.vectors = self.now.vectors.iter().map(Store::memory).sum();
         sizes.number_max = self.next_number;
         sizes.segments = self.now.sealed.len();
         sizes
     }
 }
 
+/// Puts a document's vectors into their stores; their slots become values.
+fn place_vectors(stores: &mut [Store], number: u32, analysis: &mut Analysis) {
+    for vectors in &analysis.vectors {
+        let store = &mut stores[vectors.id as usize];
+        let blobs = vectors.bytes.chunks_exact(store.options().blob_bytes());
+        let slots: Vec<f64> = blobs.map(|blob| store.insert(number, blob).into()).collect();
+        analysis.values[vectors.column as usize] = match slots.as_slice() {
+            [slot] => Value::Number(*slot),
+            _ => Value::Numbers(slots),
+        };
+    }
+}
+
 impl Sizes {
     /// All of it.
     pub fn total(&self) -> usize {
-        self.postings.bytes + self.document_table + self.key_table + self.columns
+        self.postings.bytes + self.document_table + self.key_table + self.columns + self.vectors
     }
 }
 
@@ -358,6 +386,8 @@ pub struct Sizes {
     pub key_table: usize,
     /// Column values.
     pub columns: usize,
+    /// Vectors and their graphs.
+    pub vectors: usize,
     /// Different words, an upper bound.
     pub words: usize,
     /// The last document number.

@@ -196,6 +196,9 @@ impl Model<'_> {
                 Some(m) => scaled(m, *weight),
                 None => Match { score: 0.0, positions: vec![] },
             }),
+            Step::Circle { .. } | Step::Shape { .. } | Step::Vector { .. } => {
+                unreachable!("the queries have none")
+            }
             Step::Range { range, .. } => seen
                 .number
                 .filter(|n| range.contains(*n))

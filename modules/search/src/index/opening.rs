@@ -5,10 +5,14 @@
 //! scores the same in whichever tier it lies.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::columns::Column;
 use crate::index::deadline::Deadline;
 use crate::index::fresh::field_weight;
 use crate::index::matching::{AndOp, Op, OrOp, SetOp, TermOp};
+use crate::index::nearest::Matches;
+use crate::index::rows::Rows;
 use crate::index::tier::{Cursor, Detail, END, Tier};
 use crate::query::plan::{Leaf, Plan, STEM_MARK, Shape, Space, Step};
 use crate::schema::{ALL_FIELDS, FieldMask};
@@ -108,6 +112,10 @@ pub fn run_cost(step: &Step, totals: &[LeafTotals], documents: u64) -> u64 {
         Step::Not(child) | Step::Optional { child, .. } => documents + cost(child),
         // Columns are walked fast, but each match costs a step.
         Step::Range { .. } => documents / 2,
+        Step::Circle { .. } => documents / 8,
+        Step::Shape { .. } => documents,
+        // What the questions about vectors cost is added by those who ask them.
+        Step::Vector { .. } => 0,
     }
 }
 
@@ -153,6 +161,8 @@ pub struct Opener<'a, T: Tier> {
     pub documents: u64,
     /// All TEXT fields of the schema: naming them all restricts nothing.
     pub text_fields: FieldMask,
+    /// What the plan's questions about vectors found.
+    pub vectors: Arc<Vec<Matches>>,
     /// How often occurrences count.
     pub weights: Option<&'a Weights>,
     /// Scores are wanted.
@@ -173,6 +183,34 @@ impl<'a, T: Tier> Opener<'a, T> {
     pub fn open(&self, deadline: &mut Deadline) -> Op<'a, T::Cursor<'a>> {
         let wish = Wish { scores: self.scored, positions: self.scored && self.distances };
         self.step(&self.plan.root, wish, deadline)
+    }
+
+    /// The operators of a part of the plan, of which no scores will be asked for.
+    pub fn open_part(&self, step: &Step, deadline: &mut Deadline) -> Op<'a, T::Cursor<'a>> {
+        self.step(step, Wish { scores: false, positions: false }, deadline)
+    }
+
+    /// The rows that have a place which a clause asks for.
+    fn places(&self, step: &Step, deadline: &mut Deadline) -> Op<'a, T::Cursor<'a>> {
+        let rows = self.tier.rows();
+        let (found, weight) = match step {
+            Step::Circle { column, circle, weight } => match rows.column(*column) {
+                Some(Column::Points(points)) => (points.within(circle), *weight),
+                _ => return Op::Nothing,
+            },
+            Step::Shape { column, question, weight } => match rows.column(*column) {
+                Some(Column::Shapes(shapes)) => {
+                    (shapes.matching(question, &mut || deadline.long_step()), *weight)
+                }
+                _ => return Op::Nothing,
+            },
+            Step::Vector { query, weight } => {
+                return Op::Set(listed(self.vectors[*query].numbers(), rows, *weight));
+            }
+            _ => unreachable!("step() sends no other here"),
+        };
+        let entries = found.into_iter().map(|row| (row, 0, 0)).collect();
+        Op::Set(SetOp { entries, weight, ..SetOp::default() })
     }
 
     fn step(&self, step: &Step, wish: Wish, deadline: &mut Deadline) -> Op<'a, T::Cursor<'a>> {
@@ -198,6 +236,9 @@ impl<'a, T: Tier> Opener<'a, T> {
                 matched: false,
                 weight: *weight,
             },
+            Step::Circle { .. } | Step::Shape { .. } | Step::Vector { .. } => {
+                self.places(step, deadline)
+            }
             Step::Range { column, range, weight } => Op::Range {
                 column: self.tier.rows().column(*column),
                 range: *range,
@@ -323,6 +364,14 @@ impl<'a, T: Tier> Opener<'a, T> {
         let first_only = !wish.scores && !wish.positions;
         Op::Or(OrOp { children: ops, matched, first_only, weight })
     }
+}
+
+/// Those of a piece's rows whose numbers are listed, rising.
+pub fn listed(numbers: impl Iterator<Item = u32>, rows: &Rows, weight: f64) -> SetOp {
+    let Some((first, last)) = rows.span() else { return SetOp::default() };
+    let numbers = numbers.skip_while(|number| *number < first).take_while(|number| *number <= last);
+    let entries = numbers.filter_map(|number| rows.row(number)).map(|row| (row, 0, 0)).collect();
+    SetOp { entries, weight, ..SetOp::default() }
 }
 
 /// The rows of several lists in one.

@@ -165,7 +165,7 @@ impl Rows {
     pub fn arena_bytes(&self) -> usize {
         let texts = self.columns.iter().map(|column| match column {
             Column::Texts(_) => column.memory(),
-            Column::Numbers(_) => 0,
+            Column::Numbers(_) | Column::Points(_) | Column::Shapes(_) => 0,
         });
         texts.chain([self.keys.len()]).max().unwrap_or(0)
     }

@@ -5,21 +5,23 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use crate::columns::Column;
 use crate::index::Index;
 use crate::index::bits::Bits;
 use crate::index::deadline::Deadline;
 use crate::index::fresh::Batch;
-use crate::index::matching::{AndOp, Op, SetOp};
+use crate::index::matching::{AndOp, Op};
+use crate::index::nearest::{Matches, filter_slots};
 use crate::index::opening::{
-    LeafTotals, Opener, PieceLeaf, Weights, cut_expansions, look_up, look_up_cost, run_cost,
+    LeafTotals, Opener, PieceLeaf, Weights, cut_expansions, listed, look_up, look_up_cost, run_cost,
 };
 use crate::index::rows::Rows;
 use crate::index::sealed::Segment;
 use crate::index::snapshot::Snapshot;
 use crate::index::tier::{Cursor, END, Tier};
-use crate::query::plan::Plan;
+use crate::query::plan::{Plan, Step, VectorAsk, VectorQuery};
 use crate::schema::{FieldKind, FieldMask};
 use crate::score::{Scorer, Scoring};
 
@@ -58,6 +60,13 @@ pub enum Order {
     },
     /// The oldest first.
     Age,
+    /// How far a document is by one of the plan's questions about vectors; others come last.
+    Distance {
+        /// Number of the question.
+        query: usize,
+        /// Whether the farthest comes first.
+        descending: bool,
+    },
 }
 
 /// What a search found.
@@ -71,6 +80,8 @@ pub struct Found {
     pub cut: bool,
     /// The time was over before everything had been looked at.
     pub timed_out: bool,
+    /// Names under which documents show their distances, by the questions about vectors that have one.
+    pub distances: Vec<(Vec<u8>, Matches)>,
 }
 
 /// One document.
@@ -165,13 +176,23 @@ impl Snapshot {
 
     /// About how many steps [`Snapshot::search_leaves`] will take.
     pub fn run_cost(&self, plan: &Plan, leaves: &Leaves) -> u64 {
-        run_cost(&plan.root, &leaves.totals, self.documents)
+        let cost = |step: &Step| run_cost(step, &leaves.totals, self.documents);
+        let vectors = plan.vectors.iter().map(|query| match &query.ask {
+            VectorAsk::Nearest { filter: Some(filter), .. } => self.ask_cost(query) + cost(filter),
+            _ => self.ask_cost(query),
+        });
+        cost(&plan.root) + vectors.sum::<u64>()
     }
 
     /// Runs a search whose terms have been found.
     pub fn search_leaves(&self, request: &Request<'_>, leaves: &Leaves) -> Found {
         let weights = self.schema.weights().map(Weights::new);
         let mut run = Run::new(self, request, &leaves.totals, weights.as_ref());
+        for query in &request.plan.vectors {
+            let slots = self.filter(&mut run, query, leaves);
+            let found = self.ask(query, slots.as_ref(), &mut run.deadline);
+            Arc::make_mut(&mut run.vectors).push(found);
+        }
         for (piece, leaves) in self.sealed.iter().zip(&leaves.sealed) {
             run.piece(&*piece.tier, &piece.dead, leaves);
         }
@@ -180,7 +201,31 @@ impl Snapshot {
         }
         run.piece(&*self.fresh, &self.fresh_dead, &leaves.fresh);
         let timed_out = leaves.timed_out || run.deadline.passed();
-        Found { cut: leaves.cut, timed_out, ..run.finish(self) }
+        let names = request.plan.vectors.iter().map(|query| query.clause.yields.clone());
+        let named = names.zip(run.vectors.iter().cloned());
+        let distances = named.filter_map(|(name, found)| Some((name?, found))).collect();
+        Found { cut: leaves.cut, timed_out, distances, ..run.finish(self) }
+    }
+
+    /// The slots of the documents among which a question asks for the nearest, if not all count.
+    fn filter(&self, run: &mut Run<'_>, query: &VectorQuery, leaves: &Leaves) -> Option<Bits> {
+        let filter = match &query.ask {
+            VectorAsk::Nearest { filter: Some(filter), .. } => filter,
+            VectorAsk::Nearest { filter: None, .. } if run.request.only.is_some() => {
+                &Step::All { weight: 0.0 }
+            }
+            VectorAsk::Nearest { filter: None, .. } | VectorAsk::Within(_) => return None,
+        };
+        let mut slots = Bits::default();
+        let (column, found) = (query.column, &mut slots);
+        for (piece, leaves) in self.sealed.iter().zip(&leaves.sealed) {
+            run.filter(&*piece.tier, &piece.dead, leaves, filter, column, found);
+        }
+        for (piece, leaves) in self.frozen.iter().zip(&leaves.frozen) {
+            run.filter(&*piece.tier, &piece.dead, leaves, filter, column, found);
+        }
+        run.filter(&*self.fresh, &self.fresh_dead, &leaves.fresh, filter, column, found);
+        Some(slots)
     }
 }
 
@@ -194,6 +239,8 @@ struct Run<'a> {
     weights: Option<&'a Weights>,
     scored: bool,
     deadline: Deadline,
+    /// What the questions about vectors found, so far.
+    vectors: Arc<Vec<Matches>>,
     total: u64,
     score_max: f64,
     /// The score of the last one that is kept, once enough are.
@@ -227,6 +274,7 @@ impl<'a> Run<'a> {
             weights,
             scored: request.limit > 0 && (request.order == Order::Score || request.with_scores),
             deadline: request.deadline,
+            vectors: Arc::default(),
             total: 0,
             score_max: 0.0,
             score_least: 0.0,
@@ -235,8 +283,27 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn piece<T: Tier>(&mut self, tier: &T, dead: &Bits, leaves: &[PieceLeaf<T::Handle>]) {
-        let opener = Opener {
+    /// Adds the slots of a piece's documents that match a filter.
+    fn filter<T: Tier>(
+        &mut self,
+        tier: &T,
+        dead: &Bits,
+        leaves: &[PieceLeaf<T::Handle>],
+        filter: &Step,
+        column: u16,
+        slots: &mut Bits,
+    ) {
+        let opener = self.opener(tier, leaves);
+        let op = opener.open_part(filter, &mut self.deadline);
+        let only = self.request.only;
+        filter_slots(op, tier.rows(), column, dead, only, slots, &mut self.deadline);
+    }
+
+    fn opener<'t, T: Tier>(&self, tier: &'t T, leaves: &'t [PieceLeaf<T::Handle>]) -> Opener<'t, T>
+    where
+        'a: 't,
+    {
+        Opener {
             tier,
             leaves,
             plan: self.request.plan,
@@ -246,10 +313,16 @@ impl<'a> Run<'a> {
             weights: self.weights,
             scored: self.scored && self.request.scorer.wants_matches(),
             distances: self.request.scorer.wants_distance(),
-        };
+            vectors: Arc::clone(&self.vectors),
+        }
+    }
+
+    fn piece<T: Tier>(&mut self, tier: &T, dead: &Bits, leaves: &[PieceLeaf<T::Handle>]) {
+        let opener = self.opener(tier, leaves);
         let mut op = opener.open(&mut self.deadline);
         if let Some(only) = self.request.only {
-            op = Op::And(AndOp::new(vec![Op::Set(listed(only, tier.rows())), op], None, 1.0));
+            let only = listed(only.iter().copied(), tier.rows(), 0.0);
+            op = Op::And(AndOp::new(vec![Op::Set(only), op], None, 1.0));
         }
         let rows = tier.rows();
         if let Op::Term(term) = &op
@@ -315,6 +388,11 @@ impl<'a> Run<'a> {
         let rank = match self.request.order {
             Order::Score => Rank::Score(Reverse(TotalOrder(score))),
             Order::Age => Rank::Age,
+            Order::Distance { query, descending } => {
+                let distance = self.vectors[query].distance(number);
+                let value = distance.map_or(SortValue::Absent, SortValue::Number);
+                Rank::Value { value, descending }
+            }
             Order::Column { number: column, descending } => {
                 let value = Borrowed::of(rows.column(column), row);
                 // Copying a text is only worth it for what stays.
@@ -355,12 +433,6 @@ impl<'a> Run<'a> {
         });
         Found { total: self.total, hits: hits.collect(), ..Found::default() }
     }
-}
-
-/// Those of a piece's rows whose numbers are listed.
-fn listed(numbers: &[u32], rows: &Rows) -> SetOp {
-    let rows = numbers.iter().filter_map(|number| rows.row(*number));
-    SetOp { entries: rows.map(|row| (row, 0, 0)).collect(), weight: 1.0, ..SetOp::default() }
 }
 
 /// A result and its place in the order: the least is the best.
@@ -446,7 +518,7 @@ impl<'a> Borrowed<'a> {
                 numbers.first(row).map_or(Borrowed::Absent, Borrowed::Number)
             }
             Some(Column::Texts(texts)) => texts.get(row).map_or(Borrowed::Absent, Borrowed::Text),
-            None => Borrowed::Absent,
+            Some(Column::Points(_) | Column::Shapes(_)) | None => Borrowed::Absent,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::index::rows::Rows;
 use crate::index::sealed::Segment;
 use crate::index::tier::Tier;
 use crate::schema::Schema;
+use crate::vector::store::Store;
 
 /// The documents of an index at one moment.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub(super) frozen: Vec<Piece<Batch>>,
     pub(super) fresh: Arc<Batch>,
     pub(super) fresh_dead: Arc<Bits>,
+    /// Vectors, by the numbers of their fields among the VECTOR fields.
+    pub(super) vectors: Vec<Store>,
     /// How many documents are alive.
     pub(super) documents: u64,
     /// Sum of the lengths of living documents.
@@ -53,7 +56,9 @@ pub(super) enum Place {
 impl Snapshot {
     /// Of an index without documents.
     pub(super) fn new(schema: Arc<Schema>, layout: &Layout) -> Snapshot {
+        let vectors = schema.vector_fields();
         Snapshot {
+            vectors: vectors.map(|(_, options)| Store::new(Arc::clone(options))).collect(),
             schema,
             sealed: Vec::new(),
             frozen: Vec::new(),

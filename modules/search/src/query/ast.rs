@@ -2,8 +2,12 @@
 //!
 //! Field names are resolved already; words are normalised but not stemmed yet.
 
+use std::sync::Arc;
+
+use crate::geo::Circle;
 use crate::query::pattern::Pattern;
 use crate::schema::{ALL_FIELDS, FieldMask};
+use crate::shape::Question;
 
 /// A clause and what is said about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +69,53 @@ pub enum Kind {
     },
     /// Documents without this field, by its number.
     Missing(u16),
+    /// Places on earth near one.
+    Circle {
+        /// The field's number.
+        field: u16,
+        /// Where they must lie.
+        circle: Circle,
+    },
+    /// Shapes that stand in a relation to one.
+    Shape {
+        /// The field's number.
+        field: u16,
+        /// The relation and the shape.
+        question: Arc<Question>,
+    },
+    /// Vectors within a distance of one.
+    Around {
+        /// The field and the vector.
+        clause: VectorClause,
+        /// The distance.
+        radius: f64,
+    },
+    /// The nearest vectors to one, of the documents that match a filter; only ever a whole query.
+    Nearest {
+        /// The field and the vector.
+        clause: VectorClause,
+        /// How many.
+        k: usize,
+        /// What the documents must match, if not everything.
+        filter: Option<Box<Node>>,
+    },
+}
+
+/// What vector clauses have in common.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct VectorClause {
+    /// The field's number.
+    pub field: u16,
+    /// The vector, as a hash would hold it.
+    pub vector: Vec<u8>,
+    /// Name of the parameter that holds it.
+    pub parameter: Vec<u8>,
+    /// Name under which results show their distance.
+    pub yields: Option<Vec<u8>>,
+    /// Candidates that a walk through a graph keeps.
+    pub ef: Option<usize>,
+    /// How much farther than the radius such a walk looks.
+    pub epsilon: Option<f64>,
 }
 
 /// One alternative of a tag clause.

@@ -8,6 +8,7 @@
 //! needs no escapes (RediSearch calls it a syntax error).
 
 mod fields;
+mod places;
 
 use std::collections::HashMap;
 
@@ -42,16 +43,20 @@ pub struct Context<'a> {
 pub fn parse(text: &[u8], context: Context<'_>) -> Result<Node, Error> {
     let mut parser = Parser::new(text, context);
     let node = match parser.everything() {
+        Some(_) if parser.nearest_follows() => Some(parser.nearest(None)?),
         Some(node) => Some(node),
         None if parser.token.kind == TokenKind::End => None,
         None => {
-            let clause = parser.union(0)?;
-            if parser.token.kind != TokenKind::End {
-                return Err(parser.unexpected());
+            let mut clause = parser.union(0)?;
+            if parser.nearest_follows() {
+                clause.node = Some(parser.nearest(clause.node)?);
             }
             clause.node
         }
     };
+    if parser.token.kind != TokenKind::End {
+        return Err(parser.unexpected());
+    }
     if let Some(error) = parser.deferred {
         return Err(error);
     }
@@ -156,7 +161,7 @@ impl<'a> Parser<'a> {
         for _ in 0..open {
             found = found && self.take(b')');
         }
-        if found && self.token.kind == TokenKind::End {
+        if found && (self.token.kind == TokenKind::End || self.nearest_follows()) {
             return Some(Node::new(Kind::All));
         }
         (self.lexer, self.token, self.near, self.last_offset) = start;
@@ -233,7 +238,7 @@ impl<'a> Parser<'a> {
             return Ok(Clause { node: clause.node.map(optional), ..clause });
         }
         let mut clause = self.primary(depth)?;
-        while self.token.kind == TokenKind::Arrow {
+        while self.token.kind == TokenKind::Arrow && !self.nearest_follows() {
             self.advance();
             self.attributes(&mut clause)?;
         }
@@ -434,6 +439,9 @@ pub(super) fn affix_pattern(affix: Affix, text: Vec<u8>) -> Pattern {
 }
 
 fn attribute(node: &mut Node, name: &[u8], value: &[u8]) -> Result<(), Error> {
+    if places::apply_attribute(node, name, value)? {
+        return Ok(());
+    }
     let invalid = || Error::InvalidAttribute(lossy(name), lossy(value));
     if name.eq_ignore_ascii_case(b"weight") {
         node.weight = parse_number(value).filter(|w| *w >= 0.0).ok_or_else(invalid)?;

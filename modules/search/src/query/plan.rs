@@ -7,10 +7,14 @@
 //! A word that may be stemmed becomes the union of itself, the stem as a stem (`+stem`, which documents carry beside
 //! words that have that stem), and the stem as a word.
 
+use std::sync::Arc;
+
 use crate::error::Error;
-use crate::query::ast::{Kind, Node, Range, TagItem};
+use crate::geo::Circle;
+use crate::query::ast::{Kind, Node, Range, TagItem, VectorClause};
 use crate::query::pattern::Pattern;
 use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema};
+use crate::shape::Question;
 use crate::tokenize::Language;
 
 /// Marks the stem of a word in the dictionary; words cannot begin with it unless it is escaped in the text.
@@ -20,6 +24,8 @@ pub const MISSING_FIELD: u16 = u16::MAX;
 
 /// Terms that one query may name; each may need a cursor per piece of the index.
 const TERMS_MAX: usize = 65_536;
+/// Questions about vectors in one query; each may look at all of them.
+const VECTORS_MAX: usize = 64;
 
 /// A query, ready to be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +34,48 @@ pub struct Plan {
     pub root: Step,
     /// The terms and shapes of terms that its leaves refer to by number.
     pub leaves: Vec<Leaf>,
+    /// Questions about vectors, by the numbers that steps have for them. One for the nearest comes last.
+    pub vectors: Vec<VectorQuery>,
+}
+
+impl Plan {
+    /// The question for the nearest vectors, if the query is one.
+    pub fn nearest(&self) -> Option<usize> {
+        let last = self.vectors.len().checked_sub(1)?;
+        matches!(self.vectors[last].ask, VectorAsk::Nearest { .. }).then_some(last)
+    }
+
+    /// The question whose distances go by a name.
+    pub fn distance(&self, name: &[u8]) -> Option<usize> {
+        self.vectors.iter().position(|query| query.clause.yields.as_deref() == Some(name))
+    }
+}
+
+/// A question about vectors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorQuery {
+    /// Number of the field among the VECTOR fields.
+    pub id: u16,
+    /// The column of its slots.
+    pub column: u16,
+    /// The vector and how it is searched for.
+    pub clause: VectorClause,
+    /// What is asked.
+    pub ask: VectorAsk,
+}
+
+/// What is asked about vectors.
+#[derive(Debug, Clone, PartialEq)]
+pub enum VectorAsk {
+    /// Those within a distance.
+    Within(f64),
+    /// The nearest.
+    Nearest {
+        /// How many.
+        k: usize,
+        /// What their documents must match, if not everything.
+        filter: Option<Step>,
+    },
 }
 
 /// One node of a plan.
@@ -71,6 +119,31 @@ pub enum Step {
     Optional {
         /// What adds to the score where it matches.
         child: Box<Step>,
+        /// Factor of the score.
+        weight: f64,
+    },
+    /// Documents with a place in a circle.
+    Circle {
+        /// Number of the column.
+        column: u16,
+        /// The circle.
+        circle: Circle,
+        /// Factor of the score.
+        weight: f64,
+    },
+    /// Documents with a shape that answers a question.
+    Shape {
+        /// Number of the column.
+        column: u16,
+        /// The question.
+        question: Arc<Question>,
+        /// Factor of the score.
+        weight: f64,
+    },
+    /// Documents that a question about vectors found.
+    Vector {
+        /// Number of the question.
+        query: usize,
         /// Factor of the score.
         weight: f64,
     },
@@ -184,15 +257,16 @@ pub struct Options {
 
 /// The plan of a tree.
 pub fn plan(node: &Node, schema: &Schema, options: &Options) -> Result<Plan, Error> {
-    let mut planner = Planner { schema, options, leaves: Vec::new() };
+    let mut planner = Planner { schema, options, leaves: Vec::new(), vectors: Vec::new() };
     let root = planner.step(node)?;
-    Ok(Plan { root, leaves: planner.leaves })
+    Ok(Plan { root, leaves: planner.leaves, vectors: planner.vectors })
 }
 
 struct Planner<'a> {
     schema: &'a Schema,
     options: &'a Options,
     leaves: Vec<Leaf>,
+    vectors: Vec<VectorQuery>,
 }
 
 impl Planner<'_> {
@@ -218,8 +292,74 @@ impl Planner<'_> {
                     None => Step::Nothing,
                 }
             }
+            Kind::Circle { field, circle } => match self.places(*field) {
+                Some(column) => Step::Circle { column, circle: *circle, weight },
+                None => Step::Nothing,
+            },
+            Kind::Shape { field, question } => match self.places(*field) {
+                Some(column) => Step::Shape { column, question: Arc::clone(question), weight },
+                None => Step::Nothing,
+            },
+            Kind::Around { radius, .. } if *radius < 0.0 => {
+                return Err(Error::Formatted(format!(
+                    "Error parsing vector similarity query: negative radius ({radius}) given in a range query"
+                )));
+            }
+            Kind::Around { clause, radius } => {
+                self.vector(clause, VectorAsk::Within(*radius), weight)?
+            }
+            Kind::Nearest { clause, k, filter } => {
+                self.nearest(clause, *k, filter.as_deref(), weight)?
+            }
             Kind::Missing(field) => {
                 self.leaf(Leaf::Term(missing_term(*field)), ALL_FIELDS, weight)?
+            }
+        })
+    }
+
+    /// The column that clauses of a field's type look at.
+    fn places(&self, field: u16) -> Option<u16> {
+        self.schema.fields[field as usize].places
+    }
+
+    fn vector(
+        &mut self,
+        clause: &VectorClause,
+        ask: VectorAsk,
+        weight: f64,
+    ) -> Result<Step, Error> {
+        let field = &self.schema.fields[clause.field as usize];
+        let (FieldKind::Vector { id, options }, Some(column)) = (&field.kind, field.places) else {
+            unreachable!("the parser takes no other field for this clause");
+        };
+        let (given, wanted) = (clause.vector.len(), options.blob_bytes());
+        if given != wanted {
+            return Err(Error::Formatted(format!(
+                "Error parsing vector similarity query: query vector blob size ({given}) does not match index's expected size ({wanted})."
+            )));
+        }
+        if self.vectors.len() == VECTORS_MAX {
+            return Err(Error::Text("Query is too long: it asks for more than 64 vectors"));
+        }
+        self.vectors.push(VectorQuery { id: *id, column, clause: clause.clone(), ask });
+        Ok(Step::Vector { query: self.vectors.len() - 1, weight })
+    }
+
+    /// The nearest of those that match a filter: both at once, so that the filter scores.
+    fn nearest(
+        &mut self,
+        clause: &VectorClause,
+        k: usize,
+        filter: Option<&Node>,
+        weight: f64,
+    ) -> Result<Step, Error> {
+        let filter = filter.map(|filter| self.step(filter)).transpose()?;
+        let ask = VectorAsk::Nearest { k, filter: filter.clone() };
+        let nearest = self.vector(clause, ask, weight)?;
+        Ok(match filter {
+            None => nearest,
+            Some(filter) => {
+                Step::And { children: vec![nearest, filter], weight: 1.0, proximity: None }
             }
         })
     }

@@ -10,10 +10,10 @@ use crate::schema::{
     FIELDS_MAX, Field, FieldKind, NARROW_TEXT_FIELDS_MAX, PREFIXES_MAX, Schema, Source,
     TEXT_FIELDS_MAX,
 };
+use crate::shape::Surface;
 use crate::tokenize::{Language, StopWords};
+use crate::vector;
 
-/// Field types that RediSearch has and this version refuses.
-const LATER_TYPES: [&str; 3] = ["GEO", "GEOSHAPE", "VECTOR"];
 /// Options of FT.CREATE that RediSearch has and this version refuses.
 const LATER_OPTIONS: [&str; 2] = ["FILTER", "PAYLOAD_FIELD"];
 
@@ -225,6 +225,7 @@ fn field(schema: &Schema, path: &[u8], name: &[u8], args: &mut Args<'_>) -> Resu
         index_missing: false,
         index_empty: false,
         column: None,
+        places: None,
     };
     if args.is_empty() {
         return Err(Error::FieldWithoutType(lossy(name)));
@@ -235,8 +236,19 @@ fn field(schema: &Schema, path: &[u8], name: &[u8], args: &mut Args<'_>) -> Resu
         tag(schema, &mut field, args)?;
     } else if args.take("NUMERIC") {
         field.index_missing = args.take("INDEXMISSING");
-    } else if let Some(kind) = later(args, &LATER_TYPES) {
-        return Err(Error::Unsupported(format!("Field type {kind}")));
+    } else if args.take("GEO") {
+        field.kind = FieldKind::Geo;
+        field.index_missing = args.take("INDEXMISSING");
+    } else if args.take("GEOSHAPE") {
+        field.kind = FieldKind::GeoShape(surface(args));
+        field.index_missing = args.take("INDEXMISSING");
+    } else if args.take("VECTOR") {
+        let id = u16::try_from(schema.vector_fields().count()).expect("FIELDS_MAX fits");
+        let options = std::sync::Arc::new(vector::options::parse(args)?);
+        field.kind = FieldKind::Vector { id, options };
+        field.index_missing = args.take("INDEXMISSING");
+        // Neither SORTABLE nor NOINDEX belongs to vectors: such a word is the next field's name.
+        return Ok(field);
     } else {
         return Err(Error::InvalidFieldType(lossy(name)));
     }
@@ -259,6 +271,14 @@ fn field(schema: &Schema, path: &[u8], name: &[u8], args: &mut Args<'_>) -> Resu
         return Err(Error::NoIndexWithMissing(lossy(name)));
     }
     Ok(field)
+}
+
+fn surface(args: &mut Args<'_>) -> Surface {
+    if args.take("FLAT") {
+        return Surface::Flat;
+    }
+    args.take("SPHERICAL");
+    Surface::Spherical
 }
 
 fn text(schema: &Schema, field: &mut Field, args: &mut Args<'_>) -> Result<(), Error> {
@@ -374,11 +394,42 @@ mod tests {
                 "TEMPORARY 0 SCHEMA t TEXT",
                 "Bad arguments for TEMPORARY: Value is outside acceptable bounds",
             ),
-            ("SCHEMA v VECTOR FLAT 6", "Field type VECTOR is not supported yet"),
+            ("SCHEMA v VECTOR FLAT 6", "Expected 6 parameters but got 0"),
+            (
+                "SCHEMA v VECTOR FLAT 6 TYPE FLOAT32 DIM 2 DISTANCE_METRIC L2 SORTABLE",
+                "Field `SORTABLE` does not have a type",
+            ),
         ];
         for (line, expected) in cases {
             assert_eq!(parse(line).unwrap_err(), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn places_have_columns_of_their_own() {
+        let schema = parse(
+            "SCHEMA g GEO SORTABLE s GEOSHAPE FLAT n NUMERIC v VECTOR FLAT 6 TYPE FLOAT32 DIM 2 DISTANCE_METRIC L2 \
+             INDEXMISSING h GEO NOINDEX SORTABLE",
+        )
+        .unwrap();
+        let numbers: Vec<_> =
+            schema.fields.iter().map(|field| (field.column, field.places)).collect();
+        let (some, none) = (Some::<u16>, None);
+        assert_eq!(
+            numbers,
+            [
+                (some(0), some(1)),
+                (none, some(2)),
+                (some(3), none),
+                (none, some(4)),
+                (some(5), none)
+            ]
+        );
+        let kinds = schema.columns();
+        assert_eq!(kinds[1], crate::schema::ColumnKind::Points);
+        assert_eq!(kinds[2], crate::schema::ColumnKind::Shapes(Surface::Flat));
+        assert_eq!((kinds[3], kinds.len()), (crate::schema::ColumnKind::Numbers, 6));
+        assert!(schema.fields[3].index_missing);
     }
 
     #[test]

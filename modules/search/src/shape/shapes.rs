@@ -76,22 +76,30 @@ impl Shapes {
         }
     }
 
-    /// The rows whose shapes match, rising.
-    pub fn matching(&self, question: &Question) -> Vec<u32> {
+    /// The rows whose shapes match, rising. `over` is asked before each that must be looked at closely; what is found
+    /// until it says yes is given.
+    pub fn matching(&self, question: &Question, over: &mut dyn FnMut() -> bool) -> Vec<u32> {
         let mut rows = Vec::new();
         let apart = question.matches_apart();
+        // Answers whether it is time to stop.
         let mut look = |at: usize| {
             let near = self.bounds[at].touches(question.bounds());
+            if near && over() {
+                return true;
+            }
             if if near { question.matches(&self.shapes[at]) } else { apart } {
                 rows.push(self.rows[at]);
             }
+            false
         };
         if self.groups.is_empty() {
-            (0..self.shapes.len()).for_each(&mut look);
+            let _ = (0..self.shapes.len()).any(&mut look);
         }
         for (bounds, group) in &self.groups {
-            if apart || bounds.touches(question.bounds()) {
-                group.iter().for_each(|at| look(*at as usize));
+            if (apart || bounds.touches(question.bounds()))
+                && group.iter().any(|at| look(*at as usize))
+            {
+                break;
             }
         }
         rows.sort_unstable();
@@ -138,9 +146,9 @@ mod tests {
             let expected: Vec<u32> = (0..rows.len() as u32)
                 .filter(|row| rows[*row as usize].as_ref().is_some_and(|shape| question.matches(shape)))
                 .collect();
-            prop_assert_eq!(shapes.matching(&question), expected.clone());
+            prop_assert_eq!(shapes.matching(&question, &mut || false), expected.clone());
             shapes.pack();
-            prop_assert_eq!(shapes.matching(&question), expected);
+            prop_assert_eq!(shapes.matching(&question, &mut || false), expected);
         }
     }
 }

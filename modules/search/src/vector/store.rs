@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::index::bits::Bits;
+use crate::index::deadline::Deadline;
 use crate::vector::element::{Brain, Element, Half};
 use crate::vector::graph::Graph;
 use crate::vector::heap::{Near, Nearest};
@@ -21,25 +22,26 @@ const BLOCK_SLOTS: usize = 1024;
 const FREE: u32 = u32::MAX;
 /// Numbers of vectors that are read between two looks at the clock.
 const CLOCK_NUMBERS: usize = 1 << 16;
+/// Numbers that are compared in some nanoseconds.
+const NUMBERS_PER_STEP: u64 = 32;
 
 /// Ends a search that takes too long.
 pub struct Clock<'a> {
-    over: Option<&'a dyn Fn() -> bool>,
+    deadline: Option<&'a mut Deadline>,
     /// Numbers of one vector.
     dimensions: usize,
     read: usize,
-    ended: bool,
 }
 
 impl<'a> Clock<'a> {
     /// One that never ends anything.
     pub fn never() -> Clock<'static> {
-        Clock { over: None, dimensions: 1, read: 0, ended: false }
+        Clock { deadline: None, dimensions: 1, read: 0 }
     }
 
-    /// One that asks `over` now and then.
-    pub fn new(over: &'a dyn Fn() -> bool) -> Clock<'a> {
-        Clock { over: Some(over), dimensions: 1, read: 0, ended: false }
+    /// One that ends what passes a deadline.
+    pub fn new(deadline: &'a mut Deadline) -> Clock<'a> {
+        Clock { deadline: Some(deadline), dimensions: 1, read: 0 }
     }
 
     /// Counts some vectors that were read; answers whether it is time to stop.
@@ -48,14 +50,14 @@ impl<'a> Clock<'a> {
         self.read += vectors * self.dimensions;
         if self.read >= CLOCK_NUMBERS {
             self.read = 0;
-            self.ended = self.ended || self.over.is_some_and(|over| over());
+            return self.deadline.as_mut().is_some_and(|deadline| deadline.long_step());
         }
-        self.ended
+        self.has_ended()
     }
 
     /// Whether it ended something.
     pub fn has_ended(&self) -> bool {
-        self.ended
+        self.deadline.as_ref().is_some_and(|deadline| deadline.passed())
     }
 }
 
@@ -134,6 +136,19 @@ impl Store {
         assert_eq!(vector.len(), self.options.blob_bytes(), "lengths are checked before");
         clock.dimensions = self.options.dimensions;
         self.vectors.within(vector, radius, epsilon, clock)
+    }
+
+    /// About how many steps of some nanoseconds a search takes: for so many candidates, or within a distance.
+    pub fn cost(&self, candidates: Option<usize>) -> u64 {
+        let all = self.len();
+        let vectors = match (self.options.graph(), candidates) {
+            (Some(graph), Some(candidates)) => {
+                candidates.max(graph.ef_runtime).saturating_mul(graph.links).min(all)
+            }
+            (Some(_), None) => all / 8,
+            (None, _) => all,
+        };
+        (vectors as u64).saturating_mul(self.options.dimensions as u64 / NUMBERS_PER_STEP + 1)
     }
 
     /// Gives documents other numbers.

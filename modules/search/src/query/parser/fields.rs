@@ -38,7 +38,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The field of a token; none for an unknown one in dialect 1, where it matches nothing.
-    fn lookup(&self, token: Token<'_>) -> Result<Option<(u16, &'a Field)>, Error> {
+    pub(super) fn lookup(&self, token: Token<'_>) -> Result<Option<(u16, &'a Field)>, Error> {
         let name = field_name(token);
         match self.context.schema.field(name.as_bytes()) {
             Some(found) => Ok(Some(found)),
@@ -162,12 +162,18 @@ impl<'a> Parser<'a> {
     /// `[min max]`, `[(min (max]`, `[value]`.
     fn range(&mut self, found: Option<(u16, &Field)>, token: Token<'_>) -> Result<Clause, Error> {
         self.expect(b'[')?;
+        if let TokenKind::Word(word) = self.token.kind {
+            return self.place_clause(word, found, token);
+        }
         let min_exclusive = self.take(b'(');
         let min = self.number()?;
         let mut range = Range { min, max: min, min_exclusive, max_exclusive: min_exclusive };
         if min_exclusive || !self.is(b']') || self.context.dialect < 2 {
             range.max_exclusive = self.take(b'(');
             range.max = self.number()?;
+            if !(self.is(b']') || range.min_exclusive || range.max_exclusive) {
+                return self.circle((range.min, range.max), found, token);
+            }
         }
         self.expect(b']')?;
         let Some(field) = self.numeric(found, token)? else {
@@ -181,7 +187,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A number or a parameter that holds one.
-    fn number(&mut self) -> Result<f64, Error> {
+    pub(super) fn number(&mut self) -> Result<f64, Error> {
         let negative = self.take(b'-');
         let value = match self.token.kind {
             TokenKind::Number(value, _) => value,
@@ -227,11 +233,11 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn wrong_type(message: &'static str, token: Token<'_>) -> Error {
+pub(super) fn wrong_type(message: &'static str, token: Token<'_>) -> Error {
     Error::At { message, offset: token.offset, near: field_name(token) }
 }
 
-fn field_name(token: Token<'_>) -> String {
+pub(super) fn field_name(token: Token<'_>) -> String {
     match token.kind {
         TokenKind::Field(raw) | TokenKind::Word(raw) | TokenKind::Number(_, raw) => {
             lossy(&unescape(raw))

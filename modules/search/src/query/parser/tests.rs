@@ -7,16 +7,24 @@ use crate::query::ast::TagItem;
 use crate::schema::parse::create;
 
 fn schema() -> Schema {
-    let line =
-        "SCHEMA title TEXT body TEXT tag TAG cs TAG CASESENSITIVE num NUMERIC m TAG INDEXMISSING";
-    let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+    let line = "SCHEMA title TEXT body TEXT tag TAG cs TAG CASESENSITIVE num NUMERIC m TAG INDEXMISSING \
+                g GEO s GEOSHAPE FLAT v VECTOR FLAT 6 TYPE FLOAT32 DIM 2 DISTANCE_METRIC L2";
+    let words: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
     create(b"idx", &words).unwrap()
 }
 
 fn read(text: &str, dialect: u32) -> Result<Node, String> {
     let schema = schema();
-    let parameters =
-        Parameters::from([(b"p".to_vec(), b"Hello".to_vec()), (b"n".to_vec(), b"7".to_vec())]);
+    let parameters = [
+        ("p", "Hello"),
+        ("n", "7"),
+        ("km", "km"),
+        ("b", "12345678"),
+        ("here", "POINT(1 2)"),
+        ("ef", "20"),
+    ]
+    .map(|(name, value)| (name.into(), value.into()))
+    .into();
     let context = Context {
         schema: &schema,
         stop_words: &schema.stop_words,
@@ -59,6 +67,16 @@ fn show(node: &Node) -> String {
             format!("{field}[{open}{} {close}{}]", range.min, range.max)
         }
         Kind::Missing(field) => format!("missing{field}"),
+        Kind::Circle { field, circle } => {
+            let center = circle.center;
+            format!("{field}@{} {} {}", center.longitude, center.latitude, circle.metres)
+        }
+        Kind::Shape { field, .. } => format!("{field}@shape"),
+        Kind::Around { clause, radius } => format!("{}<{radius}", show_vector(clause)),
+        Kind::Nearest { clause, k, filter } => {
+            let filter = filter.as_ref().map_or("*".into(), |filter| show(filter));
+            format!("{filter}=>{k} {}", show_vector(clause))
+        }
     };
     if node.fields < 8 && matches!(node.kind, Kind::Word { .. } | Kind::Pattern(_)) {
         text = format!("{}:{text}", node.fields);
@@ -67,6 +85,14 @@ fn show(node: &Node) -> String {
         text = format!("{text}^{}", node.weight);
     }
     text
+}
+
+fn show_vector(clause: &crate::query::ast::VectorClause) -> String {
+    let yields =
+        clause.yields.as_ref().map_or(String::new(), |name| format!(" as {}", lossy(name)));
+    let ef = clause.ef.map_or(String::new(), |ef| format!(" ef {ef}"));
+    let epsilon = clause.epsilon.map_or(String::new(), |epsilon| format!(" eps {epsilon}"));
+    format!("{}~{}{ef}{epsilon}{yields}", clause.field, lossy(&clause.vector))
 }
 
 #[track_caller]
@@ -130,6 +156,81 @@ fn phrases_attributes_and_parameters() {
     check("$p $n", 2, "(hello 7)");
     check("$q", 2, "Parameter not found `q`");
     check("foo=>{$weight: x}", 2, "Invalid value (x) for `weight`");
+}
+
+#[test]
+fn places_on_earth_and_shapes() {
+    check("@g:[1.5 -2 3 km]", 2, "6@1.5 -2 3000");
+    check("@g:[1.5 -2 3 km]", 1, "6@1.5 -2 3000");
+    check("foo @g:[$n $n $n $km]", 2, "(foo 6@7 7 7000)");
+    check("-@g:[1,2,3,m]", 2, "-6@1 2 3");
+    check("@g:[1 2 3 parsec]", 2, "Invalid GeoFilter unit");
+    check("@g:[1 200 3 m]", 2, "Invalid GeoFilter lat/lon");
+    check("@g:[1 2 0 m]", 2, "Invalid GeoFilter radius");
+    check("@g:[1 2 3]", 2, "Syntax error at offset 9 near 3");
+    check("@g:[1 2]", 2, "Expected a NUMERIC field at offset 0 near g");
+    check("@num:[1 2 3 m]", 2, "Expected a GEO field at offset 0 near num");
+    check("@s:[WITHIN $here] foo", 2, "(7@shape foo)");
+    check("@s:[disjoint $here]", 3, "7@shape");
+    check("@s:[NEAR $here]", 2, "Syntax error at offset 9 near here");
+    check("@s:[WITHIN $p]", 2, "Error querying geoshape index: unknown geometry type");
+    check("@title:[WITHIN $here]", 2, "Expected a GEOSHAPE field at offset 0 near title");
+    check("@s:[WITHIN here]", 2, "Syntax error at offset 11 near here");
+}
+
+#[test]
+fn vectors() {
+    check("*=>[KNN 3 @v $b]", 2, "*=>3 8~12345678 as __v_score");
+    check("(*)=>[knn $n @v $b AS d]", 2, "*=>7 8~12345678 as d");
+    check(
+        "foo bar|cat=>[KNN 3 @v $b EF_RUNTIME $ef as d]",
+        2,
+        "((foo bar)|cat)=>3 8~12345678 ef 20 as d",
+    );
+    check(
+        "foo=>{$weight:2}=>[KNN 3 @v $b]=>{$yield_distance_as: d; $ef_runtime: 5}",
+        2,
+        "foo^2=>3 8~12345678 ef 5 as d",
+    );
+    check("@v:[VECTOR_RANGE 0.5 $b]", 2, "8~12345678<0.5");
+    check(
+        "foo @v:[vector_range $n $b]=>{$epsilon: 0.1; $yield_distance_as: d}",
+        2,
+        "(foo 8~12345678 eps 0.1 as d<7)",
+    );
+    check("the=>[KNN 3 @v $b]", 2, "*=>3 8~12345678 as __v_score");
+    check("*=>[KNN 3 @v $q]", 2, "Parameter not found `q`");
+    check("*=>[KNN 3 @title $b]", 2, "Expected a VECTOR field at offset 10 near title");
+    check("*=>[KNN 3 @x $b]", 2, "Unknown field at offset 10 near x");
+    check("*=>[KNN 3.5 @v $b]", 2, "Syntax error at offset 8 near 3.5");
+    check("*=>[FOO 3 @v $b]", 2, "Syntax error at offset 4 near FOO");
+    check("(foo=>[KNN 3 @v $b])", 2, "Syntax error at offset 4 near foo");
+    check("*=>[KNN 3 @v $b] foo", 2, "Syntax error at offset 17 near foo");
+    check("*=>[KNN 3 @v $b]", 1, "Syntax error at offset 0 near ");
+    check("*=>[KNN $p @v $b]", 2, "Invalid numeric value (Hello)");
+    check(
+        "*=>[KNN 288230376151711745 @v $b]",
+        2,
+        "Error parsing vector similarity query: query KNN K parameter is too large, must not exceed 288230376151711744",
+    );
+    check(
+        "*=>[KNN 3 @v $b AS d]=>{$yield_distance_as: e}",
+        2,
+        "Distance field was specified twice for vector query: d and e",
+    );
+    for (attribute, why) in [
+        ("EF_RUNTIME 0", "Invalid value was given"),
+        ("EF_RUNTIME 1 EF_RUNTIME 2", "Parameter was specified twice"),
+        ("EPSILON 0.1", "range query attributes were sent for a non-range query"),
+        ("HYBRID_POLICY x", "invalid hybrid policy was given"),
+        ("FOO 1", "Invalid option"),
+    ] {
+        check(
+            &format!("*=>[KNN 3 @v $b {attribute}]"),
+            2,
+            &format!("Error parsing vector similarity parameters: {why}"),
+        );
+    }
 }
 
 #[test]

@@ -237,8 +237,8 @@ fn a_clock_ends_a_scan() {
     for number in 0..500 {
         store.insert(number, &vector);
     }
-    let over = || true;
-    let mut clock = Clock::new(&over);
+    let mut deadline = Deadline::after(std::time::Duration::ZERO);
+    let mut clock = Clock::new(&mut deadline);
     let wanted = Wanted { vector: &vector, k: 500, ef: None, slots: None };
     let found = store.nearest(&wanted, &mut clock);
     assert!(clock.has_ended() && !found.is_empty() && found.len() < 100);
