@@ -89,6 +89,8 @@ pub enum Error {
     InvalidFormat(String),
     /// An attribute of a clause (`=>{$weight: x}`) that cannot be used: its name and value.
     InvalidAttribute(String, String),
+    /// An expression that cannot be read, or not be worked out.
+    Expression(crate::expression::Error),
     /// A bug or a full memory in the index itself.
     Internal(String),
 }
@@ -170,12 +172,19 @@ impl fmt::Display for Error {
             Error::InvalidAttribute(name, value) => {
                 write!(f, "Invalid value ({value}) for `{name}`")
             }
+            Error::Expression(error) => error.fmt(f),
             Error::Internal(what) => write!(f, "Internal error: {what}"),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+impl From<crate::expression::Error> for Error {
+    fn from(error: crate::expression::Error) -> Error {
+        Error::Expression(error)
+    }
+}
 
 impl From<tantivy::TantivyError> for Error {
     fn from(error: tantivy::TantivyError) -> Error {

@@ -25,6 +25,9 @@ pub mod shape;
 /// Vectors and their neighbours.
 pub mod vector;
 
+/// Expressions over the properties of a row.
+pub mod expression;
+
 /// What an index holds, and of which keys.
 pub mod schema;
 
