@@ -43,7 +43,47 @@ pub enum Column {
     Shapes(Shapes),
 }
 
+/// Small numbers that stand for values: rows with the same code have the same value, or none.
+#[derive(Debug, Clone, Copy)]
+pub enum Codes<'a> {
+    /// One byte each.
+    Bytes(&'a [u8]),
+    /// Two bytes each.
+    Shorts(&'a [u16]),
+}
+
+impl Codes<'_> {
+    /// The code of a row.
+    #[inline]
+    pub fn get(&self, row: u32) -> usize {
+        match self {
+            Codes::Bytes(codes) => codes[row as usize].into(),
+            Codes::Shorts(codes) => codes[row as usize].into(),
+        }
+    }
+
+    /// All codes are below this.
+    pub fn end(&self) -> usize {
+        match self {
+            Codes::Bytes(_) => 1 << u8::BITS,
+            Codes::Shorts(_) => 1 << u16::BITS,
+        }
+    }
+}
+
 impl Column {
+    /// The codes of its values, if it has been packed into few.
+    pub fn codes(&self) -> Option<Codes<'_>> {
+        match self {
+            Column::Numbers(numbers) if numbers.more.is_empty() => match &numbers.first {
+                Storage::Codes8(_, codes) => Some(Codes::Bytes(codes)),
+                Storage::Codes16(_, codes) => Some(Codes::Shorts(codes)),
+                Storage::Wide(_) | Storage::Codes32(..) => None,
+            },
+            _ => None,
+        }
+    }
+
     /// An empty column.
     pub fn new(kind: ColumnKind) -> Column {
         match kind {
@@ -181,8 +221,13 @@ impl Numbers {
         first.into_iter().chain(more.unwrap_or_default().iter().copied())
     }
 
+    /// Whether any row has several numbers.
+    pub fn has_more(&self) -> bool {
+        !self.more.is_empty()
+    }
+
     /// All numbers of a row that has several.
-    fn more(&self, row: u32) -> Option<&[f64]> {
+    pub fn more(&self, row: u32) -> Option<&[f64]> {
         let at = self.more.binary_search_by_key(&row, |(row, _)| *row).ok()?;
         Some(&self.more[at].1)
     }

@@ -91,6 +91,12 @@ pub enum Error {
     InvalidAttribute(String, String),
     /// An expression that cannot be read, or not be worked out.
     Expression(crate::expression::Error),
+    /// Steps of FT.AGGREGATE that cannot be taken.
+    Step(crate::aggregate::Error),
+    /// No cursor has the number.
+    NoSuchCursor(i64),
+    /// FT.CURSOR READ with a COUNT that is none.
+    BadCount(String),
     /// A bug or a full memory in the index itself.
     Internal(String),
 }
@@ -173,6 +179,9 @@ impl fmt::Display for Error {
                 write!(f, "Invalid value ({value}) for `{name}`")
             }
             Error::Expression(error) => error.fmt(f),
+            Error::Step(error) => error.fmt(f),
+            Error::NoSuchCursor(id) => write!(f, "Cursor not found, id: {id}"),
+            Error::BadCount(text) => write!(f, "Bad value for COUNT: `{text}`"),
             Error::Internal(what) => write!(f, "Internal error: {what}"),
         }
     }
@@ -183,6 +192,12 @@ impl std::error::Error for Error {}
 impl From<crate::expression::Error> for Error {
     fn from(error: crate::expression::Error) -> Error {
         Error::Expression(error)
+    }
+}
+
+impl From<crate::aggregate::Error> for Error {
+    fn from(error: crate::aggregate::Error) -> Error {
+        Error::Step(error)
     }
 }
 

@@ -43,6 +43,9 @@ pub mod score;
 /// Documents of one index.
 pub mod index;
 
+/// Rows grouped, sorted and computed with.
+pub mod aggregate;
+
 // Parts that know the server.
 
 /// The indexes of this process.
@@ -90,6 +93,7 @@ mortise_module::module!(Module {
 fn unload(_ctx: &mut Context<'_>) -> Result<(), Error> {
     registry::with(|all| all.clear());
     pool::stop();
+    commands::cursor::clear();
     index::worker::stop();
     Ok(())
 }

@@ -8,8 +8,11 @@ use mortise_module::{Arg, Command, Error as ReplyError};
 use crate::error::Error;
 
 mod administration;
+mod aggregate;
+pub mod cursor;
 mod documents;
 mod info;
+mod loading;
 mod options;
 mod permission;
 mod search;
@@ -20,6 +23,8 @@ pub const COMMANDS: &[Command] = &[
     administration::ALTER,
     administration::DROPINDEX,
     administration::LIST,
+    aggregate::AGGREGATE,
+    cursor::CURSOR,
     documents::DEL,
     documents::GET,
     documents::MGET,

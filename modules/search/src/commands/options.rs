@@ -73,31 +73,9 @@ pub struct Returned<'a> {
 /// Reads everything behind the query.
 pub fn read<'a>(items: &'a [&'a [u8]]) -> Result<Options<'a>, Error> {
     let mut args = Args::new(items);
-    let mut options = Options {
-        no_content: false,
-        verbatim: false,
-        no_stop_words: false,
-        with_scores: false,
-        with_payloads: false,
-        with_sort_keys: false,
-        fields: None,
-        in_keys: None,
-        in_fields: None,
-        slop: None,
-        in_order: false,
-        language: None,
-        scorer: Scorer::default(),
-        sort: None,
-        offset: 0,
-        limit: 10,
-        timeout_ms: None,
-        parameters: Parameters::new(),
-        dialect: DIALECT_DEFAULT,
-        filters: Vec::new(),
-        geo_filters: Vec::new(),
-    };
+    let mut options = Options::none();
     while !args.is_empty() {
-        if !(options.flag(&mut args)? || options.valued(&mut args)? || options.listed(&mut args)?) {
+        if !options.take(&mut args)? {
             let place = items.len() - args.len() + 1;
             let word = lossy(args.peek().unwrap_or_default());
             return Err(Error::UnknownArgumentAt(word, place));
@@ -107,6 +85,38 @@ pub fn read<'a>(items: &'a [&'a [u8]]) -> Result<Options<'a>, Error> {
 }
 
 impl<'a> Options<'a> {
+    /// What holds where nothing else is said.
+    pub fn none() -> Options<'a> {
+        Options {
+            no_content: false,
+            verbatim: false,
+            no_stop_words: false,
+            with_scores: false,
+            with_payloads: false,
+            with_sort_keys: false,
+            fields: None,
+            in_keys: None,
+            in_fields: None,
+            slop: None,
+            in_order: false,
+            language: None,
+            scorer: Scorer::default(),
+            sort: None,
+            offset: 0,
+            limit: 10,
+            timeout_ms: None,
+            parameters: Parameters::new(),
+            dialect: DIALECT_DEFAULT,
+            filters: Vec::new(),
+            geo_filters: Vec::new(),
+        }
+    }
+
+    /// Reads one option, if one stands here.
+    pub fn take(&mut self, args: &mut Args<'a>) -> Result<bool, Error> {
+        Ok(self.flag(args)? || self.valued(args)? || self.listed(args)?)
+    }
+
     /// Options without a value.
     fn flag(&mut self, args: &mut Args<'a>) -> Result<bool, Error> {
         if args.take("NOCONTENT") {

@@ -147,7 +147,8 @@ pub fn deadline(options: &Options<'_>) -> Deadline {
     time.map_or(Deadline::NONE, Deadline::after)
 }
 
-fn prepare(schema: &Schema, query: &[u8], options: &Options<'_>) -> Result<Plan, Error> {
+/// The plan of a query.
+pub(super) fn prepare(schema: &Schema, query: &[u8], options: &Options<'_>) -> Result<Plan, Error> {
     let no_stop_words = StopWords::none();
     let stop_words = if options.no_stop_words { &no_stop_words } else { &schema.stop_words };
     let context = ParseContext {
@@ -373,7 +374,8 @@ fn load_one(
     }
 }
 
-fn json_get(ctx: &mut Context<'_>, key: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+/// What JSON.GET answers.
+pub(super) fn json_get(ctx: &mut Context<'_>, key: &[u8], path: &[u8]) -> Option<Vec<u8>> {
     let args: [&dyn Argument; 2] = [&key, &path];
     let reply = ctx.call("JSON.GET", &args, CallFlags::NONE).ok()?;
     Some(reply.value().as_bytes()?.to_vec())

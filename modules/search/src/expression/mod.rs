@@ -17,7 +17,7 @@ mod parser;
 
 mod printing;
 
-mod evaluation;
+pub mod evaluation;
 
 mod functions;
 

@@ -27,6 +27,7 @@ pub mod search;
 pub mod snapshot;
 pub mod task;
 pub mod tier;
+pub mod visit;
 pub mod worker;
 
 #[cfg(test)]

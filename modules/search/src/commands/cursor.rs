@@ -1,0 +1,238 @@
+//! FT.CURSOR READ, DEL, GC; and which cursors are there?
+//!
+//! A cursor is the rest of a pipeline: rows that have left the index, and the stages that they have not been through.
+//! It holds neither the index nor a lock. Its rows are those of the moment at which it was made; what it still loads from
+//! keys is of the moment of reading.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
+
+use crate::args::{Args, lossy, parse_integer};
+use crate::commands::aggregate::{Answer, positive};
+use crate::commands::bytes;
+use crate::error::Error;
+use crate::registry;
+
+/// FT.CURSOR.
+pub const CURSOR: Command = Command {
+    name: "FT.CURSOR",
+    since: "1.1.0",
+    summary: "Reads from a cursor, deletes it, or collects those that are idle",
+    complexity: "O(1)",
+    arity: Arity::AtLeast(3),
+    flags: &[Flag::ReadOnly],
+    categories: &["search"],
+    handler: cursor,
+    ..Command::DEFAULT
+};
+
+/// Rows of one reply where nothing else is asked for.
+const COUNT_DEFAULT: usize = 1000;
+/// How long a cursor may be idle, where nothing else is asked for and at most.
+const IDLE_MS_MAX: u64 = 300_000;
+/// Cursors of one index.
+pub const INDEX_CURSORS_MAX: usize = 128;
+
+/// What WITHCURSOR was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Rows of one reply.
+    pub count: usize,
+    idle_ms: u64,
+}
+
+impl Options {
+    /// Reads what stands behind WITHCURSOR.
+    pub fn read(args: &mut Args<'_>) -> Result<Options, Error> {
+        let mut options = Options { count: COUNT_DEFAULT, idle_ms: IDLE_MS_MAX };
+        loop {
+            if args.take("COUNT") {
+                let count = positive(args, "COUNT")?;
+                options.count = usize::try_from(count).unwrap_or(usize::MAX);
+            } else if args.take("MAXIDLE") {
+                options.idle_ms = positive(args, "MAXIDLE")?.min(IDLE_MS_MAX);
+            } else {
+                return Ok(options);
+            }
+        }
+    }
+}
+
+struct Cursor {
+    index: Box<[u8]>,
+    answer: Answer,
+    options: Options,
+    /// When it is collected if nobody reads it (Unix, in milliseconds).
+    expires_at_ms: i64,
+}
+
+#[derive(Default)]
+struct Cursors {
+    by_id: HashMap<i64, Cursor>,
+    /// A timer is set that will collect.
+    watched: bool,
+}
+
+static CURSORS: Mutex<Option<Cursors>> = Mutex::new(None);
+
+/// Runs `job` with all cursors. It must not call the server.
+fn with<R>(job: impl FnOnce(&mut Cursors) -> R) -> R {
+    let mut cursors = CURSORS.lock().unwrap_or_else(PoisonError::into_inner);
+    job(cursors.get_or_insert_default())
+}
+
+impl Cursors {
+    /// Drops those whose time has come; answers how many.
+    fn collect(&mut self, now_ms: i64) -> usize {
+        let before = self.by_id.len();
+        self.by_id.retain(|_, cursor| cursor.expires_at_ms > now_ms);
+        before - self.by_id.len()
+    }
+
+    fn of_index(&self, index: &[u8]) -> usize {
+        self.by_id.values().filter(|cursor| &*cursor.index == index).count()
+    }
+
+    /// A number that is not taken and cannot be guessed.
+    fn new_id(&self) -> i64 {
+        let state = RandomState::new();
+        for salt in 0u64.. {
+            let id = (state.hash_one(salt) & 0x7fff_ffff) as i64;
+            if id != 0 && !self.by_id.contains_key(&id) {
+                return id;
+            }
+        }
+        unreachable!("there are fewer cursors than numbers")
+    }
+}
+
+/// Drops all cursors.
+pub fn clear() {
+    with(|cursors| cursors.by_id.clear());
+}
+
+/// How many cursors an index has, and how many there are.
+pub fn counts(index: &[u8]) -> (usize, usize) {
+    with(|cursors| (cursors.of_index(index), cursors.by_id.len()))
+}
+
+/// Refuses an index that has as many cursors as it may have.
+pub fn check_limit(index: &[u8]) -> Result<(), Error> {
+    with(|cursors| {
+        cursors.collect(registry::now_ms());
+        match cursors.of_index(index) < INDEX_CURSORS_MAX {
+            true => Ok(()),
+            false => Err(Error::Text("INDEX_CURSOR_LIMIT of 128 has been reached for an index")),
+        }
+    })
+}
+
+/// Keeps what is left of an answer; gives the cursor's number, or 0 if nothing is left.
+pub fn keep(ctx: &Context<'_>, index: &[u8], options: Options, answer: Answer) -> i64 {
+    if !answer.has_more() {
+        return 0;
+    }
+    let expires_at_ms = expiry(options);
+    let cursor = Cursor { index: index.into(), answer, options, expires_at_ms };
+    let (id, watched) = with(|cursors| {
+        let id = cursors.new_id();
+        cursors.by_id.insert(id, cursor);
+        (id, std::mem::replace(&mut cursors.watched, true))
+    });
+    if !watched {
+        watch(ctx, options.idle_ms);
+    }
+    id
+}
+
+fn expiry(options: Options) -> i64 {
+    let idle_ms = i64::try_from(options.idle_ms).expect("at most IDLE_MS_MAX");
+    registry::now_ms().saturating_add(idle_ms)
+}
+
+/// Has idle cursors collected without anybody asking. Where the server has no timers, the next command does it.
+fn watch(ctx: &Context<'_>, after_ms: u64) {
+    // A look a second is enough for those that are to be idle for longer than the one that was there first.
+    let after = Duration::from_millis(after_ms.clamp(10, 1000));
+    let set = ctx.set_timer(after, |ctx| {
+        let left = with(|cursors| {
+            cursors.collect(registry::now_ms());
+            cursors.watched = !cursors.by_id.is_empty();
+            cursors.watched
+        });
+        if left {
+            watch(ctx, 1000);
+        }
+    });
+    if set.is_err() {
+        with(|cursors| cursors.watched = false);
+    }
+}
+
+fn cursor(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let args = bytes(args);
+    let Some((subcommand, rest)) = args.split_first() else { unreachable!("the arity says so") };
+    match subcommand.to_ascii_uppercase().as_slice() {
+        b"READ" => read(ctx, rest),
+        b"DEL" => delete(rest),
+        b"GC" => {
+            let collected = with(|cursors| cursors.collect(registry::now_ms()));
+            // As in RediSearch, nothing to collect is told apart from having collected nothing.
+            let collected = i64::try_from(collected).unwrap_or(i64::MAX);
+            Ok(Reply::Int(if collected == 0 { -1 } else { collected }))
+        }
+        _ => Err(Error::Text("Unknown subcommand").into()),
+    }
+}
+
+fn number(args: &[&[u8]]) -> Result<i64, Error> {
+    let id = args.get(1).ok_or(Error::Text("ERR wrong number of arguments for 'FT.CURSOR' command"))?;
+    parse_integer(id).ok_or(Error::Text("Bad cursor ID"))
+}
+
+fn read(ctx: &mut Context<'_>, args: &[&[u8]]) -> CommandResult {
+    let id = number(args)?;
+    let mut count = None;
+    let mut rest = Args::new(&args[2..]);
+    while let Some(word) = rest.next_arg() {
+        if !word.eq_ignore_ascii_case(b"COUNT") {
+            return Err(Error::UnknownArgument(lossy(word)).into());
+        }
+        let value = rest.value("COUNT")?;
+        let number = parse_integer(value).and_then(|count| usize::try_from(count).ok());
+        count = Some(number.ok_or_else(|| Error::BadCount(lossy(value)))?);
+    }
+    let taken = with(|cursors| {
+        cursors.collect(registry::now_ms());
+        cursors.by_id.remove(&id)
+    });
+    let mut cursor = taken.ok_or(Error::NoSuchCursor(id))?;
+    if registry::with(|all| all.get(&cursor.index).is_none()) {
+        return Err(Error::Text("The index was dropped while the cursor was idle").into());
+    }
+    let count = count.filter(|count| *count > 0).unwrap_or(cursor.options.count);
+    cursor.answer.restart_clock();
+    let rows = cursor.answer.take(ctx, count)?;
+    ctx.reply().array(2);
+    cursor.answer.write(ctx, &rows);
+    let mut next = 0;
+    if cursor.answer.has_more() {
+        cursor.expires_at_ms = expiry(cursor.options);
+        with(|cursors| cursors.by_id.insert(id, cursor));
+        next = id;
+    }
+    ctx.reply().int(next);
+    Ok(Reply::Written)
+}
+
+fn delete(args: &[&[u8]]) -> CommandResult {
+    let id = number(args)?;
+    match with(|cursors| cursors.by_id.remove(&id)) {
+        Some(_) => Ok(Reply::Ok),
+        None => Err(Error::Text("Cursor does not exist").into()),
+    }
+}
