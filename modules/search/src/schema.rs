@@ -11,6 +11,7 @@ use crate::shape::Surface;
 use crate::tokenize::{Language, StopWords};
 use crate::vector;
 
+pub mod filter;
 pub mod parse;
 
 /// Fields of one index, all types.
@@ -47,6 +48,8 @@ pub struct Schema {
     pub db: i32,
     /// It follows keys that begin with one of these.
     pub prefixes: Vec<Box<[u8]>>,
+    /// Of these it takes those for which this holds.
+    pub filter: Option<filter::Filter>,
     /// Language of documents that do not name theirs.
     pub language: Language,
     /// Whether `language` was given or is the default.

@@ -11,6 +11,7 @@ use mortise_module::{CallFlags, Context, KeyType};
 use serde_json::Value as Json;
 
 use crate::args::parse_number;
+use crate::expression::value::Value;
 use crate::index::Attributes;
 use crate::index::analysis::FieldValue;
 use crate::registry;
@@ -83,6 +84,12 @@ fn read_hash(ctx: &Context<'_>, schema: &Schema, key: &[u8]) -> Option<Document>
         return None;
     }
     let get = |field: &[u8]| open.hash_get(field).ok().flatten();
+    if let Some(filter) = &schema.filter {
+        let text = |field: &[u8]| Some(Value::Text(get(field)?.as_bytes().to_vec().into()));
+        if !filter.accepts(schema, key, text) {
+            return None;
+        }
+    }
     let value = |field: &crate::schema::Field| match get(&field.path) {
         Some(text) => FieldValue::Bytes(Cow::Owned(text.as_bytes().to_vec())),
         None => FieldValue::Missing,
@@ -117,6 +124,18 @@ fn read_json(ctx: &mut Context<'_>, schema: &Schema, key: &[u8]) -> Option<Docum
     }
     let expires_at_ms = expiry(open.expires_at_ms());
     drop(open);
+    if let Some(filter) = &schema.filter {
+        let first = |path: &[u8]| {
+            let found = json_matches(ctx, key, &[path])?;
+            match found.get(path)? {
+                Json::Array(matches) => filter_value(matches.first()?),
+                value => filter_value(value),
+            }
+        };
+        if !filter.accepts(schema, key, first) {
+            return None;
+        }
+    }
     let mut paths: Vec<&[u8]> = schema.fields.iter().map(|field| &*field.path).collect();
     paths.extend(schema.language_field.iter().chain(&schema.score_field).map(|path| &**path));
     let matches = json_matches(ctx, key, &paths)?;
@@ -137,6 +156,16 @@ fn read_json(ctx: &mut Context<'_>, schema: &Schema, key: &[u8]) -> Option<Docum
         expires_at_ms,
     };
     Some(Document { values, attributes })
+}
+
+/// What a condition sees of a JSON value.
+fn filter_value(value: &Json) -> Option<Value<'static>> {
+    Some(match value {
+        Json::Null => Value::Null,
+        Json::Number(number) => Value::Number(number.as_f64()?),
+        Json::String(text) => Value::Text(text.as_bytes().to_vec().into()),
+        other => Value::Text(other.to_string().into_bytes().into()),
+    })
 }
 
 /// Matches of paths, by path.

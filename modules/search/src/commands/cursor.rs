@@ -190,7 +190,8 @@ fn cursor(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 }
 
 fn number(args: &[&[u8]]) -> Result<i64, Error> {
-    let id = args.get(1).ok_or(Error::Text("ERR wrong number of arguments for 'FT.CURSOR' command"))?;
+    let id =
+        args.get(1).ok_or(Error::Text("ERR wrong number of arguments for 'FT.CURSOR' command"))?;
     parse_integer(id).ok_or(Error::Text("Bad cursor ID"))
 }
 

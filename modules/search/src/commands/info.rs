@@ -82,6 +82,10 @@ fn definition(writer: Writer<'_>, schema: &Schema) {
     writer.simple("prefixes");
     writer.array(schema.prefixes.len());
     schema.prefixes.iter().for_each(|prefix| writer.bulk(prefix));
+    if let Some(filter) = &schema.filter {
+        writer.simple("filter");
+        writer.bulk(&filter.text);
+    }
     if schema.language_given {
         writer.simple("default_language");
         writer.simple(schema.language.name());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::args::{Args, lossy, parse_number};
 use crate::error::{ArgumentError, Error};
+use crate::schema::filter::Filter;
 use crate::schema::{
     FIELDS_MAX, Field, FieldKind, NARROW_TEXT_FIELDS_MAX, PREFIXES_MAX, Schema, Source,
     TEXT_FIELDS_MAX,
@@ -15,7 +16,7 @@ use crate::tokenize::{Language, StopWords};
 use crate::vector;
 
 /// Options of FT.CREATE that RediSearch has and this version refuses.
-const LATER_OPTIONS: [&str; 2] = ["FILTER", "PAYLOAD_FIELD"];
+const LATER_OPTIONS: [&str; 1] = ["PAYLOAD_FIELD"];
 
 /// The definition of index `name` out of what follows the name in FT.CREATE.
 pub fn create(name: &[u8], args: &[&[u8]]) -> Result<Schema, Error> {
@@ -74,6 +75,7 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
         source: Source::Hash,
         db: 0,
         prefixes: vec![Box::default()],
+        filter: None,
         language: Language::default(),
         language_given: false,
         language_field: None,
@@ -92,6 +94,8 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
             schema.source = source(args.value("ON")?)?;
         } else if args.take("PREFIX") {
             schema.prefixes = prefixes(args.list("PREFIX")?)?;
+        } else if args.take("FILTER") {
+            schema.filter = Some(Filter::parse(args.value("FILTER")?)?);
         } else if args.take("LANGUAGE") {
             let name = args.value("LANGUAGE")?;
             schema.language = Language::find(name).ok_or(Error::Text("Invalid language"))?;
