@@ -15,6 +15,7 @@ use crate::aggregate::steps;
 use crate::args::Args;
 use crate::expression::value::{Value, number_text};
 use crate::index::analysis::FieldValue;
+use crate::index::deadline::Deadline;
 use crate::index::visit::Visit;
 use crate::index::{Attributes, Index, Work};
 use crate::query::plan::{Plan, Step};
@@ -96,11 +97,13 @@ fn run(index: &Index, line: &str) -> Vec<String> {
         assert!(steps::take(&mut steps, &mut args).unwrap(), "{line}");
     }
     let bound = bind(index.schema(), steps, false, 2).unwrap();
-    let mut pipeline = Pipeline::new(bound, false, None);
+    let mut pipeline = Pipeline::new(bound, false, Deadline::NONE);
     let plan = Plan { root: Step::All { weight: 1.0 }, leaves: Vec::new() };
     let visit =
-        Visit { plan: &plan, scorer: None, score_divisor: 1.0, with_terms: false, keys: None };
-    pipeline.feed(index, &visit).unwrap();
+        Visit { plan: &plan, scorer: None, score_divisor: 1.0, with_terms: false, only: None };
+    let snapshot = index.snapshot();
+    let leaves = snapshot.look_up(&plan, &mut Deadline::NONE.clone());
+    pipeline.feed(&snapshot, &visit, &leaves).unwrap();
     // As a cursor would, a few at a time.
     let mut rows = Vec::new();
     loop {
@@ -201,6 +204,9 @@ fn order(a: &Document, b: &Document, keys: &[(&str, bool)]) -> Ordering {
 }
 
 proptest! {
+    // A case seals several pieces, so the usual number of them takes long.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn groups_are_those_of_a_plain_loop(
         documents in documents(),

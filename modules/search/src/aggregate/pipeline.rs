@@ -5,7 +5,6 @@
 //! rows at a time.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use crate::aggregate::Row;
 use crate::aggregate::binding::{Bound, Source, is_visible};
@@ -14,11 +13,10 @@ use crate::aggregate::sorting::Sorter;
 use crate::error::Error;
 use crate::expression::Expression;
 use crate::expression::value::Value;
-use crate::index::Index;
+use crate::index::deadline::Deadline;
+use crate::index::search::Leaves;
+use crate::index::snapshot::Snapshot;
 use crate::index::visit::{Batch, Sink, Visit};
-
-/// Rows between two looks at the clock.
-const CLOCK_ROWS: usize = 256;
 
 /// One stage.
 #[derive(Debug)]
@@ -144,13 +142,12 @@ pub struct Pipeline {
     total: u64,
     /// All matches are counted, even those that no stage needs.
     with_count: bool,
-    deadline: Option<Instant>,
-    timed_out: bool,
+    deadline: Deadline,
 }
 
 impl Pipeline {
     /// Bound steps without rows.
-    pub fn new(bound: Bound, with_count: bool, deadline: Option<Instant>) -> Pipeline {
+    pub fn new(bound: Bound, with_count: bool, deadline: Deadline) -> Pipeline {
         Pipeline {
             stages: bound.stages,
             sources: bound.sources,
@@ -162,7 +159,6 @@ impl Pipeline {
             total: 0,
             with_count: with_count || bound.count_only,
             deadline,
-            timed_out: false,
         }
     }
 
@@ -188,7 +184,7 @@ impl Pipeline {
 
     /// Whether time ran out, so that rows may be missing.
     pub fn timed_out(&self) -> bool {
-        self.timed_out
+        self.deadline.passed()
     }
 
     /// Whether rows are only counted.
@@ -197,7 +193,7 @@ impl Pipeline {
     }
 
     /// Gives each later part of the work its own time.
-    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+    pub fn set_deadline(&mut self, deadline: Deadline) {
         self.deadline = deadline;
     }
 
@@ -214,9 +210,13 @@ impl Pipeline {
         })
     }
 
-    /// Runs all matches through the stages that need nothing but the index. Answers whether a shape of the query
-    /// stood for too many terms.
-    pub fn feed(&mut self, index: &Index, visit: &Visit<'_>) -> Result<bool, Error> {
+    /// Runs all matches through the stages that need nothing but the index.
+    pub fn feed(
+        &mut self,
+        snapshot: &Snapshot,
+        visit: &Visit<'_>,
+        leaves: &Leaves,
+    ) -> Result<(), Error> {
         let end = self.stages.iter().position(|stage| matches!(stage, Stage::Load(_)));
         let end = end.unwrap_or(self.stages.len());
         let needed = self.rows_needed(end);
@@ -230,12 +230,13 @@ impl Pipeline {
             row: Row::default(),
             error: None,
         };
-        let cut = index.visit(visit, &mut feed);
+        let mut deadline = feed.pipeline.deadline;
+        snapshot.visit(visit, leaves, &mut feed, &mut deadline);
         if let Some(error) = feed.error {
             return Err(error);
         }
-        self.settle(0, end, &mut NoLoader)?;
-        Ok(cut)
+        self.deadline = deadline;
+        self.settle(0, end, &mut NoLoader)
     }
 
     /// How many rows in front of stage `at` are enough, if all in front of it let every row pass.
@@ -260,8 +261,8 @@ impl Pipeline {
             if let Stage::Group(_) = &self.stages[at] {
                 self.total = rows.len() as u64;
             }
-            for (count, mut row) in rows.into_iter().enumerate() {
-                if count % CLOCK_ROWS == 0 && self.is_late() {
+            for mut row in rows {
+                if self.deadline.step() {
                     break;
                 }
                 match self.run(at + 1, end, &mut row, loader)? {
@@ -288,8 +289,8 @@ impl Pipeline {
         let (at, end) = (self.at, self.stages.len());
         if self.stages[at..].iter().any(Stage::is_breaker) {
             let rows = std::mem::take(&mut self.waiting);
-            for (count, mut row) in rows.into_iter().enumerate() {
-                if count % CLOCK_ROWS == 0 && self.is_late() {
+            for mut row in rows {
+                if self.deadline.step() {
                     break;
                 }
                 if self.run(at, end, &mut row, loader)? == Outcome::Stopped {
@@ -299,12 +300,10 @@ impl Pipeline {
             self.settle(at, end, loader)?;
         }
         let mut out = Vec::new();
-        let mut looked = 0;
         while out.len() < count
             && let Some(mut row) = self.waiting.pop_front()
         {
-            looked += 1;
-            if looked % CLOCK_ROWS == 0 && self.is_late() {
+            if self.deadline.step() {
                 break;
             }
             match self.run(self.at, end, &mut row, loader)? {
@@ -323,11 +322,6 @@ impl Pipeline {
     /// Whether rows may still come out.
     pub fn has_more(&self) -> bool {
         !self.waiting.is_empty()
-    }
-
-    fn is_late(&mut self) -> bool {
-        self.timed_out |= self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        self.timed_out
     }
 
     /// Runs a row through the stages from `start` to `end`.
@@ -419,9 +413,6 @@ struct Feed<'p, 'a> {
 
 impl<'a> Feed<'_, 'a> {
     fn take_batch(&mut self, batch: Batch<'a, '_>) -> Result<bool, Error> {
-        if self.pipeline.is_late() {
-            return Ok(false);
-        }
         if self.batched
             && let Some(Stage::Group(grouper)) = self.pipeline.stages.first_mut()
         {

@@ -4,25 +4,33 @@
 //! must not be asked while it is.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply, Writer};
+use mortise_module::{
+    Access, Arg, Arity, Command, CommandResult, Context, Error as ReplyError, Flag, Reply, Writer,
+};
 
 use crate::aggregate::Row;
-use crate::aggregate::binding::{self, Bound};
+use crate::aggregate::binding;
 use crate::aggregate::pipeline::Pipeline;
 use crate::aggregate::steps::{self, Step};
-use crate::args::{Args, lossy, parse_integer};
+use crate::args::{Args, lossy};
 use crate::commands::loading::KeyLoader;
 use crate::commands::options::Options;
-use crate::commands::{bytes, cursor, search};
+use crate::commands::search::TIMED_OUT;
+use crate::commands::{bytes, cursor, permission, search};
 use crate::error::{ArgumentError, Error};
 use crate::expression::value::{Value, number_text};
-use crate::index::Index;
+use crate::index::deadline::Deadline;
+use crate::index::search::Leaves;
+use crate::index::snapshot::Snapshot;
 use crate::index::visit::{Batch, Sink, Visit};
-use crate::registry;
+use crate::query::plan::Plan;
 use crate::schema::Schema;
 use crate::score::Scorer;
+use crate::{pool, registry, settings, source};
+
+/// What a row costs that goes through a stage or two, in the steps of [`pool::INLINE_STEPS_MAX`].
+const STEPS_OF_ROW: u64 = 4;
 
 /// FT.AGGREGATE.
 pub const AGGREGATE: Command = Command {
@@ -43,17 +51,36 @@ fn aggregate(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     if cursor_options.is_some() {
         cursor::check_limit(args[0])?;
     }
-    let mut answer = run(ctx, args[0], args[1], request)?;
+    let mut work = Work::new(args[0], args[1], request)?;
+    permission::check(ctx, work.snapshot.schema(), Access::Read)?;
+    let steps = work.cost();
+    if !pool::takes(ctx, steps) {
+        let answer = work.run()?;
+        return finish(ctx, answer, args[0], cursor_options);
+    }
+    let name = args[0].to_vec();
+    pool::run(
+        ctx,
+        move || work.run(),
+        move |ctx, answer| finish(ctx, answer?, &name, cursor_options),
+    )
+}
+
+/// Loads what is left to be loaded, and replies.
+fn finish(
+    ctx: &mut Context<'_>,
+    mut answer: Answer,
+    name: &[u8],
+    cursor_options: Option<cursor::Options>,
+) -> CommandResult {
+    let count = cursor_options.map_or(usize::MAX, |options| options.count);
+    let rows = answer.take(ctx, count)?;
     match cursor_options {
-        None => {
-            let rows = answer.take(ctx, usize::MAX)?;
-            answer.write(ctx, &rows);
-        }
+        None => answer.write(ctx, &rows),
         Some(options) => {
-            let rows = answer.take(ctx, options.count)?;
             ctx.reply().array(2);
             answer.write(ctx, &rows);
-            let id = cursor::keep(ctx, args[0], options, answer);
+            let id = cursor::keep(ctx, name, options, answer);
             ctx.reply().int(id);
         }
     }
@@ -66,7 +93,6 @@ pub struct Request<'a> {
     steps: Vec<Step<'a>>,
     add_scores: bool,
     with_count: bool,
-    timeout: Option<Duration>,
     /// WITHCURSOR.
     pub cursor: Option<cursor::Options>,
 }
@@ -80,7 +106,6 @@ impl<'a> Request<'a> {
             steps: Vec::new(),
             add_scores: false,
             with_count: false,
-            timeout: None,
             cursor: None,
         };
         while !args.is_empty() {
@@ -107,8 +132,6 @@ impl<'a> Request<'a> {
             self.with_count = true;
         } else if args.take("WITHOUTCOUNT") {
             self.with_count = false;
-        } else if args.take("TIMEOUT") {
-            self.timeout = timeout(args)?;
         } else if args.take("WITHCURSOR") {
             self.cursor = Some(cursor::Options::read(args)?);
         } else {
@@ -135,73 +158,88 @@ fn of_search(args: &Args<'_>) -> Option<&'static str> {
     WORDS.into_iter().find(|word| arg.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-fn timeout(args: &mut Args<'_>) -> Result<Option<Duration>, Error> {
-    let value = args.next_arg().ok_or(Error::Text("Need argument for TIMEOUT"))?;
-    let ms = parse_integer(value).and_then(|ms| u64::try_from(ms).ok());
-    let ms = ms.ok_or(Error::Text("TIMEOUT requires a non negative integer"))?;
-    Ok((ms > 0).then(|| Duration::from_millis(ms)))
-}
-
-/// Rows that wait to be taken.
-pub struct Answer {
+/// A request that can be run anywhere.
+struct Work {
+    snapshot: Arc<Snapshot>,
+    plan: Plan,
+    leaves: Option<Leaves>,
+    only: Option<Vec<u32>>,
+    scorer: Scorer,
     pipeline: Pipeline,
-    schema: Arc<Schema>,
+    deadline: Deadline,
     dialect: u32,
-    timeout: Option<Duration>,
-    /// A shape of the query stood for more terms than may be used.
-    cut: bool,
+    /// See [`Options::timeout_ms`].
+    timeout_ms: Option<u64>,
 }
 
-/// Finds the rows.
-pub fn run(
-    ctx: &mut Context<'_>,
-    name: &[u8],
-    query: &[u8],
-    request: Request<'_>,
-) -> Result<Answer, Error> {
-    let Request { options, steps, add_scores, with_count, timeout, .. } = request;
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    let answer = registry::with(|all| {
-        let entry = all.get(name).ok_or_else(|| Error::NoSuchIndex(lossy(name)))?;
-        entry.uses += 1;
-        entry.index.before_search(registry::now_ms());
-        let schema = Arc::clone(entry.index.schema());
-        let bound = binding::bind(&schema, steps, add_scores, options.dialect)?;
-        let (pipeline, cut) = feed(&entry.index, query, &options, bound, with_count, deadline)?;
-        let dialect = options.dialect;
-        Ok::<_, Error>(Answer { pipeline, schema, dialect, timeout, cut })
-    });
-    let _ = ctx;
-    answer
-}
-
-/// Runs the matches of a query through the part of the pipeline that needs the index alone.
-fn feed(
-    index: &Index,
-    query: &[u8],
-    options: &Options<'_>,
-    bound: Bound,
-    with_count: bool,
-    deadline: Option<Instant>,
-) -> Result<(Pipeline, bool), Error> {
-    let plan = search::prepare(index.schema(), query, options)?;
-    let mut pipeline = Pipeline::new(bound, with_count, deadline);
-    let mut visit = Visit {
-        plan: &plan,
-        scorer: pipeline.wants_scores().then_some(options.scorer),
-        score_divisor: 1.0,
-        with_terms: pipeline.wants_terms(),
-        keys: options.in_keys,
-    };
-    if visit.scorer == Some(Scorer::Bm25StdNorm) {
-        let mut greatest = Greatest(0.0);
-        index.visit(&visit, &mut greatest);
-        if greatest.0 > 0.0 {
-            visit.score_divisor = greatest.0;
-        }
+impl Work {
+    fn new(name: &[u8], query: &[u8], request: Request<'_>) -> Result<Work, Error> {
+        let Request { options, steps, add_scores, with_count, .. } = request;
+        let deadline = search::deadline(options.timeout_ms);
+        let (snapshot, only) = registry::with(|all| {
+            let entry = all.get(name).ok_or_else(|| Error::NoSuchIndex(lossy(name)))?;
+            entry.uses += 1;
+            entry.index.before_search(registry::now_ms());
+            let only = options.in_keys.map(|keys| entry.index.numbers(keys));
+            Ok::<_, Error>((entry.index.snapshot(), only))
+        })?;
+        let bound = binding::bind(snapshot.schema(), steps, add_scores, options.dialect)?;
+        let plan = search::prepare(snapshot.schema(), query, &options)?;
+        Ok(Work {
+            plan,
+            leaves: None,
+            only,
+            scorer: options.scorer,
+            pipeline: Pipeline::new(bound, with_count, deadline),
+            deadline,
+            dialect: options.dialect,
+            timeout_ms: options.timeout_ms,
+            snapshot,
+        })
     }
-    let cut = pipeline.feed(index, &visit)?;
-    Ok((pipeline, cut))
+
+    /// About how many steps it will take; see [`crate::index::task::Task::cost`].
+    fn cost(&mut self) -> u64 {
+        let look_up = self.snapshot.look_up_cost(&self.plan);
+        if look_up > pool::INLINE_STEPS_MAX {
+            return look_up;
+        }
+        let leaves = self.snapshot.look_up(&self.plan, &mut self.deadline);
+        let run = self.snapshot.run_cost(&self.plan, &leaves);
+        self.leaves = Some(leaves);
+        let run = self.only.as_ref().map_or(run, |only| run.min(only.len() as u64));
+        // A row that goes through stages costs more than one that is only found.
+        run.saturating_mul(STEPS_OF_ROW)
+    }
+
+    /// Runs the matches through the part of the pipeline that needs the index alone.
+    fn run(self) -> Result<Answer, Error> {
+        let Work { snapshot, plan, leaves, only, scorer, mut pipeline, mut deadline, .. } = self;
+        let leaves = leaves.unwrap_or_else(|| snapshot.look_up(&plan, &mut deadline));
+        let mut visit = Visit {
+            plan: &plan,
+            scorer: pipeline.wants_scores().then_some(scorer),
+            score_divisor: 1.0,
+            with_terms: pipeline.wants_terms(),
+            only: only.as_deref(),
+        };
+        if visit.scorer == Some(Scorer::Bm25StdNorm) {
+            let mut greatest = Greatest(0.0);
+            snapshot.visit(&visit, &leaves, &mut greatest, &mut deadline);
+            if greatest.0 > 0.0 {
+                visit.score_divisor = greatest.0;
+            }
+        }
+        pipeline.set_deadline(deadline);
+        pipeline.feed(&snapshot, &visit, &leaves)?;
+        Ok(Answer {
+            pipeline,
+            schema: Arc::clone(snapshot.schema()),
+            dialect: self.dialect,
+            timeout_ms: self.timeout_ms,
+            cut: leaves.cut(),
+        })
+    }
 }
 
 /// The best score of all.
@@ -214,20 +252,39 @@ impl<'a> Sink<'a> for Greatest {
     }
 }
 
+/// Rows that wait to be taken.
+pub struct Answer {
+    pipeline: Pipeline,
+    schema: Arc<Schema>,
+    dialect: u32,
+    timeout_ms: Option<u64>,
+    /// A shape of the query stood for more terms than may be used.
+    cut: bool,
+}
+
 impl Answer {
     /// The next rows, at most `count`.
     pub fn take(
         &mut self,
         ctx: &mut Context<'_>,
         count: usize,
-    ) -> Result<Vec<Row<'static>>, Error> {
-        let mut loader = KeyLoader::new(ctx, &self.schema, self.dialect);
-        self.pipeline.take(count, &mut loader)
+    ) -> Result<Vec<Row<'static>>, ReplyError> {
+        let schema = Arc::clone(&self.schema);
+        let rows = source::in_db(ctx, schema.db, |ctx| {
+            let mut loader = KeyLoader::new(ctx, &schema, self.dialect);
+            self.pipeline.take(count, &mut loader).map_err(ReplyError::from)
+        })?;
+        // See commands/search.rs: what is not complete must say so.
+        let can_tell = ctx.is_resp3() || self.timeout_ms.is_some();
+        if self.pipeline.timed_out() && (settings::fails_on_timeout() || !can_tell) {
+            return Err(Error::Text(TIMED_OUT).into());
+        }
+        Ok(rows)
     }
 
     /// Gives the next part of the work its time.
     pub fn restart_clock(&mut self) {
-        self.pipeline.set_deadline(self.timeout.map(|timeout| Instant::now() + timeout));
+        self.pipeline.set_deadline(search::deadline(self.timeout_ms));
     }
 
     /// Whether there may be more rows.
@@ -289,7 +346,7 @@ impl Answer {
     fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         if self.pipeline.timed_out() {
-            warnings.push("Timeout limit was reached");
+            warnings.push(TIMED_OUT);
         }
         if self.cut {
             warnings.push("Max prefix expansions limit was reached");

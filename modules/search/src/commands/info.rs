@@ -4,6 +4,7 @@ use mortise_module::{
     Arg, Arity, Command, CommandResult, Context, Flag, InfoWriter, Reply, Writer,
 };
 
+use crate::commands::cursor;
 use crate::error::Error;
 use crate::index::{Sizes, Statistics};
 use crate::registry;
@@ -255,6 +256,13 @@ fn numbers(writer: Writer<'_>, snapshot: &Snapshot) {
     double("percent_indexed", snapshot.scan.map_or(1.0, |progress| progress.share()));
     int("number_of_uses", snapshot.uses);
     int("cleaning", 0);
+    let (of_index, all) = cursor::counts(&snapshot.schema.name);
+    writer.simple("cursor_stats");
+    writer.map(4);
+    int("global_idle", all as u64);
+    int("global_total", all as u64);
+    int("index_capacity", cursor::INDEX_CURSORS_MAX as u64);
+    int("index_total", of_index as u64);
 }
 
 fn errors(writer: Writer<'_>, statistics: &Statistics) {

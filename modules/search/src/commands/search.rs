@@ -36,7 +36,7 @@ pub const SEARCH: Command = Command {
 };
 
 /// What is said of results that are not complete because the time was over.
-const TIMED_OUT: &str = "Timeout limit was reached";
+pub(super) const TIMED_OUT: &str = "Timeout limit was reached";
 /// First dialect in which a JSON path answers all of its matches.
 const DIALECT_MULTI_VALUE: u32 = 3;
 
@@ -106,7 +106,7 @@ enum Sorting {
 
 /// The search that a command asks for.
 fn task(args: &[&[u8]], options: &Options<'_>) -> Result<(Task, Sorting), Error> {
-    let deadline = deadline(options);
+    let deadline = deadline(options.timeout_ms);
     let (snapshot, only) = registry::with(|all| {
         let entry = all.get(args[0]).ok_or_else(|| Error::NoSuchIndex(lossy(args[0])))?;
         entry.uses += 1;
@@ -138,8 +138,8 @@ fn task(args: &[&[u8]], options: &Options<'_>) -> Result<(Task, Sorting), Error>
 }
 
 /// When a query has to be done: by its own word, or by the parameter.
-pub fn deadline(options: &Options<'_>) -> Deadline {
-    let time = match options.timeout_ms {
+pub fn deadline(timeout_ms: Option<u64>) -> Deadline {
+    let time = match timeout_ms {
         Some(0) => None,
         Some(ms) => Some(Duration::from_millis(ms)),
         None => settings::timeout(),

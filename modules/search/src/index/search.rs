@@ -111,10 +111,10 @@ pub enum SortValue {
 
 /// Where the pieces of a snapshot have the terms of a plan.
 pub struct Leaves {
-    sealed: Vec<Vec<PieceLeaf<<Segment as Tier>::Handle>>>,
-    frozen: Vec<Vec<PieceLeaf<<Batch as Tier>::Handle>>>,
-    fresh: Vec<PieceLeaf<<Batch as Tier>::Handle>>,
-    totals: Vec<LeafTotals>,
+    pub(super) sealed: Vec<Vec<PieceLeaf<<Segment as Tier>::Handle>>>,
+    pub(super) frozen: Vec<Vec<PieceLeaf<<Batch as Tier>::Handle>>>,
+    pub(super) fresh: Vec<PieceLeaf<<Batch as Tier>::Handle>>,
+    pub(super) totals: Vec<LeafTotals>,
     cut: bool,
     timed_out: bool,
 }

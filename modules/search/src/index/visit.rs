@@ -3,11 +3,13 @@
 //! For those who look at every match (FT.AGGREGATE) and not for the best ones. Nothing is copied: a batch names rows of a
 //! piece, whose keys and columns can be read where they lie.
 
-use crate::index::Index;
 use crate::index::bits::Bits;
+use crate::index::deadline::Deadline;
 use crate::index::matching::Op;
-use crate::index::opening::{LeafTotals, Opener, PieceLeaf, Weights, cut_expansions, look_up};
+use crate::index::opening::{LeafTotals, Opener, PieceLeaf, Weights};
 use crate::index::rows::Rows;
+use crate::index::search::Leaves;
+use crate::index::snapshot::Snapshot;
 use crate::index::tier::{Cursor, Detail, Tier};
 use crate::query::plan::{Leaf, Plan};
 use crate::schema::{FieldKind, FieldMask};
@@ -27,8 +29,8 @@ pub struct Visit<'p> {
     pub score_divisor: f64,
     /// The terms that each row has are wanted.
     pub with_terms: bool,
-    /// Only these keys, if given.
-    pub keys: Option<&'p [&'p [u8]]>,
+    /// Only documents of these numbers, if given; rising.
+    pub only: Option<&'p [u32]>,
 }
 
 /// Rows of one piece that match, oldest first.
@@ -52,32 +54,28 @@ pub trait Sink<'a> {
     fn take(&mut self, batch: Batch<'a, '_>) -> bool;
 }
 
-impl Index {
-    /// Hands all matches to `sink` until it has enough. Answers whether a shape stood for more terms than may be used.
-    pub fn visit<'a>(&'a self, visit: &Visit<'_>, sink: &mut dyn Sink<'a>) -> bool {
-        let plan = visit.plan;
-        let mut totals = Vec::new();
-        totals.resize_with(plan.leaves.len(), LeafTotals::default);
-        let sealed: Vec<_> =
-            self.sealed.iter().map(|piece| look_up(&*piece.tier, plan, &mut totals)).collect();
-        let frozen: Vec<_> =
-            self.frozen.iter().map(|piece| look_up(&*piece.tier, plan, &mut totals)).collect();
-        let fresh = look_up(&self.fresh, plan, &mut totals);
-        let cut = cut_expansions(&mut totals);
+impl Snapshot {
+    /// Hands all matches to `sink` until it has enough or the time is over; `leaves` are where the plan's terms lie.
+    pub fn visit<'a>(
+        &'a self,
+        visit: &Visit<'_>,
+        leaves: &Leaves,
+        sink: &mut dyn Sink<'a>,
+        deadline: &mut Deadline,
+    ) {
         let weights = self.schema.weights().map(Weights::new);
-        let run = Run::new(self, visit, &totals, weights.as_ref());
-        for (piece, leaves) in self.sealed.iter().zip(&sealed) {
-            if !run.piece(&*piece.tier, &piece.dead, leaves, sink) {
-                return cut;
+        let run = Run::new(self, visit, &leaves.totals, weights.as_ref());
+        for (piece, leaves) in self.sealed.iter().zip(&leaves.sealed) {
+            if !run.piece(&*piece.tier, &piece.dead, leaves, sink, deadline) {
+                return;
             }
         }
-        for (piece, leaves) in self.frozen.iter().zip(&frozen) {
-            if !run.piece(&*piece.tier, &piece.dead, leaves, sink) {
-                return cut;
+        for (piece, leaves) in self.frozen.iter().zip(&leaves.frozen) {
+            if !run.piece(&*piece.tier, &piece.dead, leaves, sink, deadline) {
+                return;
             }
         }
-        run.piece(&self.fresh, &self.fresh_dead, &fresh, sink);
-        cut
+        run.piece(&*self.fresh, &self.fresh_dead, &leaves.fresh, sink, deadline);
     }
 }
 
@@ -89,28 +87,20 @@ struct Run<'v> {
     documents: u64,
     length_mean: f64,
     text_fields: FieldMask,
-    /// Numbers of the documents to which the visit is restricted, sorted.
-    only: Option<Vec<u32>>,
 }
 
 impl<'v> Run<'v> {
     fn new(
-        index: &Index,
+        snapshot: &Snapshot,
         visit: &'v Visit<'v>,
         totals: &'v [LeafTotals],
         weights: Option<&'v Weights>,
     ) -> Run<'v> {
-        let documents = index.len() as u64;
+        let documents = snapshot.documents;
         let text_field = |mask, field: &crate::schema::Field| match field.kind {
             FieldKind::Text { id, .. } => mask | 1 << id,
             _ => mask,
         };
-        let only = visit.keys.map(|keys| {
-            let mut numbers: Vec<u32> = keys.iter().filter_map(|key| index.number(key)).collect();
-            numbers.sort_unstable();
-            numbers.dedup();
-            numbers
-        });
         Run {
             visit,
             totals,
@@ -118,10 +108,9 @@ impl<'v> Run<'v> {
             documents,
             length_mean: match documents {
                 0 => 0.0,
-                documents => index.length_sum as f64 / documents as f64,
+                documents => snapshot.length_sum as f64 / documents as f64,
             },
-            text_fields: index.schema.fields.iter().fold(0, text_field),
-            only,
+            text_fields: snapshot.schema.fields.iter().fold(0, text_field),
         }
     }
 
@@ -132,6 +121,7 @@ impl<'v> Run<'v> {
         dead: &Bits,
         leaves: &[PieceLeaf<T::Handle>],
         sink: &mut dyn Sink<'a>,
+        deadline: &mut Deadline,
     ) -> bool {
         let scorer = self.visit.scorer;
         let opener = Opener {
@@ -145,11 +135,11 @@ impl<'v> Run<'v> {
             scored: scorer.is_some_and(Scorer::wants_matches),
             distances: scorer.is_some_and(Scorer::wants_distance),
         };
-        let mut op = opener.open();
+        let mut op = opener.open(deadline);
         let rows = tier.rows();
         let only = self
+            .visit
             .only
-            .as_ref()
             .map(|only| only.iter().filter_map(|number| rows.row(*number)).collect::<Vec<u32>>());
         let mut collector = Collector {
             matched: Vec::with_capacity(BATCH_ROWS),
@@ -158,7 +148,7 @@ impl<'v> Run<'v> {
             leaves: &self.visit.plan.leaves,
         };
         if matches!(op, Op::All { .. }) && scorer.is_none() && only.is_none() && dead.is_empty() {
-            return collector.all(rows, sink);
+            return collector.all(rows, sink, deadline);
         }
         let mut row = op.next(0);
         while row < rows.len() {
@@ -171,6 +161,9 @@ impl<'v> Run<'v> {
                 if collector.matched.len() == BATCH_ROWS && !collector.flush(rows, sink) {
                     return false;
                 }
+            }
+            if deadline.step() {
+                return false;
             }
             row = op.next(row + 1);
         }
@@ -219,12 +212,17 @@ impl<C: Cursor> Collector<'_, C> {
     }
 
     /// Every row of a piece.
-    fn all<'a>(&mut self, rows: &'a Rows, sink: &mut dyn Sink<'a>) -> bool {
+    fn all<'a>(
+        &mut self,
+        rows: &'a Rows,
+        sink: &mut dyn Sink<'a>,
+        deadline: &mut Deadline,
+    ) -> bool {
         let mut start = 0;
         while start < rows.len() {
             let end = rows.len().min(start + BATCH_ROWS as u32);
             self.matched.extend(start..end);
-            if !self.flush(rows, sink) {
+            if !self.flush(rows, sink) || deadline.long_step() {
                 return false;
             }
             start = end;
