@@ -2,9 +2,13 @@
 //!
 //! Values by row, for ranges, sorting and grouping: the postings answer "which documents", these answer "what does
 //! this one have". Rows are only ever appended; a piece of the index that drops its dead rows copies the others into
-//! new columns. When a piece is sealed, whole numbers of a small spread are stored in one, two or four bytes.
+//! new columns. When a piece is sealed, whole numbers of a small spread are stored in one, two or four bytes, and texts that are
+//! few are stored once.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::geo::points::Points;
 use crate::query::ast::Range;
@@ -80,6 +84,10 @@ impl Column {
                 Storage::Codes16(_, codes) => Some(Codes::Shorts(codes)),
                 Storage::Wide(_) | Storage::Codes32(..) => None,
             },
+            Column::Texts(texts) => match texts.codes.as_ref()? {
+                TextCodes::Bytes(codes) => Some(Codes::Bytes(codes)),
+                TextCodes::Shorts(codes) => Some(Codes::Shorts(codes)),
+            },
             _ => None,
         }
     }
@@ -135,10 +143,7 @@ impl Column {
     pub fn pack(&mut self) {
         match self {
             Column::Numbers(numbers) => numbers.pack(),
-            Column::Texts(texts) => {
-                texts.ends.shrink_to_fit();
-                texts.bytes.shrink_to_fit();
-            }
+            Column::Texts(texts) => texts.pack(),
             Column::Points(points) => points.pack(),
             Column::Shapes(shapes) => shapes.pack(),
         }
@@ -148,9 +153,7 @@ impl Column {
     pub fn memory(&self) -> usize {
         match self {
             Column::Numbers(numbers) => numbers.memory(),
-            Column::Texts(texts) => {
-                texts.ends.capacity() * 4 + texts.bytes.capacity() + texts.absent.capacity() * 4
-            }
+            Column::Texts(texts) => texts.memory(),
             Column::Points(points) => points.memory(),
             Column::Shapes(shapes) => shapes.memory(),
         }
@@ -333,10 +336,25 @@ pub struct Texts {
     bytes: Vec<u8>,
     /// Rows without a string, in order.
     absent: Vec<u32>,
+    /// If there are few different strings, these alone lie in `bytes`, and this tells which one each row has.
+    codes: Option<TextCodes>,
 }
+
+/// Places of strings, by row; the largest number stands for none.
+#[derive(Debug, Clone)]
+enum TextCodes {
+    Bytes(Vec<u8>),
+    Shorts(Vec<u16>),
+}
+
+/// A column of fewer rows is not worth the work of packing it.
+const CODED_ROWS_MIN: usize = 64;
+/// How many rows must share a string on average.
+const CODED_ROWS_PER_TEXT: usize = 4;
 
 impl Texts {
     fn push(&mut self, text: Option<&[u8]>) {
+        debug_assert!(self.codes.is_none(), "rows are only appended before a column is packed");
         if text.is_none() {
             self.absent
                 .push(u32::try_from(self.ends.len()).expect("a piece has fewer than 2^31 rows"));
@@ -347,10 +365,80 @@ impl Texts {
 
     /// The string of a row.
     pub fn get(&self, row: u32) -> Option<&[u8]> {
-        let at = row as usize;
+        match &self.codes {
+            None => {
+                let text = self.text(row as usize);
+                (!text.is_empty() || self.absent.binary_search(&row).is_err()).then_some(text)
+            }
+            Some(TextCodes::Bytes(codes)) => {
+                let code = codes[row as usize];
+                (code != u8::MAX).then(|| self.text(code.into()))
+            }
+            Some(TextCodes::Shorts(codes)) => {
+                let code = codes[row as usize];
+                (code != u16::MAX).then(|| self.text(code.into()))
+            }
+        }
+    }
+
+    /// The string in a place.
+    fn text(&self, at: usize) -> &[u8] {
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        let text = &self.bytes[start as usize..self.ends[at] as usize];
-        (!text.is_empty() || self.absent.binary_search(&row).is_err()).then_some(text)
+        &self.bytes[start as usize..self.ends[at] as usize]
+    }
+
+    fn pack(&mut self) {
+        if self.codes.is_none() && self.ends.len() >= CODED_ROWS_MIN {
+            self.encode();
+        }
+        self.ends.shrink_to_fit();
+        self.bytes.shrink_to_fit();
+        self.absent.shrink_to_fit();
+    }
+
+    /// Keeps each string once, if there are few.
+    fn encode(&mut self) {
+        let rows = self.ends.len();
+        let distinct_max = (rows / CODED_ROWS_PER_TEXT).min(usize::from(u16::MAX) - 1);
+        let hasher = DefaultHashBuilder::default();
+        let mut table: HashTable<u16> = HashTable::new();
+        let mut distinct = Texts::default();
+        let mut codes: Vec<u16> = Vec::with_capacity(rows);
+        let mut absent = self.absent.iter().peekable();
+        for row in 0..rows {
+            if absent.next_if(|absent| **absent as usize == row).is_some() {
+                codes.push(u16::MAX);
+                continue;
+            }
+            let text = self.text(row);
+            let hash = hasher.hash_one(text);
+            if let Some(code) = table.find(hash, |code| distinct.text((*code).into()) == text) {
+                codes.push(*code);
+                continue;
+            }
+            if distinct.ends.len() == distinct_max {
+                return;
+            }
+            let code = u16::try_from(distinct.ends.len()).expect("distinct_max fits");
+            distinct.push(Some(text));
+            table.insert_unique(hash, code, |code| hasher.hash_one(distinct.text((*code).into())));
+            codes.push(code);
+        }
+        let byte = |code: &u16| u8::try_from(*code).unwrap_or(u8::MAX);
+        distinct.codes = Some(match distinct.ends.len() < usize::from(u8::MAX) {
+            true => TextCodes::Bytes(codes.iter().map(byte).collect()),
+            false => TextCodes::Shorts(codes),
+        });
+        *self = distinct;
+    }
+
+    fn memory(&self) -> usize {
+        let codes = match &self.codes {
+            None => 0,
+            Some(TextCodes::Bytes(codes)) => codes.capacity(),
+            Some(TextCodes::Shorts(codes)) => codes.capacity() * 2,
+        };
+        codes + (self.ends.capacity() + self.absent.capacity()) * 4 + self.bytes.capacity()
     }
 }
 
@@ -411,10 +499,21 @@ mod tests {
         }
 
         #[test]
-        fn texts_come_back(values in proptest::collection::vec(proptest::option::of("[a-c]{0,3}"), 0..30)) {
+        fn texts_come_back(
+            // With three letters there are few texts, with twenty-six many.
+            values in prop_oneof![
+                proptest::collection::vec(proptest::option::of("[a-c]{0,2}"), 0..200),
+                proptest::collection::vec(proptest::option::of("[a-z]{0,3}"), 0..400),
+                proptest::collection::vec(proptest::option::of("[a-z][ab]?[ab]?[ab]?"), 1000..2000),
+            ],
+            packed in any::<bool>(),
+        ) {
             let mut column = Column::new(ColumnKind::Texts);
             for value in &values {
                 column.push(&value.as_ref().map_or(Value::Absent, |text| Value::Text(text.clone().into())));
+            }
+            if packed {
+                column.pack();
             }
             let Column::Texts(texts) = &column else { unreachable!() };
             for (row, value) in values.iter().enumerate() {

@@ -18,8 +18,8 @@ use crate::error::Error;
 use crate::expression::value::{Several, Value, number_text};
 use crate::expression::{Expression, Wanted};
 use crate::index::visit::Batch;
-use crate::query::plan::{Leaf, STEM_MARK, Space};
-use crate::schema::{Field, FieldKind, Schema, Source as KeyType};
+use crate::query::plan::{Leaf, Plan, STEM_MARK, Space, VectorAsk};
+use crate::schema::{ColumnKind, Field, FieldKind, Schema, Source as KeyType};
 
 /// The property that ADDSCORES adds.
 pub const SCORE: &[u8] = b"__score";
@@ -38,6 +38,8 @@ pub enum Source {
         /// How several numbers of a JSON array are shown: all of them, or the first.
         shows_all: bool,
     },
+    /// The distance that a question about vectors found, by its number.
+    Distance(usize),
     /// The score.
     Score,
     /// The key.
@@ -59,7 +61,12 @@ impl Source {
                 },
                 Column::Numbers(numbers) => numbers.first(row).map(Value::Number),
                 Column::Texts(texts) => texts.get(row).map(Value::text),
+                _ => None,
             },
+            Source::Distance(query) => {
+                let found = batch.vectors.get(*query)?;
+                found.distance(batch.rows.number(row)).map(Value::Number)
+            }
             Source::Score => batch.scores.get(place).map(|score| Value::Number(*score)),
             Source::Key => Some(Value::text(batch.rows.key(row))),
             Source::Terms => batch.terms.get(place).map(|terms| words(batch, terms)),
@@ -110,9 +117,10 @@ pub struct Bound {
     pub count_only: bool,
 }
 
-/// Binds steps to a schema.
+/// Binds steps to a schema and to what a query gives its documents.
 pub fn bind(
     schema: &Schema,
+    plan: &Plan,
     steps: Vec<Step<'_>>,
     add_scores: bool,
     dialect: u32,
@@ -126,6 +134,7 @@ pub fn bind(
         all_loaded: false,
         loads: Vec::new(),
     };
+    binder.distances(plan);
     if add_scores {
         binder.slot(SCORE, Origin::Index, Some(Source::Score));
     }
@@ -178,6 +187,18 @@ struct Binder<'s> {
 }
 
 impl Binder<'_> {
+    /// Distances are properties of all rows; the nearest come first.
+    fn distances(&mut self, plan: &Plan) {
+        for (at, query) in plan.vectors.iter().enumerate() {
+            let Some(name) = &query.clause.yields else { continue };
+            let slot = self.slot(name, Origin::Index, Some(Source::Distance(at)));
+            if let VectorAsk::Nearest { k, .. } = &query.ask {
+                let sorter = Sorter::new(vec![(slot, false)], *k, true);
+                self.bound.stages.push(Stage::Sort(sorter));
+            }
+        }
+    }
+
     fn step(&mut self, step: Step<'_>) -> Result<(), Error> {
         match step {
             Step::LoadAll => {
@@ -273,13 +294,12 @@ impl Binder<'_> {
         let shows_all = self.dialect >= 3 || !is_path_of_many(&field.path);
         let source = Some(Source::Column { number, shows_all });
         match (field.column_kind(), self.schema.source) {
-            (crate::schema::ColumnKind::Numbers, _) => (Origin::Index, source),
+            (ColumnKind::Numbers, _) => (Origin::Index, source),
             // A column has only the first text of a JSON array.
-            (crate::schema::ColumnKind::Texts, KeyType::Json) => (Origin::Loaded, None),
-            (crate::schema::ColumnKind::Texts, KeyType::Hash) if field.unnormalized => {
-                (Origin::Index, source)
-            }
-            (crate::schema::ColumnKind::Texts, KeyType::Hash) => (Origin::Normalized, source),
+            (ColumnKind::Texts, KeyType::Json) => (Origin::Loaded, None),
+            (ColumnKind::Texts, KeyType::Hash) if field.unnormalized => (Origin::Index, source),
+            (ColumnKind::Texts, KeyType::Hash) => (Origin::Normalized, source),
+            _ => (Origin::Loaded, None),
         }
     }
 

@@ -96,9 +96,9 @@ fn run(index: &Index, line: &str) -> Vec<String> {
     while !args.is_empty() {
         assert!(steps::take(&mut steps, &mut args).unwrap(), "{line}");
     }
-    let bound = bind(index.schema(), steps, false, 2).unwrap();
+    let plan = Plan { root: Step::All { weight: 1.0 }, leaves: Vec::new(), vectors: Vec::new() };
+    let bound = bind(index.schema(), &plan, steps, false, 2).unwrap();
     let mut pipeline = Pipeline::new(bound, false, Deadline::NONE);
-    let plan = Plan { root: Step::All { weight: 1.0 }, leaves: Vec::new() };
     let visit =
         Visit { plan: &plan, scorer: None, score_divisor: 1.0, with_terms: false, only: None };
     let snapshot = index.snapshot();

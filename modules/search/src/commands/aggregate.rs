@@ -183,8 +183,9 @@ impl Work {
             let only = options.in_keys.map(|keys| entry.index.numbers(keys));
             Ok::<_, Error>((entry.index.snapshot(), only))
         })?;
-        let bound = binding::bind(snapshot.schema(), steps, add_scores, options.dialect)?;
-        let plan = search::prepare(snapshot.schema(), query, &options)?;
+        let schema = snapshot.schema();
+        let plan = search::prepare(schema, query, &options)?;
+        let bound = binding::bind(schema, &plan, steps, add_scores, options.dialect)?;
         Ok(Work {
             plan,
             leaves: None,

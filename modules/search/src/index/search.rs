@@ -188,11 +188,7 @@ impl Snapshot {
     pub fn search_leaves(&self, request: &Request<'_>, leaves: &Leaves) -> Found {
         let weights = self.schema.weights().map(Weights::new);
         let mut run = Run::new(self, request, &leaves.totals, weights.as_ref());
-        for query in &request.plan.vectors {
-            let slots = self.filter(&mut run, query, leaves);
-            let found = self.ask(query, slots.as_ref(), &mut run.deadline);
-            Arc::make_mut(&mut run.vectors).push(found);
-        }
+        self.ask_all(&mut run, leaves);
         for (piece, leaves) in self.sealed.iter().zip(&leaves.sealed) {
             run.piece(&*piece.tier, &piece.dead, leaves);
         }
@@ -205,6 +201,38 @@ impl Snapshot {
         let named = names.zip(run.vectors.iter().cloned());
         let distances = named.filter_map(|(name, found)| Some((name?, found))).collect();
         Found { cut: leaves.cut, timed_out, distances, ..run.finish(self) }
+    }
+
+    /// Answers the questions about vectors of a plan whose terms have been found.
+    pub(super) fn nearest(
+        &self,
+        plan: &Plan,
+        only: Option<&[u32]>,
+        leaves: &Leaves,
+        deadline: &mut Deadline,
+    ) -> Arc<Vec<Matches>> {
+        let request = Request {
+            plan,
+            scorer: Scorer::default(),
+            with_scores: false,
+            order: Order::Age,
+            offset: 0,
+            limit: 0,
+            only,
+            deadline: *deadline,
+        };
+        let mut run = Run::new(self, &request, &leaves.totals, None);
+        self.ask_all(&mut run, leaves);
+        *deadline = run.deadline;
+        run.vectors
+    }
+
+    fn ask_all(&self, run: &mut Run<'_>, leaves: &Leaves) {
+        for query in &run.request.plan.vectors {
+            let slots = self.filter(run, query, leaves);
+            let found = self.ask(query, slots.as_ref(), &mut run.deadline);
+            Arc::make_mut(&mut run.vectors).push(found);
+        }
     }
 
     /// The slots of the documents among which a question asks for the nearest, if not all count.

@@ -3,9 +3,12 @@
 //! For those who look at every match (FT.AGGREGATE) and not for the best ones. Nothing is copied: a batch names rows of a
 //! piece, whose keys and columns can be read where they lie.
 
+use std::sync::Arc;
+
 use crate::index::bits::Bits;
 use crate::index::deadline::Deadline;
 use crate::index::matching::Op;
+use crate::index::nearest::Matches;
 use crate::index::opening::{LeafTotals, Opener, PieceLeaf, Weights};
 use crate::index::rows::Rows;
 use crate::index::search::Leaves;
@@ -46,6 +49,8 @@ pub struct Batch<'a, 'b> {
     pub terms: &'b [Vec<u16>],
     /// The leaves of the plan.
     pub leaves: &'b [Leaf],
+    /// What the plan's questions about vectors found.
+    pub vectors: &'b [Matches],
 }
 
 /// Takes matching rows; answers whether it wants more.
@@ -64,7 +69,8 @@ impl Snapshot {
         deadline: &mut Deadline,
     ) {
         let weights = self.schema.weights().map(Weights::new);
-        let run = Run::new(self, visit, &leaves.totals, weights.as_ref());
+        let vectors = self.nearest(visit.plan, visit.only, leaves, deadline);
+        let run = Run::new(self, visit, &leaves.totals, weights.as_ref(), vectors);
         for (piece, leaves) in self.sealed.iter().zip(&leaves.sealed) {
             if !run.piece(&*piece.tier, &piece.dead, leaves, sink, deadline) {
                 return;
@@ -87,6 +93,7 @@ struct Run<'v> {
     documents: u64,
     length_mean: f64,
     text_fields: FieldMask,
+    vectors: Arc<Vec<Matches>>,
 }
 
 impl<'v> Run<'v> {
@@ -95,6 +102,7 @@ impl<'v> Run<'v> {
         visit: &'v Visit<'v>,
         totals: &'v [LeafTotals],
         weights: Option<&'v Weights>,
+        vectors: Arc<Vec<Matches>>,
     ) -> Run<'v> {
         let documents = snapshot.documents;
         let text_field = |mask, field: &crate::schema::Field| match field.kind {
@@ -111,6 +119,7 @@ impl<'v> Run<'v> {
                 documents => snapshot.length_sum as f64 / documents as f64,
             },
             text_fields: snapshot.schema.fields.iter().fold(0, text_field),
+            vectors,
         }
     }
 
@@ -134,6 +143,7 @@ impl<'v> Run<'v> {
             weights: self.weights,
             scored: scorer.is_some_and(Scorer::wants_matches),
             distances: scorer.is_some_and(Scorer::wants_distance),
+            vectors: Arc::clone(&self.vectors),
         };
         let mut op = opener.open(deadline);
         let rows = tier.rows();
@@ -146,6 +156,7 @@ impl<'v> Run<'v> {
             scores: Vec::new(),
             terms: self.term_cursors(tier, leaves),
             leaves: &self.visit.plan.leaves,
+            vectors: &self.vectors,
         };
         if matches!(op, Op::All { .. }) && scorer.is_none() && only.is_none() && dead.is_empty() {
             return collector.all(rows, sink, deadline);
@@ -203,6 +214,7 @@ struct Collector<'v, C> {
     scores: Vec<f64>,
     terms: Vec<(u16, C)>,
     leaves: &'v [Leaf],
+    vectors: &'v [Matches],
 }
 
 impl<C: Cursor> Collector<'_, C> {
@@ -251,6 +263,7 @@ impl<C: Cursor> Collector<'_, C> {
             scores: &self.scores,
             terms: &terms,
             leaves: self.leaves,
+            vectors: self.vectors,
         });
         self.matched.clear();
         self.scores.clear();
