@@ -76,6 +76,9 @@ pub struct Rarity {
 }
 
 impl Rarity {
+    /// Of any tag: RediSearch does not look how many documents have it.
+    pub const OF_TAGS: Rarity = Rarity { standard: 0.0, old: 1.0 };
+
     /// Of a term that `documents` of `total` have. Superseded documents may make it more than all.
     pub fn of(documents: u64, total: u64) -> Rarity {
         let (n, all) = (documents as f64, (total.max(documents)) as f64);

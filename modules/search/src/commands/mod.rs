@@ -11,6 +11,7 @@ mod administration;
 mod aggregate;
 pub mod cursor;
 mod documents;
+mod hybrid;
 mod info;
 mod loading;
 mod options;
@@ -28,6 +29,7 @@ pub const COMMANDS: &[Command] = &[
     documents::DEL,
     documents::GET,
     documents::MGET,
+    hybrid::HYBRID,
     info::INFO,
     search::SEARCH,
 ];

@@ -148,7 +148,7 @@ impl<'a> Options<'a> {
     /// Options with one or a few values.
     fn valued(&mut self, args: &mut Args<'a>) -> Result<bool, Error> {
         if args.take("LIMIT") {
-            self.limit(args)?;
+            (self.offset, self.limit) = limit(args)?;
         } else if args.take("SORTBY") {
             self.sort(args)?;
         } else if args.take("SLOP") {
@@ -189,33 +189,11 @@ impl<'a> Options<'a> {
             self.in_fields = Some(args.list("INFIELDS")?);
         } else if args.take("PARAMS") {
             let list = args.list("PARAMS")?;
-            self.parameters(list)?;
+            parameters(&mut self.parameters, list)?;
         } else {
             return Ok(false);
         }
         Ok(true)
-    }
-
-    fn limit(&mut self, args: &mut Args<'a>) -> Result<(), Error> {
-        let (Some(offset), Some(limit)) = (args.next_arg(), args.next_arg()) else {
-            return Err(Error::Text("LIMIT requires two arguments"));
-        };
-        let number = |text| parse_integer(text).and_then(|number| u64::try_from(number).ok());
-        let (Some(offset), Some(limit)) = (number(offset), number(limit)) else {
-            return Err(Error::Text("LIMIT needs two numeric arguments"));
-        };
-        if limit == 0 && offset != 0 {
-            return Err(Error::Text("The `offset` of the LIMIT must be 0 when `num` is 0"));
-        }
-        if limit > RESULTS_MAX {
-            return Err(Error::LimitTooLarge(RESULTS_MAX));
-        }
-        if offset > RESULTS_MAX {
-            return Err(Error::OffsetTooLarge(RESULTS_MAX));
-        }
-        self.offset = usize::try_from(offset).expect("below RESULTS_MAX");
-        self.limit = usize::try_from(limit).expect("below RESULTS_MAX");
-        Ok(())
     }
 
     fn sort(&mut self, args: &mut Args<'a>) -> Result<(), Error> {
@@ -233,18 +211,41 @@ impl<'a> Options<'a> {
         self.sort = Some((field, descending));
         Ok(())
     }
+}
 
-    fn parameters(&mut self, list: &[&[u8]]) -> Result<(), Error> {
-        if !list.len().is_multiple_of(2) || list.is_empty() {
-            return Err(Error::Text("Parameters must be specified in PARAM VALUE pairs"));
-        }
-        for pair in list.chunks_exact(2) {
-            if self.parameters.insert(pair[0].to_vec(), pair[1].to_vec()).is_some() {
-                return Err(Error::DuplicateParameter(lossy(pair[0])));
-            }
-        }
-        Ok(())
+/// How many results to leave out and how many to give.
+pub fn limit(args: &mut Args<'_>) -> Result<(usize, usize), Error> {
+    let (Some(offset), Some(limit)) = (args.next_arg(), args.next_arg()) else {
+        return Err(Error::Text("LIMIT requires two arguments"));
+    };
+    let number = |text| parse_integer(text).and_then(|number| u64::try_from(number).ok());
+    let (Some(offset), Some(limit)) = (number(offset), number(limit)) else {
+        return Err(Error::Text("LIMIT needs two numeric arguments"));
+    };
+    if limit == 0 && offset != 0 {
+        return Err(Error::Text("The `offset` of the LIMIT must be 0 when `num` is 0"));
     }
+    if limit > RESULTS_MAX {
+        return Err(Error::LimitTooLarge(RESULTS_MAX));
+    }
+    if offset > RESULTS_MAX {
+        return Err(Error::OffsetTooLarge(RESULTS_MAX));
+    }
+    let small = |number| usize::try_from(number).expect("below RESULTS_MAX");
+    Ok((small(offset), small(limit)))
+}
+
+/// Takes in pairs of names and values.
+pub fn parameters(all: &mut Parameters, list: &[&[u8]]) -> Result<(), Error> {
+    if !list.len().is_multiple_of(2) || list.is_empty() {
+        return Err(Error::Text("Parameters must be specified in PARAM VALUE pairs"));
+    }
+    for pair in list.chunks_exact(2) {
+        if all.insert(pair[0].to_vec(), pair[1].to_vec()).is_some() {
+            return Err(Error::DuplicateParameter(lossy(pair[0])));
+        }
+    }
+    Ok(())
 }
 
 /// Options that RediSearch has and this version refuses.

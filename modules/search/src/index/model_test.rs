@@ -117,6 +117,9 @@ struct Model<'a> {
 
 impl Model<'_> {
     fn rarity(&self, term: &(Space, Vec<u8>)) -> f64 {
+        if term.0 == Space::Tags {
+            return 0.0;
+        }
         let n = self.seen.iter().filter(|seen| seen.terms.contains_key(term)).count() as f64;
         (1.0 + (self.seen.len() as f64 - n + 0.5) / (n + 0.5)).ln()
     }

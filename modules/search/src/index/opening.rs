@@ -259,7 +259,10 @@ impl<'a, T: Tier> Opener<'a, T> {
         match (&self.leaves[leaf], &self.plan.leaves[leaf]) {
             (PieceLeaf::Term(None), _) => Op::Nothing,
             (PieceLeaf::Term(Some(handle)), Leaf::Term(term)) => {
-                let rarity = Rarity::of(self.totals[leaf].documents, self.documents);
+                let rarity = match term.space {
+                    Space::Words => Rarity::of(self.totals[leaf].documents, self.documents),
+                    Space::Tags => Rarity::OF_TAGS,
+                };
                 let is_stem = term.bytes.first() == Some(&(STEM_MARK as u8));
                 Op::Term(self.term(handle, term.space, is_stem, fields, rarity, weight, wish))
             }
@@ -322,7 +325,10 @@ impl<'a, T: Tier> Opener<'a, T> {
         let mut opened: Vec<(&[u8], TermOp<'a, T::Cursor<'a>>)> = Vec::with_capacity(terms.len());
         for (bytes, handle) in terms {
             if let Some(documents) = totals.get(bytes) {
-                let rarity = Rarity::of(*documents, self.documents);
+                let rarity = match space {
+                    Space::Words => Rarity::of(*documents, self.documents),
+                    Space::Tags => Rarity::OF_TAGS,
+                };
                 opened.push((bytes, self.term(handle, space, false, fields, rarity, 1.0, wish)));
             }
         }
