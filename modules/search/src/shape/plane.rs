@@ -106,14 +106,14 @@ impl Outline {
     /// Refuses rings that cross or touch themselves or each other along a stretch, and holes outside.
     pub fn check(&self) -> Result<(), String> {
         let invalid = |why: &str| Err(format!("invalid geometry: {why}"));
+        if self.has_crossing() {
+            return invalid("Geometry has invalid self-intersections");
+        }
         for ring in &self.rings {
             let doubled_area: f64 = edges(ring).map(|(a, b)| a.x * b.y - b.x * a.y).sum();
             if doubled_area == 0.0 || !doubled_area.is_finite() {
                 return invalid("Geometry has spikes or wrong topological dimension");
             }
-        }
-        if self.has_crossing() {
-            return invalid("Geometry has invalid self-intersections");
         }
         let outer = Outline { rings: self.rings[..1].to_vec() };
         let inside = |hole: &Ring| hole.iter().all(|corner| outer.side(*corner) != Side::Outside);
