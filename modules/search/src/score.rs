@@ -63,6 +63,7 @@ impl Scorer {
     }
 
     /// Whether the formula asks for anything but the document itself.
+    #[inline]
     pub fn wants_matches(self) -> bool {
         !matches!(self, Scorer::DocScore | Scorer::Hamming)
     }
@@ -118,6 +119,7 @@ impl Scoring {
         }
     }
 
+    #[inline]
     fn standard(&self, rarity: f64, f: f64, weight: f64) -> f64 {
         // Without any words there are no lengths to compare.
         let share = match self.length_mean > 0.0 {
@@ -152,12 +154,14 @@ impl Scoring {
     }
 
     /// How the alternatives of a union add up.
+    #[inline]
     pub fn join(&self, left: f64, right: f64) -> f64 {
         if self.scorer == Scorer::DisMax { left.max(right) } else { left + right }
     }
 
     /// The score of a document from what its clauses add up to, its own score, the frequency of its most frequent
     /// word, and the distance of the words.
+    #[inline]
     pub fn total(
         &self,
         sum: f64,

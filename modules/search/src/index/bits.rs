@@ -59,9 +59,60 @@ impl Bits {
     }
 }
 
+/// Rows of one piece that may match, a bit for each row of the piece.
+#[derive(Debug, Clone)]
+pub struct Mask {
+    words: Vec<u64>,
+}
+
+impl Mask {
+    /// None of so many rows.
+    pub fn new(rows: u32) -> Mask {
+        Mask { words: vec![0; rows.div_ceil(64) as usize] }
+    }
+
+    /// Puts rows in, all of them below the number of rows.
+    #[inline]
+    pub fn insert_all(&mut self, rows: &[u32]) {
+        for row in rows {
+            self.words[*row as usize / 64] |= 1 << (row % 64);
+        }
+    }
+
+    /// Keeps what is in `other` too.
+    pub fn intersect(&mut self, other: &Mask) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= other;
+        }
+    }
+
+    /// The first row from `from` on.
+    #[inline]
+    pub fn next(&self, from: u32) -> Option<u32> {
+        let mut at = from as usize / 64;
+        let mut word = self.words.get(at)? & (u64::MAX << (from % 64));
+        while word == 0 {
+            at += 1;
+            word = *self.words.get(at)?;
+        }
+        Some(u32::try_from(at).expect("rows are 32-bit") * 64 + word.trailing_zeros())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mask_finds_its_rows() {
+        let (mut mask, mut other) = (Mask::new(200), Mask::new(200));
+        mask.insert_all(&[0, 63, 64, 130, 199]);
+        other.insert_all(&[63, 130, 131, 199]);
+        mask.intersect(&other);
+        let rows = std::iter::successors(mask.next(0), |row| mask.next(row + 1));
+        assert_eq!(rows.collect::<Vec<_>>(), [63, 130, 199]);
+        assert_eq!((mask.next(200), mask.next(100_000)), (None, None));
+    }
 
     #[test]
     fn since_gives_what_was_added() {

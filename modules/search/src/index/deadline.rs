@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// Steps between two looks at the clock. A step is a row or a term: some 10 ns, at most a few microseconds.
 const STEPS: u32 = 256;
 
+/// Longest word that counts as a short step.
+const STEP_BYTES: usize = 128;
+
 /// A moment at which to stop.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
@@ -30,11 +33,23 @@ impl Deadline {
     /// Counts a step; answers whether the time is over.
     #[inline]
     pub fn step(&mut self) -> bool {
-        self.steps -= 1;
+        self.steps_of(1)
+    }
+
+    /// Counts some steps, at least one; answers whether the time is over.
+    #[inline]
+    pub fn steps_of(&mut self, count: u32) -> bool {
+        self.steps = self.steps.saturating_sub(count);
         if self.steps == 0 {
             self.look();
         }
         self.passed
+    }
+
+    /// Counts the step of comparing a word of so many bytes with a pattern; that may take the square of its length.
+    #[inline]
+    pub fn step_over(&mut self, bytes: usize) -> bool {
+        if bytes > STEP_BYTES { self.long_step() } else { self.step() }
     }
 
     /// Counts a step that takes as long as many; answers whether the time is over.

@@ -10,7 +10,7 @@ use crate::index::bits::Bits;
 use crate::index::deadline::Deadline;
 use crate::index::dictionary::Dictionary;
 use crate::index::rows::{Facts, Rows};
-use crate::index::tier::{Cursor, Detail, END, Each, PostingsSize, Tier};
+use crate::index::tier::{Block, Cursor, Detail, END, Each, PostingsSize, Tier};
 use crate::query::plan::{STEM_MARK, Shape, Space, Term};
 use crate::schema::{ColumnKind, Schema};
 
@@ -271,15 +271,33 @@ impl Tier for Batch {
 
     fn expand(&self, shape: &Shape, deadline: &mut Deadline, each: &mut Each<'_, (Space, u32)>) {
         let dictionary = self.dictionary(shape.space);
+        let fuzzy = shape.fuzzy();
+        let is_stem =
+            |bytes: &[u8]| shape.space == Space::Words && bytes.first() == Some(&(STEM_MARK as u8));
+        let matches = |bytes: &[u8]| match &fuzzy {
+            Some(fuzzy) => !is_stem(bytes) && fuzzy.matches(bytes),
+            None => shape.matches(bytes),
+        };
         for id in 0..u32::try_from(dictionary.len()).expect("a batch is sealed long before that") {
             let (bytes, documents) = (dictionary.bytes(id), dictionary.documents(id));
-            if deadline.step() {
+            if deadline.step_over(bytes.len()) {
                 return;
             }
-            if documents > 0 && shape.matches(bytes) && !each(bytes, (shape.space, id), documents) {
+            if documents > 0 && matches(bytes) && !each(bytes, (shape.space, id), documents) {
                 return;
             }
         }
+    }
+
+    fn each_block(&self, handle: &(Space, u32), each: &mut Block<'_>) {
+        let mut cursor = self.open(handle, Detail::Frequencies);
+        let (mut rows, mut frequencies) = (Vec::new(), Vec::new());
+        while cursor.row() != END {
+            rows.push(cursor.row());
+            frequencies.push(cursor.frequency());
+            cursor.advance();
+        }
+        each(&rows, &frequencies);
     }
 
     fn open<'a>(&'a self, (space, term): &(Space, u32), _detail: Detail) -> BatchCursor<'a> {

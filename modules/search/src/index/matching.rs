@@ -6,6 +6,7 @@
 //! tiers, so they cannot disagree.
 
 use crate::columns::Column;
+use crate::index::bits::Mask;
 use crate::index::proximity::{close_in_any_order, close_in_order, least_gap};
 use crate::index::tier::{Cursor, END};
 use crate::query::ast::Range;
@@ -168,6 +169,10 @@ pub struct AndOp<'a, C> {
     pub children: Vec<Op<'a, C>>,
     /// Which clause is asked first for candidates, and in which order the others decide: the rarest first.
     pub order: Vec<usize>,
+    /// Rows that are in the long lists of all clauses that have one, if that was worked out beforehand.
+    mask: Option<Mask>,
+    /// What is in `mask` matches: nothing else need be looked at.
+    exact: bool,
     /// How their words must stand.
     pub proximity: Option<Proximity>,
     /// Factor of the score.
@@ -184,10 +189,20 @@ impl<'a, C: Cursor> AndOp<'a, C> {
         let mut order: Vec<usize> = (0..children.len()).collect();
         order.sort_by_key(|at| children[*at].cost());
         let buffers = children.iter().map(|_| Vec::new()).collect();
-        AndOp { children, order, proximity, weight, buffers, reading: Vec::new() }
+        let (mask, exact, reading) = (None, false, Vec::new());
+        AndOp { children, order, mask, exact, proximity, weight, buffers, reading }
+    }
+
+    /// Only rows in `mask` match; if it is `exact`, all of them do.
+    pub fn restrict(&mut self, mask: Mask, exact: bool) {
+        self.mask = Some(mask);
+        self.exact = exact;
     }
 
     fn next(&mut self, from: u32) -> u32 {
+        if let Some(mask) = &self.mask {
+            return mask.next(from).unwrap_or(END);
+        }
         let mut candidate = from;
         // Each clause may push the candidate on; after a push the round starts again.
         'round: loop {
@@ -212,6 +227,12 @@ impl<'a, C: Cursor> AndOp<'a, C> {
     }
 
     fn matches(&mut self, row: u32) -> bool {
+        if let Some(mask) = &self.mask {
+            let is_in = mask.next(row) == Some(row);
+            if self.exact || !is_in {
+                return is_in;
+            }
+        }
         for at in &self.order {
             if !self.children[*at].matches(row) {
                 return false;
@@ -245,18 +266,40 @@ pub struct OrOp<'a, C> {
     pub children: Vec<Op<'a, C>>,
     /// Which of them the current row matches.
     pub matched: Vec<bool>,
+    /// For each of them a row before which it matches none, as far as it has been asked. Without these, a clause that
+    /// looks far ahead would do so again for every row.
+    pub nexts: Vec<u32>,
     /// Only the first clause that matches is asked for: the others add nothing.
     pub first_only: bool,
     /// Factor of the score.
     pub weight: f64,
 }
 
-impl<C: Cursor> OrOp<'_, C> {
+impl<'a, C: Cursor> OrOp<'a, C> {
+    /// A union of these.
+    pub fn new(children: Vec<Op<'a, C>>, first_only: bool, weight: f64) -> Self {
+        let (matched, nexts) = (vec![false; children.len()], vec![0; children.len()]);
+        OrOp { children, matched, nexts, first_only, weight }
+    }
+
+    fn next(&mut self, from: u32) -> u32 {
+        let mut least = END;
+        for (child, next) in self.children.iter_mut().zip(&mut self.nexts) {
+            if *next < from {
+                *next = child.next(from);
+            }
+            least = least.min(*next);
+        }
+        // Before anything has been asked the bounds are all 0.
+        least.max(from)
+    }
+
     fn matches(&mut self, row: u32) -> bool {
         let mut any = false;
         self.matched.fill(false);
-        for (child, matched) in self.children.iter_mut().zip(&mut self.matched) {
-            *matched = child.matches(row);
+        let children = self.children.iter_mut().zip(&mut self.matched);
+        for ((child, matched), next) in children.zip(&self.nexts) {
+            *matched = *next <= row && child.matches(row);
             any |= *matched;
             if any && self.first_only {
                 return true;
@@ -275,7 +318,7 @@ impl<C: Cursor> Op<'_, C> {
             Op::Term(term) => term.cursor.seek(from),
             Op::Set(set) => set.seek(from),
             Op::And(and) => and.next(from),
-            Op::Or(or) => or.children.iter_mut().map(|child| child.next(from)).min().unwrap_or(END),
+            Op::Or(or) => or.next(from),
             Op::Range { column, range, rows, .. } => match column {
                 Some(Column::Numbers(numbers)) if from < *rows => {
                     numbers.next_match(from, *rows, range).unwrap_or(END)
@@ -399,6 +442,16 @@ impl<C: Cursor> Op<'_, C> {
             // Walking the column costs about as much as a list of a tenth of the rows.
             Op::Range { rows, .. } => rows / 8,
             Op::All { .. } | Op::Not(_) | Op::Optional { .. } => END,
+        }
+    }
+
+    /// How many operators there are.
+    pub fn width(&self) -> u32 {
+        match self {
+            Op::And(and) => and.children.iter().map(Op::width).fold(1, u32::saturating_add),
+            Op::Or(or) => or.children.iter().map(Op::width).fold(1, u32::saturating_add),
+            Op::Not(child) | Op::Optional { child, .. } => child.width().saturating_add(1),
+            _ => 1,
         }
     }
 

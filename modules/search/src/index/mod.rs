@@ -31,6 +31,8 @@ pub mod visit;
 pub mod worker;
 
 #[cfg(test)]
+mod hostile_test;
+#[cfg(test)]
 mod model_test;
 
 use std::sync::Arc;

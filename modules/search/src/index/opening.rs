@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::columns::Column;
+use crate::index::bits::{Bits, Mask};
 use crate::index::deadline::Deadline;
 use crate::index::fresh::field_weight;
 use crate::index::matching::{AndOp, Op, OrOp, SetOp, TermOp};
@@ -26,7 +27,10 @@ const UNION_MERGE_MIN: usize = 16;
 /// Steps that looking a term up takes.
 const TERM_STEPS: u64 = 100;
 /// Steps that comparing positions takes, per list.
-const POSITION_STEPS: u64 = 8;
+const POSITION_STEPS: u64 = 4;
+
+/// One row in so many from which on a list of rows is put in order by a table of all rows, not by sorting.
+const DENSE_SHARE: usize = 32;
 
 /// What one piece knows of a leaf.
 pub enum PieceLeaf<H> {
@@ -87,6 +91,8 @@ pub fn look_up_cost(plan: &Plan, words: u64) -> u64 {
         Leaf::Term(_) => TERM_STEPS,
         // Of the words with a given beginning nobody knows how many there are; mostly they are few.
         Leaf::Shape(shape) if !shape.pattern.literal_prefix().is_empty() => words / 64,
+        // The automaton passes over most words.
+        Leaf::Shape(shape) if shape.fuzzy().is_some() => words / 8,
         Leaf::Shape(shape) => words * shape.pattern.steps(),
     };
     plan.leaves.iter().map(cost).sum()
@@ -145,6 +151,18 @@ impl Weights {
         let stems = fields.map(|field| field_weight(&words, field, true)).collect();
         Weights { words, stems }
     }
+}
+
+/// A term that counts the same wherever it occurs.
+pub struct PlainTerm<'a, H> {
+    /// Where it is found.
+    pub handle: &'a H,
+    /// How rare it is.
+    pub rarity: Rarity,
+    /// Factor of its score.
+    pub weight: f64,
+    /// How many documents have it, over all pieces.
+    documents: u64,
 }
 
 /// Opens a plan on one piece.
@@ -223,8 +241,10 @@ impl<'a, T: Tier> Opener<'a, T> {
             Step::And { children, weight, proximity } => {
                 let wish = Wish { positions: wish.positions || proximity.is_some(), ..wish };
                 let child = |child| self.step(child, wish, deadline);
-                let children = children.iter().map(child).collect();
-                Op::And(AndOp::new(children, *proximity, *weight))
+                let ops = children.iter().map(child).collect();
+                let mut and = AndOp::new(ops, *proximity, *weight);
+                self.restrict(&mut and, children, wish);
+                Op::And(and)
             }
             Step::Or { children, weight } => self.or(children, *weight, wish, deadline),
             Step::Not(child) => {
@@ -246,6 +266,95 @@ impl<'a, T: Tier> Opener<'a, T> {
                 weight: *weight,
             },
         }
+    }
+
+    /// The terms of the whole plan, if it is one term or a union of terms that count the same in all fields: those that
+    /// the piece has, and the weight of the union.
+    pub fn union(&self) -> Option<(Vec<PlainTerm<'a, T::Handle>>, f64)> {
+        let (steps, union_weight) = match &self.plan.root {
+            Step::Or { children, weight } => (children.as_slice(), *weight),
+            step => (std::slice::from_ref(step), 1.0),
+        };
+        if steps.len() > UNION_MERGE_MIN || self.weights.is_some() {
+            return None;
+        }
+        let mut terms = Vec::with_capacity(steps.len());
+        for step in steps {
+            let Step::Leaf { leaf, fields, weight } = step else { return None };
+            let (PieceLeaf::Term(handle), Leaf::Term(term)) =
+                (&self.leaves[*leaf], &self.plan.leaves[*leaf])
+            else {
+                return None;
+            };
+            if !self.is_everywhere(term.space, *fields) {
+                return None;
+            }
+            if let Some(handle) = handle {
+                let documents = self.totals[*leaf].documents;
+                let rarity = Rarity::of(documents, self.documents);
+                terms.push(PlainTerm { handle, rarity, weight: *weight, documents });
+            }
+        }
+        let documents = terms.iter().map(|term| term.documents).sum::<u64>();
+        // Short lists are merged faster than a table of all rows is read.
+        let fits = terms.len() == 1 || (!self.distances && documents * 64 >= self.documents);
+        fits.then_some((terms, union_weight))
+    }
+
+    /// Where even the shortest list of an intersection is long, going from one row of it to the next costs more than
+    /// laying all lists over each other.
+    fn restrict(&self, and: &mut AndOp<'a, T::Cursor<'a>>, children: &[Step], wish: Wish) {
+        let least = and.children.iter().map(Op::cost).min().unwrap_or(0);
+        if !self.is_long(least.into()) {
+            return;
+        }
+        let mut masks: Vec<Mask> = children.iter().filter_map(|child| self.mask(child)).collect();
+        let exact = masks.len() == children.len() && !wish.scores && !wish.positions;
+        let Some(mut mask) = masks.pop().filter(|_| !masks.is_empty()) else { return };
+        masks.iter().for_each(|other| mask.intersect(other));
+        and.restrict(mask, exact);
+    }
+
+    fn is_long(&self, documents: u64) -> bool {
+        documents * 64 >= u64::from(self.tier.rows().len())
+    }
+
+    /// The rows of a clause that is a term with a long list, or a union of terms.
+    fn mask(&self, step: &Step) -> Option<Mask> {
+        let terms = match step {
+            Step::Leaf { .. } => std::slice::from_ref(step),
+            Step::Or { children, .. } => children,
+            _ => return None,
+        };
+        let mut handles = Vec::with_capacity(terms.len());
+        for term in terms {
+            let Step::Leaf { leaf, fields, .. } = term else { return None };
+            let (PieceLeaf::Term(handle), Leaf::Term(term)) =
+                (&self.leaves[*leaf], &self.plan.leaves[*leaf])
+            else {
+                return None;
+            };
+            if !self.is_everywhere(term.space, *fields) {
+                return None;
+            }
+            handles.extend(handle);
+        }
+        if handles.len() > UNION_MERGE_MIN {
+            return None;
+        }
+        let mut mask = Mask::new(self.tier.rows().len());
+        for handle in handles {
+            self.tier.each_block(handle, &mut |rows, _| {
+                mask.insert_all(rows);
+                true
+            });
+        }
+        Some(mask)
+    }
+
+    /// Whether it does not matter in which field a term occurs.
+    fn is_everywhere(&self, space: Space, fields: FieldMask) -> bool {
+        space != Space::Words || fields & self.text_fields == self.text_fields
     }
 
     fn leaf(
@@ -288,7 +397,7 @@ impl<'a, T: Tier> Opener<'a, T> {
         wish: Wish,
     ) -> TermOp<'a, T::Cursor<'a>> {
         let is_word = space == Space::Words;
-        let everywhere = !is_word || fields & self.text_fields == self.text_fields;
+        let everywhere = self.is_everywhere(space, fields);
         let fields = if everywhere { ALL_FIELDS } else { fields };
         let weights = self.weights.filter(|_| is_word && wish.scores);
         let weights = weights.map(|w| if is_stem { &*w.stems } else { &*w.words });
@@ -335,11 +444,10 @@ impl<'a, T: Tier> Opener<'a, T> {
         opened.sort_unstable_by_key(|(bytes, _)| *bytes);
         if wish.positions && space == Space::Words {
             let children: Vec<_> = opened.into_iter().map(|(_, term)| Op::Term(term)).collect();
-            let matched = vec![false; children.len()];
-            return Op::Or(OrOp { children, matched, first_only: true, weight });
+            return Op::Or(OrOp::new(children, true, weight));
         }
         let terms = opened.into_iter().map(|(_, term)| term);
-        Op::Set(merge_lists(terms, weight, true, deadline))
+        Op::Set(merge_lists(terms, self.tier.rows().len(), weight, true, deadline))
     }
 
     fn or(
@@ -349,9 +457,16 @@ impl<'a, T: Tier> Opener<'a, T> {
         wish: Wish,
         deadline: &mut Deadline,
     ) -> Op<'a, T::Cursor<'a>> {
-        let ops: Vec<Op<'a, T::Cursor<'a>>> =
-            children.iter().map(|child| self.step(child, wish, deadline)).collect();
-        let mut ops: Vec<_> = ops.into_iter().filter(|op| !matches!(op, Op::Nothing)).collect();
+        let mut alternatives = Vec::with_capacity(children.len());
+        // Positions are those of a clause, not of its parts.
+        flatten(children, !wish.positions, &mut alternatives);
+        let mut ops = Vec::with_capacity(alternatives.len());
+        for child in alternatives {
+            let op = self.step(child, wish, deadline);
+            if !matches!(op, Op::Nothing) {
+                ops.push(op);
+            }
+        }
         if ops.is_empty() {
             return Op::Nothing;
         }
@@ -361,14 +476,18 @@ impl<'a, T: Tier> Opener<'a, T> {
                 Op::Term(term) => Some(term),
                 _ => None,
             });
-            return Op::Set(merge_lists(terms, weight, !wish.scores, deadline));
+            return Op::Set(merge_lists(
+                terms,
+                self.tier.rows().len(),
+                weight,
+                !wish.scores,
+                deadline,
+            ));
         }
         if ops.len() == 1 && weight == 1.0 {
             return ops.remove(0);
         }
-        let matched = vec![false; ops.len()];
-        let first_only = !wish.scores && !wish.positions;
-        Op::Or(OrOp { children: ops, matched, first_only, weight })
+        Op::Or(OrOp::new(ops, !wish.scores && !wish.positions, weight))
     }
 }
 
@@ -380,27 +499,51 @@ pub fn listed(numbers: impl Iterator<Item = u32>, rows: &Rows, weight: f64) -> S
     SetOp { entries, weight, ..SetOp::default() }
 }
 
-/// The rows of several lists in one.
+/// The alternatives of a union, those of unions in it included.
+fn flatten<'s>(children: &'s [Step], nested: bool, out: &mut Vec<&'s Step>) {
+    for child in children {
+        match child {
+            Step::Or { children, weight: 1.0 } if nested => flatten(children, nested, out),
+            _ => out.push(child),
+        }
+    }
+}
+
+/// The rows of several lists in one, of a piece that has `rows`.
 fn merge_lists<'a, C: Cursor + 'a>(
     terms: impl Iterator<Item = TermOp<'a, C>>,
+    rows: u32,
     weight: f64,
     first_only: bool,
     deadline: &mut Deadline,
 ) -> SetOp {
     let mut set = SetOp { weight, ..SetOp::default() };
+    let mut seen = Bits::default();
     for (number, mut term) in (0u32..).zip(terms) {
         set.rarities.push(term.rarity);
         let mut row = term.cursor.row();
         while row != END && !deadline.step() {
-            if term.matches(row) {
+            if term.matches(row) && (!first_only || seen.insert(row)) {
                 set.entries.push((row, number, term.frequency()));
             }
-            row = term.cursor.seek(row + 1);
+            row = term.cursor.advance();
         }
     }
-    set.entries.sort_unstable();
-    if first_only {
-        set.entries.dedup_by_key(|entry| entry.0);
+    if first_only && set.entries.len() > rows as usize / DENSE_SHARE {
+        put_in_order(&mut set.entries, &seen, rows);
+    } else {
+        set.entries.sort_unstable();
     }
     set
+}
+
+/// Sorts entries of different rows, which are those in `seen`.
+fn put_in_order(entries: &mut Vec<(u32, u32, u32)>, seen: &Bits, rows: u32) {
+    let mut places = vec![0u32; rows as usize];
+    for (at, entry) in (0u32..).zip(&*entries) {
+        places[entry.0 as usize] = at;
+    }
+    let none = Bits::default();
+    let sorted = seen.since(&none).map(|row| entries[places[row as usize] as usize]);
+    *entries = sorted.collect();
 }

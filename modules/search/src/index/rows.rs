@@ -146,6 +146,7 @@ impl Rows {
     }
 
     /// How often its most frequent word counts.
+    #[inline]
     pub fn frequency_max(&self, row: u32) -> u32 {
         self.frequencies_max[row as usize].into()
     }

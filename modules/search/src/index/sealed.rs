@@ -28,8 +28,9 @@ use crate::index::bits::Bits;
 use crate::index::deadline::Deadline;
 use crate::index::fresh::{Batch, Layout};
 use crate::index::rows::Rows;
-use crate::index::tier::{Cursor, Detail, Each, PostingsSize, Tier};
-use crate::query::plan::{Shape, Space, Term};
+use crate::index::tier::{Block, Cursor, Detail, Each, PostingsSize, Tier};
+use crate::query::fuzzy::Fuzzy;
+use crate::query::plan::{STEM_MARK, Shape, Space, Term};
 
 /// Memory that tantivy may collect before it has to write: its arena. A batch is far smaller than this.
 const ARENA_BYTES: usize = 256 << 20;
@@ -159,6 +160,25 @@ impl Segment {
         self.words.terms().num_terms()
     }
 
+    fn expand_fuzzy(
+        &self,
+        space: Space,
+        fuzzy: Fuzzy,
+        deadline: &mut Deadline,
+        each: &mut Each<'_, (Space, TermInfo)>,
+    ) {
+        let Ok(mut stream) = self.dictionary(space).terms().search(fuzzy).into_stream() else {
+            return;
+        };
+        while let Some((bytes, info)) = stream.next() {
+            let is_stem = space == Space::Words && bytes.first() == Some(&(STEM_MARK as u8));
+            let enough = !is_stem && !each(bytes, (space, info.clone()), info.doc_freq);
+            if enough || deadline.step() {
+                return;
+            }
+        }
+    }
+
     fn dictionary(&self, space: Space) -> &InvertedIndexReader {
         match space {
             Space::Words => &self.words,
@@ -212,16 +232,40 @@ impl Tier for Segment {
         deadline: &mut Deadline,
         each: &mut Each<'_, (Space, TermInfo)>,
     ) {
+        if let Some(fuzzy) = shape.fuzzy() {
+            return self.expand_fuzzy(shape.space, fuzzy, deadline, each);
+        }
         let prefix = shape.literal_prefix();
         let range = self.dictionary(shape.space).terms().range().ge(&prefix);
         let Ok(mut stream) = range.into_stream() else { return };
         while let Some((bytes, info)) = stream.next() {
-            if !bytes.starts_with(&prefix) || deadline.step() {
+            if !bytes.starts_with(&prefix) || deadline.step_over(bytes.len()) {
                 break;
             }
             if shape.matches(bytes) && !each(bytes, (shape.space, info.clone()), info.doc_freq) {
                 return;
             }
+        }
+    }
+
+    fn each_block(&self, (space, info): &(Space, TermInfo), each: &mut Block<'_>) {
+        let option = match space {
+            Space::Words => IndexRecordOption::WithFreqs,
+            Space::Tags => IndexRecordOption::Basic,
+        };
+        let blocks = self.dictionary(*space).read_block_postings_from_terminfo(info, option);
+        let Ok(mut blocks) = blocks else { return };
+        loop {
+            let rows = blocks.docs();
+            let frequencies = match space {
+                Space::Words => blocks.freqs(),
+                // A document has a tag or has it not.
+                Space::Tags => &ONCE[..rows.len()],
+            };
+            if rows.is_empty() || !each(rows, frequencies) {
+                return;
+            }
+            blocks.advance();
         }
     }
 
@@ -235,6 +279,9 @@ impl Tier for Segment {
         SegmentCursor { postings: postings.unwrap_or_else(|_| SegmentPostings::empty()) }
     }
 }
+
+/// Frequencies of a block of tags. Blocks have so many rows in tantivy's format, which is fixed.
+const ONCE: [u32; 128] = [1; 128];
 
 /// Walks a posting list of tantivy's.
 pub struct SegmentCursor {
@@ -362,6 +409,22 @@ mod tests {
         found
     }
 
+    /// Frequencies by row.
+    fn blocks<T: Tier>(tier: &T, term: &Term) -> Vec<u32> {
+        let mut all = Vec::new();
+        if let Some((handle, _)) = tier.find(term) {
+            let mut rows = Vec::new();
+            tier.each_block(&handle, &mut |block, frequencies| {
+                assert_eq!(block.len(), frequencies.len());
+                rows.extend_from_slice(block);
+                all.extend_from_slice(frequencies);
+                true
+            });
+            assert!(rows.is_sorted());
+        }
+        all
+    }
+
     #[test]
     fn a_sealed_batch_answers_as_the_fresh_one() {
         let batch = batch(&["running dogs run", "cat", "the dog runs runs"], 5);
@@ -379,6 +442,8 @@ mod tests {
                 fresh.iter_mut().for_each(|entry| entry.2.clear());
             }
             assert_eq!(fresh, sealed, "{term:?}");
+            assert_eq!(blocks(&*batch, &term), blocks(&segment, &term));
+            assert_eq!(blocks(&segment, &term), sealed.iter().map(|e| e.1).collect::<Vec<_>>());
         }
         assert_eq!(
             list(&segment, &word_term("common")),

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use crate::columns::Column;
 use crate::index::Index;
-use crate::index::bits::Bits;
+use crate::index::bits::{Bits, Mask};
 use crate::index::deadline::Deadline;
 use crate::index::fresh::Batch;
 use crate::index::matching::{AndOp, Op};
 use crate::index::nearest::{Matches, filter_slots};
 use crate::index::opening::{
-    LeafTotals, Opener, PieceLeaf, Weights, cut_expansions, listed, look_up, look_up_cost, run_cost,
+    LeafTotals, Opener, PieceLeaf, PlainTerm, Weights, cut_expansions, listed, look_up,
+    look_up_cost, run_cost,
 };
 use crate::index::rows::Rows;
 use crate::index::sealed::Segment;
@@ -347,17 +348,25 @@ impl<'a> Run<'a> {
 
     fn piece<T: Tier>(&mut self, tier: &T, dead: &Bits, leaves: &[PieceLeaf<T::Handle>]) {
         let opener = self.opener(tier, leaves);
+        if self.request.only.is_none()
+            && let Some((terms, weight)) = opener.union()
+        {
+            return match terms.as_slice() {
+                [] => {}
+                [term] => self.term(tier, term, weight, dead),
+                terms => self.union(tier, terms, weight, dead),
+            };
+        }
         let mut op = opener.open(&mut self.deadline);
         if let Some(only) = self.request.only {
-            let only = listed(only.iter().copied(), tier.rows(), 0.0);
-            op = Op::And(AndOp::new(vec![Op::Set(only), op], None, 1.0));
+            op = Op::And(AndOp::new(
+                vec![Op::Set(listed(only.iter().copied(), tier.rows(), 0.0)), op],
+                None,
+                1.0,
+            ));
         }
         let rows = tier.rows();
-        if let Op::Term(term) = &op
-            && term.is_plain()
-        {
-            return self.plain_term(op, rows, dead);
-        }
+        let steps = op.width();
         let mut row = op.next(0);
         while row < rows.len() {
             if !dead.contains(row) && op.matches(row) {
@@ -366,7 +375,7 @@ impl<'a> Run<'a> {
                     self.collect(&mut op, rows, row);
                 }
             }
-            if self.deadline.step() {
+            if self.deadline.steps_of(steps) {
                 return;
             }
             row = op.next(row + 1);
@@ -375,38 +384,118 @@ impl<'a> Run<'a> {
     }
 
     /// A query of one term: its list is all there is to walk.
-    fn plain_term<C: Cursor>(&mut self, mut op: Op<'_, C>, rows: &Rows, dead: &Bits) {
-        let Op::Term(term) = &op else { return };
-        if self.keep == 0 && dead.is_empty() {
-            self.total += u64::from(term.cursor.documents());
-            return;
+    fn term<T: Tier>(
+        &mut self,
+        tier: &T,
+        term: &PlainTerm<'_, T::Handle>,
+        union_weight: f64,
+        dead: &Bits,
+    ) {
+        let rows = tier.rows();
+        tier.each_block(term.handle, &mut |block, frequencies| {
+            if self.keep == 0 && dead.is_empty() {
+                self.total += block.len() as u64;
+                return true;
+            }
+            for (row, frequency) in block.iter().zip(frequencies) {
+                if dead.contains(*row) {
+                    continue;
+                }
+                self.total += 1;
+                if self.keep > 0 {
+                    let sum = |scoring: &Scoring| {
+                        scoring.term(term.rarity, *frequency, term.weight) * union_weight
+                    };
+                    let score = self.score(rows, *row, sum, || 1);
+                    self.rank(score, rows, *row);
+                }
+            }
+            !self.deadline.steps_of(block.len() as u32)
+        });
+    }
+
+    /// A query of a few terms of which each will do: their scores are added up in a table of all rows.
+    fn union<T: Tier>(
+        &mut self,
+        tier: &T,
+        terms: &[PlainTerm<'_, T::Handle>],
+        weight: f64,
+        dead: &Bits,
+    ) {
+        let rows = tier.rows();
+        let mut mask = Mask::new(rows.len());
+        let scored = self.scored && self.keep > 0;
+        let mut sums = vec![0.0f64; if scored { rows.len() as usize } else { 0 }];
+        for term in terms {
+            tier.each_block(term.handle, &mut |block, frequencies| {
+                mask.insert_all(block);
+                if scored {
+                    for (row, frequency) in block.iter().zip(frequencies) {
+                        let scoring = self.scoring(rows, *row);
+                        let sum = &mut sums[*row as usize];
+                        let own = scoring.term(term.rarity, *frequency, term.weight);
+                        *sum = scoring.join(*sum, own);
+                    }
+                }
+                !self.deadline.steps_of(block.len() as u32)
+            });
         }
-        let mut row = term.cursor.row();
-        while row != END {
+        let mut next = mask.next(0);
+        while let Some(row) = next {
             if !dead.contains(row) {
                 self.total += 1;
                 if self.keep > 0 {
-                    self.collect(&mut op, rows, row);
+                    let sum = sums.get(row as usize).map_or(0.0, |sum| sum * weight);
+                    let score = self.score(rows, row, |_| sum, || 1);
+                    self.rank(score, rows, row);
                 }
             }
             if self.deadline.step() {
                 return;
             }
-            let Op::Term(term) = &mut op else { return };
-            row = term.cursor.advance();
+            next = mask.next(row + 1);
         }
     }
 
     fn collect<C: Cursor>(&mut self, op: &mut Op<'_, C>, rows: &Rows, row: u32) {
         let mut score = 0.0;
         if self.scored {
-            let scorer = self.request.scorer;
-            let scoring =
-                Scoring { scorer, length_mean: self.length_mean, length: rows.length(row) };
-            let sum = if scorer.wants_matches() { op.score(&scoring) } else { 0.0 };
-            score = scoring.total(sum, rows.score(row), rows.frequency_max(row), || op.distance());
-            self.score_max = self.score_max.max(score);
+            let wants_matches = self.request.scorer.wants_matches();
+            let scoring = self.scoring(rows, row);
+            let sum = if wants_matches { op.score(&scoring) } else { 0.0 };
+            score = self.score(rows, row, |_| sum, || op.distance());
         }
+        self.rank(score, rows, row);
+    }
+
+    #[inline]
+    fn scoring(&self, rows: &Rows, row: u32) -> Scoring {
+        let (scorer, length_mean) = (self.request.scorer, self.length_mean);
+        Scoring { scorer, length_mean, length: rows.length(row) }
+    }
+
+    /// The score of a row, of what its terms sum up to.
+    #[inline]
+    fn score(
+        &mut self,
+        rows: &Rows,
+        row: u32,
+        sum: impl FnOnce(&Scoring) -> f64,
+        distance: impl FnOnce() -> u32,
+    ) -> f64 {
+        if !self.scored {
+            return 0.0;
+        }
+        let scoring = self.scoring(rows, row);
+        let sum = sum(&scoring);
+        let score = scoring.total(sum, rows.score(row), rows.frequency_max(row), distance);
+        self.score_max = self.score_max.max(score);
+        score
+    }
+
+    /// Keeps a row if it is one of the best.
+    #[inline]
+    fn rank(&mut self, score: f64, rows: &Rows, row: u32) {
         let full = self.best.len() == self.keep;
         // Later rows are younger documents, which come behind older ones of the same score.
         if full && self.request.order == Order::Score && score <= self.score_least {

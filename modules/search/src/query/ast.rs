@@ -155,6 +155,14 @@ impl Node {
         Node { kind, fields: ALL_FIELDS, weight: 1.0, slop: None, in_order: None }
     }
 
+    /// Whether nothing special is said about it.
+    pub fn says_nothing(&self) -> bool {
+        self.fields == ALL_FIELDS
+            && self.weight == 1.0
+            && self.slop.is_none()
+            && self.in_order.is_none()
+    }
+
     /// Restricts the clause, and what it consists of, to `mask`.
     pub fn restrict(&mut self, mask: FieldMask) {
         self.fields &= mask;

@@ -4,6 +4,7 @@
 //! against a schema: fields become numbers, words grow their stems. Nothing here has seen a document.
 
 pub mod ast;
+pub mod fuzzy;
 pub mod lexer;
 pub mod parser;
 pub mod pattern;

@@ -395,7 +395,7 @@ fn join(left: Option<Node>, right: Option<Node>, how: Join) -> Option<Node> {
         (Some(left), Some(right)) => (left, right),
         (left, right) => return left.or(right),
     };
-    let plain = left == Node { kind: left.kind.clone(), ..Node::new(Kind::Nothing) };
+    let plain = left.says_nothing();
     match (&mut left.kind, how) {
         (Kind::And { children, exact: false }, Join::And) if plain => {
             children.push(right);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::geo::Circle;
 use crate::query::ast::{Kind, Node, Range, TagItem, VectorClause};
+use crate::query::fuzzy::Fuzzy;
 use crate::query::pattern::Pattern;
 use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema};
 use crate::shape::Question;
@@ -209,6 +210,16 @@ impl Shape {
     /// What all matching terms begin with.
     pub fn literal_prefix(&self) -> Vec<u8> {
         [&self.prefix, self.pattern.literal_prefix()].concat()
+    }
+
+    /// The automaton that finds the terms, if there is one for the shape.
+    pub fn fuzzy(&self) -> Option<Fuzzy> {
+        match &self.pattern {
+            Pattern::Fuzzy { word, distance } if self.prefix.is_empty() => {
+                Fuzzy::new(word, *distance)
+            }
+            _ => None,
+        }
     }
 
     /// Whether `term` has the shape.
