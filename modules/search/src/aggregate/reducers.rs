@@ -470,8 +470,8 @@ fn owned(value: &Value<'_>) -> Value<'static> {
 /// Calls `job` with a value, or with each of several.
 pub fn each(value: &Value<'_>, job: &mut dyn FnMut(&Value<'_>)) {
     match value {
-        Value::List(items) => items.iter().for_each(|item| job(item)),
-        Value::Several(several) => several.items.iter().for_each(|item| job(item)),
+        Value::List(items) => items.iter().for_each(job),
+        Value::Several(several) => several.items.iter().for_each(job),
         value => job(value),
     }
 }

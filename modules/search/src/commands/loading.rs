@@ -45,13 +45,11 @@ impl<'k, 'c> KeyLoader<'k, 'c> {
             Load::All => {
                 let mut loaded: Vec<(usize, Value<'static>)> = Vec::new();
                 let read = open.hash_each(|field, value| {
-                    let field: &[u8] = field.as_ref();
                     let numeric = self
                         .schema
                         .fields
                         .iter()
                         .any(|known| *known.path == *field && known.kind == FieldKind::Numeric);
-                    let value: &[u8] = value.as_ref();
                     loaded.push((names.slot(field), hash_value(value, numeric)));
                 });
                 if read.is_err() {

@@ -291,7 +291,7 @@ impl<'a, T: Tier> Opener<'a, T> {
             }
             if let Some(handle) = handle {
                 let documents = self.totals[*leaf].documents;
-                let rarity = Rarity::of(documents, self.documents);
+                let rarity = self.rarity(term.space, documents);
                 terms.push(PlainTerm { handle, rarity, weight: *weight, documents });
             }
         }
@@ -299,6 +299,14 @@ impl<'a, T: Tier> Opener<'a, T> {
         // Short lists are merged faster than a table of all rows is read.
         let fits = terms.len() == 1 || (!self.distances && documents * 64 >= self.documents);
         fits.then_some((terms, union_weight))
+    }
+
+    /// How rare a term is that so many documents have.
+    fn rarity(&self, space: Space, documents: u64) -> Rarity {
+        match space {
+            Space::Words => Rarity::of(documents, self.documents),
+            Space::Tags => Rarity::OF_TAGS,
+        }
     }
 
     /// Where even the shortest list of an intersection is long, going from one row of it to the next costs more than
@@ -368,10 +376,7 @@ impl<'a, T: Tier> Opener<'a, T> {
         match (&self.leaves[leaf], &self.plan.leaves[leaf]) {
             (PieceLeaf::Term(None), _) => Op::Nothing,
             (PieceLeaf::Term(Some(handle)), Leaf::Term(term)) => {
-                let rarity = match term.space {
-                    Space::Words => Rarity::of(self.totals[leaf].documents, self.documents),
-                    Space::Tags => Rarity::OF_TAGS,
-                };
+                let rarity = self.rarity(term.space, self.totals[leaf].documents);
                 let is_stem = term.bytes.first() == Some(&(STEM_MARK as u8));
                 Op::Term(self.term(handle, term.space, is_stem, fields, rarity, weight, wish))
             }
@@ -434,10 +439,7 @@ impl<'a, T: Tier> Opener<'a, T> {
         let mut opened: Vec<(&[u8], TermOp<'a, T::Cursor<'a>>)> = Vec::with_capacity(terms.len());
         for (bytes, handle) in terms {
             if let Some(documents) = totals.get(bytes) {
-                let rarity = match space {
-                    Space::Words => Rarity::of(*documents, self.documents),
-                    Space::Tags => Rarity::OF_TAGS,
-                };
+                let rarity = self.rarity(space, *documents);
                 opened.push((bytes, self.term(handle, space, false, fields, rarity, 1.0, wish)));
             }
         }
