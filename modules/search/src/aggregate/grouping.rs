@@ -217,19 +217,36 @@ impl Grouper {
         Ok(())
     }
 
-    /// A row for each group, in the order in which they came: the properties, then what the reducers give.
-    pub fn finish(&mut self) -> Vec<Row<'static>> {
-        let groups = u32::try_from(self.groups).expect("GROUPS_MAX is less");
-        let rows = (0..groups).map(|group| {
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.groups
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.groups == 0
+    }
+
+    /// Gives `job` a row for each group, in the order in which they came, while it answers true: the properties, then what
+    /// the reducers give.
+    pub fn finish(
+        &mut self,
+        mut job: impl FnMut(Row<'_>) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let Grouper { keys, tuples, reducers, .. } = self;
+        let width = keys.len() + reducers.len();
+        for group in 0..u32::try_from(self.groups).expect("GROUPS_MAX is less") {
+            let mut slots = Vec::with_capacity(width);
             let single = [group];
-            let tuple = if self.keys.len() == 1 { &single[..] } else { self.tuples.get(group) };
-            let values = self.keys.iter().zip(tuple);
-            let mut slots: Vec<_> =
-                values.map(|(key, number)| Some(key.values.value(*number).clone())).collect();
-            slots.extend(self.reducers.iter_mut().map(|reducer| Some(reducer.finish(group))));
-            Row { slots, key: None }
-        });
-        rows.collect()
+            let tuple = if keys.len() == 1 { &single[..] } else { tuples.get(group) };
+            let values = keys.iter().zip(tuple);
+            slots.extend(values.map(|(key, number)| Some(key.values.value(*number).borrowed())));
+            slots.extend(reducers.iter_mut().map(|reducer| Some(reducer.finish(group))));
+            if !job(Row { slots, key: None })? {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -122,7 +122,8 @@ impl Pairs {
 pub struct Tuples {
     width: usize,
     hasher: DefaultHashBuilder,
-    table: HashTable<u32>,
+    /// Hashes and numbers: growing needs no tuples, and few of them are compared in vain.
+    table: HashTable<(u64, u32)>,
     /// All tuples, one behind the other.
     flat: Vec<u32>,
     count: u32,
@@ -143,17 +144,17 @@ impl Tuples {
     /// The number of a tuple, which is entered if it is new.
     pub fn intern(&mut self, tuple: &[u32]) -> u32 {
         debug_assert_eq!(tuple.len(), self.width);
-        let (width, flat, hasher) = (self.width, &self.flat, &self.hasher);
-        let of = |number: &u32| {
-            let start = *number as usize * width;
-            &flat[start..start + width]
+        let hash = self.hasher.hash_one(tuple);
+        let (width, flat) = (self.width, &self.flat);
+        let equal = |entry: &(u64, u32)| {
+            let start = entry.1 as usize * width;
+            entry.0 == hash && &flat[start..start + width] == tuple
         };
-        let hash = hasher.hash_one(tuple);
-        if let Some(number) = self.table.find(hash, |number| of(number) == tuple) {
+        if let Some((_, number)) = self.table.find(hash, equal) {
             return *number;
         }
         let number = self.count;
-        self.table.insert_unique(hash, number, |number| hasher.hash_one(of(number)));
+        self.table.insert_unique(hash, (hash, number), |entry| entry.0);
         self.flat.extend_from_slice(tuple);
         self.count += 1;
         number

@@ -72,14 +72,6 @@ impl Stage {
     fn is_breaker(&self) -> bool {
         matches!(self, Stage::Group(_) | Stage::Sort(_))
     }
-
-    fn finish(&mut self) -> Vec<Row<'static>> {
-        match self {
-            Stage::Group(grouper) => grouper.finish(),
-            Stage::Sort(sorter) => sorter.finish(),
-            _ => Vec::new(),
-        }
-    }
 }
 
 /// Names by slot, which grow where all fields of a key are loaded.
@@ -257,27 +249,43 @@ impl Pipeline {
             if !self.stages[at].is_breaker() {
                 continue;
             }
-            let rows = self.stages[at].finish();
-            if let Stage::Group(_) = &self.stages[at] {
-                self.total = rows.len() as u64;
-            }
-            for mut row in rows {
-                if self.deadline.step() {
-                    break;
+            // The stage is taken out, so that its rows can be borrowed from it while the others run.
+            let done = Stage::Page { offset: 0, limit: usize::MAX, seen: 0 };
+            match std::mem::replace(&mut self.stages[at], done) {
+                Stage::Group(mut grouper) => {
+                    self.total = grouper.len() as u64;
+                    grouper.finish(|row| self.pass(at + 1, end, row, loader))?;
                 }
-                match self.run(at + 1, end, &mut row, loader)? {
-                    Outcome::Passed => self.waiting.push_back(row),
-                    Outcome::Last => {
-                        self.waiting.push_back(row);
-                        break;
+                Stage::Sort(mut sorter) => {
+                    for row in sorter.finish() {
+                        if !self.pass(at + 1, end, row, loader)? {
+                            break;
+                        }
                     }
-                    Outcome::Gone => {}
-                    Outcome::Stopped => break,
                 }
+                _ => unreachable!("there are two kinds of breakers"),
             }
         }
         self.at = end;
         Ok(())
+    }
+
+    /// Runs a row that a breaker has let out; answers whether more are wanted.
+    fn pass(
+        &mut self,
+        start: usize,
+        end: usize,
+        mut row: Row<'_>,
+        loader: &mut dyn Loader,
+    ) -> Result<bool, Error> {
+        if self.deadline.step() {
+            return Ok(false);
+        }
+        let outcome = self.run(start, end, &mut row, loader)?;
+        if matches!(outcome, Outcome::Passed | Outcome::Last) {
+            self.waiting.push_back(row.into_owned());
+        }
+        Ok(!matches!(outcome, Outcome::Last | Outcome::Stopped))
     }
 
     /// The next rows that come out, at most `count`; fewer mean that there are no more.
@@ -439,9 +447,10 @@ impl<'a> Feed<'_, 'a> {
 
     /// Runs a row through; answers whether more are wanted.
     fn take_row(&mut self, batch: &Batch<'a, '_>, place: usize) -> Result<bool, Error> {
-        self.row.slots.clear();
+        // Slots that no column fills are those of APPLY, which fills them in every row.
+        self.row.slots.resize(self.pipeline.sources.len(), None);
         for (slot, source) in &self.slots {
-            self.row.set(*slot, source.read(batch, place));
+            self.row.slots[*slot] = source.read(batch, place);
         }
         if self.keys {
             self.row.key = Some(batch.rows.key(batch.matched[place]).into());

@@ -12,14 +12,21 @@ use crate::expression::{Call, Comparison, Error, Expression, Operator};
 /// Where the values of properties come from.
 pub trait Row {
     /// The value in a slot, if the row has one.
-    fn value(&self, slot: usize) -> Option<Value<'_>>;
+    fn value(&self, slot: usize) -> Option<&Value<'_>>;
 }
 
 impl Row for [Option<Value<'_>>] {
     #[inline]
-    fn value(&self, slot: usize) -> Option<Value<'_>> {
-        self.get(slot)?.as_ref().map(Value::borrowed)
+    fn value(&self, slot: usize) -> Option<&Value<'_>> {
+        self.get(slot)?.as_ref()
     }
+}
+
+/// What arithmetic is done with.
+enum Operand {
+    Missing,
+    Null,
+    Number(f64),
 }
 
 /// Most functions take no more arguments than this, and then no call allocates.
@@ -51,6 +58,17 @@ impl Comparison {
         }
     }
 
+    /// Whether it holds between two expressions on a row.
+    fn decide<R: Row + ?Sized>(self, sides: &[Expression; 2], row: &R) -> Result<bool, Error> {
+        if let Some(left) = sides[0].plain_number(row)?
+            && let Some(right) = sides[1].plain_number(row)?
+        {
+            return Ok(self.holds(left.partial_cmp(&right).unwrap_or(Ordering::Equal)));
+        }
+        let (left, right) = (sides[0].evaluate(row)?, sides[1].evaluate(row)?);
+        Ok(self.between(left.as_ref(), right.as_ref()))
+    }
+
     fn between(self, left: Option<&Value<'_>>, right: Option<&Value<'_>>) -> bool {
         match (left, right) {
             (Some(left), Some(right)) => self.holds(left.compare(right)),
@@ -71,7 +89,7 @@ impl Expression {
             Expression::Null => Some(Value::Null),
             Expression::Number(number) => Some(Value::Number(*number)),
             Expression::Text(text) => Some(Value::text(text)),
-            Expression::Property(property) => row.value(property.slot),
+            Expression::Property(property) => row.value(property.slot).map(Value::borrowed),
             Expression::Not(child) => match child.evaluate(row)? {
                 Some(value) => truth(!value.is_true()),
                 None => None,
@@ -92,33 +110,63 @@ impl Expression {
                 }
                 truth(false)
             }
-            Expression::Compare(comparison, sides) => {
-                let (left, right) = (sides[0].evaluate(row)?, sides[1].evaluate(row)?);
-                truth(comparison.between(left.as_ref(), right.as_ref()))
-            }
-            Expression::Arithmetic(operator, sides) => {
-                let Some(left) = sides[0].evaluate(row)? else { return Ok(None) };
-                let Some(right) = sides[1].evaluate(row)? else { return Ok(None) };
-                match (number(&left)?, number(&right)?) {
-                    (Some(left), Some(right)) => Some(Value::Number(operator.apply(left, right))),
-                    _ => Some(Value::Null),
-                }
-            }
+            Expression::Compare(comparison, sides) => truth(comparison.decide(sides, row)?),
+            Expression::Arithmetic(..) => match self.number(row)? {
+                Operand::Missing => None,
+                Operand::Null => Some(Value::Null),
+                Operand::Number(number) => Some(Value::Number(number)),
+            },
             Expression::Call(call) => call.evaluate(row)?,
         })
     }
 
     /// Whether a condition holds for a row.
     pub fn holds<R: Row + ?Sized>(&self, row: &R) -> Result<bool, Error> {
-        Ok(self.evaluate(row)?.is_some_and(|value| value.is_true()))
+        match self {
+            Expression::Compare(comparison, sides) => comparison.decide(sides, row),
+            _ => Ok(self.evaluate(row)?.is_some_and(|value| value.is_true())),
+        }
     }
-}
 
-/// An operand as a number; none if it is NULL.
-fn number(value: &Value<'_>) -> Result<Option<f64>, Error> {
-    match value {
-        Value::Null => Ok(None),
-        value => value.to_number().map(Some).ok_or(Error::NotANumber),
+    /// Its value as an operand. Numbers on the way become no [`Value`]s, which is half of the time.
+    fn number<R: Row + ?Sized>(&self, row: &R) -> Result<Operand, Error> {
+        let of = |value: Option<&Value<'_>>| match value {
+            None => Ok(Operand::Missing),
+            Some(Value::Number(number)) => Ok(Operand::Number(*number)),
+            Some(Value::Null) => Ok(Operand::Null),
+            Some(value) => value.to_number().map(Operand::Number).ok_or(Error::NotANumber),
+        };
+        match self {
+            Expression::Number(number) => Ok(Operand::Number(*number)),
+            Expression::Property(property) => of(row.value(property.slot)),
+            Expression::Arithmetic(operator, sides) => {
+                let (left, right) = (sides[0].number(row)?, sides[1].number(row)?);
+                Ok(match (left, right) {
+                    (Operand::Number(a), Operand::Number(b)) => {
+                        Operand::Number(operator.apply(a, b))
+                    }
+                    (Operand::Missing, _) | (_, Operand::Missing) => Operand::Missing,
+                    _ => Operand::Null,
+                })
+            }
+            other => of(other.evaluate(row)?.as_ref()),
+        }
+    }
+
+    /// Its value, if it is plainly a number.
+    fn plain_number<R: Row + ?Sized>(&self, row: &R) -> Result<Option<f64>, Error> {
+        Ok(match self {
+            Expression::Number(number) => Some(*number),
+            Expression::Property(property) => match row.value(property.slot) {
+                Some(Value::Number(number)) => Some(*number),
+                _ => None,
+            },
+            Expression::Arithmetic(..) => match self.number(row)? {
+                Operand::Number(number) => Some(number),
+                Operand::Missing | Operand::Null => None,
+            },
+            _ => None,
+        })
     }
 }
 
@@ -138,7 +186,7 @@ impl Call {
                     Some(max) => max.evaluate(row)?,
                     None => None,
                 };
-                Ok(Some(run(row.value(self.slot), max.as_ref())))
+                Ok(Some(run(row.value(self.slot).map(Value::borrowed), max.as_ref())))
             }
             Run::Plain(run) => self.plain(row, run, false),
             Run::WithNulls(run) => self.plain(row, run, true),

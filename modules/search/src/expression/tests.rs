@@ -1,27 +1,24 @@
 //! Cases of the grammar and of each function, and properties over random expressions.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
-use super::evaluation::Row;
 use super::functions;
 use super::value::{Value, number_text};
 use super::*;
 
 /// A row with `n` = 10, `t` = "Hello World", `s` = "7", `e` = "", and a list of terms. `m` is missing.
-struct Sample;
-
-impl Row for Sample {
-    fn value(&self, slot: usize) -> Option<Value<'_>> {
-        match slot {
-            0 => Some(Value::Number(10.0)),
-            1 => Some(Value::text(b"Hello World")),
-            2 => Some(Value::text(b"7")),
-            3 => Some(Value::text(b"")),
-            4 => Some(Value::List([Value::text(b"hello"), Value::text(b"world")].into())),
-            _ => None,
-        }
-    }
-}
+static SAMPLE: LazyLock<[Option<Value<'static>>; 6]> = LazyLock::new(|| {
+    [
+        Some(Value::Number(10.0)),
+        Some(Value::text(b"Hello World")),
+        Some(Value::text(b"7")),
+        Some(Value::text(b"")),
+        Some(Value::List([Value::text(b"hello"), Value::text(b"world")].into())),
+        None,
+    ]
+});
 
 fn bound(text: &str) -> Result<Expression, String> {
     let mut expression = Expression::parse(text.as_bytes()).map_err(|error| error.to_string())?;
@@ -40,7 +37,7 @@ fn bound(text: &str) -> Result<Expression, String> {
 /// The value as text: `nil` for NULL, `-` for none.
 fn eval(text: &str) -> String {
     let expression = bound(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    match expression.evaluate(&Sample) {
+    match expression.evaluate(SAMPLE.as_slice()) {
         Ok(Some(value)) => shown(&value),
         Ok(None) => "-".to_owned(),
         Err(error) => format!("error: {error}"),
@@ -377,8 +374,8 @@ proptest! {
         });
         prop_assert_eq!(bound, Ok(()));
         // An error is fine; a panic is not.
-        let _ = tree.evaluate(&Sample);
-        let _ = tree.holds(&Sample);
+        let _ = tree.evaluate(SAMPLE.as_slice());
+        let _ = tree.holds(SAMPLE.as_slice());
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! document for which it cannot be worked out is not taken.
 
 use crate::error::Error;
-use crate::expression::evaluation::Row;
 use crate::expression::value::Value;
 use crate::expression::{Expression, Wanted};
 use crate::schema::Schema;
@@ -55,16 +54,7 @@ impl Filter {
             name => get(schema.field(name).map_or(name, |(_, field)| &*field.path)),
         });
         let values: Vec<Option<Value<'_>>> = values.collect();
-        let row: &dyn Row = &Values(&values);
-        self.expression.holds(row).unwrap_or(false)
-    }
-}
-
-struct Values<'v>(&'v [Option<Value<'v>>]);
-
-impl Row for Values<'_> {
-    fn value(&self, slot: usize) -> Option<Value<'_>> {
-        self.0.value(slot)
+        self.expression.holds(values.as_slice()).unwrap_or(false)
     }
 }
 
