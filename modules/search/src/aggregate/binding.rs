@@ -125,29 +125,26 @@ pub fn bind(
     add_scores: bool,
     dialect: u32,
 ) -> Result<Bound, Error> {
-    let mut binder = Binder {
-        schema,
-        dialect,
-        bound: Bound::default(),
-        slots: Vec::new(),
-        grouped: false,
-        all_loaded: false,
-        loads: Vec::new(),
-    };
+    let mut binder = Binder::new(schema, dialect);
     binder.distances(plan);
     if add_scores {
         binder.slot(SCORE, Origin::Index, Some(Source::Score));
     }
-    for step in steps {
-        binder.step(step)?;
-    }
-    let mut bound = binder.bound;
-    let names = binder.slots.into_iter().map(|slot| slot.name).collect();
-    match binder.grouped {
-        true => bound.group_names = Some(names),
-        false => bound.names = names,
-    }
-    Ok(bound)
+    binder.steps(steps)
+}
+
+/// Binds steps to rows that bring values by these names, in these slots; keys have the rest.
+pub fn bind_rows(
+    schema: &Schema,
+    given: &[&[u8]],
+    steps: Vec<Step<'_>>,
+    dialect: u32,
+) -> Result<Bound, Error> {
+    let mut binder = Binder { has_columns: false, ..Binder::new(schema, dialect) };
+    given.iter().for_each(|name| {
+        binder.slot(name, Origin::Index, None);
+    });
+    binder.steps(steps)
 }
 
 /// Whether a slot's name belongs to a property that clients see.
@@ -184,9 +181,37 @@ struct Binder<'s> {
     all_loaded: bool,
     /// What has to be loaded before the next stage.
     loads: Vec<LoadField>,
+    /// Rows come out of the index, so that its columns can be read.
+    has_columns: bool,
 }
 
-impl Binder<'_> {
+impl<'s> Binder<'s> {
+    fn new(schema: &'s Schema, dialect: u32) -> Binder<'s> {
+        Binder {
+            schema,
+            dialect,
+            bound: Bound::default(),
+            slots: Vec::new(),
+            grouped: false,
+            all_loaded: false,
+            loads: Vec::new(),
+            has_columns: true,
+        }
+    }
+
+    fn steps(mut self, steps: Vec<Step<'_>>) -> Result<Bound, Error> {
+        for step in steps {
+            self.step(step)?;
+        }
+        let mut bound = self.bound;
+        let names = self.slots.into_iter().map(|slot| slot.name).collect();
+        match self.grouped {
+            true => bound.group_names = Some(names),
+            false => bound.names = names,
+        }
+        Ok(bound)
+    }
+
     /// Distances are properties of all rows; the nearest come first.
     fn distances(&mut self, plan: &Plan) {
         for (at, query) in plan.vectors.iter().enumerate() {
@@ -290,7 +315,9 @@ impl Binder<'_> {
 
     /// Whether a field can be read from its column.
     fn column(&self, field: &Field) -> (Origin, Option<Source>) {
-        let Some(number) = field.column else { return (Origin::Loaded, None) };
+        let Some(number) = field.column.filter(|_| self.has_columns) else {
+            return (Origin::Loaded, None);
+        };
         let shows_all = self.dialect >= 3 || !is_path_of_many(&field.path);
         let source = Some(Source::Column { number, shows_all });
         match (field.column_kind(), self.schema.source) {

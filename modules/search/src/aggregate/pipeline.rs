@@ -202,6 +202,26 @@ impl Pipeline {
         })
     }
 
+    /// Takes in rows that were found by other means, in the order in which they are to come.
+    pub fn push_rows(&mut self, rows: Vec<Row<'static>>) {
+        let keys = self.sources.iter().enumerate();
+        let keys = keys.filter(|(_, source)| **source == Some(Source::Key));
+        let keys: Vec<usize> = keys.map(|(slot, _)| slot).collect();
+        self.total += rows.len() as u64;
+        for mut row in rows {
+            for slot in &keys {
+                let key = row.key.as_deref().map(|key| Value::text(key).into_owned());
+                row.set(*slot, key);
+            }
+            self.waiting.push_back(row);
+        }
+    }
+
+    /// Whether rows have been grouped.
+    pub fn is_grouped(&self) -> bool {
+        self.group_names.is_some()
+    }
+
     /// Runs all matches through the stages that need nothing but the index.
     pub fn feed(
         &mut self,

@@ -264,6 +264,21 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Rows that were found by other means.
+    pub fn of_rows(
+        pipeline: Pipeline,
+        schema: Arc<Schema>,
+        dialect: u32,
+        timeout_ms: Option<u64>,
+    ) -> Answer {
+        Answer { pipeline, schema, dialect, timeout_ms, cut: false }
+    }
+
+    /// What the rows run through.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
     /// The next rows, at most `count`.
     pub fn take(
         &mut self,
@@ -356,7 +371,8 @@ impl Answer {
     }
 }
 
-fn write_value(writer: Writer<'_>, value: &Value<'_>) {
+/// Writes one value.
+pub fn write_value(writer: Writer<'_>, value: &Value<'_>) {
     match value {
         Value::Null => writer.null(),
         Value::Number(number) => writer.bulk(number_text(*number)),

@@ -3,19 +3,24 @@
 mod fusion;
 mod request;
 
-use std::cmp::Ordering;
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 
+use crate::aggregate::Row;
+use crate::aggregate::binding::{KEY, SCORE, bind_rows};
+use crate::aggregate::pipeline::Pipeline;
+use crate::aggregate::steps::Step;
 use crate::args::lossy;
-use crate::commands::hybrid::fusion::{Fused, fuse, nearness};
-use crate::commands::hybrid::request::{Ask, Order, Request, read};
-use crate::commands::search::{TIMED_OUT, load_one};
-use crate::commands::{bytes, permission};
+use crate::commands::aggregate::{Answer, write_value};
+use crate::commands::hybrid::fusion::{fuse, nearness};
+use crate::commands::hybrid::request::{Ask, Request, read};
+use crate::commands::search::TIMED_OUT;
+use crate::commands::{bytes, cursor, permission, search};
 use crate::error::Error;
-use crate::index::deadline::Deadline;
+use crate::expression::value::Value;
 use crate::index::search::{Found, Order as SearchOrder, SortValue};
 use crate::index::snapshot::Snapshot;
 use crate::index::task::Task;
@@ -23,7 +28,7 @@ use crate::query::ast::{Kind, Node, VectorClause};
 use crate::query::parser::{Context as ParseContext, parse};
 use crate::query::plan::{Options as PlanOptions, Plan, plan};
 use crate::schema::{ALL_FIELDS, FieldKind, Schema};
-use crate::vector::{Metric, number_text};
+use crate::vector::Metric;
 use crate::{pool, registry, settings};
 
 /// FT.HYBRID.
@@ -52,7 +57,7 @@ fn hybrid(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         searches.words.cost(pool::INLINE_STEPS_MAX) + searches.vector.cost(pool::INLINE_STEPS_MAX);
     if !pool::takes(ctx, steps) {
         let found = searches.run();
-        return answer(ctx, &found, &request, start);
+        return answer(ctx, args[0], &found, request, start);
     }
     let argv: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
     pool::run(
@@ -60,7 +65,7 @@ fn hybrid(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         move || searches.run(),
         move |ctx, found| {
             let args: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
-            answer(ctx, &found, &read(&args[1..])?, start)
+            answer(ctx, args[0], &found, read(&args[1..])?, start)
         },
     )
 }
@@ -89,12 +94,7 @@ impl Searches {
 }
 
 fn searches(name: &[u8], request: &Request<'_>) -> Result<Searches, Error> {
-    let time = match request.timeout_ms {
-        Some(0) => None,
-        Some(ms) => Some(Duration::from_millis(ms)),
-        None => settings::timeout(),
-    };
-    let deadline = time.map_or(Deadline::NONE, Deadline::after);
+    let deadline = search::deadline(request.timeout_ms);
     let snapshot = registry::with(|all| {
         let entry = all.get(name).ok_or_else(|| Error::NoSuchIndex(lossy(name)))?;
         entry.uses += 1;
@@ -195,24 +195,15 @@ fn vector_node(schema: &Schema, request: &Request<'_>) -> Result<(Node, Metric),
     Ok((node, metric))
 }
 
-/// A row: the document, and what is shown of it.
-struct Row {
-    fused: Fused,
-    key: Vec<u8>,
-}
-
 fn answer(
     ctx: &mut Context<'_>,
+    name: &[u8],
     found: &Both,
-    request: &Request<'_>,
+    request: Request<'_>,
     start: Instant,
 ) -> CommandResult {
     if (found.words.timed_out || found.vector.timed_out) && settings::fails_on_timeout() {
         return Err(Error::Text(TIMED_OUT).into());
-    }
-    let schema = found.snapshot.schema();
-    if ctx.db() != schema.db {
-        ctx.select_db(schema.db)?;
     }
     let words: Vec<(u32, f64)> =
         found.words.hits.iter().map(|hit| (hit.number, hit.score)).collect();
@@ -222,137 +213,89 @@ fn answer(
     };
     let vector: Vec<(u32, f64)> =
         found.vector.hits.iter().map(|hit| (hit.number, nearness(&hit.sort_value))).collect();
-    let fused = fuse(request.method, &words, &vector);
-    let rows = fused
-        .into_iter()
-        .map(|fused| Row { key: found.snapshot.key(fused.number).to_vec(), fused });
-    // Keys may have gone since the index was looked at.
-    let mut rows: Vec<Row> = rows.filter(|row| ctx.open_read(&row.key).exists()).collect();
-    if let Order::By(keys) = &request.order {
-        sort(ctx, schema, request, &mut rows, keys);
+    if let Some(options) = request.cursor {
+        return cursors(ctx, name, found, options, &request, [&words, &vector]);
     }
-    let total = rows.len();
-    let page = rows.iter().skip(request.offset).take(request.limit);
-    let page: Vec<_> = page.map(|row| fields(ctx, schema, request, row)).collect();
-    write(ctx, total, &page, found, start);
+    let fused = fuse(request.method, &words, &vector);
+    let score: &[u8] = request.alias.unwrap_or(SCORE);
+    let mut given = vec![KEY, score];
+    given.extend(request.search_alias.iter().chain(&request.vector.alias));
+    // What the rows bring is shown if it has been asked for, or nothing else has.
+    let hides = |name: &[u8]| request.loads() && !request.loads_by_name(name);
+    let mut hidden = Vec::new();
+    if hides(KEY) {
+        hidden.push(KEY);
+    }
+    if request.alias.is_none() && hides(SCORE) {
+        hidden.push(SCORE);
+    }
+    let rows = fused.iter().map(|fused| {
+        let mut values = vec![Some(fused.score)];
+        values.extend(request.search_alias.map(|_| fused.by_words));
+        values.extend(request.vector.alias.map(|_| fused.by_vector));
+        row(found, fused.number, &values)
+    });
+    let rows = rows.collect();
+    let timeout_ms = request.timeout_ms;
+    let mut answer = post(found, &given, request.steps, timeout_ms, rows)?;
+    let rows = answer.take(ctx, usize::MAX)?;
+    write(ctx, &answer, &rows, &hidden, found, start);
     Ok(Reply::Written)
 }
 
-type Fields<'a> = Vec<(&'a [u8], Vec<u8>)>;
-
-/// What is shown of a row: what was asked for, else its key and score; and the scores that have names.
-fn fields<'a>(
-    ctx: &mut Context<'_>,
-    schema: &Schema,
-    request: &Request<'a>,
-    row: &Row,
-) -> Fields<'a> {
-    let mut fields: Fields<'a> = Vec::new();
-    match &request.loaded {
-        None => {
-            fields.push((b"__key", row.key.clone()));
-            if request.alias.is_none() {
-                fields.push((b"__score", number_text(row.fused.score)));
-            }
-        }
-        Some(wanted) => {
-            for wanted in wanted {
-                if let Some(value) = property(ctx, schema, request, row, wanted.path) {
-                    fields.push((wanted.name, value));
-                }
-            }
-        }
-    }
-    let named = [
-        (request.search_alias, row.fused.by_words),
-        (request.vector.alias, row.fused.by_vector),
-        (request.alias, Some(row.fused.score)),
-    ];
-    for (name, score) in named {
-        if let (Some(name), Some(score)) = (name, score)
-            && !fields.iter().any(|(known, _)| *known == name)
-        {
-            fields.push((name, number_text(score)));
-        }
-    }
-    fields
+/// A row with its key and some scores, in the first slots.
+fn row(found: &Both, number: u32, scores: &[Option<f64>]) -> Row<'static> {
+    let key = found.snapshot.key(number).to_vec();
+    let scores = scores.iter().map(|score| score.map(Value::Number));
+    let mut slots = vec![Some(Value::Text(key.clone().into()))];
+    slots.extend(scores);
+    Row { slots, key: Some(Cow::Owned(key)) }
 }
 
-/// The value of a property of a row: its key, one of its scores, or a field.
-fn property(
+/// Rows in front of the steps that they run through. Keys that have gone since the index was looked at are left out
+/// where the steps load from them.
+fn post(
+    found: &Both,
+    given: &[&[u8]],
+    steps: Vec<Step<'_>>,
+    timeout_ms: Option<u64>,
+    rows: Vec<Row<'static>>,
+) -> Result<Answer, Error> {
+    let schema = found.snapshot.schema();
+    let bound = bind_rows(schema, given, steps, DIALECT)?;
+    let mut pipeline = Pipeline::new(bound, false, search::deadline(timeout_ms));
+    pipeline.push_rows(rows);
+    Ok(Answer::of_rows(pipeline, Arc::clone(schema), DIALECT, timeout_ms))
+}
+
+/// Both lists as they are, to be read by cursors.
+fn cursors(
     ctx: &mut Context<'_>,
-    schema: &Schema,
-    request: &Request<'_>,
-    row: &Row,
     name: &[u8],
-) -> Option<Vec<u8>> {
-    let given = |alias: Option<&[u8]>| alias == Some(name);
-    if name == b"__key" {
-        return Some(row.key.clone());
-    }
-    if given(request.alias) || name == b"__score" && request.alias.is_none() {
-        return Some(number_text(row.fused.score));
-    }
-    if given(request.search_alias) {
-        return row.fused.by_words.map(number_text);
-    }
-    if given(request.vector.alias) {
-        return row.fused.by_vector.map(number_text);
-    }
-    let path = schema.field(name).map_or(name, |(_, field)| &field.path);
-    load_one(ctx, schema, &row.key, path, DIALECT)
-}
-
-fn sort(
-    ctx: &mut Context<'_>,
-    schema: &Schema,
+    found: &Both,
+    options: cursor::Options,
     request: &Request<'_>,
-    rows: &mut [Row],
-    keys: &[(&[u8], bool)],
-) {
-    // A loaded property goes by the name that it was given.
-    let path = |name| {
-        let loaded = request.loaded.iter().flatten().find(|field| field.name == name);
-        loaded.map_or(name, |field| field.path)
-    };
-    let mut values: std::collections::HashMap<u32, Vec<SortValue>> =
-        std::collections::HashMap::with_capacity(rows.len());
-    for row in &*rows {
-        let of_row =
-            keys.iter().map(|(name, _)| match property(ctx, schema, request, row, path(*name)) {
-                None => SortValue::Absent,
-                Some(text) => match crate::args::parse_number(&text) {
-                    Some(number) => SortValue::Number(number),
-                    None => SortValue::Text(text),
-                },
-            });
-        values.insert(row.fused.number, of_row.collect());
-    }
-    rows.sort_by(|a, b| {
-        let (left, right) = (&values[&a.fused.number], &values[&b.fused.number]);
-        let orders = keys.iter().zip(left.iter().zip(right)).map(|((_, descending), (l, r))| {
-            // Numbers that are the same leave it to the next property.
-            l.order(0, r, 0, *descending)
-        });
-        orders.fold(Ordering::Equal, Ordering::then)
-    });
-}
-
-fn write(ctx: &Context<'_>, total: usize, page: &[Fields<'_>], found: &Both, start: Instant) {
+    lists: [&Vec<(u32, f64)>; 2],
+) -> CommandResult {
+    cursor::check_limit(name)?;
     let writer = ctx.reply();
-    writer.map(4);
-    writer.simple("total_results");
-    writer.int(i64::try_from(total).unwrap_or(i64::MAX));
-    writer.simple("results");
-    writer.array(page.len());
-    for fields in page {
-        writer.map(fields.len());
-        for (name, value) in fields {
-            writer.bulk(name);
-            writer.bulk(value);
-        }
+    writer.map(3);
+    for (list, which) in lists.into_iter().zip(["SEARCH", "VSIM"]) {
+        let rows = list.iter().map(|(number, score)| row(found, *number, &[Some(*score)]));
+        let rows = rows.collect();
+        let answer = post(found, &[KEY, SCORE], Vec::new(), request.timeout_ms, rows)?;
+        let id = cursor::keep(ctx, name, options, answer);
+        writer.simple(which);
+        writer.int(id);
     }
     writer.simple("warnings");
+    let warnings = warnings(found);
+    writer.array(warnings.len());
+    warnings.iter().for_each(|warning| writer.simple(warning));
+    Ok(Reply::Written)
+}
+
+fn warnings(found: &Both) -> Vec<String> {
     let mut warnings = Vec::new();
     for (found, which) in [(&found.words, "SEARCH"), (&found.vector, "VSIM")] {
         if found.timed_out {
@@ -361,6 +304,38 @@ fn write(ctx: &Context<'_>, total: usize, page: &[Fields<'_>], found: &Both, sta
         if found.cut {
             warnings.push(format!("Max prefix expansions limit was reached ({which})"));
         }
+    }
+    warnings
+}
+
+fn write(
+    ctx: &Context<'_>,
+    answer: &Answer,
+    rows: &[Row<'static>],
+    hidden: &[&[u8]],
+    found: &Both,
+    start: Instant,
+) {
+    let pipeline = answer.pipeline();
+    let writer = ctx.reply();
+    writer.map(4);
+    writer.simple("total_results");
+    writer.int(i64::try_from(pipeline.total()).unwrap_or(i64::MAX));
+    writer.simple("results");
+    writer.array(rows.len());
+    for row in rows {
+        let shown = |name: &[u8]| pipeline.is_grouped() || !hidden.contains(&name);
+        let fields = pipeline.fields(row).filter(|(name, _)| shown(name));
+        writer.map(fields.clone().count());
+        for (name, value) in fields {
+            writer.bulk(name);
+            write_value(writer, value);
+        }
+    }
+    writer.simple("warnings");
+    let mut warnings = warnings(found);
+    if pipeline.timed_out() {
+        warnings.push(format!("{TIMED_OUT} (POST PROCESSING)"));
     }
     writer.array(warnings.len());
     warnings.iter().for_each(|warning| writer.simple(warning));

@@ -352,7 +352,7 @@ fn load_key(
 }
 
 /// One value of a key, by hash field or JSON path.
-pub(super) fn load_one(
+fn load_one(
     ctx: &mut Context<'_>,
     schema: &Schema,
     key: &[u8],

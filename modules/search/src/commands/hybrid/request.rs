@@ -3,9 +3,10 @@
 //! Two searches, one by words and one by a vector, whose results are fused into one list by their ranks or their
 //! scores. Orders, defaults and texts are RediSearch's.
 
+use crate::aggregate::steps::{self, Arrange, Step};
 use crate::args::{Args, lossy, parse_integer, parse_number};
 use crate::commands::hybrid::fusion::Method;
-use crate::commands::options::{self, Returned};
+use crate::commands::{cursor, options};
 use crate::error::Error;
 use crate::query::parser::Parameters;
 use crate::score::Scorer;
@@ -16,10 +17,8 @@ const WINDOW: usize = 20;
 pub const WINDOW_MAX: usize = 1_000_000;
 /// Neighbours, if it is not said how many.
 const K: usize = 10;
-/// Properties of one SORTBY.
-const SORT_KEYS_MAX: usize = 8;
-/// Steps that RediSearch has and this version refuses.
-const LATER: [&str; 5] = ["GROUPBY", "APPLY", "FILTER", "EXPLAINSCORE", "WITHCURSOR"];
+/// Rows, if it is not said how many.
+const ROWS: usize = 10;
 const NO_DIALECT: &str = "DIALECT is not supported in FT.HYBRID or any of its subqueries. Please check the documentation on search-default-dialect configuration.";
 
 /// Everything behind the name of the index.
@@ -39,29 +38,14 @@ pub struct Request<'a> {
     pub window: usize,
     /// Name under which rows show their fused score, if not the usual one.
     pub alias: Option<&'a [u8]>,
-    /// Which fields are wanted; key and score if not given.
-    pub loaded: Option<Vec<Returned<'a>>>,
-    /// What decides the order.
-    pub order: Order<'a>,
-    /// How many rows to leave out.
-    pub offset: usize,
-    /// How many rows to give.
-    pub limit: usize,
+    /// What the fused rows run through, the best first.
+    pub steps: Vec<Step<'a>>,
+    /// Both searches' rows are wanted, by cursors of their own.
+    pub cursor: Option<cursor::Options>,
     /// Values of `$name`.
     pub parameters: Parameters,
     /// When to stop, in milliseconds, if that is said; 0 is never.
     pub timeout_ms: Option<u64>,
-}
-
-/// What decides the order of the rows.
-#[derive(Debug, PartialEq)]
-pub enum Order<'a> {
-    /// The best score first.
-    Score,
-    /// Any.
-    None,
-    /// Properties, and whether the greatest comes first.
-    By(Vec<(&'a [u8], bool)>),
 }
 
 /// The search by a vector.
@@ -112,25 +96,24 @@ pub fn read<'a>(items: &'a [&'a [u8]]) -> Result<Request<'a>, Error> {
         method: Method::Ranks { constant: 60.0 },
         window: WINDOW,
         alias: None,
-        loaded: None,
-        order: Order::Score,
-        offset: 0,
-        limit: 10,
+        steps: Vec::new(),
+        cursor: None,
         parameters: Parameters::new(),
         timeout_ms: None,
     };
     while !args.is_empty() {
-        if !request.option(&mut args)? {
+        if !(request.option(&mut args)? || steps::take(&mut request.steps, &mut args)?) {
             let word = args.peek().unwrap_or_default();
             if word.eq_ignore_ascii_case(b"DIALECT") {
                 return Err(Error::Text(NO_DIALECT));
             }
-            if let Some(later) = LATER.iter().find(|l| word.eq_ignore_ascii_case(l.as_bytes())) {
-                return Err(Error::Unsupported(format!("{later} of FT.HYBRID")));
+            if word.eq_ignore_ascii_case(b"EXPLAINSCORE") {
+                return Err(Error::Unsupported("EXPLAINSCORE of FT.HYBRID".to_owned()));
             }
             return Err(Error::Formatted(format!("Unknown argument: `{}`", lossy(word))));
         }
     }
+    request.cut_rows();
     Ok(request)
 }
 
@@ -329,14 +312,10 @@ impl<'a> Request<'a> {
     fn option(&mut self, args: &mut Args<'a>) -> Result<bool, Error> {
         if args.take("COMBINE") {
             self.combine(args)?;
-        } else if args.take("LOAD") {
-            self.load(args)?;
         } else if args.take("NOSORT") {
-            self.order = Order::None;
-        } else if args.take("SORTBY") {
-            self.sort(args)?;
-        } else if args.take("LIMIT") {
-            (self.offset, self.limit) = options::limit(args)?;
+            // The order of the scores costs nothing.
+        } else if args.take("WITHCURSOR") {
+            self.cursor = Some(cursor::Options::read(args)?);
         } else if args.take("PARAMS") {
             let list = args.list("PARAMS")?;
             options::parameters(&mut self.parameters, list)?;
@@ -349,6 +328,31 @@ impl<'a> Request<'a> {
             return Ok(false);
         }
         Ok(true)
+    }
+
+    /// Without a LIMIT, ten rows are given.
+    fn cut_rows(&mut self) {
+        let last = self.steps.iter().rev().take_while(|step| !matches!(step, Step::Group(_)));
+        let is_cut = last.into_iter().any(|step| match step {
+            Step::Arrange(arrange) => arrange.sorted || arrange.limit.is_some(),
+            _ => false,
+        });
+        if !is_cut {
+            self.steps.push(Step::Arrange(Arrange { limit: Some(ROWS), ..Arrange::default() }));
+        }
+    }
+
+    /// Whether it is said which fields are wanted.
+    pub fn loads(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Load(_) | Step::LoadAll))
+    }
+
+    /// Whether a property is loaded by its own name.
+    pub fn loads_by_name(&self, name: &[u8]) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::Load(fields) => fields.iter().any(|field| field.name == name),
+            _ => false,
+        })
     }
 
     /// `RRF n ...` or `LINEAR n ...`, perhaps with a name for the score behind.
@@ -401,51 +405,6 @@ impl<'a> Request<'a> {
         }
         Ok(())
     }
-
-    fn load(&mut self, args: &mut Args<'a>) -> Result<(), Error> {
-        if args.peek() == Some(b"*") {
-            return Err(Error::Unsupported("LOAD * of FT.HYBRID".to_owned()));
-        }
-        let mut list = Args::new(args.list("LOAD")?);
-        let fields = self.loaded.get_or_insert_default();
-        while let Some(path) = list.next_arg() {
-            let path = path.strip_prefix(b"@").unwrap_or(path);
-            let mut name = path;
-            if list.take("AS") {
-                name = list
-                    .next_arg()
-                    .ok_or(Error::Text("LOAD path AS name - must be accompanied with NAME"))?;
-            }
-            if !fields.iter().any(|field| field.name == name) {
-                fields.push(Returned { path, name });
-            }
-        }
-        Ok(())
-    }
-
-    fn sort(&mut self, args: &mut Args<'a>) -> Result<(), Error> {
-        let mut keys: Vec<(&[u8], bool)> = Vec::new();
-        for word in args.list("SORTBY")? {
-            let descending = word.eq_ignore_ascii_case(b"DESC");
-            if let Some(name) = word.strip_prefix(b"@") {
-                if keys.len() == SORT_KEYS_MAX {
-                    return Err(Error::Text("Cannot sort by more than 8 fields"));
-                }
-                keys.push((name, false));
-            } else if let Some((_, direction)) = keys.last_mut()
-                && (descending || word.eq_ignore_ascii_case(b"ASC"))
-            {
-                *direction = descending;
-            } else {
-                return Err(Error::Formatted(format!(
-                    "MISSING ASC or DESC after sort field ({})",
-                    lossy(word)
-                )));
-            }
-        }
-        self.order = Order::By(keys);
-        Ok(())
-    }
 }
 
 /// The counted arguments of a way to combine.
@@ -489,7 +448,8 @@ mod tests {
     fn options_are_read() {
         with("SEARCH shoes VSIM @v $b", |request| {
             let request = request.unwrap();
-            assert_eq!((request.window, request.limit), (20, 10));
+            assert_eq!(request.window, 20);
+            assert!(matches!(&request.steps[..], [Step::Arrange(a)] if a.limit == Some(10)));
             assert_eq!(request.method, Method::Ranks { constant: 60.0 });
             assert_eq!(request.vector.ask, Ask::Nearest { k: 10, ef: None });
         });
@@ -504,14 +464,13 @@ mod tests {
             assert_eq!(request.vector.filter, Some(&b"@n:[1]"[..]));
             let names = [request.search_alias, request.vector.alias, request.alias];
             assert_eq!(names, [Some(&b"s"[..]), Some(b"d"), Some(b"c")]);
-            assert_eq!(request.order, Order::By(vec![(b"b", true), (b"c", false)]));
-            assert_eq!((request.offset, request.limit, request.timeout_ms), (1, 2, Some(7)));
-            assert_eq!(request.loaded.unwrap().len(), 2);
+            assert_eq!(request.timeout_ms, Some(7));
+            assert!(request.loads_by_name(b"b") && !request.loads_by_name(b"a"));
+            assert_eq!(request.steps.len(), 2);
         });
         with("SEARCH x VSIM @v $b RANGE 4 RADIUS 0.5 EPSILON 0.1 NOSORT", |request| {
             let request = request.unwrap();
             assert_eq!(request.vector.ask, Ask::Within { radius: 0.5, epsilon: Some(0.1) });
-            assert_eq!(request.order, Order::None);
         });
     }
 
