@@ -11,6 +11,7 @@ use mortise_search::index::analysis::FieldValue;
 use mortise_search::index::deadline::Deadline;
 use mortise_search::index::search::{Hit, Order, Request};
 use mortise_search::index::{Attributes, Index, Work};
+use mortise_search::query::expand::Expander;
 use mortise_search::query::lexer::{Lexer, TokenKind};
 use mortise_search::query::parser::{Context, Parameters, parse};
 use mortise_search::query::plan::{Options, Plan, plan};
@@ -114,6 +115,7 @@ fn query(bench: &Bench, choice: u8, text: &[u8]) {
     let Ok(node) = node else { return };
     let options = Options {
         verbatim: choice & 4 != 0,
+        expander: Expander::default(),
         language: Language::default(),
         fields: if choice & 8 == 0 { ALL_FIELDS } else { 1 },
         slop: (choice & 16 != 0).then_some(1),

@@ -29,7 +29,6 @@ impl ConfigFlags {
     pub const DENY_LOADING: ConfigFlags = ConfigFlags(abi::CONFIG_DENY_LOADING);
     /// A number of bytes, which may have a unit.
     pub const MEMORY: ConfigFlags = ConfigFlags(abi::CONFIG_MEMORY);
-
     /// The parameter's name is the whole name, without the module's and a dot in front. A server that knows
     /// nothing of this (Redis before 8) puts them in front all the same.
     pub const UNPREFIXED: ConfigFlags = ConfigFlags(abi::CONFIG_UNPREFIXED);
@@ -85,7 +84,8 @@ impl BoolConfig {
         self.value.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set(&self, value: bool) -> Result<(), Error> {
+    /// Sets it, as CONFIG SET does.
+    pub fn set(&self, value: bool) -> Result<(), Error> {
         self.check.map_or(Ok(()), |check| check(value))?;
         self.value.store(value, Ordering::Relaxed);
         Ok(())
@@ -118,7 +118,11 @@ impl IntConfig {
         self.value.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set(&self, value: i64) -> Result<(), Error> {
+    /// Sets it, as CONFIG SET does.
+    pub fn set(&self, value: i64) -> Result<(), Error> {
+        if !(self.min..=self.max).contains(&value) {
+            return Err(Error::new(format_args!("must be between {} and {}", self.min, self.max)));
+        }
         self.check.map_or(Ok(()), |check| check(value))?;
         self.value.store(value, Ordering::Relaxed);
         Ok(())
@@ -148,12 +152,18 @@ impl EnumConfig {
         EnumConfig { name, default, values, flags, check: None, value }
     }
 
+    /// The words and their numbers.
+    pub fn values(&self) -> &'static [(&'static str, i32)] {
+        self.values
+    }
+
     /// The number of the present value.
     pub fn get(&self) -> i32 {
         self.value.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set(&self, value: i32) -> Result<(), Error> {
+    /// Sets it to one of the numbers, as CONFIG SET does by their words.
+    pub fn set(&self, value: i32) -> Result<(), Error> {
         self.check.map_or(Ok(()), |check| check(value))?;
         self.value.store(value, Ordering::Relaxed);
         Ok(())
@@ -194,7 +204,8 @@ impl StringConfig {
         value.as_deref().unwrap_or(self.default).to_owned()
     }
 
-    pub(crate) fn set(&self, value: &str) -> Result<(), Error> {
+    /// Sets it, as CONFIG SET does.
+    pub fn set(&self, value: &str) -> Result<(), Error> {
         self.check.map_or(Ok(()), |check| check(value))?;
         let mut place = self.value.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         *place = Some(value.to_owned());

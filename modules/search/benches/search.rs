@@ -9,6 +9,7 @@ use mortise_search::index::analysis::FieldValue;
 use mortise_search::index::deadline::Deadline;
 use mortise_search::index::search::{Order, Request};
 use mortise_search::index::{Attributes, Index, Work};
+use mortise_search::query::expand::Expander;
 use mortise_search::query::parser::{Context, Parameters, parse};
 use mortise_search::query::plan::{Options, plan};
 use mortise_search::schema::parse::create;
@@ -118,6 +119,7 @@ fn query(index: &Index, text: &str, order: Order, limit: usize) -> (u64, f64) {
     let schema = index.schema();
     let options = Options {
         verbatim: false,
+        expander: Expander::default(),
         language: Language::default(),
         fields: ALL_FIELDS,
         slop: None,

@@ -77,10 +77,14 @@ pub enum Error {
     InvalidNumber(String),
     /// No index by this name (FT.SEARCH and its kin).
     NoSuchIndex(String),
+    /// No dictionary by this name.
+    NoSuchDictionary(String),
     /// The property is neither in the schema nor loaded.
     NoSuchProperty(String),
     /// A scorer that does not exist.
     NoSuchScorer(String),
+    /// An expander that does not exist.
+    NoSuchExpander(String),
     /// LIMIT above its ceiling.
     LimitTooLarge(u64),
     /// LIMIT's offset above its ceiling.
@@ -97,6 +101,8 @@ pub enum Error {
     NoSuchCursor(i64),
     /// FT.CURSOR READ with a COUNT that is none.
     BadCount(String),
+    /// A fixed text, and what it is about behind a colon.
+    Prefixed(&'static str, String),
     /// A bug or a full memory in the index itself.
     Internal(String),
 }
@@ -168,10 +174,12 @@ impl fmt::Display for Error {
             Error::DuplicateParameter(name) => write!(f, "Duplicate parameter `{name}`"),
             Error::InvalidNumber(text) => write!(f, "Invalid numeric value ({text})"),
             Error::NoSuchIndex(name) => write!(f, "No such index {name}"),
+            Error::NoSuchDictionary(name) => write!(f, "Dict does not exist: {name}"),
             Error::NoSuchProperty(name) => {
                 write!(f, "Property `{name}` not loaded nor in schema")
             }
             Error::NoSuchScorer(name) => write!(f, "No such scorer {name}"),
+            Error::NoSuchExpander(name) => write!(f, "No such expander {name}"),
             Error::LimitTooLarge(max) => write!(f, "LIMIT exceeds maximum of {max}"),
             Error::OffsetTooLarge(max) => write!(f, "OFFSET exceeds maximum of {max}"),
             Error::InvalidFormat(name) => write!(f, "FORMAT {name} is not supported"),
@@ -182,6 +190,7 @@ impl fmt::Display for Error {
             Error::Step(error) => error.fmt(f),
             Error::NoSuchCursor(id) => write!(f, "Cursor not found, id: {id}"),
             Error::BadCount(text) => write!(f, "Bad value for COUNT: `{text}`"),
+            Error::Prefixed(text, what) => write!(f, "{text}: {what}"),
             Error::Internal(what) => write!(f, "Internal error: {what}"),
         }
     }

@@ -13,6 +13,9 @@ pub mod error;
 /// Argument lists.
 pub mod args;
 
+/// Parameters.
+pub mod settings;
+
 /// Texts into words.
 pub mod tokenize;
 
@@ -22,11 +25,15 @@ pub mod geo;
 /// Shapes on a plane and on a sphere.
 pub mod shape;
 
+/// Words by their sound.
+pub mod phonetics;
 /// Vectors and their neighbours.
 pub mod vector;
 
 /// Expressions over the properties of a row.
 pub mod expression;
+/// Words that mean the same.
+pub mod synonyms;
 
 /// What an index holds, and of which keys.
 pub mod schema;
@@ -40,19 +47,27 @@ pub mod columns;
 /// Formulas of relevance.
 pub mod score;
 
+/// Excerpts of texts.
+pub mod highlight;
+
 /// Documents of one index.
 pub mod index;
 
 /// Rows grouped, sorted and computed with.
 pub mod aggregate;
+/// Texts by their beginnings.
+pub mod trie;
 
 // Parts that know the server.
 
+/// Other names of indexes.
+pub mod aliases;
+
+/// Lists of words for spelling.
+pub mod dictionaries;
+
 /// The indexes of this process.
 pub mod registry;
-
-/// Parameters.
-pub mod settings;
 
 mod pool;
 
@@ -66,6 +81,10 @@ mod events;
 
 mod persist;
 
+mod persist_words;
+
+mod suggestions;
+
 mod commands;
 
 /// The version of RediSearch whose behaviour this module has.
@@ -77,7 +96,8 @@ static ALLOCATOR: ModuleAllocator = ModuleAllocator;
 
 mortise_module::module!(Module {
     commands: commands::COMMANDS,
-    types: &[&persist::DEFINITIONS],
+    // In this order in files: what words belong to an index comes behind the index.
+    types: &[&persist::DEFINITIONS, &persist_words::WORDS, &suggestions::SUGGESTIONS],
     configs: settings::ALL,
     categories: &["search"],
     keyspace_events: &[events::KEYS],

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::aliases::Aliases;
+use crate::dictionaries::Dictionaries;
 use crate::error::Error;
 use crate::index::{Index, Work};
 use crate::schema::{Schema, Source};
@@ -16,6 +18,10 @@ use crate::schema::{Schema, Source};
 #[derive(Debug, Default)]
 pub struct Registry {
     indexes: BTreeMap<Box<[u8]>, Entry>,
+    /// Their other names.
+    pub aliases: Aliases,
+    /// Lists of words, which belong to no index.
+    pub dictionaries: Dictionaries,
 }
 
 /// An index and what is counted about its use.
@@ -46,7 +52,11 @@ pub struct Progress {
     pub keys: u64,
 }
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { indexes: BTreeMap::new() });
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+    indexes: BTreeMap::new(),
+    aliases: Aliases::new(),
+    dictionaries: Dictionaries::new(),
+});
 
 /// How many indexes there are, and how many of them are temporary, for those who must know without the lock.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -107,15 +117,24 @@ impl Registry {
         entry
     }
 
-    /// Takes all indexes out.
+    /// Takes out all indexes and what belongs to them.
     pub fn clear(&mut self) {
         self.indexes.clear();
+        self.aliases.clear();
+        self.dictionaries.clear();
         self.count_temporary();
     }
 
-    /// Takes the indexes of one database out.
+    /// Takes the indexes of one database out. Dictionaries belong to the first.
     pub fn clear_db(&mut self, db: i32) {
-        self.indexes.retain(|_, entry| entry.index.schema().db != db);
+        let gone = |entry: &Entry| entry.index.schema().db == db;
+        for (name, _) in self.indexes.iter().filter(|(_, entry)| gone(entry)) {
+            self.aliases.forget(name);
+        }
+        self.indexes.retain(|_, entry| !gone(entry));
+        if db == 0 {
+            self.dictionaries.clear();
+        }
         self.count_temporary();
     }
 
@@ -139,9 +158,18 @@ impl Registry {
         idle
     }
 
-    /// An index.
+    /// An index, by its name or an alias.
     pub fn get(&mut self, name: &[u8]) -> Option<&mut Entry> {
+        let name = match self.indexes.contains_key(name) {
+            true => name,
+            false => self.aliases.index(name)?,
+        };
         self.indexes.get_mut(name)
+    }
+
+    /// Whether there is an index of this name; aliases do not count.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.indexes.contains_key(name)
     }
 
     /// All of them, in the order of their names.

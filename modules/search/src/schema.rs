@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::shape::Surface;
+use crate::synonyms::Synonyms;
 use crate::tokenize::{Language, StopWords};
 use crate::vector;
 
@@ -60,8 +61,12 @@ pub struct Schema {
     pub score: f64,
     /// The field in which a document brings its score.
     pub score_field: Option<Box<[u8]>>,
+    /// The field in which a document brings its payload.
+    pub payload_field: Option<Box<[u8]>>,
     /// Words that are not indexed.
     pub stop_words: StopWords,
+    /// Words that mean the same.
+    pub synonyms: Arc<Synonyms>,
     /// Keys that exist when the index is created stay out of it.
     pub skip_initial_scan: bool,
     /// The index and its documents are deleted when nobody has used it for so long.
@@ -113,6 +118,8 @@ pub enum FieldKind {
         weight: f64,
         /// Words are not stemmed.
         no_stem: bool,
+        /// Words are indexed by their sound, too.
+        phonetic: bool,
         /// Given and shown; suffix searches scan the dictionary either way.
         suffix_trie: bool,
     },

@@ -6,6 +6,7 @@
 //! fields, superseded ones included until they are dropped from the index.
 
 use crate::error::Error;
+use crate::settings;
 
 /// A formula.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,7 +28,7 @@ pub enum Scorer {
     DisMax,
     /// The document's own score.
     DocScore,
-    /// Closeness of payloads, of which there are none yet: always 0.
+    /// Closeness of payloads, which only the command can read; here always 0.
     Hamming,
 }
 
@@ -37,8 +38,6 @@ const K1_PLUS_1: f64 = (1.2f32 + 1.0f32) as f64;
 /// How much the length counts in the standard formula and in the old one.
 const B: f32 = 0.75;
 const B_OLD: f64 = 0.5;
-/// By how much scores are stretched before the hyperbolic tangent.
-const TANH_FACTOR: f64 = 4.0;
 
 impl Scorer {
     /// The formula of this name.
@@ -87,6 +86,18 @@ impl Rarity {
             standard: (1.0 + (all - n + 0.5) / (n + 0.5)).ln(),
             old: (1.0 + (total as f64 + 1.0) / n.max(1.0)).log2().floor(),
         }
+    }
+}
+
+impl Rarity {
+    /// As the standard formula takes it.
+    pub fn fine(self) -> f64 {
+        self.standard
+    }
+
+    /// In whole steps, as the older formulas take it.
+    pub fn rough(self) -> f64 {
+        self.old
     }
 }
 
@@ -172,7 +183,7 @@ impl Scoring {
         let own = f64::from(own);
         match self.scorer {
             Scorer::Bm25Std | Scorer::Bm25StdNorm => own * sum,
-            Scorer::Bm25StdTanh => (own * sum / TANH_FACTOR).tanh(),
+            Scorer::Bm25StdTanh => (own * sum / settings::TANH_FACTOR.get() as f64).tanh(),
             Scorer::Bm25 => own * sum / f64::from(distance()),
             Scorer::TfIdf => normalized(own * sum, frequency_max, distance),
             Scorer::TfIdfDocNorm => normalized(own * sum, self.length, distance),

@@ -24,7 +24,11 @@ pub fn on_cron(ctx: &mut Context<'_>, _event: &ServerEvent<'_>) {
 }
 
 fn end(ctx: &mut Context<'_>, schema: &Schema) -> Result<(), Error> {
-    if let Some(entry) = registry::with(|all| all.take(&schema.name)) {
+    let entry = registry::with(|all| {
+        all.aliases.forget(&schema.name);
+        all.take(&schema.name)
+    });
+    if let Some(entry) = entry {
         delete_documents(ctx, &entry)?;
         ctx.replicate("FT.DROPINDEX", &[&&*schema.name, &"DD"])?;
     }

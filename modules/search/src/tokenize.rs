@@ -14,8 +14,6 @@ use frostem::{Algorithm, Stemmer};
 
 /// Longest word that is indexed, in bytes; the dictionary of the sealed tier ends at 65,530.
 pub const WORD_BYTES_MAX: usize = 4096;
-/// Shortest word of a document that is stemmed, in bytes; words of queries always are.
-pub const STEM_BYTES_MIN: usize = 4;
 
 /// Whether `byte` separates words unless a backslash stands before it.
 pub fn is_separator(byte: u8) -> bool {
@@ -25,6 +23,15 @@ pub fn is_separator(byte: u8) -> bool {
 
 /// Calls `emit` with each word of `text`, stop words left out.
 pub fn words(text: &[u8], stop_words: &StopWords, mut emit: impl FnMut(&str)) {
+    words_at(text, stop_words, |word, _| emit(word));
+}
+
+/// Calls `emit` with each word of `text`, stop words left out, and where it stands there, escapes included.
+pub fn words_at(
+    text: &[u8],
+    stop_words: &StopWords,
+    mut emit: impl FnMut(&str, std::ops::Range<usize>),
+) {
     let mut word = String::new();
     let mut at = 0;
     while at < text.len() {
@@ -33,7 +40,7 @@ pub fn words(text: &[u8], stop_words: &StopWords, mut emit: impl FnMut(&str)) {
             word.clear();
             normalize_into(&text[at..end], &mut word);
             if !word.is_empty() && word.len() <= WORD_BYTES_MAX && !stop_words.contains(&word) {
-                emit(&word);
+                emit(&word, at..end);
             }
         }
         at = end + 1;

@@ -95,20 +95,40 @@ fn alter(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 
 fn drop_index(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
-    let delete_documents = match args.get(1) {
-        None => false,
-        Some(option) if option.eq_ignore_ascii_case(b"DD") => true,
+    let documents = match args.get(1) {
+        None => Documents::Keep,
+        Some(option) if option.eq_ignore_ascii_case(b"DD") => Documents::Delete,
+        Some(option) if option.eq_ignore_ascii_case(b"_FORCEKEEPDOCS") => Documents::Keep,
         Some(option) => return Err(Error::UnknownArgument(crate::args::lossy(option)).into()),
     };
+    drop_named(ctx, args[0], documents)
+}
+
+/// What becomes of the keys of an index that is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Documents {
+    Keep,
+    Delete,
+}
+
+/// Drops an index, by its name or an alias.
+pub(super) fn drop_named(
+    ctx: &mut Context<'_>,
+    name: &[u8],
+    documents: Documents,
+) -> CommandResult {
     let schema = registry::with(|all| {
-        let entry = all.get(args[0]).ok_or(Error::Text("Unknown Index name"))?;
+        let entry = all.get(name).ok_or(Error::Text("Unknown Index name"))?;
         Ok::<_, Error>(Arc::clone(entry.index.schema()))
     })?;
-    if delete_documents {
+    if documents == Documents::Delete {
         permission::check(ctx, &schema, Access::Remove)?;
     }
-    let entry = registry::with(|all| all.take(args[0]));
-    if let Some(entry) = entry.filter(|_| delete_documents) {
+    let entry = registry::with(|all| {
+        all.aliases.forget(&schema.name);
+        all.take(&schema.name)
+    });
+    if let Some(entry) = entry.filter(|_| documents == Documents::Delete) {
         temporary::delete_documents(ctx, &entry)?;
     }
     ctx.replicate_verbatim()?;

@@ -25,6 +25,7 @@ use crate::index::search::{Found, Order as SearchOrder, SortValue};
 use crate::index::snapshot::Snapshot;
 use crate::index::task::Task;
 use crate::query::ast::{Kind, Node, VectorClause};
+use crate::query::expand::Expander;
 use crate::query::parser::{Context as ParseContext, parse};
 use crate::query::plan::{Options as PlanOptions, Plan, plan};
 use crate::schema::{ALL_FIELDS, FieldKind, Schema};
@@ -145,6 +146,7 @@ fn parse_query(schema: &Schema, query: &[u8], request: &Request<'_>) -> Result<N
 fn prepare(node: &Node, schema: &Schema) -> Result<Plan, Error> {
     let options = PlanOptions {
         verbatim: false,
+        expander: Expander::default(),
         language: schema.language,
         fields: ALL_FIELDS,
         slop: None,

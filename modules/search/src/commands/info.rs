@@ -101,6 +101,10 @@ fn definition(writer: Writer<'_>, schema: &Schema) {
         writer.simple("score_field");
         writer.bulk(field);
     }
+    if let Some(field) = &schema.payload_field {
+        writer.simple("payload_field");
+        writer.bulk(field);
+    }
     writer.simple("indexes_all");
     writer.simple("false");
     writer.end();

@@ -9,14 +9,26 @@ use crate::error::Error;
 
 mod administration;
 mod aggregate;
+mod aliases;
+mod config;
 pub mod cursor;
+mod dictionaries;
 mod documents;
+mod excerpts;
+mod explain;
 mod hybrid;
+mod idempotent;
 mod info;
 mod loading;
 mod options;
+mod payloads;
 mod permission;
+mod profile;
 mod search;
+mod spelling;
+mod suggestions;
+mod synonyms;
+mod tag_values;
 
 /// All commands.
 pub const COMMANDS: &[Command] = &[
@@ -32,6 +44,33 @@ pub const COMMANDS: &[Command] = &[
     hybrid::HYBRID,
     info::INFO,
     search::SEARCH,
+    aliases::ADD,
+    aliases::ADD_IF_NEW,
+    aliases::UPDATE,
+    aliases::DELETE,
+    aliases::DELETE_IF_KNOWN,
+    aliases::LIST,
+    config::CONFIG,
+    dictionaries::ADD,
+    dictionaries::DELETE,
+    dictionaries::DUMP,
+    explain::EXPLAIN,
+    explain::EXPLAIN_LINES,
+    idempotent::CREATE,
+    idempotent::ALTER,
+    idempotent::DROPINDEX,
+    idempotent::DROP,
+    idempotent::DROP_IF_KNOWN,
+    profile::PROFILE,
+    spelling::SPELLCHECK,
+    suggestions::ADD,
+    suggestions::GET,
+    suggestions::DELETE,
+    suggestions::LENGTH,
+    synonyms::UPDATE,
+    synonyms::DUMP,
+    synonyms::ADD,
+    tag_values::TAG_VALUES,
 ];
 
 /// The section that INFO shows.

@@ -1,18 +1,17 @@
 //! How are the options of FT.SEARCH read?
 
 use crate::args::{Args, lossy, parse_integer, parse_number};
+use crate::commands::excerpts::Excerpts;
 use crate::error::{ArgumentError, Error};
 use crate::geo::Circle;
 use crate::query::ast::Range;
+use crate::query::expand::Expander;
 use crate::query::parser::Parameters;
 use crate::score::Scorer;
+use crate::settings;
 
-/// Results that one reply may hold, and results that may be skipped.
-pub const RESULTS_MAX: u64 = 1_000_000;
 /// The newest grammar.
 const DIALECT_MAX: i64 = 4;
-/// The grammar of clients that do not say.
-const DIALECT_DEFAULT: u32 = 1;
 
 /// What stands behind the query.
 #[derive(Debug)]
@@ -21,6 +20,8 @@ pub struct Options<'a> {
     pub no_content: bool,
     /// Words are not stemmed.
     pub verbatim: bool,
+    /// What else words are looked up as.
+    pub expander: Expander,
     /// Stop words count as words.
     pub no_stop_words: bool,
     /// Scores are wanted.
@@ -51,6 +52,12 @@ pub struct Options<'a> {
     pub limit: usize,
     /// How long the query may take, in milliseconds, if it says so; 0 is for ever.
     pub timeout_ms: Option<u64>,
+    /// What happens to the texts of the reply.
+    pub excerpts: Excerpts<'a>,
+    /// Scores are explained.
+    pub explain_score: bool,
+    /// What the scorer HAMMING compares documents' payloads with.
+    pub payload: Option<&'a [u8]>,
     /// Values of `$name`.
     pub parameters: Parameters,
     /// Which grammar.
@@ -81,6 +88,9 @@ pub fn read<'a>(items: &'a [&'a [u8]]) -> Result<Options<'a>, Error> {
             return Err(Error::UnknownArgumentAt(word, place));
         }
     }
+    if options.explain_score && !options.with_scores {
+        return Err(Error::Text("EXPLAINSCORE must be accompanied with WITHSCORES"));
+    }
     Ok(options)
 }
 
@@ -100,13 +110,17 @@ impl<'a> Options<'a> {
             slop: None,
             in_order: false,
             language: None,
-            scorer: Scorer::default(),
+            expander: Expander::default(),
+            scorer: settings::default_scorer(),
             sort: None,
             offset: 0,
             limit: 10,
             timeout_ms: None,
+            excerpts: Excerpts::default(),
+            explain_score: false,
+            payload: None,
             parameters: Parameters::new(),
-            dialect: DIALECT_DEFAULT,
+            dialect: settings::default_dialect(),
             filters: Vec::new(),
             geo_filters: Vec::new(),
         }
@@ -135,8 +149,8 @@ impl<'a> Options<'a> {
             self.in_order = true;
         } else if args.take("WITHCOUNT") || args.take("WITHOUTCOUNT") {
             // The exact count costs nothing extra here, so it is always given.
-        } else if let Some(word) = later(args) {
-            return Err(Error::Unsupported(word.to_owned()));
+        } else if args.take("EXPLAINSCORE") {
+            self.explain_score = true;
         } else if args.take("ADDSCORES") {
             return Err(Error::Text("ADDSCORES is not supported on FT.SEARCH"));
         } else {
@@ -158,10 +172,9 @@ impl<'a> Options<'a> {
         } else if args.take("SCORER") {
             self.scorer = Scorer::find(args.value("SCORER")?)?;
         } else if args.take("EXPANDER") {
-            expander(args.value("EXPANDER")?)?;
+            self.expander = Expander::find(args.value("EXPANDER")?)?;
         } else if args.take("PAYLOAD") {
-            // Only the HAMMING scorer would read it.
-            args.value("PAYLOAD")?;
+            self.payload = Some(args.value("PAYLOAD")?);
         } else if args.take("TIMEOUT") {
             self.timeout_ms = Some(timeout(args)?);
         } else if args.take("DIALECT") {
@@ -187,6 +200,10 @@ impl<'a> Options<'a> {
             self.in_keys = Some(args.list("INKEYS")?);
         } else if args.take("INFIELDS") {
             self.in_fields = Some(args.list("INFIELDS")?);
+        } else if args.take("HIGHLIGHT") {
+            self.excerpts.highlight(args)?;
+        } else if args.take("SUMMARIZE") {
+            self.excerpts.summarize(args)?;
         } else if args.take("PARAMS") {
             let list = args.list("PARAMS")?;
             parameters(&mut self.parameters, list)?;
@@ -225,13 +242,14 @@ pub fn limit(args: &mut Args<'_>) -> Result<(usize, usize), Error> {
     if limit == 0 && offset != 0 {
         return Err(Error::Text("The `offset` of the LIMIT must be 0 when `num` is 0"));
     }
-    if limit > RESULTS_MAX {
-        return Err(Error::LimitTooLarge(RESULTS_MAX));
+    let max = settings::size(&settings::MAX_SEARCH_RESULTS) as u64;
+    if limit > max {
+        return Err(Error::LimitTooLarge(max));
     }
-    if offset > RESULTS_MAX {
-        return Err(Error::OffsetTooLarge(RESULTS_MAX));
+    if offset > max {
+        return Err(Error::OffsetTooLarge(max));
     }
-    let small = |number| usize::try_from(number).expect("below RESULTS_MAX");
+    let small = |number| usize::try_from(number).expect("below the limit");
     Ok((small(offset), small(limit)))
 }
 
@@ -246,13 +264,6 @@ pub fn parameters(all: &mut Parameters, list: &[&[u8]]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Options that RediSearch has and this version refuses.
-fn later(args: &Args<'_>) -> Option<&'static str> {
-    const WORDS: [&str; 3] = ["SUMMARIZE", "HIGHLIGHT", "EXPLAINSCORE"];
-    let arg = args.peek()?;
-    WORDS.into_iter().find(|word| arg.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// `field [AS name]...`: where each value is found and how it is called.
@@ -274,7 +285,8 @@ fn returned<'a>(list: &'a [&'a [u8]]) -> Result<Vec<Returned<'a>>, Error> {
     Ok(fields)
 }
 
-fn dialect(args: &mut Args<'_>) -> Result<u32, Error> {
+/// The value of DIALECT.
+pub fn dialect(args: &mut Args<'_>) -> Result<u32, Error> {
     let value = args.next_arg().ok_or(Error::Text("Need an argument for DIALECT"))?;
     let dialect = parse_integer(value).filter(|dialect| (1..=DIALECT_MAX).contains(dialect));
     let dialect = dialect.and_then(|dialect| u32::try_from(dialect).ok());
@@ -296,15 +308,6 @@ fn format(args: &mut Args<'_>) -> Result<(), Error> {
         return Err(Error::Unsupported("FORMAT EXPAND".to_owned()));
     }
     Err(Error::InvalidFormat(lossy(value)))
-}
-
-/// Stemming is the only expansion that exists yet; the names are those of RediSearch.
-fn expander(name: &[u8]) -> Result<(), Error> {
-    const NAMES: [&str; 2] = ["SBSTEM", "DEFAULT"];
-    match NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) {
-        true => Ok(()),
-        false => Err(Error::Unsupported(format!("EXPANDER {}", lossy(name)))),
-    }
 }
 
 /// `field min max`, each bound with `(` in front if it is outside itself.
@@ -388,7 +391,9 @@ mod tests {
                 "GEOFILTER g x 2 3 km",
                 "Bad arguments for <lon>: Could not convert argument to expected type",
             ),
-            ("SUMMARIZE", "SUMMARIZE is not supported yet"),
+            ("SUMMARIZE LEN x", "Bad arguments for SUMMARIZE"),
+            ("HIGHLIGHT TAGS <i>", "Bad arguments for HIGHLIGHT"),
+            ("EXPLAINSCORE", "EXPLAINSCORE must be accompanied with WITHSCORES"),
         ];
         for (line, expected) in cases {
             assert_eq!(error(line), expected);

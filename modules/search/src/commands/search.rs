@@ -1,6 +1,5 @@
 //! FT.SEARCH.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use mortise_module::{
@@ -10,15 +9,19 @@ use serde_json::value::RawValue;
 
 use crate::args::{lossy, parse_number};
 use crate::commands::options::{self, Options};
+use crate::commands::payloads::{payload, score_by_payload};
 use crate::commands::{bytes, permission};
 use crate::error::Error;
+use crate::highlight::Wanted;
 use crate::index::deadline::Deadline;
+use crate::index::explanation::Explanation;
 use crate::index::search::{Found, Hit, Order, SortValue};
 use crate::index::task::Task;
 use crate::query::ast::{Kind, Node};
 use crate::query::parser::{Context as ParseContext, parse};
 use crate::query::plan::{Options as PlanOptions, Plan, plan};
 use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema, Source};
+use crate::score::Scorer;
 use crate::tokenize::{Language, StopWords, lower_bytes};
 use crate::vector::number_text;
 use crate::{pool, registry, settings, source};
@@ -48,15 +51,15 @@ fn search(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let steps = task.cost(pool::INLINE_STEPS_MAX);
     if !pool::takes(ctx, steps) {
         let found = task.run();
-        return answer(ctx, task.snapshot.schema(), found, &sorting, &options);
+        return answer(ctx, &task, found, &sorting, &options);
     }
     let argv: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
-    let work = move || (task.run(), Arc::clone(task.snapshot.schema()));
-    pool::run(ctx, work, move |ctx, (mut found, schema)| {
+    let work = move || (task.run(), task);
+    pool::run(ctx, work, move |ctx, (mut found, task)| {
         let args: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
         let options = options::read(&args[2..])?;
-        drop_vanished(&schema, &mut found);
-        answer(ctx, &schema, found, &sorting, &options)
+        drop_vanished(task.snapshot.schema(), &mut found);
+        answer(ctx, &task, found, &sorting, &options)
     })
 }
 
@@ -71,14 +74,33 @@ fn drop_vanished(schema: &Schema, found: &mut Found) {
     });
 }
 
-/// Puts the results in order, if that is left to do, and replies them.
+/// Replies the results.
 fn answer(
     ctx: &mut Context<'_>,
-    schema: &Schema,
-    mut found: Found,
+    task: &Task,
+    found: Found,
     sorting: &Sorting,
     options: &Options<'_>,
 ) -> CommandResult {
+    let answer = complete(ctx, task, found, sorting, options)?;
+    let writer = ctx.reply();
+    if ctx.is_resp3() {
+        writer.map(Answer::PAIRS);
+        answer.write_pairs(writer, options);
+    } else {
+        answer.write_list(writer, options);
+    }
+    Ok(Reply::Written)
+}
+
+/// Puts the results in order, if that is left to do, and reads what is shown of them.
+pub(super) fn complete(
+    ctx: &mut Context<'_>,
+    task: &Task,
+    mut found: Found,
+    sorting: &Sorting,
+    options: &Options<'_>,
+) -> Result<Answer, mortise_module::Error> {
     if found.timed_out {
         // What is not complete must say so, and RESP2 has no place for it: there only a client that has set itself a
         // time gets a part, as RediSearch gives it.
@@ -87,25 +109,31 @@ fn answer(
             return Err(Error::Text(TIMED_OUT).into());
         }
     }
+    let schema = task.snapshot.schema();
     source::in_db(ctx, schema.db, |ctx| {
-        if let Sorting::Loaded { path, normalized } = sorting {
-            sort_by_loaded(ctx, schema, &mut found, path, *normalized, options);
+        match sorting {
+            Sorting::Index => {}
+            Sorting::Loaded { path, normalized } => {
+                sort_by_loaded(ctx, schema, &mut found, path, *normalized, options);
+            }
+            Sorting::Payload => score_by_payload(ctx, schema, &mut found, options),
         }
-        reply(ctx, schema, &found, options);
-        Ok(Reply::Written)
+        Ok(load_all(ctx, task, found, options))
     })
 }
 
 /// Who puts the results in order.
-enum Sorting {
+pub(super) enum Sorting {
     /// The index.
     Index,
     /// This command, by a value that has to be read from the keys.
     Loaded { path: Box<[u8]>, normalized: bool },
+    /// This command, by scores that payloads give.
+    Payload,
 }
 
-/// The search that a command asks for.
-fn task(args: &[&[u8]], options: &Options<'_>) -> Result<(Task, Sorting), Error> {
+/// The search that a command asks for: the index, the query, options.
+pub(super) fn task(args: &[&[u8]], options: &Options<'_>) -> Result<(Task, Sorting), Error> {
     let deadline = deadline(options.timeout_ms);
     let (snapshot, only) = registry::with(|all| {
         let entry = all.get(args[0]).ok_or_else(|| Error::NoSuchIndex(lossy(args[0])))?;
@@ -115,12 +143,13 @@ fn task(args: &[&[u8]], options: &Options<'_>) -> Result<(Task, Sorting), Error>
         Ok::<_, Error>((entry.index.snapshot(), only))
     })?;
     let schema = snapshot.schema();
+    options.excerpts.check(schema, options)?;
     let plan = prepare(schema, args[1], options)?;
     let (order, sorting) = order(schema, &plan, options)?;
     let (offset, limit) = match sorting {
         Sorting::Index => (options.offset, options.limit),
-        Sorting::Loaded { .. } if options.limit == 0 => (0, 0),
-        Sorting::Loaded { .. } => (0, usize::MAX),
+        Sorting::Loaded { .. } | Sorting::Payload if options.limit == 0 => (0, 0),
+        Sorting::Loaded { .. } | Sorting::Payload => (0, usize::MAX),
     };
     let task = Task {
         plan,
@@ -149,6 +178,16 @@ pub fn deadline(timeout_ms: Option<u64>) -> Deadline {
 
 /// The plan of a query.
 pub(super) fn prepare(schema: &Schema, query: &[u8], options: &Options<'_>) -> Result<Plan, Error> {
+    let (node, plan_options) = read_query(schema, query, options)?;
+    plan(&node, schema, &plan_options)
+}
+
+/// The tree of a query, and what the options say about its words.
+pub(super) fn read_query(
+    schema: &Schema,
+    query: &[u8],
+    options: &Options<'_>,
+) -> Result<(Node, PlanOptions), Error> {
     let no_stop_words = StopWords::none();
     let stop_words = if options.no_stop_words { &no_stop_words } else { &schema.stop_words };
     let context = ParseContext {
@@ -178,12 +217,13 @@ pub(super) fn prepare(schema: &Schema, query: &[u8], options: &Options<'_>) -> R
     };
     let plan_options = PlanOptions {
         verbatim: options.verbatim,
+        expander: options.expander,
         language,
         fields: options.in_fields.map_or(ALL_FIELDS, |names| text_fields(schema, names)),
         slop: options.slop,
         in_order: options.in_order,
     };
-    plan(&node, schema, &plan_options)
+    Ok((node, plan_options))
 }
 
 /// `node` and an interval of a numeric field.
@@ -226,11 +266,13 @@ fn text_fields(schema: &Schema, names: &[&[u8]]) -> FieldMask {
 
 fn order(schema: &Schema, plan: &Plan, options: &Options<'_>) -> Result<(Order, Sorting), Error> {
     let Some((name, descending)) = options.sort else {
-        let order = match plan.nearest() {
-            Some(query) => Order::Distance { query, descending: false },
-            None => Order::Score,
-        };
-        return Ok((order, Sorting::Index));
+        return Ok(match plan.nearest() {
+            Some(query) => (Order::Distance { query, descending: false }, Sorting::Index),
+            None if options.scorer == Scorer::Hamming && options.payload.is_some() => {
+                (Order::Age, Sorting::Payload)
+            }
+            None => (Order::Score, Sorting::Index),
+        });
     };
     let name = name.strip_prefix(b"@").unwrap_or(name);
     if let Some(query) = plan.distance(name) {
@@ -395,87 +437,115 @@ fn plain(json: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-fn reply(ctx: &mut Context<'_>, schema: &Schema, found: &Found, options: &Options<'_>) {
-    let content = !options.no_content && options.fields.as_ref().is_none_or(|f| !f.is_empty());
-    let mut loaded: Vec<Option<Fields>> = Vec::new();
-    if content {
-        loaded = found.hits.iter().map(|hit| load(ctx, schema, found, hit, options)).collect();
-    }
-    let loaded = content.then_some(&*loaded);
-    match ctx.is_resp3() {
-        true => reply_map(ctx.reply(), found, loaded, options),
-        false => reply_list(ctx.reply(), found, loaded, options),
-    }
+/// What a reply consists of.
+pub(super) struct Answer {
+    pub(super) found: Found,
+    /// The fields of each result, if they are wanted; none if its key is gone.
+    loaded: Option<Vec<Option<Fields>>>,
+    /// The payload of each result, if they are wanted.
+    payloads: Option<Vec<Option<Vec<u8>>>>,
+    /// How each result got its score, if that is wanted.
+    explanations: Option<Vec<Explanation>>,
 }
 
-/// RESP2: the total, then per result the key and what was asked for, all in one list.
-fn reply_list(
-    writer: Writer<'_>,
-    found: &Found,
-    loaded: Option<&[Option<Fields>]>,
-    options: &Options<'_>,
-) {
-    let extras =
-        [options.with_scores, options.with_payloads, options.with_sort_keys, loaded.is_some()];
-    let per_hit = 1 + extras.into_iter().filter(|extra| *extra).count();
-    writer.array(1 + found.hits.len() * per_hit);
-    writer.int(i64::try_from(found.total).unwrap_or(i64::MAX));
-    for (at, hit) in found.hits.iter().enumerate() {
-        writer.bulk(&hit.key);
-        if options.with_scores {
-            writer.double(hit.score);
-        }
-        if options.with_payloads {
-            writer.null();
-        }
-        if options.with_sort_keys {
-            sort_key(writer, &hit.sort_value);
-        }
-        match loaded.map(|loaded| &loaded[at]) {
-            None => {}
-            Some(None) => writer.null_array(),
-            Some(Some(fields)) => {
-                writer.array(fields.len() * 2);
-                for (name, value) in fields {
-                    writer.bulk(name);
-                    writer.bulk(value);
+/// Reads what the reply shows of the results.
+fn load_all(ctx: &mut Context<'_>, task: &Task, found: Found, options: &Options<'_>) -> Answer {
+    let schema = task.snapshot.schema();
+    let content = !options.no_content && options.fields.as_ref().is_none_or(|f| !f.is_empty());
+    let hits = found.hits.iter();
+    let mut loaded: Option<Vec<Option<Fields>>> =
+        content.then(|| hits.clone().map(|hit| load(ctx, schema, &found, hit, options)).collect());
+    if let Some(loaded) = &mut loaded
+        && !options.excerpts.is_empty()
+    {
+        let rarities = task.snapshot.rarities(&task.plan);
+        let language = options.language.and_then(Language::find).unwrap_or(schema.language);
+        let wanted = Wanted::new(&task.plan, schema, language, |leaf| rarities[leaf]);
+        let documents = loaded.iter_mut().flatten();
+        documents.for_each(|fields| options.excerpts.apply(fields, &wanted, schema, options));
+    }
+    let payloads = options
+        .with_payloads
+        .then(|| hits.clone().map(|hit| payload(ctx, schema, &hit.key, options)).collect());
+    let explanations = options.explain_score.then(|| task.explain(&found));
+    Answer { found, loaded, payloads, explanations }
+}
+
+impl Answer {
+    /// RESP2: the total, then per result the key and what was asked for, all in one list.
+    pub(super) fn write_list(&self, writer: Writer<'_>, options: &Options<'_>) {
+        let extras = [
+            options.with_scores,
+            options.with_payloads,
+            options.with_sort_keys,
+            self.loaded.is_some(),
+        ];
+        let per_hit = 1 + extras.into_iter().filter(|extra| *extra).count();
+        writer.array(1 + self.found.hits.len() * per_hit);
+        writer.int(i64::try_from(self.found.total).unwrap_or(i64::MAX));
+        for (at, hit) in self.found.hits.iter().enumerate() {
+            writer.bulk(&hit.key);
+            if options.with_scores {
+                self.score(writer, at);
+            }
+            self.payload(writer, at);
+            if options.with_sort_keys {
+                sort_key(writer, &hit.sort_value);
+            }
+            match self.loaded.as_ref().map(|loaded| &loaded[at]) {
+                None => {}
+                Some(None) => writer.null_array(),
+                Some(Some(fields)) => {
+                    writer.array(fields.len() * 2);
+                    for (name, value) in fields {
+                        writer.bulk(name);
+                        writer.bulk(value);
+                    }
                 }
             }
         }
     }
-}
 
-/// RESP3: maps.
-fn reply_map(
-    writer: Writer<'_>,
-    found: &Found,
-    loaded: Option<&[Option<Fields>]>,
-    options: &Options<'_>,
-) {
-    writer.map(5);
-    writer.simple("attributes");
-    writer.array(0);
-    writer.simple("format");
-    writer.simple("STRING");
-    writer.simple("results");
-    writer.array(found.hits.len());
-    for (at, hit) in found.hits.iter().enumerate() {
+    /// RESP3: the pairs of a map, of which there are [`Answer::PAIRS`].
+    pub(super) fn write_pairs(&self, writer: Writer<'_>, options: &Options<'_>) {
+        writer.simple("attributes");
+        writer.array(0);
+        writer.simple("format");
+        writer.simple("STRING");
+        writer.simple("results");
+        writer.array(self.found.hits.len());
+        for at in 0..self.found.hits.len() {
+            self.write_hit(writer, at, options);
+        }
+        writer.simple("total_results");
+        writer.int(i64::try_from(self.found.total).unwrap_or(i64::MAX));
+        writer.simple("warning");
+        let warnings = self.warnings();
+        writer.array(warnings.len());
+        warnings.iter().for_each(|warning| writer.simple(warning));
+    }
+
+    /// How many pairs [`Answer::write_pairs`] writes.
+    pub(super) const PAIRS: usize = 5;
+
+    fn write_hit(&self, writer: Writer<'_>, at: usize, options: &Options<'_>) {
+        let hit = &self.found.hits[at];
         writer.begin_map();
         writer.simple("id");
         writer.bulk(&hit.key);
         if options.with_scores {
             writer.simple("score");
-            writer.double(hit.score);
+            self.score(writer, at);
         }
         if options.with_payloads {
             writer.simple("payload");
-            writer.null();
+            self.payload(writer, at);
         }
         if options.with_sort_keys {
             writer.simple("sortkey");
             sort_key(writer, &hit.sort_value);
         }
-        match loaded.map(|loaded| &loaded[at]) {
+        match self.loaded.as_ref().map(|loaded| &loaded[at]) {
             None => {}
             Some(None) => {
                 writer.simple("extra_attributes");
@@ -494,16 +564,45 @@ fn reply_map(
         writer.array(0);
         writer.end();
     }
-    writer.simple("total_results");
-    writer.int(i64::try_from(found.total).unwrap_or(i64::MAX));
-    writer.simple("warning");
-    writer.array(usize::from(found.cut) + usize::from(found.timed_out));
-    if found.cut {
-        writer.simple("Max prefix expansions limit was reached");
+
+    /// A score, and how it came about if that is wanted.
+    fn score(&self, writer: Writer<'_>, at: usize) {
+        let score = self.found.hits[at].score;
+        match &self.explanations {
+            None => writer.double(score),
+            Some(explanations) => {
+                writer.array(2);
+                writer.double(score);
+                explain(writer, &explanations[at]);
+            }
+        }
     }
-    if found.timed_out {
-        writer.simple(TIMED_OUT);
+
+    /// A payload, if payloads are wanted.
+    fn payload(&self, writer: Writer<'_>, at: usize) {
+        match self.payloads.as_ref().map(|payloads| &payloads[at]) {
+            None => {}
+            Some(None) => writer.null(),
+            Some(Some(payload)) => writer.bulk(payload),
+        }
     }
+
+    /// What is said of results that are not complete.
+    pub(super) fn warnings(&self) -> Vec<&'static str> {
+        let cut = self.found.cut.then_some("Max prefix expansions limit was reached");
+        let timed_out = self.found.timed_out.then_some(TIMED_OUT);
+        cut.into_iter().chain(timed_out).collect()
+    }
+}
+
+fn explain(writer: Writer<'_>, explanation: &Explanation) {
+    if explanation.children.is_empty() {
+        return writer.simple(&explanation.text);
+    }
+    writer.array(2);
+    writer.simple(&explanation.text);
+    writer.array(explanation.children.len());
+    explanation.children.iter().for_each(|child| explain(writer, child));
 }
 
 /// The value that decided the order: `#` and a number, or `$` and a text.

@@ -10,9 +10,13 @@ use std::borrow::Cow;
 use crate::args::parse_number;
 use crate::columns::Value;
 use crate::index::places::{self, Vectors};
+use crate::phonetics::{SOUND_MARK, sound};
+use crate::query::expand::is_marked;
 use crate::query::plan::{MISSING_FIELD, missing_term, tag_term};
 use crate::schema::{Field, FieldKind, Schema, occurrence_weight};
-use crate::tokenize::{Language, STEM_BYTES_MIN, StopWords, lower_bytes, words};
+use crate::settings;
+use crate::synonyms::GROUP_MARK;
+use crate::tokenize::{Language, lower_bytes, words};
 
 /// Positions between two values of an array.
 pub const ARRAY_GAP: u32 = 100;
@@ -119,15 +123,19 @@ impl Analysis {
             self.tags.push(missing_term(number).bytes);
         }
         match &field.kind {
-            FieldKind::Text { id, weight, no_stem, .. } => {
+            FieldKind::Text { id, weight, no_stem, phonetic, .. } => {
                 let times = occurrence_weight(*weight);
                 let mut first = true;
                 each_text(value, Takes::Text, &mut |text| {
                     if field.is_searchable() {
+                        let before = self.tokens.len();
                         if !std::mem::take(&mut first) {
                             self.position = self.position.saturating_add(ARRAY_GAP);
                         }
-                        self.words(text, *id, times, !no_stem, &schema.stop_words);
+                        self.words(schema, text, *id, times, !no_stem);
+                        if *phonetic {
+                            self.sounds(before);
+                        }
                         if text.is_empty() && field.index_empty {
                             self.empty_word(*id, times);
                         }
@@ -184,8 +192,9 @@ impl Analysis {
         }
     }
 
-    fn words(&mut self, text: &[u8], field: u8, times: u32, stem: bool, stop_words: &StopWords) {
-        words(text, stop_words, |word| {
+    fn words(&mut self, schema: &Schema, text: &[u8], field: u8, times: u32, stem: bool) {
+        let stem_min = settings::size(&settings::MIN_STEM_LENGTH);
+        words(text, &schema.stop_words, |word| {
             if self.position >= POSITION_MAX {
                 return;
             }
@@ -194,9 +203,36 @@ impl Analysis {
             let start = u32::try_from(self.text.len()).expect("a value has at most 512 MiB");
             self.text.push_str(word);
             let end = u32::try_from(self.text.len()).expect("as above");
-            let stemmed = stem && word.len() >= STEM_BYTES_MIN;
+            let stemmed = stem && word.len() >= stem_min;
             self.tokens.push(Token { start, end, position: self.position, field, stemmed });
+            for group in schema.synonyms.groups(word) {
+                self.beside(GROUP_MARK, group, self.position, field);
+            }
         });
+    }
+
+    /// Indexes the words from token `first` on by their sounds, too.
+    fn sounds(&mut self, first: usize) {
+        let length_min = settings::size(&settings::MIN_PHONETIC_LENGTH);
+        for at in first..self.tokens.len() {
+            let Token { start, end, position, field, .. } = self.tokens[at];
+            let word = &self.text[start as usize..end as usize];
+            if word.len() < length_min || is_marked(word.as_bytes()) {
+                continue;
+            }
+            if let Some(code) = sound(word) {
+                self.beside(SOUND_MARK, &code, position, field);
+            }
+        }
+    }
+
+    /// Indexes something more where a word stands.
+    fn beside(&mut self, mark: char, text: &str, position: u32, field: u8) {
+        let start = u32::try_from(self.text.len()).expect("a value has at most 512 MiB");
+        self.text.push(mark);
+        self.text.push_str(text);
+        let end = u32::try_from(self.text.len()).expect("as above");
+        self.tokens.push(Token { start, end, position, field, stemmed: false });
     }
 
     fn empty_word(&mut self, field: u8, times: u32) {

@@ -7,6 +7,7 @@
 
 use crate::columns::Column;
 use crate::index::bits::Mask;
+use crate::index::profile::Watched;
 use crate::index::proximity::{close_in_any_order, close_in_order, least_gap};
 use crate::index::tier::{Cursor, END};
 use crate::query::ast::Range;
@@ -53,6 +54,8 @@ pub enum Op<'a, C> {
         /// Factor of the score.
         weight: f64,
     },
+    /// An operator that is measured.
+    Watched(Box<Watched<'a, C>>),
 }
 
 /// Rows with a term.
@@ -319,6 +322,7 @@ impl<C: Cursor> Op<'_, C> {
             Op::Set(set) => set.seek(from),
             Op::And(and) => and.next(from),
             Op::Or(or) => or.next(from),
+            Op::Watched(watched) => watched.timed(|op| op.next(from)),
             Op::Range { column, range, rows, .. } => match column {
                 Some(Column::Numbers(numbers)) if from < *rows => {
                     numbers.next_match(from, *rows, range).unwrap_or(END)
@@ -341,6 +345,11 @@ impl<C: Cursor> Op<'_, C> {
             Op::Optional { child, matched, .. } => {
                 *matched = child.matches(row);
                 true
+            }
+            Op::Watched(watched) => {
+                let matched = watched.timed(|op| op.matches(row));
+                watched.count(matched);
+                matched
             }
             Op::Range { column, range, .. } => match column {
                 Some(Column::Numbers(numbers)) => numbers.matches(row, range),
@@ -371,6 +380,7 @@ impl<C: Cursor> Op<'_, C> {
             Op::Optional { child, matched: true, weight } => child.score(scoring) * *weight,
             Op::Optional { matched: false, .. } => 0.0,
             Op::Range { weight, .. } => scoring.valueless(*weight),
+            Op::Watched(watched) => watched.timed(|op| op.score(scoring)),
         }
     }
 
@@ -380,6 +390,7 @@ impl<C: Cursor> Op<'_, C> {
         match self {
             Op::Nothing | Op::All { .. } | Op::Not(_) | Op::Range { .. } | Op::Set(_) => return,
             Op::Term(term) => return term.positions(out),
+            Op::Watched(watched) => return watched.op_mut().positions(out),
             Op::And(and) => and.children.iter_mut().for_each(|child| child.positions(out)),
             Op::Or(or) => {
                 let matched = or.children.iter_mut().zip(&or.matched).filter(|(_, m)| **m);
@@ -407,6 +418,7 @@ impl<C: Cursor> Op<'_, C> {
     /// How far apart the words of the last row stand, as the old formulas measure it.
     pub fn distance(&mut self) -> u32 {
         let children = match self {
+            Op::Watched(watched) => return watched.op_mut().distance(),
             Op::And(and) => {
                 let children = and.children.iter_mut();
                 children.map(positions_of).collect::<Vec<_>>()
@@ -435,6 +447,7 @@ impl<C: Cursor> Op<'_, C> {
     pub fn cost(&self) -> u32 {
         match self {
             Op::Nothing => 0,
+            Op::Watched(watched) => watched.op().cost(),
             Op::Term(term) => term.cursor.documents(),
             Op::Set(set) => u32::try_from(set.entries.len()).unwrap_or(END),
             Op::And(and) => and.children.iter().map(Op::cost).min().unwrap_or(0),
@@ -459,6 +472,7 @@ impl<C: Cursor> Op<'_, C> {
     fn skips(&self) -> bool {
         match self {
             Op::Nothing | Op::Term(_) | Op::Set(_) => true,
+            Op::Watched(watched) => watched.op().skips(),
             Op::And(and) => and.children.iter().any(Op::skips),
             Op::Or(or) => or.children.iter().all(Op::skips),
             Op::All { .. } | Op::Not(_) | Op::Optional { .. } | Op::Range { .. } => false,

@@ -14,12 +14,14 @@ pub mod deadline;
 mod dictionary;
 pub mod documents;
 pub mod expiry;
+pub mod explanation;
 pub mod fresh;
 mod jobs;
 pub mod matching;
 pub mod nearest;
 mod opening;
 mod places;
+pub mod profile;
 mod proximity;
 pub mod rows;
 pub mod sealed;
@@ -28,6 +30,7 @@ pub mod snapshot;
 pub mod task;
 pub mod tier;
 pub mod visit;
+pub mod vocabulary;
 pub mod worker;
 
 #[cfg(test)]
@@ -169,6 +172,12 @@ impl Index {
         now.vectors.extend(new_vectors.map(|(_, options)| Store::new(Arc::clone(options))));
         now.schema = schema;
         now.fresh = fresh;
+    }
+
+    /// Takes over a definition with the same fields.
+    pub fn redefine(&mut self, schema: Arc<Schema>) {
+        debug_assert_eq!(schema.fields.len(), self.now.schema.fields.len());
+        self.change().schema = schema;
     }
 
     /// Puts in a document, in place of an older one of the same key. A refused document is not in the index, and

@@ -14,6 +14,7 @@ use crate::index::search::{Order, Request};
 use crate::index::snapshot::Snapshot;
 use crate::index::tier::Tier;
 use crate::index::{Attributes, Index, Work};
+use crate::query::expand::Expander;
 use crate::query::parser::{Context, Parameters, parse};
 use crate::query::plan::{
     Leaf, Options, Plan, Proximity, Space, Step, plan, stem_term, tag_term, word_term,
@@ -21,7 +22,7 @@ use crate::query::plan::{
 use crate::schema::parse::create;
 use crate::schema::{ALL_FIELDS, FieldMask, Schema, occurrence_weight};
 use crate::score::Scorer;
-use crate::tokenize::{Language, STEM_BYTES_MIN, words};
+use crate::tokenize::{Language, words};
 
 const SCHEMAS: [&str; 3] = [
     "SCHEMA title TEXT body TEXT NOSTEM tag TAG num NUMERIC SORTABLE",
@@ -85,7 +86,7 @@ fn see(schema: &Schema, key: &[u8], document: &Document) -> Seen {
             };
             add(word_term(word));
             let stem = Language::default().stem(word).filter(|stem| stem != word);
-            if let Some(stem) = stem.filter(|_| !no_stem && word.len() >= STEM_BYTES_MIN) {
+            if let Some(stem) = stem.filter(|_| !no_stem && word.len() >= 4) {
                 add(stem_term(&stem));
             }
         });
@@ -322,6 +323,7 @@ fn check(
     let Ok(node) = parse(query.as_bytes(), context) else { return Ok(()) };
     let options = Options {
         verbatim: false,
+        expander: Expander::default(),
         language: Language::default(),
         fields: ALL_FIELDS,
         slop: None,

@@ -13,14 +13,14 @@ use crate::index::deadline::Deadline;
 use crate::index::fresh::field_weight;
 use crate::index::matching::{AndOp, Op, OrOp, SetOp, TermOp};
 use crate::index::nearest::Matches;
+use crate::index::profile::Profile;
 use crate::index::rows::Rows;
 use crate::index::tier::{Cursor, Detail, END, Tier};
 use crate::query::plan::{Leaf, Plan, STEM_MARK, Shape, Space, Step};
 use crate::schema::{ALL_FIELDS, FieldMask};
 use crate::score::Rarity;
+use crate::settings;
 
-/// Terms that one shape may stand for; the first ones in order count, and the reply warns. RediSearch stops at 200.
-pub const EXPANSIONS_MAX: usize = 10_000;
 /// Alternatives of a union from which on their lists are merged beforehand, not row by row.
 const UNION_MERGE_MIN: usize = 16;
 
@@ -49,6 +49,18 @@ pub struct LeafTotals {
     terms: BTreeMap<Vec<u8>, u64>,
 }
 
+impl LeafTotals {
+    /// How many documents have the term.
+    pub fn documents(&self) -> u64 {
+        self.documents
+    }
+
+    /// The terms of a shape, in order, and how many documents have each.
+    pub fn terms(&self) -> Vec<(&[u8], u64)> {
+        self.terms.iter().map(|(term, documents)| (term.as_slice(), *documents)).collect()
+    }
+}
+
 /// Asks a piece for all leaves of a plan; adds what it has to `totals`.
 pub fn look_up<T: Tier>(
     tier: &T,
@@ -75,11 +87,12 @@ fn expand<T: Tier>(
     deadline: &mut Deadline,
 ) -> Vec<(Vec<u8>, T::Handle)> {
     let mut found = Vec::new();
+    let max = settings::size(&settings::MAX_PREFIX_EXPANSIONS);
     tier.expand(shape, deadline, &mut |term, handle, documents| {
         found.push((term.to_vec(), handle));
         *totals.terms.entry(term.to_vec()).or_default() += u64::from(documents);
         // One more than may be used, so that it shows when there are too many.
-        found.len() <= EXPANSIONS_MAX
+        found.len() <= max
     });
     found
 }
@@ -127,9 +140,10 @@ pub fn run_cost(step: &Step, totals: &[LeafTotals], documents: u64) -> u64 {
 
 /// Drops the terms that are too many; answers whether there were any.
 pub fn cut_expansions(totals: &mut [LeafTotals]) -> bool {
+    let max = settings::size(&settings::MAX_PREFIX_EXPANSIONS);
     let mut cut = false;
     for leaf in totals {
-        while leaf.terms.len() > EXPANSIONS_MAX {
+        while leaf.terms.len() > max {
             leaf.terms.pop_last();
             cut = true;
         }
@@ -187,6 +201,8 @@ pub struct Opener<'a, T: Tier> {
     pub scored: bool,
     /// The formula asks for positions.
     pub distances: bool,
+    /// What the operators do is measured.
+    pub profile: Option<&'a Profile<'a>>,
 }
 
 /// What is asked of a step by those above it.
@@ -204,7 +220,7 @@ impl<'a, T: Tier> Opener<'a, T> {
     }
 
     /// The operators of a part of the plan, of which no scores will be asked for.
-    pub fn open_part(&self, step: &Step, deadline: &mut Deadline) -> Op<'a, T::Cursor<'a>> {
+    pub fn open_part(&self, step: &'a Step, deadline: &mut Deadline) -> Op<'a, T::Cursor<'a>> {
         self.step(step, Wish { scores: false, positions: false }, deadline)
     }
 
@@ -231,7 +247,20 @@ impl<'a, T: Tier> Opener<'a, T> {
         Op::Set(SetOp { entries, weight, ..SetOp::default() })
     }
 
-    fn step(&self, step: &Step, wish: Wish, deadline: &mut Deadline) -> Op<'a, T::Cursor<'a>> {
+    fn step(&self, step: &'a Step, wish: Wish, deadline: &mut Deadline) -> Op<'a, T::Cursor<'a>> {
+        let op = self.operator(step, wish, deadline);
+        match self.profile {
+            None => op,
+            Some(profile) => profile.watch(step, op),
+        }
+    }
+
+    fn operator(
+        &self,
+        step: &'a Step,
+        wish: Wish,
+        deadline: &mut Deadline,
+    ) -> Op<'a, T::Cursor<'a>> {
         match step {
             Step::Nothing => Op::Nothing,
             Step::All { weight } => Op::All { weight: *weight },
@@ -454,7 +483,7 @@ impl<'a, T: Tier> Opener<'a, T> {
 
     fn or(
         &self,
-        children: &[Step],
+        children: &'a [Step],
         weight: f64,
         wish: Wish,
         deadline: &mut Deadline,

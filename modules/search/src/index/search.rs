@@ -6,6 +6,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::columns::Column;
 use crate::index::Index;
@@ -18,12 +19,13 @@ use crate::index::opening::{
     LeafTotals, Opener, PieceLeaf, PlainTerm, Weights, cut_expansions, listed, look_up,
     look_up_cost, run_cost,
 };
+use crate::index::profile::Profile;
 use crate::index::rows::Rows;
 use crate::index::sealed::Segment;
 use crate::index::snapshot::Snapshot;
 use crate::index::tier::{Cursor, END, Tier};
 use crate::query::plan::{Plan, Step, VectorAsk, VectorQuery};
-use crate::schema::{FieldKind, FieldMask};
+use crate::schema::{FieldKind, FieldMask, Schema};
 use crate::score::{Scorer, Scoring};
 
 /// A search to be run.
@@ -121,6 +123,26 @@ pub struct Leaves {
 }
 
 impl Leaves {
+    /// Where the sealed segment of this place has the leaves.
+    pub(super) fn in_sealed(&self, at: usize) -> &[PieceLeaf<<Segment as Tier>::Handle>] {
+        &self.sealed[at]
+    }
+
+    /// Where the frozen batch of this place has the leaves.
+    pub(super) fn in_frozen(&self, at: usize) -> &[PieceLeaf<<Batch as Tier>::Handle>] {
+        &self.frozen[at]
+    }
+
+    /// Where the fresh batch has the leaves.
+    pub(super) fn in_fresh(&self) -> &[PieceLeaf<<Batch as Tier>::Handle>] {
+        &self.fresh
+    }
+
+    /// What the whole index knows of a leaf.
+    pub(super) fn totals(&self, leaf: usize) -> &LeafTotals {
+        &self.totals[leaf]
+    }
+
     /// A shape stood for more terms than may be used.
     pub fn cut(&self) -> bool {
         self.cut
@@ -187,9 +209,18 @@ impl Snapshot {
 
     /// Runs a search whose terms have been found.
     pub fn search_leaves(&self, request: &Request<'_>, leaves: &Leaves) -> Found {
+        self.search_measured(request, leaves, None)
+    }
+
+    /// The same, and measures what the parts of the query cost.
+    pub fn search_measured(
+        &self,
+        request: &Request<'_>,
+        leaves: &Leaves,
+        profile: Option<&Profile<'_>>,
+    ) -> Found {
         let weights = self.schema.weights().map(Weights::new);
-        let mut run = Run::new(self, request, &leaves.totals, weights.as_ref());
-        self.ask_all(&mut run, leaves);
+        let mut run = self.ready(request, leaves, weights.as_ref(), profile);
         for (piece, leaves) in self.sealed.iter().zip(&leaves.sealed) {
             run.piece(&*piece.tier, &piece.dead, leaves);
         }
@@ -202,6 +233,20 @@ impl Snapshot {
         let named = names.zip(run.vectors.iter().cloned());
         let distances = named.filter_map(|(name, found)| Some((name?, found))).collect();
         Found { cut: leaves.cut, timed_out, distances, ..run.finish(self) }
+    }
+
+    /// A search whose questions about vectors have been asked.
+    pub(super) fn ready<'r>(
+        &self,
+        request: &'r Request<'r>,
+        leaves: &'r Leaves,
+        weights: Option<&'r Weights>,
+        profile: Option<&'r Profile<'r>>,
+    ) -> Run<'r> {
+        let mut run = Run::new(self, request, &leaves.totals, weights);
+        run.profile = profile;
+        self.ask_all(&mut run, leaves);
+        run
     }
 
     /// Answers the questions about vectors of a plan whose terms have been found.
@@ -229,10 +274,14 @@ impl Snapshot {
     }
 
     fn ask_all(&self, run: &mut Run<'_>, leaves: &Leaves) {
-        for query in &run.request.plan.vectors {
+        for (number, query) in run.request.plan.vectors.iter().enumerate() {
+            let start = Instant::now();
             let slots = self.filter(run, query, leaves);
             let found = self.ask(query, slots.as_ref(), &mut run.deadline);
             Arc::make_mut(&mut run.vectors).push(found);
+            if let Some(profile) = run.profile {
+                profile.asked(number, start.elapsed());
+            }
         }
     }
 
@@ -258,8 +307,17 @@ impl Snapshot {
     }
 }
 
+/// All TEXT fields of a schema.
+fn text_fields(schema: &Schema) -> FieldMask {
+    let text_field = |mask, field: &crate::schema::Field| match field.kind {
+        FieldKind::Text { id, .. } => mask | 1 << id,
+        _ => mask,
+    };
+    schema.fields.iter().fold(0, text_field)
+}
+
 /// A search under way.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     request: &'a Request<'a>,
     totals: &'a [LeafTotals],
     documents: u64,
@@ -270,6 +328,7 @@ struct Run<'a> {
     deadline: Deadline,
     /// What the questions about vectors found, so far.
     vectors: Arc<Vec<Matches>>,
+    profile: Option<&'a Profile<'a>>,
     total: u64,
     score_max: f64,
     /// The score of the last one that is kept, once enough are.
@@ -286,10 +345,6 @@ impl<'a> Run<'a> {
         weights: Option<&'a Weights>,
     ) -> Run<'a> {
         let documents = snapshot.documents;
-        let text_field = |mask, field: &crate::schema::Field| match field.kind {
-            FieldKind::Text { id, .. } => mask | 1 << id,
-            _ => mask,
-        };
         Run {
             request,
             totals,
@@ -299,11 +354,12 @@ impl<'a> Run<'a> {
             } else {
                 snapshot.length_sum as f64 / documents as f64
             },
-            text_fields: snapshot.schema.fields.iter().fold(0, text_field),
+            text_fields: text_fields(&snapshot.schema),
             weights,
             scored: request.limit > 0 && (request.order == Order::Score || request.with_scores),
             deadline: request.deadline,
             vectors: Arc::default(),
+            profile: None,
             total: 0,
             score_max: 0.0,
             score_least: 0.0,
@@ -313,22 +369,29 @@ impl<'a> Run<'a> {
     }
 
     /// Adds the slots of a piece's documents that match a filter.
-    fn filter<T: Tier>(
+    fn filter<'t, T: Tier>(
         &mut self,
-        tier: &T,
+        tier: &'t T,
         dead: &Bits,
-        leaves: &[PieceLeaf<T::Handle>],
-        filter: &Step,
+        leaves: &'t [PieceLeaf<T::Handle>],
+        filter: &'t Step,
         column: u16,
         slots: &mut Bits,
-    ) {
+    ) where
+        'a: 't,
+    {
         let opener = self.opener(tier, leaves);
         let op = opener.open_part(filter, &mut self.deadline);
         let only = self.request.only;
         filter_slots(op, tier.rows(), column, dead, only, slots, &mut self.deadline);
     }
 
-    fn opener<'t, T: Tier>(&self, tier: &'t T, leaves: &'t [PieceLeaf<T::Handle>]) -> Opener<'t, T>
+    /// What opens the plan on one piece.
+    pub(super) fn opener<'t, T: Tier>(
+        &self,
+        tier: &'t T,
+        leaves: &'t [PieceLeaf<T::Handle>],
+    ) -> Opener<'t, T>
     where
         'a: 't,
     {
@@ -343,6 +406,7 @@ impl<'a> Run<'a> {
             scored: self.scored && self.request.scorer.wants_matches(),
             distances: self.request.scorer.wants_distance(),
             vectors: Arc::clone(&self.vectors),
+            profile: self.profile,
         }
     }
 

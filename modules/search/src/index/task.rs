@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::index::deadline::Deadline;
+use crate::index::profile::Profile;
 use crate::index::search::{Found, Leaves, Order, Request};
 use crate::index::snapshot::Snapshot;
 use crate::query::plan::Plan;
@@ -53,9 +54,22 @@ impl Task {
         }
     }
 
+    /// Runs it, and measures what the parts of the query cost; the terms have been found.
+    pub fn run_measured(&self, leaves: &Leaves, profile: &Profile<'_>) -> Found {
+        self.snapshot.search_measured(&self.request(), leaves, Some(profile))
+    }
+
     /// Runs it.
     pub fn run(&self) -> Found {
-        let request = Request {
+        let request = self.request();
+        match &self.leaves {
+            Some(leaves) => self.snapshot.search_leaves(&request, leaves),
+            None => self.snapshot.search(&request),
+        }
+    }
+
+    pub(super) fn request(&self) -> Request<'_> {
+        Request {
             plan: &self.plan,
             scorer: self.scorer,
             with_scores: self.with_scores,
@@ -64,10 +78,6 @@ impl Task {
             limit: self.limit,
             only: self.only.as_deref(),
             deadline: self.deadline,
-        };
-        match &self.leaves {
-            Some(leaves) => self.snapshot.search_leaves(&request, leaves),
-            None => self.snapshot.search(&request),
         }
     }
 }

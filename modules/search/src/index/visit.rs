@@ -144,6 +144,7 @@ impl<'v> Run<'v> {
             scored: scorer.is_some_and(Scorer::wants_matches),
             distances: scorer.is_some_and(Scorer::wants_distance),
             vectors: Arc::clone(&self.vectors),
+            profile: None,
         };
         let mut op = opener.open(deadline);
         let rows = tier.rows();

@@ -20,6 +20,8 @@ pub struct Node {
     pub weight: f64,
     /// How many other words may stand between its words; none leaves it to the whole query.
     pub slop: Option<i64>,
+    /// Whether words that sound alike match too; none leaves it to the fields.
+    pub phonetic: Option<bool>,
     /// Whether its words must stand in order; none leaves it to the whole query.
     pub in_order: Option<bool>,
 }
@@ -152,7 +154,19 @@ impl Range {
 impl Node {
     /// A clause about all fields, with nothing special said about it.
     pub fn new(kind: Kind) -> Node {
-        Node { kind, fields: ALL_FIELDS, weight: 1.0, slop: None, in_order: None }
+        Node { kind, fields: ALL_FIELDS, weight: 1.0, slop: None, phonetic: None, in_order: None }
+    }
+
+    /// Has the clause's words, and those of what it consists of, match by sound or not.
+    pub fn set_phonetic(&mut self, wanted: bool) {
+        self.phonetic = Some(wanted);
+        match &mut self.kind {
+            Kind::And { children, .. } | Kind::Or(children) => {
+                children.iter_mut().for_each(|child| child.set_phonetic(wanted));
+            }
+            Kind::Not(child) | Kind::Optional(child) => child.set_phonetic(wanted),
+            _ => {}
+        }
     }
 
     /// Whether nothing special is said about it.

@@ -4,6 +4,8 @@
 //! against a schema: fields become numbers, words grow their stems. Nothing here has seen a document.
 
 pub mod ast;
+pub mod expand;
+pub mod explain;
 pub mod fuzzy;
 pub mod lexer;
 pub mod parser;

@@ -451,8 +451,7 @@ fn attribute(node: &mut Node, name: &[u8], value: &[u8]) -> Result<(), Error> {
     } else if name.eq_ignore_ascii_case(b"inorder") {
         node.in_order = Some(boolean(value).ok_or_else(invalid)?);
     } else if name.eq_ignore_ascii_case(b"phonetic") {
-        // Without phonetic fields there is nothing to switch off.
-        boolean(value).ok_or_else(invalid)?;
+        node.set_phonetic(boolean(value).ok_or_else(invalid)?);
     } else {
         return Err(Error::BadArgument(lossy(name), crate::error::ArgumentError::Parse));
     }

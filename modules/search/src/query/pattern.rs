@@ -3,6 +3,8 @@
 //! Prefixes, suffixes, infixes, wildcards and edit distances are all answered by asking each word of a dictionary;
 //! the literal beginning of a pattern narrows which part of the dictionary must be asked.
 
+use crate::settings;
+
 /// A shape of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pattern {
@@ -23,17 +25,15 @@ pub enum Pattern {
     },
 }
 
-/// Shortest prefix, suffix or infix that is searched for, in bytes; anything shorter finds nothing.
-pub const AFFIX_BYTES_MIN: usize = 2;
 /// Longest word that is compared by edit distance, in letters: the comparison is quadratic.
 pub const FUZZY_LETTERS_MAX: usize = 255;
 
 impl Pattern {
-    /// Whether the pattern is too short to be searched for.
+    /// Whether the pattern is too short to be searched for; such a one finds nothing.
     pub fn is_too_short(&self) -> bool {
         match self {
             Pattern::Prefix(text) | Pattern::Suffix(text) | Pattern::Contains(text) => {
-                text.len() < AFFIX_BYTES_MIN
+                text.len() < settings::size(&settings::MIN_PREFIX)
             }
             Pattern::Wildcard(_) | Pattern::Fuzzy { .. } => false,
         }

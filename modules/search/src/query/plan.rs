@@ -4,14 +4,14 @@
 //! grown their stems, fields have become columns, terms are numbered. A plan is run against each piece of the index
 //! alike.
 //!
-//! A word that may be stemmed becomes the union of itself, the stem as a stem (`+stem`, which documents carry beside
-//! words that have that stem), and the stem as a word.
+//! A word becomes the union of itself and what else it is looked up as (see [`expand`](crate::query::expand)).
 
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::geo::Circle;
 use crate::query::ast::{Kind, Node, Range, TagItem, VectorClause};
+use crate::query::expand::{Expander, Expansion, expand, is_marked};
 use crate::query::fuzzy::Fuzzy;
 use crate::query::pattern::Pattern;
 use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema};
@@ -224,7 +224,7 @@ impl Shape {
 
     /// Whether `term` has the shape.
     pub fn matches(&self, term: &[u8]) -> bool {
-        if self.space == Space::Words && term.first() == Some(&(STEM_MARK as u8)) {
+        if self.space == Space::Words && is_marked(term) {
             return false;
         }
         term.strip_prefix(&*self.prefix).is_some_and(|rest| self.pattern.matches(rest))
@@ -256,6 +256,8 @@ pub fn missing_term(field: u16) -> Term {
 pub struct Options {
     /// Words are not stemmed.
     pub verbatim: bool,
+    /// What else words are looked up as.
+    pub expander: Expander,
     /// Language of the query's words.
     pub language: Language,
     /// TEXT fields that count at all (INFIELDS).
@@ -393,29 +395,22 @@ impl Planner<'_> {
         if fields == 0 {
             return Ok(Step::Nothing);
         }
-        let stem = match verbatim || self.options.verbatim || !self.stems(node.fields) {
-            true => None,
-            false => self.options.language.stem(word).filter(|stem| !stem.is_empty()),
+        let expansions = match verbatim || self.options.verbatim {
+            true => Vec::new(),
+            false => {
+                let Options { expander, language, .. } = self.options;
+                expand(word, node, self.schema, *expander, *language)?
+            }
         };
-        let Some(stem) = stem else {
+        if expansions.is_empty() {
             return self.leaf(Leaf::Term(word_term(word)), fields, node.weight);
-        };
-        let mut children = vec![
-            self.leaf(Leaf::Term(word_term(word)), fields, 1.0)?,
-            self.leaf(Leaf::Term(stem_term(&stem)), fields, 1.0)?,
-        ];
-        if stem != word {
-            children.push(self.leaf(Leaf::Term(word_term(&stem)), fields, 1.0)?);
+        }
+        let mut children = vec![self.leaf(Leaf::Term(word_term(word)), fields, 1.0)?];
+        for Expansion { term, fields } in expansions {
+            let fields = fields & self.options.fields;
+            children.push(self.leaf(Leaf::Term(word_term(&term)), fields, 1.0)?);
         }
         Ok(Step::Or { children, weight: node.weight })
-    }
-
-    /// Whether a word in these fields may be stemmed: unless all of them say NOSTEM.
-    fn stems(&self, fields: FieldMask) -> bool {
-        fields == ALL_FIELDS
-            || self
-                .text_fields(fields)
-                .any(|field| matches!(field.kind, FieldKind::Text { no_stem: false, .. }))
     }
 
     fn indexes_empty(&self, fields: FieldMask) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::args::{Args, lossy, parse_number};
 use crate::error::{ArgumentError, Error};
+use crate::phonetics::is_matcher;
 use crate::schema::filter::Filter;
 use crate::schema::{
     FIELDS_MAX, Field, FieldKind, NARROW_TEXT_FIELDS_MAX, PREFIXES_MAX, Schema, Source,
@@ -14,9 +15,6 @@ use crate::schema::{
 use crate::shape::Surface;
 use crate::tokenize::{Language, StopWords};
 use crate::vector;
-
-/// Options of FT.CREATE that RediSearch has and this version refuses.
-const LATER_OPTIONS: [&str; 1] = ["PAYLOAD_FIELD"];
 
 /// The definition of index `name` out of what follows the name in FT.CREATE.
 pub fn create(name: &[u8], args: &[&[u8]]) -> Result<Schema, Error> {
@@ -81,7 +79,9 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
         language_field: None,
         score: 1.0,
         score_field: None,
+        payload_field: None,
         stop_words: StopWords::default(),
+        synonyms: std::sync::Arc::default(),
         skip_initial_scan: false,
         temporary: None,
         options: Vec::new(),
@@ -106,6 +106,8 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
             schema.score = score(args.value("SCORE")?)?;
         } else if args.take("SCORE_FIELD") {
             schema.score_field = Some(args.value("SCORE_FIELD")?.into());
+        } else if args.take("PAYLOAD_FIELD") {
+            schema.payload_field = Some(args.value("PAYLOAD_FIELD")?.into());
         } else if args.take("STOPWORDS") {
             schema.stop_words = StopWords::custom(args.list("STOPWORDS")?);
         } else if args.take("SKIPINITIALSCAN") {
@@ -122,8 +124,6 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
             if !schema.options.contains(&option) {
                 schema.options.push(option);
             }
-        } else if let Some(option) = later(args, &LATER_OPTIONS) {
-            return Err(Error::Unsupported(option.to_owned()));
         } else {
             break;
         }
@@ -138,11 +138,6 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
 /// positions carry all of it, and answering more than was asked for is no error.
 fn shown_option(args: &mut Args<'_>) -> Option<&'static str> {
     ["NOOFFSETS", "NOHL", "NOFIELDS", "NOFREQS"].into_iter().find(|word| args.take(word))
-}
-
-fn later(args: &Args<'_>, words: &[&'static str]) -> Option<&'static str> {
-    let arg = args.peek()?;
-    words.iter().copied().find(|word| arg.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 fn source(name: &[u8]) -> Result<Source, Error> {
@@ -290,7 +285,7 @@ fn text(schema: &Schema, field: &mut Field, args: &mut Args<'_>) -> Result<(), E
     if id == TEXT_FIELDS_MAX {
         return Err(Error::TooManyTextFields(TEXT_FIELDS_MAX));
     }
-    let (mut weight, mut no_stem, mut suffix_trie) = (1.0, false, false);
+    let (mut weight, mut no_stem, mut suffix_trie, mut phonetic) = (1.0, false, false, false);
     loop {
         if args.take("NOSTEM") {
             no_stem = true;
@@ -301,7 +296,14 @@ fn text(schema: &Schema, field: &mut Field, args: &mut Args<'_>) -> Result<(), E
                     .ok_or(Error::BadArgument("weight".into(), ArgumentError::Parse))?,
             };
         } else if args.take("PHONETIC") {
-            return Err(Error::Unsupported("PHONETIC".to_owned()));
+            let matcher = args.next_arg().ok_or(Error::Text("PHONETIC requires an argument"))?;
+            if !is_matcher(matcher) {
+                return Err(Error::Text(
+                    "Matcher Format: <2 chars algorithm>:<2 chars language>. Support algorithms: double \
+                     metaphone (dm). Supported languages: English (en), French (fr), Portuguese (pt) and Spanish (es)",
+                ));
+            }
+            phonetic = true;
         } else if args.take("WITHSUFFIXTRIE") {
             suffix_trie = true;
         } else if args.take("INDEXEMPTY") {
@@ -313,7 +315,7 @@ fn text(schema: &Schema, field: &mut Field, args: &mut Args<'_>) -> Result<(), E
         }
     }
     let id = u8::try_from(id).expect("TEXT_FIELDS_MAX fits");
-    field.kind = FieldKind::Text { id, weight, no_stem, suffix_trie };
+    field.kind = FieldKind::Text { id, weight, no_stem, phonetic, suffix_trie };
     Ok(())
 }
 

@@ -1,0 +1,82 @@
+//! FT.SYNUPDATE, FT.SYNDUMP, and FT.SYNADD, which only says that it is gone.
+
+use std::sync::Arc;
+
+use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
+
+use crate::args::lossy;
+use crate::commands::bytes;
+use crate::error::Error;
+use crate::{registry, scan};
+
+/// FT.SYNUPDATE.
+pub const UPDATE: Command = Command {
+    name: "FT.SYNUPDATE",
+    since: "1.2.0",
+    summary: "Creates or updates a synonym group with additional terms",
+    complexity: "O(1), or O(N) where N is the number of keys in the keyspace if these are read again",
+    arity: Arity::AtLeast(4),
+    flags: &[Flag::Write, Flag::DenyOom],
+    categories: &["search"],
+    handler: update,
+    ..Command::DEFAULT
+};
+
+/// FT.SYNDUMP.
+pub const DUMP: Command = Command {
+    name: "FT.SYNDUMP",
+    since: "1.2.0",
+    summary: "Dumps the contents of a synonym group",
+    arity: Arity::Exactly(2),
+    flags: &[Flag::ReadOnly],
+    categories: &["search"],
+    handler: dump,
+    ..Command::DEFAULT
+};
+
+/// FT.SYNADD.
+pub const ADD: Command = Command {
+    name: "FT.SYNADD",
+    summary: "Is gone; FT.SYNUPDATE does its work",
+    arity: Arity::AtLeast(1),
+    flags: &[Flag::Write, Flag::DenyOom],
+    categories: &["search"],
+    handler: |_, _| Err(Error::Text("No longer supported, use FT.SYNUPDATE").into()),
+    ..Command::DEFAULT
+};
+
+fn update(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let args = bytes(args);
+    let (name, group) = (args[0], lossy(args[1]));
+    let skip_scan = args[2].eq_ignore_ascii_case(b"SKIPINITIALSCAN");
+    let words = &args[2 + usize::from(skip_scan)..];
+    let schema = registry::with(|all| {
+        let entry = all.get(name).ok_or_else(|| Error::NoSuchIndex(lossy(name)))?;
+        let mut schema = entry.index.schema().as_ref().clone();
+        Arc::make_mut(&mut schema.synonyms).add(&group, words)?;
+        let schema = Arc::new(schema);
+        entry.index.redefine(Arc::clone(&schema));
+        Ok::<_, Error>(schema)
+    })?;
+    if !skip_scan {
+        scan::begin(ctx, &schema)?;
+    }
+    ctx.replicate_verbatim()?;
+    Ok(Reply::Ok)
+}
+
+fn dump(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let name = args[1].as_bytes();
+    let synonyms = registry::with(|all| {
+        let entry = all.get(name).ok_or_else(|| Error::NoSuchIndex(lossy(name)))?;
+        Ok::<_, Error>(Arc::clone(&entry.index.schema().synonyms))
+    })?;
+    let writer = ctx.reply();
+    writer.map(synonyms.len());
+    for (word, groups) in synonyms.iter() {
+        writer.bulk(word);
+        writer.array(groups.len());
+        groups.iter().for_each(|group| writer.bulk(group.as_bytes()));
+    }
+    Ok(Reply::Written)
+}
