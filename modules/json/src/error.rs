@@ -23,6 +23,8 @@ pub enum JsonError {
     TooDeep,
     TooCostly,
     TextTooLong,
+    DocumentTooLarge,
+    ReplyTooLarge,
     NewBelowRoot,
     WrongStaticPath,
     IndexOutOfRange,
@@ -65,6 +67,8 @@ impl fmt::Display for JsonError {
             JsonError::TextTooLong => {
                 "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
             }
+            JsonError::DocumentTooLarge => "LIMIT Document size limit is exceeded",
+            JsonError::ReplyTooLarge => "LIMIT Reply size limit is exceeded",
             JsonError::NewBelowRoot => "ERR new objects must be created at the root",
             JsonError::WrongStaticPath => "Err wrong static path",
             JsonError::IndexOutOfRange => "ERR array index out of range",

@@ -15,6 +15,7 @@ pub mod value;
 pub mod write;
 
 mod commands;
+mod limits;
 mod rdb;
 mod shared_api;
 
@@ -30,6 +31,7 @@ const VERSION: i32 = 8_00_00;
 mortise_module::module!(Module {
     commands: commands::COMMANDS,
     types: &[&rdb::JSON],
+    configs: limits::CONFIGS,
     categories: &["json"],
     services: &[shared_api::SERVICE],
     snapshot_safe: true,

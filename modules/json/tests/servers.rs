@@ -396,6 +396,73 @@ fn documents_go_to_other_modules_and_come_from_them() {
 }
 
 #[test]
+fn limits_are_parameters() {
+    with_module(&[], |_, client| {
+        if client.run("CONFIG GET rejson.max-path-limit") == "*[]" {
+            return eprintln!("skipped: this server has no parameters of modules");
+        }
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let deep = format!("JSON.SET k $ {}", nested(10_000));
+        let deeper = format!("JSON.SET k $ {}", nested(128));
+        check(
+            client,
+            &[
+                ("CONFIG GET rejson.max-path-limit", "*[\"ReJSON.max-path-limit\" \"128\"]"),
+                ("CONFIG GET rejson.max-document-size", "*[\"ReJSON.max-document-size\" \"0\"]"),
+                (&deep, "-recursion limit exceeded at line 1 column 128"),
+                (&deeper, "-recursion limit exceeded at line 1 column 128"),
+                (&format!("JSON.SET k $ {}", nested(127)), "+OK"),
+                ("CONFIG SET rejson.max-path-limit 3", "+OK"),
+                ("JSON.SET k $ [[[]]]", "+OK"),
+                ("JSON.SET k $ [[[[]]]]", "-ERR recursion limit exceeded"),
+                ("JSON.SET k $[0][0] [[]]", "$nil"),
+                ("JSON.SET k $[0][0] []", "+OK"),
+                ("JSON.ARRAPPEND k $[0][0] []", "-ERR recursion limit exceeded"),
+                ("CONFIG SET rejson.max-path-limit 128", "+OK"),
+                ("JSON.ARRAPPEND k $[0][0] []", "*[:1]"),
+                ("JSON.SET k $ [1]", "+OK"),
+                ("CONFIG SET rejson.max-document-size 1kb", "+OK"),
+            ],
+        );
+        let refused = client.run("CONFIG SET rejson.max-path-limit 129");
+        assert!(refused.starts_with("-ERR CONFIG SET failed"), "{refused}");
+        let long = format!("\"{}\"", "x".repeat(2000));
+        let refused = "-LIMIT Document size limit is exceeded";
+        for command in [
+            "JSON.SET new $",
+            "JSON.SET k $[0]",
+            "JSON.ARRAPPEND k $",
+            "JSON.MERGE k $",
+            "JSON.MERGE new $",
+            "JSON.MSET k $",
+            "JSON.ARRINSERT k $ 0",
+        ] {
+            assert_eq!(client.run(&format!("{command} {long}")), refused, "{command}");
+        }
+        assert_eq!(document(client, "k"), "[1]");
+        client.run("CONFIG SET rejson.max-document-size 0");
+        client.run(&format!("JSON.SET k $ [1,{long}]"));
+        check(
+            client,
+            &[
+                ("CONFIG SET rejson.max-document-size 1kb", "+OK"),
+                ("JSON.ARRAPPEND k $ \"0123456789abcdef\"", refused),
+                ("JSON.NUMINCRBY k $[0] 1", "\"[2]\""),
+                ("JSON.ARRTRIM k $ 0 0", "*[:1]"),
+                ("JSON.ARRAPPEND k $ 2", "*[:2]"),
+                ("CONFIG SET rejson.max-reply-size 10", "+OK"),
+                ("JSON.GET k $", "\"[[2,2]]\""),
+                ("JSON.SET k $ [10,20,30,40]", "+OK"),
+                ("JSON.GET k $", "-LIMIT Reply size limit is exceeded"),
+                ("JSON.GET k .", "-LIMIT Reply size limit is exceeded"),
+                ("JSON.MGET k k $", "-LIMIT Reply size limit is exceeded"),
+                ("JSON.GET k $[0]", "\"[10]\""),
+            ],
+        );
+    });
+}
+
+#[test]
 fn keys_of_other_types_are_left_alone() {
     with_module(&[], |_, client| {
         client.run("SET text v");

@@ -6,6 +6,7 @@ use mortise_module::Arg;
 
 use crate::codec::{Parsed, parse};
 use crate::error::JsonError;
+use crate::ops::fits;
 use crate::path::{Path, compiled};
 
 /// Text; all arguments but keys must be.
@@ -20,7 +21,8 @@ pub(super) fn path(arg: Option<&Arg<'_>>) -> Result<Rc<Path>, JsonError> {
 
 /// A JSON text.
 pub(super) fn json(arg: &Arg<'_>) -> Result<Parsed, JsonError> {
-    Ok(parse(text(arg)?)?)
+    let parsed = parse(text(arg)?)?;
+    if fits(0, parsed.depth) { Ok(parsed) } else { Err(JsonError::TooDeep) }
 }
 
 /// Some JSON texts.

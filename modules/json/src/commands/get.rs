@@ -6,14 +6,14 @@ use super::READ;
 use super::arguments::text;
 use super::reply::{self, Expand, native};
 use crate::error::JsonError;
+use crate::limits::reply_bytes;
 use crate::path::{Dialect, Query, TooCostly, query};
 use crate::rdb::JSON;
 use crate::value::{Value, View};
 use crate::write::{Format, Writer};
 
-/// How long the text for the matches of a path may be, if there is more than one: a match may be found often, by
-/// `$[0,0,0]` or below several others by `$..*`. As long as a client's longest argument, and some seconds' work.
-const TEXT_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// How many values the text for the matches of a path may hold, if there is more than one: a match may be found often, by
+/// `$[0,0,0]` or below several others by `$..*`. Some seconds' work; how long it may be says `limits`.
 const TEXT_VALUES_MAX: usize = 1 << 25;
 /// As above, in a reply that is not text and takes more memory for a value.
 const REPLY_VALUES_MAX: usize = 1 << 24;
@@ -135,7 +135,17 @@ fn get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         [(_, query)] if options.paths.len() == 1 => write_one(&mut writer, query, root)?,
         _ => write_several(&mut writer, &paths, root)?,
     }
-    Ok(Reply::Bulk(writer.finish()))
+    Ok(reply_of(writer)?)
+}
+
+/// What has been written, unless it is longer than a reply may be.
+fn reply_of(writer: Writer<'_>) -> Result<Reply, JsonError> {
+    let (bytes, _) = writer.written();
+    if bytes > reply_bytes() {
+        Err(JsonError::ReplyTooLarge)
+    } else {
+        Ok(Reply::Bulk(writer.finish()))
+    }
 }
 
 /// The paths with their texts. One that cannot be read fails the command if it is alone, and is left out otherwise.
@@ -161,16 +171,22 @@ fn write_one(writer: &mut Writer<'_>, query: &Query, root: View<'_>) -> Result<(
 fn write_all(writer: &mut Writer<'_>, query: &Query, root: View<'_>) -> Result<(), JsonError> {
     match query {
         Query::Path(path) => {
-            let mut count = 0;
+            let (mut count, most) = (0, reply_bytes());
             writer.open(b'[');
-            path.for_each(root, |view| {
+            let visited = path.for_each(root, |view| {
                 writer.separate(count);
                 writer.value(view);
                 count += 1;
                 let (bytes, values) = writer.written();
-                let most = bytes > TEXT_BYTES_MAX || values > TEXT_VALUES_MAX;
-                if most && count > 1 { Err(TooCostly) } else { Ok(()) }
-            })?;
+                if bytes > most || values > TEXT_VALUES_MAX && count > 1 {
+                    return Err(TooCostly);
+                }
+                Ok(())
+            });
+            if writer.written().0 > most {
+                return Err(JsonError::ReplyTooLarge);
+            }
+            visited?;
             writer.close(b']', count);
         }
         Query::Computed(computed) => {
@@ -263,7 +279,7 @@ fn one_of_many(query: &Query, root: View<'_>) -> Result<Reply, JsonError> {
     }
     let mut writer = Writer::new(Format::COMPACT);
     write_all(&mut writer, query, root)?;
-    Ok(Reply::Bulk(writer.finish()))
+    reply_of(writer)
 }
 
 fn resp(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {

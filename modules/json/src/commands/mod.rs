@@ -16,6 +16,7 @@ mod set;
 use mortise_module::{Access, Arg, Command, Context, Error, Flag, KeySpec, NotifyClass};
 
 use crate::error::JsonError;
+use crate::limits::Before;
 use crate::ops::Updated;
 use crate::rdb::JSON;
 use crate::value::Value;
@@ -88,7 +89,9 @@ fn change<T>(
 ) -> Result<Updated<T>, Error> {
     let mut key = ctx.open_write(&args[1])?;
     let document = key.value_mut(&JSON)?.ok_or(JsonError::KeyMissing)?;
+    let before = Before::of(&document.0);
     let updated = operation(&mut document.0)?;
+    before.check(&mut document.0)?;
     drop(key);
     if updated.changed {
         announce(ctx, event, &args[1])?;

@@ -5,6 +5,7 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Error,
 use super::arguments::{json, path};
 use super::{SHRINK, WRITE, announce, change};
 use crate::error::JsonError;
+use crate::limits::{self, Before};
 use crate::ops::{self, Condition, Outcome};
 use crate::rdb::{Document, JSON};
 use crate::value::Value;
@@ -68,10 +69,16 @@ fn set(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let new = json(&args[3])?;
     let mut key = ctx.open_write(&args[1])?;
     let outcome = match key.value_mut(&JSON)? {
-        Some(document) => ops::set(&mut document.0, &path, &new, condition)?,
+        Some(document) => {
+            let before = Before::of(&document.0);
+            let outcome = ops::set(&mut document.0, &path, &new, condition)?;
+            before.check(&mut document.0)?;
+            outcome
+        }
         None if condition == Condition::Present => Outcome::NOTHING,
         None if !path.is_root() => return Err(JsonError::NewBelowRoot.into()),
         None => {
+            limits::check(&new.value)?;
             key.set_value(&JSON, Document(new.value))?;
             Outcome::DONE
         }
@@ -157,6 +164,9 @@ fn mset(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         complete &= outcome.complete;
     }
     targets.retain(|target| target.changed);
+    for target in &targets {
+        limits::check(target.document.as_ref().expect("what changed is there"))?;
+    }
     if targets.is_empty() {
         return Ok(Reply::Null);
     }
@@ -186,9 +196,15 @@ fn merge(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let patch = json(&args[3])?;
     let mut key = ctx.open_write(&args[1])?;
     let outcome = match key.value_mut(&JSON)? {
-        Some(document) => ops::merge(&mut document.0, &path, &patch)?,
+        Some(document) => {
+            let before = Before::of(&document.0);
+            let outcome = ops::merge(&mut document.0, &path, &patch)?;
+            before.check(&mut document.0)?;
+            outcome
+        }
         None if !path.is_root() => return Err(JsonError::NewBelowRoot.into()),
         None => {
+            limits::check(&patch.value)?;
             key.set_value(&JSON, Document(patch.value))?;
             Outcome::DONE
         }

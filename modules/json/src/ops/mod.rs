@@ -7,7 +7,7 @@
 //! - Compute first, then apply: an operation that returns an error has changed nothing, however many matches it had.
 //! - Edits are applied from the back of the document, the deeper ones first, so that no edit moves the place of a later
 //!   one. Where a match lies within another, or is matched twice, each sees what the one before has made.
-//! - Nothing is made that nests deeper than `codec::DEPTH_MAX`.
+//! - Nothing is made that nests deeper than [`limit_depth`] allows.
 
 mod array;
 mod merge;
@@ -16,6 +16,8 @@ mod scalar;
 mod set;
 #[cfg(test)]
 mod tests;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use self::array::{Range, append, index_of, insert, pop, trim};
 pub use self::merge::merge;
@@ -180,7 +182,15 @@ fn topmost(locations: &Locations) -> Vec<usize> {
     top
 }
 
+/// How deep documents may nest now; at most [`DEPTH_MAX`].
+static DEPTH_LIMIT: AtomicUsize = AtomicUsize::new(DEPTH_MAX);
+
+/// Lets documents nest so deep and no deeper; those that do already stay as they are.
+pub fn limit_depth(depth: usize) {
+    DEPTH_LIMIT.store(depth.min(DEPTH_MAX), Ordering::Relaxed);
+}
+
 /// Whether a value of this depth may stand inside this many containers.
-fn fits(containers_around: usize, depth: usize) -> bool {
-    containers_around + depth <= DEPTH_MAX
+pub fn fits(containers_around: usize, depth: usize) -> bool {
+    containers_around + depth <= DEPTH_LIMIT.load(Ordering::Relaxed)
 }
