@@ -34,6 +34,7 @@ mortise_module::module!(Module {
     configs: limits::CONFIGS,
     categories: &["json"],
     services: &[shared_api::SERVICE],
+    on_load: Some(|ctx, _| shared_api::raw::export(ctx)),
     snapshot_safe: true,
     ..Module::new("ReJSON", VERSION)
 });

@@ -1,6 +1,6 @@
 //! How do other modules read values without going through JSON text?
 //!
-//! The service [`SERVICE`] answers what some paths find in the document of a key, typed. Numbers are little-endian.
+//! Modules written in C use the functions of `raw`. For those of this SDK, which need no pointers, the service [`SERVICE`] answers what some paths find in the document of a key, typed. Numbers are little-endian.
 //!
 //! ```text
 //! request   string: the key; then string: a path, any number of times
@@ -12,6 +12,8 @@
 //! ```
 //!
 //! The name ends in a version: a change of the format gets a new service beside this one.
+
+pub(crate) mod raw;
 
 use mortise_module::{Context, Error, ServiceSpec};
 

@@ -407,8 +407,8 @@ fn limits_are_parameters() {
         check(
             client,
             &[
-                ("CONFIG GET rejson.max-path-limit", "*[\"ReJSON.max-path-limit\" \"128\"]"),
-                ("CONFIG GET rejson.max-document-size", "*[\"ReJSON.max-document-size\" \"0\"]"),
+                ("CONFIG GET ReJSON.max-path-limit", "*[\"ReJSON.max-path-limit\" \"128\"]"),
+                ("CONFIG GET ReJSON.max-document-size", "*[\"ReJSON.max-document-size\" \"0\"]"),
                 (&deep, "-recursion limit exceeded at line 1 column 128"),
                 (&deeper, "-recursion limit exceeded at line 1 column 128"),
                 (&format!("JSON.SET k $ {}", nested(127)), "+OK"),

@@ -162,7 +162,7 @@
 //!
 //! [`Module::keyspace_events`] and [`Module::server_events`] subscribe handlers, [`Module::configs`]
 //! declares parameters for CONFIG, [`Module::info`] fills a part of INFO, [`Module::services`] offers
-//! functions to other modules ([`Context::service`]).
+//! functions to other modules ([`Context::service`]), and [`foreign`] is for those that are written in C.
 //!
 //! # Servers that lack something
 //!
@@ -219,7 +219,7 @@ pub use module::{
     OnUnload, SERVICES_MAX, ServiceHandler, ServiceSpec,
 };
 pub use native::{AofWriter, AuxWhen, DigestWriter, Native, RdbBytes, RdbReader, RdbWriter};
-pub use raw::{Arg, ModuleAllocator, OwnedString, RegisterType, Type};
+pub use raw::{Arg, ModuleAllocator, OwnedString, RegisterType, Type, foreign};
 pub use reply::{CommandResult, Reply, Writer};
 pub use service::Service;
 pub use string::Argument;

@@ -20,6 +20,7 @@ mod calls;
 mod collections;
 mod context;
 mod entry;
+pub mod foreign;
 mod keys;
 mod native;
 mod on_keys;

@@ -30,7 +30,7 @@ pub use self::edit::{Edit, StaleLocation};
 pub use self::names::Name;
 use self::object::Object;
 use self::packed::Container;
-pub use self::view::{ArrayView, Kind, Member, ObjectView, View};
+pub use self::view::{ArrayView, Kind, Member, Numbers, ObjectView, View};
 
 /// A JSON value that owns what it holds.
 #[derive(Clone, Debug)]

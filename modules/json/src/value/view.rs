@@ -320,7 +320,25 @@ fn copy_run(run: Run<'_>, kind: Container) -> Value {
     })
 }
 
+/// The numbers of an array that is kept as nothing but numbers of one type.
+#[derive(Clone, Copy, Debug)]
+pub enum Numbers<'a> {
+    /// Integers.
+    Ints(&'a [i64]),
+    /// Floats.
+    Floats(&'a [f64]),
+}
+
 impl<'a> ArrayView<'a> {
+    /// The numbers where they stand, if the array is large and has only integers or only floats.
+    pub fn numbers(self) -> Option<Numbers<'a>> {
+        match self.0 {
+            ArrayRepr::Ints(items) => Some(Numbers::Ints(items)),
+            ArrayRepr::Floats(items) => Some(Numbers::Floats(items)),
+            ArrayRepr::Packed(_) | ArrayRepr::Nodes(_) => None,
+        }
+    }
+
     /// How many elements there are.
     pub fn len(self) -> usize {
         match self.0 {
@@ -444,9 +462,18 @@ impl<'a> ObjectView<'a> {
 
     /// The members in order.
     pub fn iter(self) -> impl Iterator<Item = Member<'a>> {
+        self.members_from(0)
+    }
+
+    /// The members from a position on.
+    pub fn members_from(self, position: u32) -> impl Iterator<Item = Member<'a>> {
         match self.0 {
-            ObjectRepr::Packed(run) => ObjectIter::Packed(run.members(), 0),
-            ObjectRepr::Node(object) => ObjectIter::Node(object, 0),
+            ObjectRepr::Packed(run) => {
+                let mut members = run.members();
+                members.by_ref().take(position as usize).for_each(drop);
+                ObjectIter::Packed(members, position)
+            }
+            ObjectRepr::Node(object) => ObjectIter::Node(object, position),
         }
     }
 }
