@@ -394,7 +394,7 @@ fn load_key(
 }
 
 /// One value of a key, by hash field or JSON path.
-fn load_one(
+pub(super) fn load_one(
     ctx: &mut Context<'_>,
     schema: &Schema,
     key: &[u8],

@@ -12,6 +12,7 @@ use crate::index::deadline::Deadline;
 use crate::index::search::{Found, Order, Request};
 use crate::index::snapshot::Snapshot;
 use crate::index::{Attributes, Index, Work};
+use crate::query::expand::Expander;
 use crate::query::parser::{Context, Parameters, parse};
 use crate::query::plan::{Options, plan};
 use crate::schema::ALL_FIELDS;
@@ -73,6 +74,7 @@ fn search(snapshot: &Snapshot, query: &str) -> Result<Found, Error> {
         fields: ALL_FIELDS,
         slop: None,
         in_order: false,
+        expander: Expander::default(),
     };
     let plan = plan(&node, schema, &options)?;
     Ok(snapshot.search(&Request {
