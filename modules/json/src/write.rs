@@ -5,7 +5,7 @@
 //! With a [`Format`], every element and member starts with the newline string and the indent string once per level;
 //! empty containers stay `[]` and `{}`.
 
-use crate::value::View;
+use crate::value::{View, decimal};
 
 /// The strings that JSON.GET lets one put between tokens.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,9 +111,7 @@ impl<'f> Writer<'f> {
             View::Unsigned(value) => {
                 self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
             }
-            View::Float(value) => {
-                self.out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
-            }
+            View::Float(value) => self.float(value),
             View::Text(text) => self.text(text),
             View::Array(array) => self.array(array.iter()),
             View::Object(object) => {
@@ -132,6 +130,36 @@ impl<'f> Writer<'f> {
 
     fn int(&mut self, value: i64) {
         self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// Most floats that people write are short decimals, whose digits are those of an integer. As long as these are no
+    /// more than 15, no other decimal that is as short reads back as the same double, so they are the ones to write.
+    fn float(&mut self, value: f64) {
+        // Below this the shortest form may have an exponent.
+        const LEAST: f64 = 1e-3;
+        match decimal(value) {
+            Some((places, integer)) if value.abs() >= LEAST => {
+                let mut buffer = itoa::Buffer::new();
+                let digits = buffer.format(integer.unsigned_abs());
+                if value < 0.0 {
+                    self.out.push(b'-');
+                }
+                let places = usize::from(places);
+                if let Some(whole) = digits.len().checked_sub(places).filter(|whole| *whole > 0) {
+                    self.out.extend_from_slice(&digits.as_bytes()[..whole]);
+                    self.out.push(b'.');
+                    self.out.extend_from_slice(&digits.as_bytes()[whole..]);
+                } else {
+                    self.out.extend_from_slice(b"0.");
+                    self.out.extend_from_slice(&b"0000000"[..places - digits.len()]);
+                    self.out.extend_from_slice(digits.as_bytes());
+                }
+                if places == 0 {
+                    self.out.push(b'0');
+                }
+            }
+            _ => self.out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes()),
+        }
     }
 
     fn new_line(&mut self) {
@@ -242,6 +270,25 @@ mod tests {
                 text[place..].fill(byte);
                 assert_eq!(escaped_at(&text), found);
             }
+        }
+    }
+
+    #[test]
+    fn floats_have_the_digits_that_ryu_finds() {
+        let check = |value: f64| {
+            let mut writer = Writer::new(Format::COMPACT);
+            writer.float(value);
+            let text = String::from_utf8(writer.finish()).unwrap();
+            assert_eq!(text, ryu::Buffer::new().format_finite(value));
+        };
+        for integer in (0..20_000).chain((1..3_000).map(|i| i * 715_827)) {
+            for power in [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8] {
+                check(f64::from(integer) / power);
+                check(-f64::from(integer) / power);
+            }
+        }
+        for value in [0.0, -0.0, 1e-3, 9.99e-4, 1e-4, 0.1 + 0.2, 1e15, 1e16, 1e300, 5e-324] {
+            check(value);
         }
     }
 }

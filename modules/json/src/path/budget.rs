@@ -69,10 +69,10 @@ impl Budget {
         self.visit(1 + bytes / TEXT_BYTES_PER_VISIT)
     }
 
-    /// One more visit, one level deeper.
+    /// Counts visits of `values` values, and one level more of recursion.
     #[inline]
-    pub(super) fn enter(&self) -> Step<()> {
-        self.visit(1)?;
+    pub(super) fn enter(&self, values: usize) -> Step<()> {
+        self.visit(values)?;
         let recursion = self.recursion.get() + 1;
         self.recursion.set(recursion);
         if recursion > RECURSION_MAX {

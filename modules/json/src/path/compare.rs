@@ -13,6 +13,7 @@ use super::budget::{Budget, Step};
 use crate::value::View;
 
 /// RedisJSON's comparison. Not equal is not here: it is about all pairs of what two terms yield.
+#[inline]
 pub(super) fn compares(
     left: View<'_>,
     operator: Operator,
@@ -140,6 +141,7 @@ fn below(
 }
 
 /// How two scalars of one kind stand; `None` for anything else.
+#[inline]
 fn order(left: View<'_>, right: View<'_>, budget: &Budget) -> Step<Option<Ordering>> {
     if let (View::Text(a), View::Text(b)) = (left, right) {
         budget.read(a.len().min(b.len()))?;

@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use super::budget::{Budget, MATCHES_MAX, Step, Stop};
 use super::term::Scope;
 use super::{Path, Segment, Selector, TooCostly};
-use crate::value::{ArrayView, View};
+use crate::value::{ArrayView, Met, Name, View};
 
 /// Matches with the places where they stand.
 #[derive(Debug, Default)]
@@ -213,11 +213,30 @@ impl<'v, T: Trail, F: FnMut(&T, View<'v>) -> Step<()>> Walk<'v, '_, T, F> {
             // Nothing can be selected in a scalar.
             return self.budget.visit(1);
         }
-        self.budget.enter()?;
+        if let (true, Selector::Name(name)) = (segment.descends, &segment.selector) {
+            return self.descend_by_name(name, rest, view);
+        }
+        self.budget.enter(1)?;
         let mut flow = self.select(&segment.selector, rest, view);
         if segment.descends && flow.is_continue() {
             flow = self.descend(segments, view);
         }
+        self.budget.leave();
+        flow
+    }
+
+    /// `..name`, which most descents are: members are looked for and containers gone into in one go.
+    fn descend_by_name(&mut self, name: &Name, rest: &[Segment], view: View<'v>) -> Step<()> {
+        self.budget.enter(1 + view.children())?;
+        let flow = view.try_descend(name, |met, position, child| match met {
+            Met::Member => self.step(position, child, rest),
+            Met::Container => {
+                self.trail.enter(position);
+                let flow = self.descend_by_name(name, rest, child);
+                self.trail.leave();
+                flow
+            }
+        });
         self.budget.leave();
         flow
     }

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use super::budget::{Budget, MATCHES_MAX, Step, Stop};
 use super::eval::{NoTrail, walk};
-use super::{Arithmetic, Computed, Extent, Segment, Term, TooCostly};
+use super::{Arithmetic, Computed, Extent, Segment, Selector, Term, TooCostly};
 use crate::value::{Edit, Value, View};
 
 /// What terms are evaluated against.
@@ -236,6 +236,17 @@ impl<'v> Scope<'v, '_> {
             Term::Root(segments) => (segments, self.root),
             _ => return self.operand(term)?.any(test),
         };
+        // Most filters look at one member.
+        if let [Segment { descends: false, selector: Selector::Name(name) }] = &segments[..] {
+            self.budget.visit(1)?;
+            return match start {
+                View::Object(object) => match object.find(name) {
+                    Some((_, view)) => test(view),
+                    None => ControlFlow::Continue(false),
+                },
+                _ => ControlFlow::Continue(false),
+            };
+        }
         let mut passed = false;
         let flow = walk(segments, start, self.root, self.budget, NoTrail, |_, view| {
             if test(view)? {

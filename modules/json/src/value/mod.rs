@@ -30,7 +30,8 @@ pub use self::edit::{Edit, StaleLocation};
 pub use self::names::Name;
 use self::object::Object;
 use self::packed::Container;
-pub use self::view::{ArrayView, Kind, Member, Numbers, ObjectView, View};
+pub(crate) use self::packed::decimal;
+pub use self::view::{ArrayView, Kind, Member, Met, Numbers, ObjectView, View};
 
 /// A JSON value that owns what it holds.
 #[derive(Clone, Debug)]

@@ -234,7 +234,7 @@ fn int_width(value: i64) -> usize {
 ///
 /// Both operands of the division are exact, so its result is the double nearest to the decimal: equal bits mean that
 /// nothing is lost. Most floats that people write (prices, coordinates, measurements) pass.
-fn decimal(value: f64) -> Option<(u8, i32)> {
+pub(crate) fn decimal(value: f64) -> Option<(u8, i32)> {
     debug_assert!(value.is_finite());
     for (places, power) in POWERS.iter().enumerate() {
         let scaled = value * power;
@@ -263,6 +263,7 @@ fn u32_at(bytes: &[u8], at: usize) -> usize {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize
 }
 
+#[inline]
 fn int_at(bytes: &[u8], at: usize, width: usize) -> i64 {
     let mut wide = [0; 8];
     wide[8 - width..].copy_from_slice(&bytes[at..at + width]);
@@ -312,11 +313,13 @@ fn variable_len(bytes: &[u8]) -> usize {
 }
 
 /// Whether the value at the start of `bytes` is an array or an object.
+#[inline]
 pub(super) fn is_container(bytes: &[u8]) -> bool {
     (ARRAY_8..=OBJECT_16).contains(&bytes[0])
 }
 
 /// Reads the value at the start of `bytes`.
+#[inline]
 pub(super) fn read(bytes: &[u8]) -> Packed<'_> {
     match bytes[0] {
         tag @ SHORT_TEXT.. => Packed::Text(&bytes[1..1 + usize::from(tag - SHORT_TEXT)]),
@@ -342,11 +345,13 @@ pub(super) fn read(bytes: &[u8]) -> Packed<'_> {
     }
 }
 
+#[inline]
 fn short_run(bytes: &[u8]) -> Run<'_> {
     let len = usize::from(bytes[1]);
     Run { body: &bytes[HEADER_BYTES..HEADER_BYTES + len], count: u32::from(bytes[2]) }
 }
 
+#[inline]
 fn wide_run(bytes: &[u8]) -> Run<'_> {
     let header = HEADER_BYTES + 2;
     let len = u16_at(bytes, 1);
@@ -373,6 +378,37 @@ pub(super) fn read_name(bytes: &[u8]) -> (NameRef<'_>, usize) {
     }
 }
 
+/// A name to look for, as it may have been stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sought<'n> {
+    text: &'n [u8],
+    /// Its number as it is written; zeros, which begin no number, if it has none.
+    id: [u8; 2],
+}
+
+impl<'n> Sought<'n> {
+    pub(super) fn new(name: &'n Name) -> Sought<'n> {
+        let number = |id: NameId| [NAME_ID + (id.number() >> 8) as u8, id.number() as u8];
+        Sought { text: name.bytes(), id: name.id().map_or([0; 2], number) }
+    }
+
+    /// Whether the name at the start of `bytes` is this one, and how many bytes it takes.
+    #[inline]
+    pub(super) fn is_at(self, bytes: &[u8]) -> (bool, usize) {
+        match bytes[0] {
+            len @ 0..=NAME_TEXT_LAST => {
+                let end = 1 + usize::from(len);
+                (end == 1 + self.text.len() && bytes[1..end] == *self.text, end)
+            }
+            NAME_ID..=NAME_ID_LAST => (bytes[..2] == self.id, 2),
+            _ => {
+                let (name, end) = read_name(bytes);
+                (name.text() == self.text, end)
+            }
+        }
+    }
+}
+
 /// The elements of a packed array, each as the bytes it takes.
 #[derive(Clone, Debug)]
 pub(super) struct Elements<'a>(&'a [u8]);
@@ -384,6 +420,23 @@ impl<'a> Run<'a> {
 
     pub(super) fn members(self) -> Members<'a> {
         Members(self.body)
+    }
+
+    /// The member of that name: its position and where its value begins. Reads nothing that it passes.
+    #[inline]
+    pub(super) fn find(self, sought: Sought<'_>) -> Option<(u32, &'a [u8])> {
+        let mut body = self.body;
+        let mut position = 0;
+        while !body.is_empty() {
+            let (found, len) = sought.is_at(body);
+            body = &body[len..];
+            if found {
+                return Some((position, body));
+            }
+            body = &body[value_len(body)..];
+            position += 1;
+        }
+        None
     }
 }
 

@@ -8,9 +8,9 @@ use std::ops::ControlFlow;
 
 use triomphe::Arc;
 
-use super::names::{Name, NameId};
+use super::names::Name;
 use super::object::Object;
-use super::packed::{self, Container, Elements, Members, NameRef, Packed, Run};
+use super::packed::{self, Container, Elements, Members, NameRef, Packed, Run, Sought};
 use super::{Node, Value};
 
 /// A value, borrowed.
@@ -32,6 +32,15 @@ pub enum View<'a> {
     Array(ArrayView<'a>),
     /// An object.
     Object(ObjectView<'a>),
+}
+
+/// As what [`View::try_descend`] meets a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// As the member that is looked for.
+    Member,
+    /// As something to look in.
+    Container,
 }
 
 /// The kinds of value that users tell apart.
@@ -119,6 +128,7 @@ impl<'a> View<'a> {
         }
     }
 
+    #[inline]
     fn of_packed(bytes: &'a [u8]) -> View<'a> {
         match packed::read(bytes) {
             Packed::Null => View::Null,
@@ -202,6 +212,63 @@ impl<'a> View<'a> {
             })?,
         }
         ControlFlow::Continue(())
+    }
+
+    /// What a descent for members called `name` needs: calls `visit` first with such a member, if the value is an object
+    /// and has one, as [`Met::Member`], then as [`View::try_containers`] does, as [`Met::Container`]. Goes through a packed
+    /// object once, unless it meets a container on the way to the member.
+    pub fn try_descend<B>(
+        self,
+        name: &Name,
+        mut visit: impl FnMut(Met, u32, View<'a>) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let View::Object(object) = self else {
+            return self.try_containers(|position, child| visit(Met::Container, position, child));
+        };
+        let ObjectRepr::Packed(run) = object.0 else {
+            if let Some((position, child)) = object.find(name) {
+                visit(Met::Member, position, child)?;
+            }
+            return self.try_containers(|position, child| visit(Met::Container, position, child));
+        };
+        let sought = Sought::new(name);
+        let mut found = false;
+        let (mut body, mut position) = (run.body, 0);
+        // Where the first container stands that has been passed.
+        let mut passed = None;
+        while !body.is_empty() {
+            let (is_sought, name_len) = sought.is_at(body);
+            let value = &body[name_len..];
+            let is_container = packed::is_container(value);
+            if is_sought && !found {
+                found = true;
+                visit(Met::Member, position, View::of_packed(value))?;
+                if let Some((first, at)) = passed {
+                    (body, position) = (first, at);
+                    continue;
+                }
+            }
+            if is_container {
+                if found {
+                    visit(Met::Container, position, View::of_packed(value))?;
+                } else if passed.is_none() {
+                    passed = Some((body, position));
+                }
+            }
+            body = &value[packed::value_len(value)..];
+            position += 1;
+        }
+        match passed {
+            // Nothing has that name.
+            Some((body, position)) if !found => {
+                let members = (position..).zip(packed::members(body));
+                for (position, member) in members.filter(|(_, m)| packed::is_container(m.value)) {
+                    visit(Met::Container, position, View::of_packed(member.value))?;
+                }
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
     }
 
     /// How many children the value has; none if it is a scalar.
@@ -413,11 +480,8 @@ impl<'a> ObjectView<'a> {
     pub fn find(self, name: &Name) -> Option<(u32, View<'a>)> {
         match self.0 {
             ObjectRepr::Packed(run) => {
-                let id: Option<NameId> = name.id();
-                let mut members = run.members().enumerate();
-                members
-                    .find(|(_, member)| member.name.is(name, id))
-                    .map(|(position, member)| (position as u32, View::of_packed(member.value)))
+                let (position, value) = run.find(Sought::new(name))?;
+                Some((position, View::of_packed(value)))
             }
             ObjectRepr::Node(object) => {
                 let position = object.find(name)?;
