@@ -2,12 +2,19 @@
 
 #[path = "../../../fuzz/properties/replay.rs"]
 mod replay;
+#[path = "../../../fuzz/properties/search_expression.rs"]
+mod search_expression;
 #[path = "../../../fuzz/properties/search_query.rs"]
 mod search_query;
 #[path = "../../../fuzz/properties/search_schema.rs"]
 mod search_schema;
 
 use replay::replay;
+
+#[test]
+fn expressions() {
+    replay("search_expression", search_expression::check);
+}
 
 #[test]
 fn queries() {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::aggregate::grouping::Grouper;
 use crate::aggregate::pipeline::{Load, LoadField, Stage};
-use crate::aggregate::reducers::{Kind, Reducer};
+use crate::aggregate::reducers::Kind;
+use crate::aggregate::reducing::Reducer;
 use crate::aggregate::sorting::Sorter;
 use crate::aggregate::steps::{Arrange, Group, Loaded, Step};
 use crate::aggregate::{Error as StepError, SORT_ROWS_DEFAULT};

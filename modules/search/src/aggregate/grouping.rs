@@ -6,7 +6,7 @@
 
 use crate::aggregate::binding::Source;
 use crate::aggregate::interning::{Interner, Tuples};
-use crate::aggregate::reducers::{Reducer, each};
+use crate::aggregate::reducing::{Reducer, each};
 use crate::aggregate::{Error as StepError, GROUPS_MAX, Row};
 use crate::columns::{Codes, Column};
 use crate::error::Error;

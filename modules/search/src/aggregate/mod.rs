@@ -10,6 +10,8 @@ pub mod interning;
 
 pub mod reducers;
 
+pub mod reducing;
+
 pub mod collecting;
 
 pub mod sketch;

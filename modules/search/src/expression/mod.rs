@@ -4,7 +4,7 @@
 //! the functions and the texts of errors are those of RediSearch. One thing is ours: a property that a row lacks makes
 //! what is computed from it missing as well, where RediSearch gives up the whole query.
 //!
-//! Trees have at most [`DEPTH_MAX`] levels, so walking them by recursion is safe; chains of `&&` and `||`, which
+//! Trees have at most `DEPTH_MAX` levels, so walking them by recursion is safe; chains of `&&` and `||`, which
 //! programs write at any length, are one level.
 
 use std::fmt;

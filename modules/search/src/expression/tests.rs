@@ -264,13 +264,32 @@ fn errors_are_those_of_redisearch() {
 fn depth_and_length_are_limited() {
     let nested = |depth: usize| format!("{}1{}", "(".repeat(depth), ")".repeat(depth));
     assert!(Expression::parse(nested(200).as_bytes()).is_ok());
-    assert_eq!(parse_error(&nested(1_000)), Error::TooDeep.to_string());
+    assert_eq!(parse_error(&nested(1000)), Error::TooDeep.to_string());
     assert_eq!(parse_error(&"!(@a +".repeat(500)), Error::TooDeep.to_string());
     assert_eq!(parse_error(&"2 ^ @a ^ ".repeat(500)), Error::TooDeep.to_string());
     assert_eq!(parse_error(&format!("@a{}", " + @a".repeat(500))), Error::TooDeep.to_string());
     assert!(Expression::parse(format!("@a{}", " || @a == 1".repeat(5000)).as_bytes()).is_ok());
     assert_eq!(parse_error(&" ".repeat(TEXT_BYTES_MAX + 1)), Error::TooLong.to_string());
 }
+
+const COMPARISONS: [Comparison; 6] = [
+    Comparison::Equal,
+    Comparison::Unequal,
+    Comparison::Less,
+    Comparison::LessOrEqual,
+    Comparison::Greater,
+    Comparison::GreaterOrEqual,
+];
+const OPERATORS: [Operator; 6] = [
+    Operator::Add,
+    Operator::Subtract,
+    Operator::Multiply,
+    Operator::Divide,
+    Operator::Modulo,
+    Operator::Power,
+];
+const FUNCTIONS: &str = "abs lower substr format split startswith contains strlen matched_terms to_number to_str \
+    exists case geodistance timefmt parsetime minute hour day month year dayofyear";
 
 /// Random trees of what the grammar can express.
 fn tree() -> impl Strategy<Value = Expression> {
@@ -287,46 +306,9 @@ fn tree() -> impl Strategy<Value = Expression> {
     ];
     leaf.prop_recursive(5, 40, 4, |inner| {
         let two = (inner.clone(), inner.clone()).prop_map(|(a, b)| Box::new([a, b]));
-        let comparisons = prop::sample::select(vec![
-            Comparison::Equal,
-            Comparison::Unequal,
-            Comparison::Less,
-            Comparison::LessOrEqual,
-            Comparison::Greater,
-            Comparison::GreaterOrEqual,
-        ]);
-        let operators = prop::sample::select(vec![
-            Operator::Add,
-            Operator::Subtract,
-            Operator::Multiply,
-            Operator::Divide,
-            Operator::Modulo,
-            Operator::Power,
-        ]);
-        let names = prop::sample::select(vec![
-            "abs",
-            "lower",
-            "substr",
-            "format",
-            "split",
-            "startswith",
-            "contains",
-            "strlen",
-            "matched_terms",
-            "to_number",
-            "to_str",
-            "exists",
-            "case",
-            "geodistance",
-            "timefmt",
-            "parsetime",
-            "minute",
-            "hour",
-            "day",
-            "month",
-            "year",
-            "dayofyear",
-        ]);
+        let comparison = prop::sample::select(&COMPARISONS[..]);
+        let operator = prop::sample::select(&OPERATORS[..]);
+        let names = prop::sample::select(FUNCTIONS.split_whitespace().collect::<Vec<_>>());
         let many = || proptest::collection::vec(inner.clone(), 2..4);
         prop_oneof![
             inner.clone().prop_map(|child| match child {
@@ -335,8 +317,8 @@ fn tree() -> impl Strategy<Value = Expression> {
             }),
             many().prop_map(Expression::And),
             many().prop_map(Expression::Or),
-            (comparisons, two.clone()).prop_map(|(c, sides)| Expression::Compare(c, sides)),
-            (operators, two).prop_map(|(operator, sides)| match &*sides {
+            (comparison, two.clone()).prop_map(|(c, sides)| Expression::Compare(c, sides)),
+            (operator, two).prop_map(|(operator, sides)| match &*sides {
                 [Expression::Number(a), Expression::Number(b)] => folded(operator.apply(*a, *b)),
                 _ => Expression::Arithmetic(operator, sides),
             }),
