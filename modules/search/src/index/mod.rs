@@ -37,6 +37,8 @@ pub mod worker;
 mod hostile_test;
 #[cfg(test)]
 mod model_test;
+#[cfg(test)]
+mod places_test;
 
 use std::sync::Arc;
 
