@@ -14,6 +14,7 @@ use crate::index::search::{Order, Request};
 use crate::index::snapshot::Snapshot;
 use crate::index::tier::Tier;
 use crate::index::{Attributes, Index, Work};
+use crate::query::expand::Expander;
 use crate::query::parser::{Context, Parameters, parse};
 use crate::query::plan::{Options, plan};
 use crate::schema::parse::create;
@@ -237,6 +238,7 @@ fn check(
     let node = parse(text.as_bytes(), context).unwrap();
     let options = Options {
         verbatim: false,
+        expander: Expander::default(),
         language: Language::default(),
         fields: ALL_FIELDS,
         slop: None,
