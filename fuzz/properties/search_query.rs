@@ -25,7 +25,15 @@ const TEXT_BYTES_MAX: usize = 512;
 const SCORERS: [Scorer; 4] =
     [Scorer::Bm25Std, Scorer::Bm25StdTanh, Scorer::TfIdf, Scorer::TfIdfDocNorm];
 const SCHEMA: &str = "SCHEMA title TEXT WEIGHT 5 body TEXT INDEXEMPTY name TEXT NOSTEM \
-    tag TAG INDEXMISSING list TAG SEPARATOR ; CASESENSITIVE num NUMERIC SORTABLE other NUMERIC";
+    tag TAG INDEXMISSING list TAG SEPARATOR ; CASESENSITIVE num NUMERIC SORTABLE other NUMERIC \
+    at GEO flat GEOSHAPE FLAT globe GEOSHAPE v VECTOR HNSW 6 TYPE INT8 DIM 2 DISTANCE_METRIC L2 \
+    f VECTOR FLAT 6 TYPE FLOAT16 DIM 1 DISTANCE_METRIC COSINE";
+/// Of each document: a place, a shape, and vectors of two bytes.
+const PLACES: [[&str; 3]; 3] = [
+    ["2.35,48.86", "POLYGON((0 0, 10 0, 10 10, 0 10, 0 0), (2 2, 4 2, 4 4, 2 2))", "ab"],
+    ["-179.9 -10", "POINT(3 3)", "cA"],
+    ["12.5,41.9", "POLYGON((5 5, 20 5, 5 20))", "!z"],
+];
 const DOCUMENTS: &[[&str; 6]] = &[
     ["running cats", "the cat runs", "ann", "red,blue", "a;B", "1"],
     ["hello world", "a world of words", "bob", "red", "b", "2"],
@@ -57,7 +65,14 @@ impl Bench {
                 sealed.finish_jobs();
             }
         }
-        let parameters = [("p", "cat"), ("n", "2"), ("e", "")];
+        let parameters = [
+            ("p", "cat"),
+            ("n", "2"),
+            ("e", ""),
+            ("v", "bb"),
+            ("km", "km"),
+            ("s", "POLYGON((1 1, 8 1, 8 8, 1 8, 1 1))"),
+        ];
         let parameters = parameters.map(|(name, value)| (name.into(), value.into())).into();
         Bench { schema, parameters, fresh, sealed }
     }
@@ -71,6 +86,9 @@ fn put(index: &mut Index, number: usize, document: &[&str; 6]) {
     if number == 4 {
         values[3] = FieldValue::Missing;
     }
+    let [place, shape, vector] =
+        PLACES[number % PLACES.len()].map(|text| FieldValue::Bytes(Cow::Borrowed(text.as_bytes())));
+    values.extend([place, shape.clone(), shape, vector.clone(), vector]);
     let attributes = Attributes { language: Language::default(), score: 1.0, expires_at_ms: None };
     index.put(&[b'a' + number as u8], &values, attributes).expect("the documents fit the schema");
 }
