@@ -107,13 +107,54 @@ pub fn lower_bytes(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Whether `letter` is one of the Chinese script, of which a word has one or a few and no blank between words.
+fn is_han(letter: char) -> bool {
+    matches!(letter, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
+}
+
+/// A part of a word of a Chinese text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Segment<'a> {
+    /// One character, and the one behind it as well if there is one.
+    Han(&'a str, Option<&'a str>),
+    /// A run of other letters and digits.
+    Other(&'a str),
+}
+
+/// The parts of a word of a Chinese text.
+///
+/// RediSearch looks words up in a dictionary; here each pair of neighbouring characters is a term, and each character
+/// too, as is usual where there is no dictionary. A word of the query is then the phrase of its pairs. So every word
+/// that a text has is found, and sometimes one that only seems to stand there, across the border of two others.
+pub fn segments<'a>(word: &'a str, mut emit: impl FnMut(Segment<'a>)) {
+    let mut rest = word;
+    while let Some(first) = rest.chars().next() {
+        if is_han(first) {
+            let one = first.len_utf8();
+            let second = rest[one..].chars().next().filter(|letter| is_han(*letter));
+            let pair = second.map(|second| &rest[..one + second.len_utf8()]);
+            emit(Segment::Han(&rest[..one], pair));
+            rest = &rest[one..];
+        } else if first.is_alphanumeric() || first == '_' {
+            let inside =
+                |letter: char| !is_han(letter) && (letter.is_alphanumeric() || letter == '_');
+            let end = rest.find(|letter| !inside(letter)).unwrap_or(rest.len());
+            emit(Segment::Other(&rest[..end]));
+            rest = &rest[end..];
+        } else {
+            // Chinese punctuation is not ASCII.
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+}
+
 /// A language that texts can be in; English unless something else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Language(u8);
 
 /// Names and stemmers. RediSearch stems malay and tagalog too, Snowball's main line does not; their words are
 /// indexed as they are.
-static LANGUAGES: [(&str, Option<Algorithm>); 30] = [
+static LANGUAGES: [(&str, Option<Algorithm>); 31] = [
     ("english", Some(Algorithm::English)),
     ("arabic", Some(Algorithm::Arabic)),
     ("armenian", Some(Algorithm::Armenian)),
@@ -144,9 +185,18 @@ static LANGUAGES: [(&str, Option<Algorithm>); 30] = [
     ("tamil", Some(Algorithm::Tamil)),
     ("turkish", Some(Algorithm::Turkish)),
     ("yiddish", Some(Algorithm::Yiddish)),
+    (CHINESE, None),
 ];
 
+/// The language whose words are not told by blanks.
+const CHINESE: &str = "chinese";
+
 impl Language {
+    /// Whether its texts are cut into characters and pairs of characters; see [`segments`].
+    pub fn is_chinese(self) -> bool {
+        self.name() == CHINESE
+    }
+
     /// The language of this English name, in any case.
     pub fn find(name: &[u8]) -> Option<Language> {
         let known = |(known, _): &(&str, _)| name.eq_ignore_ascii_case(known.as_bytes());
@@ -230,6 +280,23 @@ mod tests {
         assert_eq!(split("one\ntwo\x01x"), ["one", "twox"]);
         assert_eq!(split("the king of the hill"), ["king", "hill"]);
         assert_eq!(split("   "), Vec::<String>::new());
+    }
+
+    #[test]
+    fn chinese_is_cut_into_pairs() {
+        let mut found = Vec::new();
+        segments("我喜欢rust，编", |segment| found.push(segment));
+        assert_eq!(
+            found,
+            [
+                Segment::Han("我", Some("我喜")),
+                Segment::Han("喜", Some("喜欢")),
+                Segment::Han("欢", None),
+                Segment::Other("rust"),
+                Segment::Han("编", None),
+            ]
+        );
+        assert!(Language::find(b"Chinese").unwrap().is_chinese());
     }
 
     #[test]

@@ -159,21 +159,21 @@ fn of_search(args: &Args<'_>) -> Option<&'static str> {
 }
 
 /// A request that can be run anywhere.
-struct Work {
-    snapshot: Arc<Snapshot>,
-    plan: Plan,
-    leaves: Option<Leaves>,
-    only: Option<Vec<u32>>,
-    scorer: Scorer,
+pub(super) struct Work {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) plan: Plan,
+    pub(super) leaves: Option<Leaves>,
+    pub(super) only: Option<Vec<u32>>,
+    pub(super) scorer: Scorer,
     pipeline: Pipeline,
-    deadline: Deadline,
+    pub(super) deadline: Deadline,
     dialect: u32,
     /// See [`Options::timeout_ms`].
     timeout_ms: Option<u64>,
 }
 
 impl Work {
-    fn new(name: &[u8], query: &[u8], request: Request<'_>) -> Result<Work, Error> {
+    pub(super) fn new(name: &[u8], query: &[u8], request: Request<'_>) -> Result<Work, Error> {
         let Request { options, steps, add_scores, with_count, .. } = request;
         let deadline = search::deadline(options.timeout_ms);
         let (snapshot, only) = registry::with(|all| {
@@ -214,7 +214,7 @@ impl Work {
     }
 
     /// Runs the matches through the part of the pipeline that needs the index alone.
-    fn run(self) -> Result<Answer, Error> {
+    pub(super) fn run(self) -> Result<Answer, Error> {
         let Work { snapshot, plan, leaves, only, scorer, mut pipeline, mut deadline, .. } = self;
         let leaves = leaves.unwrap_or_else(|| snapshot.look_up(&plan, &mut deadline));
         let mut visit = Visit {
@@ -317,7 +317,7 @@ impl Answer {
     }
 
     /// RESP2: the total, then the rows.
-    fn write_list(&self, writer: Writer<'_>, rows: &[Row<'static>]) {
+    pub(super) fn write_list(&self, writer: Writer<'_>, rows: &[Row<'static>]) {
         writer.array(1 + rows.len());
         writer.int(i64::try_from(self.pipeline.total()).unwrap_or(i64::MAX));
         for row in rows {
@@ -332,7 +332,15 @@ impl Answer {
 
     /// RESP3: maps.
     fn write_map(&self, writer: Writer<'_>, rows: &[Row<'static>]) {
-        writer.map(5);
+        writer.map(Answer::PAIRS);
+        self.write_pairs(writer, rows);
+    }
+
+    /// How many pairs [`Answer::write_pairs`] writes.
+    pub(super) const PAIRS: usize = 5;
+
+    /// The pairs of the map.
+    pub(super) fn write_pairs(&self, writer: Writer<'_>, rows: &[Row<'static>]) {
         writer.simple("attributes");
         writer.array(0);
         writer.simple("warning");
@@ -359,7 +367,7 @@ impl Answer {
         }
     }
 
-    fn warnings(&self) -> Vec<&'static str> {
+    pub(super) fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         if self.pipeline.timed_out() {
             warnings.push(TIMED_OUT);

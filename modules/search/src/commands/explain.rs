@@ -1,9 +1,11 @@
 //! FT.EXPLAIN and FT.EXPLAINCLI.
 
-use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
+use std::sync::Arc;
+
+use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 
 use crate::args::lossy;
-use crate::commands::{bytes, options, search};
+use crate::commands::{bytes, options, permission, search};
 use crate::error::Error;
 use crate::query::explain;
 use crate::registry;
@@ -23,23 +25,24 @@ pub const EXPLAIN: Command = Command {
 pub const EXPLAIN_LINES: Command =
     Command { name: "FT.EXPLAINCLI", handler: explain_lines, ..EXPLAIN };
 
-fn text(args: &[Arg<'_>]) -> Result<String, Error> {
+fn text(ctx: &Context<'_>, args: &[Arg<'_>]) -> Result<String, Error> {
     let args = bytes(args);
     let options = options::read(&args[2..])?;
-    registry::with(|all| {
+    let schema = registry::with(|all| {
         let entry = all.get(args[0]).ok_or_else(|| Error::NoSuchIndex(lossy(args[0])))?;
-        let schema = entry.index.schema();
-        let (node, plan_options) = search::read_query(schema, args[1], &options)?;
-        explain::explain(&node, schema, &plan_options)
-    })
+        Ok::<_, Error>(Arc::clone(entry.index.schema()))
+    })?;
+    permission::check(ctx, &schema, Access::Read)?;
+    let (node, plan_options) = search::read_query(&schema, args[1], &options)?;
+    explain::explain(&node, &schema, &plan_options)
 }
 
-fn explain(_ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
-    Ok(text(args)?.into())
+fn explain(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    Ok(text(ctx, args)?.into())
 }
 
 fn explain_lines(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
-    let text = text(args)?;
+    let text = text(ctx, args)?;
     let writer = ctx.reply();
     writer.array(text.split('\n').count());
     text.split('\n').for_each(|line| writer.simple(line));

@@ -63,6 +63,7 @@ fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         words.iter().for_each(|word| writer.bulk(word));
     }
     errors(writer, &snapshot.statistics);
+    field_statistics(writer, &snapshot.schema, &snapshot.statistics);
     writer.end();
     Ok(Reply::Written)
 }
@@ -275,13 +276,38 @@ fn errors(writer: Writer<'_>, statistics: &Statistics) {
         None => ("N/A", &b"N/A"[..]),
     };
     writer.simple("Index Errors");
-    writer.map(3);
+    writer.map(4);
+    refused(writer, statistics.failures, error, key);
+    writer.simple("background indexing status");
+    writer.simple(if statistics.last_job_error.is_some() { "FAILED" } else { "OK" });
+}
+
+/// Three pairs of a map: how many documents were refused, and why and which was the last.
+fn refused(writer: Writer<'_>, count: u64, error: &str, key: &[u8]) {
     writer.simple("indexing failures");
-    writer.int(i64::try_from(statistics.failures).unwrap_or(i64::MAX));
+    writer.int(i64::try_from(count).unwrap_or(i64::MAX));
     writer.simple("last indexing error");
     writer.bulk(error);
     writer.simple("last indexing error key");
     writer.bulk(key);
+}
+
+fn field_statistics(writer: Writer<'_>, schema: &Schema, statistics: &Statistics) {
+    writer.simple("field statistics");
+    writer.array(schema.fields.len());
+    for field in &schema.fields {
+        writer.map(3);
+        writer.simple("identifier");
+        writer.bulk(&field.path);
+        writer.simple("attribute");
+        writer.bulk(&field.name);
+        writer.simple("Index Errors");
+        writer.map(3);
+        match statistics.by_field.get(&field.name) {
+            Some(failures) => refused(writer, failures.count, &failures.reason, &failures.key),
+            None => refused(writer, 0, "N/A", b"N/A"),
+        }
+    }
 }
 
 /// The module's section of INFO.

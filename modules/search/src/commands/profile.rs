@@ -13,13 +13,12 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, 
 use crate::args::{Args, lossy};
 use crate::commands::options::{self, Options};
 use crate::commands::search::{Answer, Sorting, complete, task};
-use crate::commands::{bytes, permission};
+use crate::commands::{aggregate, bytes, permission};
 use crate::error::Error;
 use crate::index::profile::Profile;
-use crate::index::search::Leaves;
-use crate::index::task::Task;
+use crate::index::search::{Leaves, Order, Request};
 use crate::query::pattern::Pattern;
-use crate::query::plan::{Leaf, Shape, Space, Step, VectorAsk};
+use crate::query::plan::{Leaf, Plan, Shape, Space, Step, VectorAsk};
 
 /// FT.PROFILE.
 pub const PROFILE: Command = Command {
@@ -52,10 +51,11 @@ type Processor = (&'static str, Duration, u64);
 fn profile(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
     let mut rest = Args::new(&args[1..]);
-    if rest.take("AGGREGATE") || rest.take("HYBRID") {
-        return Err(Error::Unsupported("FT.PROFILE of anything but SEARCH".to_owned()).into());
+    if rest.take("HYBRID") {
+        return Err(Error::Unsupported("FT.PROFILE of HYBRID".to_owned()).into());
     }
-    if !rest.take("SEARCH") {
+    let aggregates = rest.take("AGGREGATE");
+    if !aggregates && !rest.take("SEARCH") {
         return Err(Error::Text("No `SEARCH`, `AGGREGATE`, or `HYBRID` provided").into());
     }
     let limited = rest.take("LIMITED");
@@ -63,10 +63,24 @@ fn profile(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         return Err(Error::Text("The QUERY keyword is expected").into());
     }
     let rest = rest.rest();
-    let query = rest.first().ok_or(Error::Text("The QUERY keyword is expected"))?;
+    let (query, options) =
+        rest.split_first().ok_or(Error::Text("The QUERY keyword is expected"))?;
+    match aggregates {
+        true => profile_aggregate(ctx, args[0], query, options, limited),
+        false => profile_search(ctx, args[0], query, options, limited),
+    }
+}
+
+fn profile_search(
+    ctx: &mut Context<'_>,
+    index: &[u8],
+    query: &[u8],
+    items: &[&[u8]],
+    limited: bool,
+) -> CommandResult {
     let start = Instant::now();
-    let options = options::read(&rest[1..])?;
-    let (task, sorting) = task(&[args[0], query], &options)?;
+    let options = options::read(items)?;
+    let (task, sorting) = task(&[index, query], &options)?;
     permission::check(ctx, task.snapshot.schema(), Access::Read)?;
     let parsed = Instant::now();
     let mut deadline = task.deadline;
@@ -83,10 +97,81 @@ fn profile(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         searching: searched - prepared,
         loading: searched.elapsed(),
     };
-    let view = View { task: &task, leaves: &leaves, measures: &measures, limited };
-    let processors =
-        processors(&answer, &times, &measures.of(&task.plan.root).time, &sorting, &options);
-    reply(ctx, &answer, &options, &view, &times, &processors);
+    let iterators = measures.of(&task.plan.root).time;
+    let view = View {
+        plan: &task.plan,
+        leaves: &leaves,
+        measures: &measures,
+        limited,
+        processors: processors(&answer, &times, iterators, &sorting, &options),
+        warnings: answer.warnings(),
+        times,
+    };
+    let list = |writer: Writer<'_>| answer.write_list(writer, &options);
+    let pairs = |writer: Writer<'_>| answer.write_pairs(writer, &options);
+    reply(ctx, &view, (Answer::PAIRS, &pairs), &list);
+    Ok(Reply::Written)
+}
+
+/// The matches are walked twice, the first time for the iterators' sake alone.
+fn profile_aggregate(
+    ctx: &mut Context<'_>,
+    index: &[u8],
+    query: &[u8],
+    items: &[&[u8]],
+    limited: bool,
+) -> CommandResult {
+    let start = Instant::now();
+    let request = aggregate::Request::read(items)?;
+    if request.cursor.is_some() {
+        return Err(Error::Text("FT.PROFILE does not support cursor").into());
+    }
+    let mut work = aggregate::Work::new(index, query, request)?;
+    permission::check(ctx, work.snapshot.schema(), Access::Read)?;
+    let parsed = Instant::now();
+    let leaves = work.snapshot.look_up(&work.plan, &mut work.deadline);
+    let prepared = Instant::now();
+    let plan = work.plan.clone();
+    let measures = Profile::new(&plan);
+    let walk = Request {
+        plan: &plan,
+        scorer: work.scorer,
+        with_scores: false,
+        order: Order::Age,
+        offset: 0,
+        limit: 0,
+        only: work.only.as_deref(),
+        deadline: work.deadline,
+    };
+    let matches = work.snapshot.search_measured(&walk, &leaves, Some(&measures)).total;
+    let walked = Instant::now();
+    let mut answer = work.run()?;
+    let piped = Instant::now();
+    let rows = answer.take(ctx, usize::MAX)?;
+    let (pipeline, loading) = (piped - walked, piped.elapsed());
+    let count = rows.len() as u64;
+    let view = View {
+        plan: &plan,
+        leaves: &leaves,
+        limited,
+        processors: vec![
+            ("Index", measures.of(&plan.root).time, matches),
+            ("Pipeline", pipeline, matches),
+            ("Loader", loading, count),
+        ],
+        measures: &measures,
+        warnings: answer.warnings(),
+        times: Times {
+            total: start.elapsed(),
+            parsing: parsed - start,
+            preparing: prepared - parsed,
+            searching: pipeline,
+            loading,
+        },
+    };
+    let list = |writer: Writer<'_>| answer.write_list(writer, &rows);
+    let pairs = |writer: Writer<'_>| answer.write_pairs(writer, &rows);
+    reply(ctx, &view, (aggregate::Answer::PAIRS, &pairs), &list);
     Ok(Reply::Written)
 }
 
@@ -94,36 +179,30 @@ fn profile(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 fn processors(
     answer: &Answer,
     times: &Times,
-    iterators: &Duration,
+    iterators: Duration,
     sorting: &Sorting,
     options: &Options<'_>,
 ) -> Vec<Processor> {
     let (matches, hits) = (answer.found.total, answer.found.hits.len() as u64);
-    let mut list = vec![("Index", *iterators, matches)];
-    let rest = times.searching.saturating_sub(*iterators);
+    let mut list = vec![("Index", iterators, matches)];
+    let rest = times.searching.saturating_sub(iterators);
     if options.limit == 0 {
         list.push(("Counter", rest, 0));
         return list;
     }
-    list.push((
-        "Sorter",
-        if matches!(sorting, Sorting::Index) { rest } else { times.loading },
-        hits,
-    ));
+    let by_index = matches!(sorting, Sorting::Index);
+    list.push(("Sorter", if by_index { rest } else { times.loading }, hits));
     if !options.no_content {
         list.push(("Loader", times.loading, hits));
     }
     list
 }
 
-fn reply(
-    ctx: &Context<'_>,
-    answer: &Answer,
-    options: &Options<'_>,
-    view: &View<'_>,
-    times: &Times,
-    processors: &[Processor],
-) {
+/// Writes one part of a reply.
+type Write<'w> = &'w dyn Fn(Writer<'_>);
+
+/// The results, as so many pairs of a map or as a list, and the profile.
+fn reply(ctx: &Context<'_>, view: &View<'_>, (count, pairs): (usize, Write<'_>), list: Write<'_>) {
     let writer = ctx.reply();
     let by_shards = ctx.server_version() >= SHARDS_SINCE;
     let printer = Printer { writer, resp3: ctx.is_resp3(), by_shards };
@@ -131,38 +210,41 @@ fn reply(
         (true, true) => {
             writer.map(2);
             writer.simple("Results");
-            writer.map(Answer::PAIRS);
-            answer.write_pairs(writer, options);
+            writer.map(count);
+            pairs(writer);
             writer.simple("Profile");
         }
         (true, false) => {
-            writer.map(Answer::PAIRS + 1);
-            answer.write_pairs(writer, options);
+            writer.map(count + 1);
+            pairs(writer);
             writer.simple("profile");
         }
         (false, _) => {
             writer.array(2);
-            answer.write_list(writer, options);
+            list(writer);
         }
     }
     if by_shards {
         writer.map(2);
         writer.simple("Shards");
         writer.array(1);
-        printer.profile(answer, view, times, processors);
+        printer.profile(view);
         writer.simple("Coordinator");
         writer.map(0);
     } else {
-        printer.profile(answer, view, times, processors);
+        printer.profile(view);
     }
 }
 
 /// What is printed of the iterators.
 struct View<'a> {
-    task: &'a Task,
+    plan: &'a Plan,
     leaves: &'a Leaves,
     measures: &'a Profile<'a>,
     limited: bool,
+    times: Times,
+    processors: Vec<Processor>,
+    warnings: Vec<&'static str>,
 }
 
 #[derive(Clone, Copy)]
@@ -173,7 +255,8 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    fn profile(&self, answer: &Answer, view: &View<'_>, times: &Times, processors: &[Processor]) {
+    fn profile(&self, view: &View<'_>) {
+        let View { times, processors, .. } = view;
         let writer = self.writer;
         let pairs = !self.resp3 && !self.by_shards;
         // The older RESP2 shape is a list of pairs.
@@ -204,13 +287,13 @@ impl Printer<'_> {
             close();
         }
         open("Warning");
-        self.warnings(&answer.warnings());
+        self.warnings(&view.warnings);
         close();
         open("Iterators profile");
         if self.resp3 && !self.by_shards {
             writer.array(1);
         }
-        self.step(view, &view.task.plan.root);
+        self.step(view, &view.plan.root);
         close();
         open("Result processors profile");
         if pairs {
@@ -291,7 +374,7 @@ impl Printer<'_> {
             Step::Shape { .. } => head(&[("Type", "GEO-SHAPE")]),
             Step::Vector { query, .. } => {
                 head(&[("Type", "VECTOR")]);
-                let query = &view.task.plan.vectors[*query];
+                let query = &view.plan.vectors[*query];
                 if let VectorAsk::Nearest { filter: Some(filter), .. } = &query.ask {
                     writer.simple("Child iterator");
                     self.step(view, filter);
@@ -314,7 +397,7 @@ impl Printer<'_> {
     }
 
     fn leaf(&self, view: &View<'_>, leaf: usize, head: &dyn Fn(&[(&str, &str)])) {
-        match &view.task.plan.leaves[leaf] {
+        match &view.plan.leaves[leaf] {
             Leaf::Term(term) => {
                 let (kind, name) = match term.space {
                     Space::Words => ("TEXT", &term.bytes[..]),

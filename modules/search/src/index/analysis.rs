@@ -16,7 +16,7 @@ use crate::query::plan::{MISSING_FIELD, missing_term, tag_term};
 use crate::schema::{Field, FieldKind, Schema, occurrence_weight};
 use crate::settings;
 use crate::synonyms::GROUP_MARK;
-use crate::tokenize::{Language, lower_bytes, words};
+use crate::tokenize::{Language, Segment, lower_bytes, segments, words};
 
 /// Positions between two values of an array.
 pub const ARRAY_GAP: u32 = 100;
@@ -194,21 +194,36 @@ impl Analysis {
 
     fn words(&mut self, schema: &Schema, text: &[u8], field: u8, times: u32, stem: bool) {
         let stem_min = settings::size(&settings::MIN_STEM_LENGTH);
+        let is_chinese = self.language.is_chinese();
         words(text, &schema.stop_words, |word| {
-            if self.position >= POSITION_MAX {
-                return;
+            if is_chinese && !word.is_ascii() {
+                return segments(word, |segment| match segment {
+                    Segment::Other(word) => self.word(schema, word, field, times, false),
+                    Segment::Han(one, pair) => {
+                        self.word(schema, one, field, times, false);
+                        if let Some(pair) = pair {
+                            self.beside("", pair, self.position, field);
+                        }
+                    }
+                });
             }
-            self.position += 1;
-            self.length = self.length.saturating_add(times);
-            let start = u32::try_from(self.text.len()).expect("a value has at most 512 MiB");
-            self.text.push_str(word);
-            let end = u32::try_from(self.text.len()).expect("as above");
-            let stemmed = stem && word.len() >= stem_min;
-            self.tokens.push(Token { start, end, position: self.position, field, stemmed });
-            for group in schema.synonyms.groups(word) {
-                self.beside(GROUP_MARK, group, self.position, field);
-            }
+            self.word(schema, word, field, times, stem && word.len() >= stem_min);
         });
+    }
+
+    fn word(&mut self, schema: &Schema, word: &str, field: u8, times: u32, stemmed: bool) {
+        if self.position >= POSITION_MAX {
+            return;
+        }
+        self.position += 1;
+        self.length = self.length.saturating_add(times);
+        let start = u32::try_from(self.text.len()).expect("a value has at most 512 MiB");
+        self.text.push_str(word);
+        let end = u32::try_from(self.text.len()).expect("as above");
+        self.tokens.push(Token { start, end, position: self.position, field, stemmed });
+        for group in schema.synonyms.groups(word) {
+            self.beside(GROUP_MARK.encode_utf8(&mut [0; 4]), group, self.position, field);
+        }
     }
 
     /// Indexes the words from token `first` on by their sounds, too.
@@ -221,15 +236,15 @@ impl Analysis {
                 continue;
             }
             if let Some(code) = sound(word) {
-                self.beside(SOUND_MARK, &code, position, field);
+                self.beside(SOUND_MARK.encode_utf8(&mut [0; 4]), &code, position, field);
             }
         }
     }
 
     /// Indexes something more where a word stands.
-    fn beside(&mut self, mark: char, text: &str, position: u32, field: u8) {
+    fn beside(&mut self, mark: &str, text: &str, position: u32, field: u8) {
         let start = u32::try_from(self.text.len()).expect("a value has at most 512 MiB");
-        self.text.push(mark);
+        self.text.push_str(mark);
         self.text.push_str(text);
         let end = u32::try_from(self.text.len()).expect("as above");
         self.tokens.push(Token { start, end, position, field, stemmed: false });

@@ -70,7 +70,6 @@ fn search(snapshot: &Snapshot, query: &str) -> Result<Found, Error> {
     let node = parse(query.as_bytes(), context)?;
     let options = Options {
         verbatim: false,
-        expander: Expander::default(),
         language: Language::default(),
         fields: ALL_FIELDS,
         slop: None,

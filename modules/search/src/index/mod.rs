@@ -40,6 +40,7 @@ mod model_test;
 #[cfg(test)]
 mod places_test;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::columns::{Column, Value};
@@ -88,8 +89,21 @@ pub struct Statistics {
     pub failures: u64,
     /// The last refusal, and the key it was about.
     pub last_failure: Option<(Refusal, Box<[u8]>)>,
+    /// The same by the names of fields, of which each refusal names one.
+    pub by_field: BTreeMap<Box<[u8]>, FieldFailures>,
     /// The last job that failed.
     pub last_job_error: Option<Error>,
+}
+
+/// Refusals because of one field.
+#[derive(Debug, Default, Clone)]
+pub struct FieldFailures {
+    /// How many.
+    pub count: u64,
+    /// Why the last one was.
+    pub reason: String,
+    /// The key that it was about.
+    pub key: Box<[u8]>,
 }
 
 /// What a document brings along besides the values of its fields.
@@ -209,6 +223,9 @@ impl Index {
     /// Notes that a document was refused.
     pub fn refuse(&mut self, key: &[u8], refusal: Refusal) {
         self.statistics.failures += 1;
+        let field = self.statistics.by_field.entry(refusal.field.clone()).or_default();
+        field.count += 1;
+        (field.reason, field.key) = (refusal.reason.clone(), key.into());
         self.statistics.last_failure = Some((refusal, key.into()));
     }
 

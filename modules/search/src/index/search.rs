@@ -413,6 +413,7 @@ impl<'a> Run<'a> {
     fn piece<T: Tier>(&mut self, tier: &T, dead: &Bits, leaves: &[PieceLeaf<T::Handle>]) {
         let opener = self.opener(tier, leaves);
         if self.request.only.is_none()
+            && self.profile.is_none()
             && let Some((terms, weight)) = opener.union()
         {
             return match terms.as_slice() {

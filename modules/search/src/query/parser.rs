@@ -267,7 +267,7 @@ impl<'a> Parser<'a> {
                 let kind = Kind::Word { word: normalize(raw), verbatim: true };
                 Ok(Clause::text(Some(Node::new(kind))))
             }
-            TokenKind::Parameter(name) => {
+            TokenKind::Parameter(name) if self.context.dialect >= 2 => {
                 self.advance();
                 let value = self.parameter(name);
                 let verbatim = parse_number(&value).is_some();
@@ -289,6 +289,7 @@ impl<'a> Parser<'a> {
                 Ok(Clause::text(Some(Node::new(Kind::Pattern(pattern)))))
             }
             TokenKind::End
+            | TokenKind::Parameter(_)
             | TokenKind::Compare(_)
             | TokenKind::Punctuation(_)
             | TokenKind::Arrow => Err(self.unexpected()),

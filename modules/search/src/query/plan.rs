@@ -16,7 +16,7 @@ use crate::query::fuzzy::Fuzzy;
 use crate::query::pattern::Pattern;
 use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema};
 use crate::shape::Question;
-use crate::tokenize::Language;
+use crate::tokenize::{Language, Segment, segments};
 
 /// Marks the stem of a word in the dictionary; words cannot begin with it unless it is escaped in the text.
 pub const STEM_MARK: char = '+';
@@ -395,6 +395,9 @@ impl Planner<'_> {
         if fields == 0 {
             return Ok(Step::Nothing);
         }
+        if self.options.language.is_chinese() && !word.is_ascii() {
+            return self.chinese(node, word, fields);
+        }
         let expansions = match verbatim || self.options.verbatim {
             true => Vec::new(),
             false => {
@@ -411,6 +414,36 @@ impl Planner<'_> {
             children.push(self.leaf(Leaf::Term(word_term(&term)), fields, 1.0)?);
         }
         Ok(Step::Or { children, weight: node.weight })
+    }
+
+    /// A word of a Chinese query: the phrase of its pairs of characters.
+    fn chinese(&mut self, node: &Node, word: &str, fields: FieldMask) -> Result<Step, Error> {
+        let mut terms: Vec<&str> = Vec::new();
+        // The last character of a run lies in the pair before it, but has a position of its own.
+        let (mut in_run, mut run_ended, mut gaps) = (false, false, 0);
+        segments(word, |segment| {
+            let term = match segment {
+                Segment::Han(_, Some(pair)) => pair,
+                Segment::Han(_, None) if in_run => {
+                    (in_run, run_ended) = (false, true);
+                    return;
+                }
+                Segment::Han(term, None) | Segment::Other(term) => term,
+            };
+            in_run = matches!(segment, Segment::Han(_, Some(_)));
+            gaps += u32::from(std::mem::take(&mut run_ended));
+            terms.push(term);
+        });
+        let mut children = Vec::with_capacity(terms.len());
+        for term in terms {
+            children.push(self.leaf(Leaf::Term(word_term(term)), fields, 1.0)?);
+        }
+        let proximity = Some(Proximity { slop: Some(gaps), in_order: true });
+        Ok(match children.len() {
+            0 => Step::Nothing,
+            1 if node.weight == 1.0 => children.remove(0),
+            _ => Step::And { children, weight: node.weight, proximity },
+        })
     }
 
     fn indexes_empty(&self, fields: FieldMask) -> bool {

@@ -87,11 +87,12 @@ impl<'a> Parser<'a> {
         depth: usize,
     ) -> Result<Clause, Error> {
         let mut mask: FieldMask = 0;
+        let mut misfit = None;
         for (token, found) in scope {
             match found {
                 Some((_, Field { kind: FieldKind::Text { id, .. }, .. })) => mask |= 1 << id,
                 Some(_) if self.context.dialect >= 2 => {
-                    return Err(wrong_type("Expected a TEXT field", *token));
+                    misfit.get_or_insert(*token);
                 }
                 _ => {}
             }
@@ -102,12 +103,17 @@ impl<'a> Parser<'a> {
         } else {
             self.scope_of_dialect_1(depth + 1)?
         };
-        if !clause.is_text {
+        // The older grammar lets anything stand there, and only its words heed the scope.
+        if !clause.is_text && self.context.dialect >= 2 {
             return Err(start);
+        }
+        // The grammar comes first: what is no text at all is a syntax error whatever the field is.
+        if let Some(token) = misfit {
+            return Err(wrong_type("Expected a TEXT field", token));
         }
         let node = clause.node.map(|mut node| {
             node.restrict(mask);
-            if mask == 0 { Node::new(Kind::Nothing) } else { node }
+            node
         });
         Ok(Clause { node, is_text: false })
     }
@@ -191,7 +197,7 @@ impl<'a> Parser<'a> {
         let negative = self.take(b'-');
         let value = match self.token.kind {
             TokenKind::Number(value, _) => value,
-            TokenKind::Parameter(name) => {
+            TokenKind::Parameter(name) if self.context.dialect >= 2 => {
                 let text = self.parameter(name);
                 parse_number(&text).unwrap_or_else(|| {
                     let (text, name) = (lossy(&text), lossy(name));
