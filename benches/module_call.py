@@ -4,7 +4,9 @@ the same shape, in several servers with the same shared object.
 
     benches/module_call.py mortise=target/release/mortise redis=redis-server
 
-Calls go out by sixteen, on some connections at the same time. CPU is what the kernel says that the server's threads have run
+Calls go out by sixteen, on some connections at the same time. The server is stopped (SIGSTOP) while they are sent and finds them all
+when it goes on, as one that has much to do would: otherwise a client that is slower than the server wakes it for each connection, and
+what is measured is the waking. `--one-by-one` leaves it running. CPU is what the kernel says that the server's threads have run
 (/proc/PID/task/*/schedstat). Each round visits servers and commands in another order; reported is the median of the rounds,
 in nanoseconds, and the median of the ratios within a round: to the built-in command beside it, and to the other servers.
 """
@@ -13,6 +15,7 @@ import os
 import random
 import shlex
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -37,8 +40,8 @@ def encode(words):
 
 
 class Server:
-    def __init__(self, name, line, module, folder, connections):
-        self.name, self.folder = name, os.path.join(folder, name)
+    def __init__(self, name, line, module, folder, connections, together):
+        self.name, self.folder, self.together = name, os.path.join(folder, name), False
         os.mkdir(self.folder)
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
@@ -62,11 +65,16 @@ class Server:
         self.sockets += [socket.create_connection(("127.0.0.1", self.port)) for _ in more]
         for s in self.sockets:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.together = together
 
     def run(self, requests, expected):
         """Sends the requests on all connections, and reads the replies."""
+        if self.together:
+            self.process.send_signal(signal.SIGSTOP)
         for s in self.sockets:
             s.sendall(requests)
+        if self.together:
+            self.process.send_signal(signal.SIGCONT)
         for s in self.sockets:
             reply = b""
             while len(reply) < len(expected):
@@ -104,6 +112,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--calls", type=int, default=64000, help="of each command in a round")
     parser.add_argument("--connections", type=int, default=50)
+    parser.add_argument("--one-by-one", action="store_true", help="let the server run while requests are sent")
     parser.add_argument("--cc", default=os.environ.get("CC", "cc"))
     parser.add_argument("servers", nargs="+", metavar="NAME=COMMAND")
     options = parser.parse_args()
@@ -115,7 +124,7 @@ def main():
         subprocess.run([options.cc, "-O2", "-shared", "-fPIC", "-o", module, source], check=True)
         for server in options.servers:
             name, _, line = server.partition("=")
-            servers.append(Server(name, line, module, folder, options.connections))
+            servers.append(Server(name, line, module, folder, options.connections, not options.one_by_one))
         commands = list(dict.fromkeys(words for own, others in PAIRS for words in [own, *others]))
         visits = [(server, words) for server in servers for words in commands]
         costs = {visit: [] for visit in visits}

@@ -20,6 +20,9 @@ use crate::index::search::{Leaves, Order, Request};
 use crate::query::pattern::Pattern;
 use crate::query::plan::{Leaf, Plan, Shape, Space, Step, VectorAsk};
 
+/// Opens the entry of an iterator, with what stands first in it: names and values.
+type Head<'h> = dyn Fn(&[(&str, &str)]) + 'h;
+
 /// FT.PROFILE.
 pub const PROFILE: Command = Command {
     name: "FT.PROFILE",
@@ -396,7 +399,7 @@ impl Printer<'_> {
         children.iter().for_each(|child| self.step(view, child));
     }
 
-    fn leaf(&self, view: &View<'_>, leaf: usize, head: &dyn Fn(&[(&str, &str)])) {
+    fn leaf(&self, view: &View<'_>, leaf: usize, head: &Head<'_>) {
         match &view.plan.leaves[leaf] {
             Leaf::Term(term) => {
                 let (kind, name) = match term.space {
