@@ -2,11 +2,13 @@
 //!
 //! Input: a byte that chooses a write, a path, a zero byte, a document, perhaps a zero byte and a second document.
 //! Properties: selecting, locating and taking the first agree; every location leads to its value; after a write the document
-//! is read back as it is from its text, nests no deeper than allowed, and a copy taken before is what it was.
+//! is read back as it is from its text, nests no deeper than allowed, and a copy taken before is what it was. Expressions
+//! that compute something end, and what they yield is JSON; a path that both dialects read is read by the strict one
+//! without a crash.
 
 use mortise_json::codec::{DEPTH_MAX, Parsed, parse};
 use mortise_json::ops;
-use mortise_json::path::{Path, compiled};
+use mortise_json::path::{Dialect, Path, Query, compiled, query};
 use mortise_json::value::{Value, View};
 use mortise_json::write::{Format, to_text};
 
@@ -22,11 +24,32 @@ pub fn check(bytes: &[u8]) {
     if path.len() > 128 || document.len() > TEXT_BYTES_MAX {
         return;
     }
-    let (Ok(path), Ok(document)) = (compiled(path), parse(document)) else { return };
+    let Ok(document) = parse(document) else { return };
+    ask(path, &document);
+    let Ok(path) = compiled(path) else { return };
     let other = parts.next().and_then(|text| parse(text).ok());
     let other = other.unwrap_or_else(|| parse("{\"a\":[1,{\"b\":null}]}").expect("it is JSON"));
     read(&path, document.value.view(), &document.value);
     write(choice, &path, &document.value, &other);
+}
+
+/// Asks as JSON.GET does, in both dialects.
+fn ask(text: &str, document: &Parsed) {
+    let root = document.value.view();
+    for dialect in [Dialect::RedisJson, Dialect::Rfc9535] {
+        match query(text, dialect) {
+            Ok(Query::Path(path)) => drop(path.select(root)),
+            Ok(Query::Computed(computed)) => {
+                assert!(compiled(text).is_err(), "a write would take it");
+                for value in computed.values(root).into_iter().flatten() {
+                    let text = to_text(value.view(), Format::COMPACT);
+                    let text = std::str::from_utf8(&text).expect("text is UTF-8");
+                    serde_json::from_str::<serde_json::Value>(text).expect("values are JSON");
+                }
+            }
+            Err(error) => assert!(!error.to_string().contains(['\r', '\n']), "two lines"),
+        }
+    }
 }
 
 fn read(path: &Path, root: View<'_>, value: &Value) {

@@ -1,12 +1,13 @@
-//! How large may documents and replies get?
+//! How large may documents and replies get, and which dialect are paths read by?
 //!
 //! Parameters of the module, called `ReJSON.NAME` for CONFIG; `max-document-size` and `max-path-limit` are valkey-json's
 //! `json.NAME`. What is loaded from files and primaries is not held to them.
 
-use mortise_module::{Config, ConfigFlags, IntConfig};
+use mortise_module::{Config, ConfigFlags, EnumConfig, IntConfig};
 
 use crate::error::JsonError;
 use crate::ops;
+use crate::path::Dialect;
 use crate::value::Value;
 
 /// Bytes that a document may take in memory, as JSON.DEBUG MEMORY tells; 0 for no limit. Writes that would make a document
@@ -25,8 +26,24 @@ static DEPTH: IntConfig = IntConfig::new("max-path-limit", 128, 1, 128).with_che
 static REPLY_BYTES: IntConfig = IntConfig::new("max-reply-size", 512 * 1024 * 1024, 0, i64::MAX)
     .with_flags(ConfigFlags::MEMORY);
 
-pub(crate) const CONFIGS: &[Config] =
-    &[Config::Int(&DOCUMENT_BYTES), Config::Int(&DEPTH), Config::Int(&REPLY_BYTES)];
+/// The dialect that JSON.GET without the word DIALECT and JSON.MGET read paths by.
+static DEFAULT_DIALECT: EnumConfig =
+    EnumConfig::new("default-dialect", 0, &[("redisjson", 0), ("rfc9535", 1)]);
+
+pub(crate) const CONFIGS: &[Config] = &[
+    Config::Int(&DOCUMENT_BYTES),
+    Config::Int(&DEPTH),
+    Config::Int(&REPLY_BYTES),
+    Config::Enum(&DEFAULT_DIALECT),
+];
+
+/// The dialect of paths that are read without a word on it.
+pub(crate) fn default_dialect() -> Dialect {
+    match DEFAULT_DIALECT.get() {
+        1 => Dialect::Rfc9535,
+        _ => Dialect::RedisJson,
+    }
+}
 
 fn bytes(config: &IntConfig) -> usize {
     match usize::try_from(config.get()) {

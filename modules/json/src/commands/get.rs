@@ -6,7 +6,7 @@ use super::READ;
 use super::arguments::text;
 use super::reply::{self, Expand, native};
 use crate::error::JsonError;
-use crate::limits::reply_bytes;
+use crate::limits::{default_dialect, reply_bytes};
 use crate::path::{Dialect, Query, TooCostly, query};
 use crate::rdb::JSON;
 use crate::value::{Value, View};
@@ -59,7 +59,7 @@ fn options<'a>(args: &[Arg<'a>], resp3: bool) -> Result<Options<'a>, JsonError> 
     let mut options = Options {
         format: Format::COMPACT,
         expand: None,
-        dialect: Dialect::default(),
+        dialect: default_dialect(),
         paths: Vec::new(),
     };
     let mut args = args.iter();
@@ -257,7 +257,7 @@ fn all(
 
 fn mget(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let (path, keys) = args[1..].split_last().expect("there are three arguments");
-    let query = text(path).ok().and_then(|text| query(text, Dialect::default()).ok());
+    let query = text(path).ok().and_then(|text| query(text, default_dialect()).ok());
     let mut replies = Vec::with_capacity(keys.len());
     for name in keys {
         let key = ctx.open_read(name);
