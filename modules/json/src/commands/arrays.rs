@@ -4,9 +4,11 @@ use mortise_module::{Arg, Arity, Command, CommandResult, Context, Reply};
 
 use super::arguments::{integer, jsons, path};
 use super::reply::{self, Expand, native_or_null};
-use super::{SHRINK, WRITE, change};
+use super::{SHRINK, WRITE, change, change_or_create, without_create};
+use crate::codec::Parsed;
 use crate::error::JsonError;
 use crate::ops;
+use crate::value::Value;
 
 pub(super) const ARRAPPEND: Command = Command {
     name: "json.arrappend",
@@ -44,10 +46,20 @@ pub(super) const ARRTRIM: Command = Command {
 };
 
 fn arrappend(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let (args, create) = without_create(args);
+    if args.len() < 4 {
+        return Err(JsonError::MissingArgument.into());
+    }
     let path = path(args.get(2))?;
     let values = jsons(&args[3..])?;
-    let updated =
-        change(ctx, args, "json.arrappend", |document| ops::append(document, &path, &values))?;
+    let act = |document: &mut Value| ops::append(document, &path, &values);
+    let updated = match create {
+        true => {
+            let empty = Parsed { value: Value::empty_array(), depth: 1 };
+            change_or_create(ctx, args, "json.arrappend", (&path, &empty), act)?
+        }
+        false => change(ctx, args, "json.arrappend", act)?,
+    };
     reply::results(&path, updated, JsonError::NotAnArray)
 }
 

@@ -15,10 +15,12 @@ mod set;
 
 use mortise_module::{Access, Arg, Command, Context, Error, Flag, KeySpec, NotifyClass};
 
+use crate::codec::Parsed;
 use crate::error::JsonError;
-use crate::limits::Before;
-use crate::ops::Updated;
-use crate::rdb::JSON;
+use crate::limits::{self, Before};
+use crate::ops::{self, Updated};
+use crate::path::Path;
+use crate::rdb::{Document, JSON};
 use crate::value::Value;
 
 /// All commands. Names are in lower case, as RedisJSON registers them: errors quote them.
@@ -92,6 +94,50 @@ fn change<T>(
     let before = Before::of(&document.0);
     let updated = operation(&mut document.0)?;
     before.check(&mut document.0)?;
+    drop(key);
+    if updated.changed {
+        announce(ctx, event, &args[1])?;
+    }
+    Ok(updated)
+}
+
+/// The arguments without the word CREATE at their end, and whether it was there. (No command reads it there otherwise:
+/// what comes last is JSON.)
+fn without_create<'a, 'c>(args: &'a [Arg<'c>]) -> (&'a [Arg<'c>], bool) {
+    match args.split_last() {
+        Some((last, rest)) if last.is("CREATE") => (rest, true),
+        _ => (args, false),
+    }
+}
+
+/// As [`change`], but what the path does not find is made first, with `leaf` as its value, and the key if need be.
+fn change_or_create<T>(
+    ctx: &mut Context<'_>,
+    args: &[Arg<'_>],
+    event: &str,
+    (path, leaf): (&Path, &Parsed),
+    operation: impl FnOnce(&mut Value) -> Result<Updated<T>, JsonError>,
+) -> Result<Updated<T>, Error> {
+    let mut key = ctx.open_write(&args[1])?;
+    let mut old = key.value_mut(&JSON)?;
+    let (mut draft, mut made) = match &old {
+        Some(document) => (document.0.clone(), 0),
+        None if path.is_root() => (leaf.value.clone(), 1),
+        None => (Value::empty_object(), 0),
+    };
+    made += ops::create(&mut draft, path, leaf)?;
+    if old.is_none() && made == 0 {
+        return Err(JsonError::KeyMissing.into());
+    }
+    let mut updated = operation(&mut draft)?;
+    updated.changed |= made > 0;
+    if updated.changed {
+        limits::check(&draft)?;
+        match &mut old {
+            Some(document) => document.0 = draft,
+            None => key.set_value(&JSON, Document(draft))?,
+        }
+    }
     drop(key);
     if updated.changed {
         announce(ctx, event, &args[1])?;

@@ -4,16 +4,16 @@ use mortise_module::{Arg, Arity, Command, CommandResult, Context, Reply};
 
 use super::arguments::{path, text};
 use super::reply::{self, number, number_text, number_texts};
-use super::{WRITE, change};
-use crate::codec::parse;
+use super::{WRITE, change, change_or_create, without_create};
+use crate::codec::{Parsed, parse};
 use crate::error::JsonError;
 use crate::ops::{self, Arithmetic, Number};
-use crate::value::View;
+use crate::value::{Value, View};
 
 pub(super) const NUMINCRBY: Command = Command {
     name: "json.numincrby",
     summary: "Adds a number to the numbers at a path.",
-    arity: Arity::Exactly(4),
+    arity: Arity::Between(4, 5),
     handler: |ctx, args| arithmetic(ctx, args, "json.numincrby", Arithmetic::Add),
     ..WRITE
 };
@@ -21,7 +21,7 @@ pub(super) const NUMINCRBY: Command = Command {
 pub(super) const NUMMULTBY: Command = Command {
     name: "json.nummultby",
     summary: "Multiplies the numbers at a path by a number.",
-    arity: Arity::Exactly(4),
+    arity: Arity::Between(4, 5),
     handler: |ctx, args| arithmetic(ctx, args, "json.nummultby", Arithmetic::Multiply),
     ..WRITE
 };
@@ -29,7 +29,7 @@ pub(super) const NUMMULTBY: Command = Command {
 pub(super) const NUMPOWBY: Command = Command {
     name: "json.numpowby",
     summary: "Raises the numbers at a path to the power of a number.",
-    arity: Arity::Exactly(4),
+    arity: Arity::Between(4, 5),
     handler: |ctx, args| arithmetic(ctx, args, "json.numpowby", Arithmetic::Power),
     ..WRITE
 };
@@ -47,7 +47,7 @@ pub(super) const STRAPPEND: Command = Command {
     name: "json.strappend",
     summary: "Appends a string to the strings at a path.",
     complexity: "O(N) with N the length of the strings",
-    arity: Arity::Between(3, 4),
+    arity: Arity::Between(3, 5),
     handler: strappend,
     ..WRITE
 };
@@ -58,10 +58,18 @@ fn arithmetic(
     event: &str,
     operation: Arithmetic,
 ) -> CommandResult {
-    let path = path(args.get(2))?;
-    let operand = text(&args[3]).and_then(Number::parse);
-    let updated =
-        change(ctx, args, event, |document| ops::arithmetic(document, &path, operation, &operand))?;
+    let (args, create) = without_create(args);
+    let [_, _, at, operand] = args else { return Err(JsonError::MissingArgument.into()) };
+    let path = path(Some(at))?;
+    let operand = text(operand).and_then(Number::parse);
+    let act = |document: &mut Value| ops::arithmetic(document, &path, operation, &operand);
+    let updated = match create {
+        true => {
+            let zero = Parsed { value: Value::int(0), depth: 0 };
+            change_or_create(ctx, args, event, (&path, &zero), act)?
+        }
+        false => change(ctx, args, event, act)?,
+    };
     if ctx.is_resp3() {
         let numbers = updated.results.into_iter().map(|result| result.map_or(Reply::Null, number));
         return Ok(Reply::Array(numbers.collect()));
@@ -85,9 +93,10 @@ fn toggle(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 }
 
 fn strappend(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let (args, create) = without_create(args);
     let (at, suffix) = match args {
         [_, _, suffix] => (None, suffix),
-        [_, _, at, suffix, ..] => (Some(at), suffix),
+        [_, _, at, suffix] => (Some(at), suffix),
         _ => return Err(mortise_module::Error::WrongArity),
     };
     let path = path(at)?;
@@ -99,7 +108,13 @@ fn strappend(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         },
         Err(error) => Err(error),
     };
-    let updated =
-        change(ctx, args, "json.strappend", |document| ops::strappend(document, &path, suffix))?;
+    let act = |document: &mut Value| ops::strappend(document, &path, suffix);
+    let updated = match create {
+        true => {
+            let empty = Parsed { value: Value::text(""), depth: 0 };
+            change_or_create(ctx, args, "json.strappend", (&path, &empty), act)?
+        }
+        false => change(ctx, args, "json.strappend", act)?,
+    };
     reply::results(&path, updated, JsonError::NotAString)
 }

@@ -3,10 +3,12 @@
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Error, KeySpec, Reply};
 
 use super::arguments::{json, path};
-use super::{SHRINK, WRITE, announce, change};
+use super::{SHRINK, WRITE, announce, change, without_create};
+use crate::codec::Parsed;
 use crate::error::JsonError;
 use crate::limits::{self, Before};
 use crate::ops::{self, Condition, Outcome};
+use crate::path::Path;
 use crate::rdb::{Document, JSON};
 use crate::value::Value;
 
@@ -65,17 +67,24 @@ pub(super) const CLEAR: Command = Command {
 
 fn set(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
-    let condition = options(&args[4..])?;
+    let options = options(&args[4..])?;
     let new = json(&args[3])?;
+    let act = |document: &mut Value| ops::set(document, &path, &new, options.condition);
+    if options.create && options.condition != Condition::Present && !path.is_root() {
+        return create(ctx, args, "json.set", (&path, &new), |document| match options.condition {
+            Condition::Absent => Ok(Outcome::NOTHING),
+            _ => act(document),
+        });
+    }
     let mut key = ctx.open_write(&args[1])?;
     let outcome = match key.value_mut(&JSON)? {
         Some(document) => {
             let before = Before::of(&document.0);
-            let outcome = ops::set(&mut document.0, &path, &new, condition)?;
+            let outcome = act(&mut document.0)?;
             before.check(&mut document.0)?;
             outcome
         }
-        None if condition == Condition::Present => Outcome::NOTHING,
+        None if options.condition == Condition::Present => Outcome::NOTHING,
         None if !path.is_root() => return Err(JsonError::NewBelowRoot.into()),
         None => {
             limits::check(&new.value)?;
@@ -90,19 +99,58 @@ fn set(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     Ok(answer(outcome))
 }
 
+/// Lets `act` do its work on what the path matches, then makes what the path does not find, and the key if need be.
+fn create(
+    ctx: &mut Context<'_>,
+    args: &[Arg<'_>],
+    event: &str,
+    (path, new): (&Path, &Parsed),
+    act: impl FnOnce(&mut Value) -> Result<Outcome, JsonError>,
+) -> CommandResult {
+    let mut key = ctx.open_write(&args[1])?;
+    let mut old = key.value_mut(&JSON)?;
+    let mut draft = old.as_ref().map_or_else(Value::empty_object, |document| document.0.clone());
+    let matched = path.first(draft.view()).map_err(JsonError::from)?.is_some();
+    let mut outcome = if matched { act(&mut draft)? } else { Outcome::NOTHING };
+    if ops::create(&mut draft, path, new)? > 0 {
+        outcome = Outcome { changed: true, complete: outcome.complete || !outcome.changed };
+    } else if old.is_none() {
+        return Err(JsonError::NewBelowRoot.into());
+    }
+    if outcome.changed {
+        limits::check(&draft)?;
+        match &mut old {
+            Some(document) => document.0 = draft,
+            None => key.set_value(&JSON, Document(draft))?,
+        }
+    }
+    drop(key);
+    if outcome.changed {
+        announce(ctx, event, &args[1])?;
+    }
+    Ok(answer(outcome))
+}
+
 fn answer(outcome: Outcome) -> Reply {
     if outcome.complete { Reply::Ok } else { Reply::Null }
 }
 
-/// What may follow the value: NX or XX, FORMAT, FPHA. The latter two say how the value is to be read or kept; text is
-/// the only format, and numbers are kept as they are whatever is asked for.
-fn options(args: &[Arg<'_>]) -> Result<Condition, JsonError> {
-    let mut condition = Condition::Always;
+/// What may follow the value.
+struct Options {
+    condition: Condition,
+    create: bool,
+}
+
+/// NX or XX, CREATE, FORMAT, FPHA. The latter two say how the value is to be read or kept; text is the only format, and
+/// numbers are kept as they are whatever is asked for.
+fn options(args: &[Arg<'_>]) -> Result<Options, JsonError> {
+    let mut options = Options { condition: Condition::Always, create: false };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
-        match condition {
-            Condition::Always if arg.is("NX") => condition = Condition::Absent,
-            Condition::Always if arg.is("XX") => condition = Condition::Present,
+        match options.condition {
+            Condition::Always if arg.is("NX") => options.condition = Condition::Absent,
+            Condition::Always if arg.is("XX") => options.condition = Condition::Present,
+            _ if arg.is("CREATE") => options.create = true,
             _ if arg.is("FORMAT") => format(args.next())?,
             _ if arg.is("FPHA") => {
                 let kinds = ["BF16", "FP16", "FP32", "FP64"];
@@ -114,7 +162,7 @@ fn options(args: &[Arg<'_>]) -> Result<Condition, JsonError> {
             _ => return Err(JsonError::Syntax),
         }
     }
-    Ok(condition)
+    Ok(options)
 }
 
 fn format(arg: Option<&Arg<'_>>) -> Result<(), JsonError> {
@@ -187,6 +235,10 @@ fn mset(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 
 fn merge(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
+    let (args, creates) = match args.len() {
+        ..5 => (args, false),
+        _ => without_create(args),
+    };
     for option in args[4..].chunks(2) {
         if !option[0].is("FORMAT") {
             return Err(JsonError::Syntax.into());
@@ -194,6 +246,10 @@ fn merge(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         format(option.get(1))?;
     }
     let patch = json(&args[3])?;
+    if creates && !path.is_root() {
+        let act = |document: &mut Value| ops::merge(document, &path, &patch);
+        return create(ctx, args, "json.merge", (&path, &patch), act);
+    }
     let mut key = ctx.open_write(&args[1])?;
     let outcome = match key.value_mut(&JSON)? {
         Some(document) => {

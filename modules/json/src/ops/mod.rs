@@ -10,6 +10,7 @@
 //! - Nothing is made that nests deeper than [`limit_depth`] allows.
 
 mod array;
+mod create;
 mod merge;
 mod place;
 mod scalar;
@@ -20,6 +21,7 @@ mod tests;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use self::array::{Range, append, index_of, insert, pop, trim};
+pub use self::create::create;
 pub use self::merge::merge;
 pub use self::scalar::{Arithmetic, Number, arithmetic, strappend, toggle};
 pub use self::set::{Condition, Deleted, Outcome, Target, clear, delete, set};

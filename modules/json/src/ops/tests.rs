@@ -251,6 +251,30 @@ fn targets_are_found_before_anything_changes() {
 }
 
 #[test]
+fn what_is_missing_is_made_in_every_place_or_nowhere() {
+    let made = |document: &str, path: &str, leaf: &str| {
+        let leaf = parse(leaf).unwrap();
+        run(document, path, |document, path| create(document, path, &leaf))
+    };
+    let doc = r#"{"a":[{"b":1},{},{"b":{"c":2}}]}"#;
+    assert_eq!(made(doc, "$.a[*].b.c", "0"), {
+        pair("1", r#"{"a":[{"b":1},{"b":{"c":0}},{"b":{"c":2}}]}"#)
+    });
+    assert_eq!(made(doc, "$.x.y.z", "[]").1, {
+        r#"{"a":[{"b":1},{},{"b":{"c":2}}],"x":{"y":{"z":[]}}}"#
+    });
+    assert_eq!(made(r#"{"a":{"a":{}}}"#, "$..a.n", "1"), {
+        pair("2", r#"{"a":{"a":{"n":1},"n":1}}"#)
+    });
+    for nothing in ["$", "$.a[5].x", "$..x", "$.a[0].b.c", "$.a.x"] {
+        assert_eq!(made(doc, nothing, "0"), pair("0", doc), "{nothing}");
+    }
+    let deep = "[".repeat(DEPTH_MAX - 1) + &"]".repeat(DEPTH_MAX - 1);
+    assert_eq!(made("{}", "$.x", &deep).0, "1");
+    assert_eq!(made("{}", "$.x.y", &deep).0, "ERR recursion limit exceeded");
+}
+
+#[test]
 fn arrays_are_searched_within_bounds() {
     let document = value(r#"[0,1,3.0,3,2,1,0,3,[1,{"a":2}]]"#);
     let find = |wanted: &str, start, stop| {
@@ -440,6 +464,24 @@ fn naive_remove(json: &mut Json, steps: &[Step]) {
 }
 
 proptest! {
+    /// Indices of more than one digit, in any order, some twice.
+    #[test]
+    fn delete_removes_the_elements_named_and_no_others(
+        len in 1usize..40, indices in vec(0usize..45, 2..30),
+    ) {
+        let numbers: Vec<String> = (0..len).map(|i| i.to_string()).collect();
+        let mut value = value(&format!("[{}]", numbers.join(",")));
+        let list: Vec<String> = indices.iter().map(|i| i.to_string()).collect();
+        let path = compiled(&format!("$[{}]", list.join(","))).unwrap();
+        let kept: Vec<&str> = (0..len)
+            .filter(|i| !indices.contains(i))
+            .map(|i| numbers[i].as_str())
+            .collect();
+        let deleted = delete(&mut value, &path).unwrap();
+        prop_assert_eq!(deleted.count, len - kept.len());
+        prop_assert_eq!(text_of(&value), format!("[{}]", kept.join(",")));
+    }
+
     #[test]
     fn operations_do_what_they_do_to_a_naive_tree(
         document in documents(),

@@ -125,6 +125,27 @@ impl Path {
         });
         finished(flow).map(|()| parent)
     }
+
+    /// The member names that the path ends with, and where what stands before them matches: the places in which those
+    /// members may be missing.
+    pub fn stems<'p>(&'p self, root: View<'_>) -> Result<(Locations, Vec<&'p Name>), TooCostly> {
+        let name = |segment: &'p Segment| match &segment.selector {
+            Selector::Name(name) if !segment.descends => Some(name),
+            _ => None,
+        };
+        let mut names: Vec<&Name> = self.segments.iter().rev().map_while(name).collect();
+        names.reverse();
+        let stem = &self.segments[..self.segments.len() - names.len()];
+        let mut locations = Locations::default();
+        let budget = Budget::default();
+        let flow = walk(stem, root, root, &budget, Vec::new(), |trail, _| {
+            if locations.len() == MATCHES_MAX {
+                return ControlFlow::Break(Stop::TooCostly);
+            }
+            locations.push(trail)
+        });
+        finished(flow).map(|()| (locations, names))
+    }
 }
 
 fn finished(flow: Step<()>) -> Result<(), TooCostly> {
