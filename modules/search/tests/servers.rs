@@ -244,3 +244,36 @@ fn long_queries_answer_on_every_server() {
         assert_eq!(eval(client, script), "*[:11]");
     });
 }
+
+#[test]
+fn several_fields_decide_the_order_one_after_the_other() {
+    with_module(|client| {
+        check(
+            client,
+            &[
+                (
+                    "FT.CREATE idx SCHEMA name TAG SORTABLE n NUMERIC SORTABLE m NUMERIC t TEXT",
+                    "+OK",
+                ),
+                ("HSET a name x n 1 m 3", ":3"),
+                ("HSET b name y n 1 m 2", ":3"),
+                ("HSET c name x n 2 m 1", ":3"),
+                ("HSET d name y n 1 m 2", ":3"),
+                ("HSET e name y", ":1"),
+                (
+                    "FT.SEARCH idx * NOCONTENT SORTBY name SORTBY n DESC",
+                    "*[:5 \"c\" \"a\" \"b\" \"d\" \"e\"]",
+                ),
+                (
+                    "FT.SEARCH idx * NOCONTENT SORTBY n SORTBY m LIMIT 1 3",
+                    "*[:5 \"d\" \"a\" \"c\"]",
+                ),
+                (
+                    "FT.SEARCH idx * NOCONTENT SORTBY n DESC SORTBY m",
+                    "*[:5 \"c\" \"d\" \"b\" \"a\" \"e\"]",
+                ),
+                ("FT.SEARCH idx * SORTBY n SORTBY t", "-SORTBY of several fields needs SORTABLE"),
+            ],
+        );
+    });
+}

@@ -4,6 +4,7 @@ use crate::args::{Args, lossy, parse_integer, parse_number};
 use crate::commands::excerpts::Excerpts;
 use crate::error::{ArgumentError, Error};
 use crate::geo::Circle;
+use crate::index::search::SORT_KEYS_MAX;
 use crate::query::ast::Range;
 use crate::query::expand::Expander;
 use crate::query::parser::Parameters;
@@ -46,6 +47,8 @@ pub struct Options<'a> {
     pub scorer: Scorer,
     /// The field that decides the order, and whether the greatest comes first.
     pub sort: Option<(&'a [u8], bool)>,
+    /// Further fields, each for where those before it are equal.
+    pub sort_more: Vec<(&'a [u8], bool)>,
     /// How many results to leave out.
     pub offset: usize,
     /// How many results to give.
@@ -113,6 +116,7 @@ impl<'a> Options<'a> {
             expander: Expander::default(),
             scorer: settings::default_scorer(),
             sort: None,
+            sort_more: Vec::new(),
             offset: 0,
             limit: 10,
             timeout_ms: None,
@@ -214,8 +218,8 @@ impl<'a> Options<'a> {
     }
 
     fn sort(&mut self, args: &mut Args<'a>) -> Result<(), Error> {
-        if self.sort.is_some() {
-            return Err(Error::Text("Multiple SORTBY steps are not allowed"));
+        if self.sort_more.len() + 1 == SORT_KEYS_MAX {
+            return Err(Error::Text("SORTBY names too many fields"));
         }
         let field = args.next_arg().ok_or(Error::Text("Bad SORTBY arguments"))?;
         let descending = args.take("DESC");
@@ -225,7 +229,10 @@ impl<'a> Options<'a> {
         if args.take("MAX") {
             return Err(Error::Text("SORTBY MAX is not supported by FT.SEARCH"));
         }
-        self.sort = Some((field, descending));
+        match self.sort {
+            None => self.sort = Some((field, descending)),
+            Some(_) => self.sort_more.push((field, descending)),
+        }
         Ok(())
     }
 }
@@ -383,7 +390,10 @@ mod tests {
             ("DIALECT 9", "DIALECT requires a non negative integer >=1 and <= 4"),
             ("RETURN 2 a", "Bad arguments for RETURN: Expected an argument, but none provided"),
             ("RETURN 2 a AS", "RETURN path AS name - must be accompanied with NAME"),
-            ("SORTBY a SORTBY b", "Multiple SORTBY steps are not allowed"),
+            (
+                "SORTBY a SORTBY b SORTBY c SORTBY d SORTBY e SORTBY f SORTBY g SORTBY h SORTBY i",
+                "SORTBY names too many fields",
+            ),
             ("NOCONTENT FOO", "Unknown argument `FOO` at position 2 for <main>"),
             ("GEOFILTER g 1 2", "GEOFILTER requires 5 arguments"),
             ("GEOFILTER g 1 2 3 furlong", "Unknown distance unit furlong"),

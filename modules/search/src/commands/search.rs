@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::highlight::Wanted;
 use crate::index::deadline::Deadline;
 use crate::index::explanation::Explanation;
-use crate::index::search::{Found, Hit, Order, SortValue};
+use crate::index::search::{Found, Hit, Order, SortKeys, SortValue};
 use crate::index::task::Task;
 use crate::query::ast::{Kind, Node};
 use crate::query::parser::{Context as ParseContext, parse};
@@ -274,6 +274,9 @@ fn order(schema: &Schema, plan: &Plan, options: &Options<'_>) -> Result<(Order, 
             None => (Order::Score, Sorting::Index),
         });
     };
+    if !options.sort_more.is_empty() {
+        return Ok((columns_order(schema, name, descending, options)?, Sorting::Index));
+    }
     let name = name.strip_prefix(b"@").unwrap_or(name);
     if let Some(query) = plan.distance(name) {
         return Ok((Order::Distance { query, descending }, Sorting::Index));
@@ -288,6 +291,25 @@ fn order(schema: &Schema, plan: &Plan, options: &Options<'_>) -> Result<(Order, 
             (Order::Age, Sorting::Loaded { path: field.path.clone(), normalized })
         }
     })
+}
+
+/// The order by several fields, an extension: each of them must have a column.
+fn columns_order(
+    schema: &Schema,
+    name: &[u8],
+    descending: bool,
+    options: &Options<'_>,
+) -> Result<Order, Error> {
+    let mut keys = Vec::with_capacity(1 + options.sort_more.len());
+    for (name, descending) in std::iter::once(&(name, descending)).chain(&options.sort_more) {
+        let name = name.strip_prefix(b"@").unwrap_or(name);
+        let Some((_, field)) = schema.field(name) else {
+            return Err(Error::NoSuchProperty(lossy(name)));
+        };
+        let column = field.column.ok_or(Error::Text("SORTBY of several fields needs SORTABLE"))?;
+        keys.push((column, *descending));
+    }
+    SortKeys::new(&keys).map(Order::Columns).ok_or(Error::Text("SORTBY names too many fields"))
 }
 
 /// Sorts by a field that has no column. Every match is read, so this is slow; SORTABLE is the remedy.

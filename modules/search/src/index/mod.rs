@@ -23,6 +23,7 @@ mod opening;
 mod places;
 pub mod profile;
 mod proximity;
+mod ranking;
 pub mod rows;
 pub mod sealed;
 pub mod search;

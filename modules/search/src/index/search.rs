@@ -8,7 +8,6 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::columns::Column;
 use crate::index::Index;
 use crate::index::bits::{Bits, Mask};
 use crate::index::deadline::Deadline;
@@ -20,6 +19,7 @@ use crate::index::opening::{
     look_up_cost, run_cost,
 };
 use crate::index::profile::Profile;
+use crate::index::ranking::{Borrowed, Rank, Ranked, TotalOrder, by_age, by_value};
 use crate::index::rows::Rows;
 use crate::index::sealed::Segment;
 use crate::index::snapshot::Snapshot;
@@ -27,6 +27,9 @@ use crate::index::tier::{Cursor, END, Tier};
 use crate::query::plan::{Plan, Step, VectorAsk, VectorQuery};
 use crate::schema::{FieldKind, FieldMask, Schema};
 use crate::score::{Scorer, Scoring};
+
+/// Columns that one order may name.
+pub const SORT_KEYS_MAX: usize = 8;
 
 /// A search to be run.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +64,8 @@ pub enum Order {
         /// Whether the greatest comes first.
         descending: bool,
     },
+    /// The values of several columns, each of which decides where those before it are equal.
+    Columns(SortKeys),
     /// The oldest first.
     Age,
     /// How far a document is by one of the plan's questions about vectors; others come last.
@@ -70,6 +75,26 @@ pub enum Order {
         /// Whether the farthest comes first.
         descending: bool,
     },
+}
+
+/// Columns that decide an order, the first of them first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SortKeys {
+    keys: [(u16, bool); SORT_KEYS_MAX],
+    len: usize,
+}
+
+impl SortKeys {
+    /// Of these columns, each with whether the greatest comes first; none if they are too many.
+    pub fn new(list: &[(u16, bool)]) -> Option<SortKeys> {
+        let mut keys = [(0, false); SORT_KEYS_MAX];
+        keys.get_mut(..list.len())?.copy_from_slice(list);
+        Some(SortKeys { keys, len: list.len() })
+    }
+
+    fn all(&self) -> &[(u16, bool)] {
+        &self.keys[..self.len]
+    }
 }
 
 /// What a search found.
@@ -584,6 +609,12 @@ impl<'a> Run<'a> {
                 }
                 Rank::Value { value: value.owned(), descending }
             }
+            Order::Columns(keys) => {
+                let value = |(column, descending): &(u16, bool)| {
+                    (Borrowed::of(rows.column(*column), row).owned(), *descending)
+                };
+                Rank::Values(keys.all().iter().map(value).collect())
+            }
         };
         let ranked = Ranked { rank, number, score };
         if !full {
@@ -610,6 +641,9 @@ impl<'a> Run<'a> {
             score: ranked.score / normal,
             sort_value: match ranked.rank {
                 Rank::Value { value, .. } => value,
+                Rank::Values(values) => {
+                    values.into_iter().next().map(|(value, _)| value).unwrap_or_default()
+                }
                 Rank::Score(_) | Rank::Age => SortValue::Absent,
             },
         });
@@ -617,104 +651,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A result and its place in the order: the least is the best.
-struct Ranked {
-    rank: Rank,
-    number: u32,
-    score: f64,
-}
-
-enum Rank {
-    Score(Reverse<TotalOrder>),
-    Value { value: SortValue, descending: bool },
-    Age,
-}
-
-/// A float in IEEE's total order.
-#[derive(Clone, Copy, PartialEq)]
-struct TotalOrder(f64);
-
-impl Eq for TotalOrder {}
-
-impl PartialOrd for TotalOrder {
-    fn partial_cmp(&self, other: &TotalOrder) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for TotalOrder {
-    fn cmp(&self, other: &TotalOrder) -> Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-impl Ranked {
-    /// Whether it comes before a document with this value and number.
-    fn beats(&self, value: &Borrowed<'_>, number: u32, descending: bool) -> bool {
-        match &self.rank {
-            Rank::Value { value: own, .. } => {
-                by_value(&own.borrowed(), self.number, value, number, descending) == Ordering::Less
-            }
-            Rank::Score(_) | Rank::Age => false,
-        }
-    }
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Ranked) -> Ordering {
-        match (&self.rank, &other.rank) {
-            (Rank::Score(a), Rank::Score(b)) => a.cmp(b).then(self.number.cmp(&other.number)),
-            (Rank::Value { value: a, descending }, Rank::Value { value: b, .. }) => {
-                by_value(&a.borrowed(), self.number, &b.borrowed(), other.number, *descending)
-            }
-            _ => self.number.cmp(&other.number),
-        }
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Ranked) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Ranked {}
-
-/// A sort value in its column.
-enum Borrowed<'a> {
-    Absent,
-    Number(f64),
-    Text(&'a [u8]),
-}
-
-impl<'a> Borrowed<'a> {
-    fn of(column: Option<&'a Column>, row: u32) -> Borrowed<'a> {
-        match column {
-            Some(Column::Numbers(numbers)) => {
-                numbers.first(row).map_or(Borrowed::Absent, Borrowed::Number)
-            }
-            Some(Column::Texts(texts)) => texts.get(row).map_or(Borrowed::Absent, Borrowed::Text),
-            Some(Column::Points(_) | Column::Shapes(_)) | None => Borrowed::Absent,
-        }
-    }
-
-    fn owned(&self) -> SortValue {
-        match self {
-            Borrowed::Absent => SortValue::Absent,
-            Borrowed::Number(number) => SortValue::Number(*number),
-            Borrowed::Text(text) => SortValue::Text(text.to_vec()),
-        }
-    }
-}
-
 impl SortValue {
-    fn borrowed(&self) -> Borrowed<'_> {
+    pub(super) fn borrowed(&self) -> Borrowed<'_> {
         match self {
             SortValue::Absent => Borrowed::Absent,
             SortValue::Number(number) => Borrowed::Number(*number),
@@ -730,28 +668,10 @@ impl SortValue {
         other_number: u32,
         descending: bool,
     ) -> Ordering {
-        by_value(&self.borrowed(), number, &other.borrowed(), other_number, descending)
-    }
-}
-
-/// Documents without a value come last in both directions; a descending order turns the order by age around too.
-fn by_value(
-    a: &Borrowed<'_>,
-    a_number: u32,
-    b: &Borrowed<'_>,
-    b_number: u32,
-    descending: bool,
-) -> Ordering {
-    let turn = |order: Ordering| if descending { order.reverse() } else { order };
-    let by_age = turn(a_number.cmp(&b_number));
-    match (a, b) {
-        (Borrowed::Absent, Borrowed::Absent) => by_age,
-        (Borrowed::Absent, _) => Ordering::Greater,
-        (_, Borrowed::Absent) => Ordering::Less,
-        (Borrowed::Number(a), Borrowed::Number(b)) => turn(a.total_cmp(b)).then(by_age),
-        (Borrowed::Text(a), Borrowed::Text(b)) => turn(a.cmp(b)).then(by_age),
-        // A column has one kind; loaded values may be mixed.
-        (Borrowed::Number(_), Borrowed::Text(_)) => turn(Ordering::Less),
-        (Borrowed::Text(_), Borrowed::Number(_)) => turn(Ordering::Greater),
+        by_value(&self.borrowed(), &other.borrowed(), descending).then(by_age(
+            number,
+            other_number,
+            descending,
+        ))
     }
 }
