@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::aliases::Aliases;
 use crate::dictionaries::Dictionaries;
@@ -198,6 +198,17 @@ impl Registry {
                 entry.index.remove(key);
             }
         }
+    }
+}
+
+impl Entry {
+    /// How long a temporary index will stay if nobody uses it.
+    pub fn time_left(&self, now: Instant) -> Option<Duration> {
+        let time = self.index.schema().temporary?;
+        let (since, uses) = self.idle_since;
+        let idle =
+            if uses == self.uses { now.saturating_duration_since(since) } else { Duration::ZERO };
+        Some(time.saturating_sub(idle))
     }
 }
 

@@ -3,7 +3,7 @@
 //! A tree whose edges carry pieces of text: each node adds its label to those above it, and no two children of a
 //! node begin with the same letter. Each node knows the best score below it, so the search for the best few leaves
 //! out whatever cannot be among them. Nodes are shared between clones and copied when one of the clones changes
-//! them. Texts are short (see [`LETTERS_MAX`]), so walking down is a recursion.
+//! them. Texts are short (see `LETTERS_MAX`), so walking down is a recursion.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;

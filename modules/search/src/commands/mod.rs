@@ -12,6 +12,7 @@ mod aggregate;
 mod aliases;
 mod config;
 pub mod cursor;
+mod debug;
 mod dictionaries;
 mod documents;
 mod excerpts;
@@ -38,6 +39,7 @@ pub const COMMANDS: &[Command] = &[
     administration::LIST,
     aggregate::AGGREGATE,
     cursor::CURSOR,
+    debug::DEBUG,
     documents::DEL,
     documents::GET,
     documents::MGET,

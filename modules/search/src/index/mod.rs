@@ -5,7 +5,7 @@
 //! are merged by another thread. Whichever piece a document lies in, its removal is one bit beside the piece, and
 //! what died while a job ran is replayed onto the job's result. Pieces are kept in the order of their numbers.
 //!
-//! All that a search looks at is one [`Snapshot`], which is shared by counting references: a write changes it in place
+//! All that a search looks at is one `Snapshot`, which is shared by counting references: a write changes it in place
 //! while nobody else has it, and otherwise copies the few parts that it touches first.
 
 pub mod analysis;

@@ -215,7 +215,7 @@ impl Snapshot {
         Leaves { sealed, frozen, fresh, totals, cut, timed_out: deadline.passed() }
     }
 
-    /// About how many steps [`Snapshot::look_up`] will take; see [`run_cost`].
+    /// About how many steps [`Snapshot::look_up`] will take, of some nanoseconds each.
     pub fn look_up_cost(&self, plan: &Plan) -> u64 {
         let sealed = self.sealed.iter().map(|piece| piece.tier.word_count()).sum::<usize>();
         let frozen = self.frozen.iter().map(|piece| piece.tier.word_count()).sum::<usize>();

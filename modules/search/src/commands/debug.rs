@@ -1,0 +1,33 @@
+//! FT.DEBUG: what only tests ask for.
+
+use std::time::Instant;
+
+use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
+
+use crate::args::lossy;
+use crate::commands::bytes;
+use crate::error::Error;
+use crate::registry;
+
+/// FT.DEBUG.
+pub const DEBUG: Command = Command {
+    name: "FT.DEBUG",
+    summary: "Shows how long a temporary index will stay if nobody uses it",
+    arity: Arity::Exactly(3),
+    flags: &[Flag::ReadOnly],
+    categories: &["search", "admin"],
+    handler: debug,
+    ..Command::DEFAULT
+};
+
+fn debug(_ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let args = bytes(args);
+    if !args[0].eq_ignore_ascii_case(b"TTL") {
+        return Err(Error::Unsupported(format!("FT.DEBUG {}", lossy(args[0]))).into());
+    }
+    let left = registry::with(|all| {
+        let entry = all.get(args[1]).ok_or(Error::Text("Unknown index name"))?;
+        entry.time_left(Instant::now()).ok_or(Error::Text("Index is not temporary"))
+    })?;
+    Ok(Reply::Int(i64::try_from(left.as_secs()).unwrap_or(i64::MAX)))
+}
