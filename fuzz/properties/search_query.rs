@@ -2,16 +2,20 @@
 //!
 //! Input: a byte that chooses dialect, scorer and stemming, then the query. Properties: tokens follow each other inside the
 //! text; the text is read the same twice; a planned query finds the same documents with the same scores in an index that is one
-//! fresh batch and in one of two sealed segments; a page is a part of the whole, and every order has the same documents.
+//! fresh batch and in one of two sealed segments; a page is a part of the whole, and every order has the same documents; a
+//! measured search finds what an unmeasured one does; a planned query can be explained, and highlighting a text adds tags alone.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use mortise_search::highlight::{Summary, Tags, Wanted};
 use mortise_search::index::analysis::FieldValue;
 use mortise_search::index::deadline::Deadline;
+use mortise_search::index::profile::Profile;
 use mortise_search::index::search::{Hit, Order, Request};
 use mortise_search::index::{Attributes, Index, Work};
 use mortise_search::query::expand::Expander;
+use mortise_search::query::explain::explain;
 use mortise_search::query::lexer::{Lexer, TokenKind};
 use mortise_search::query::parser::{Context, Parameters, parse};
 use mortise_search::query::plan::{Options, Plan, plan};
@@ -140,6 +144,8 @@ fn query(bench: &Bench, choice: u8, text: &[u8]) {
         in_order: choice & 32 != 0,
     };
     let Ok(plan) = plan(&node, &bench.schema, &options) else { return };
+    explain(&node, &bench.schema, &options).expect("what can be planned can be explained");
+    excerpts(&bench.schema, &plan, text);
     let scorer = SCORERS[usize::from(choice >> 6)];
     let fresh = search(&bench.fresh, &plan, scorer);
     let sealed = search(&bench.sealed, &plan, scorer);
@@ -148,6 +154,18 @@ fn query(bench: &Bench, choice: u8, text: &[u8]) {
         let same = (a.score - b.score).abs() <= 1e-5 * a.score.abs().max(1.0);
         assert!(same || a.score.is_nan() && b.score.is_nan(), "{} and {}", a.score, b.score);
     }
+}
+
+/// The query is a text like any other.
+fn excerpts(schema: &Schema, plan: &Plan, text: &[u8]) {
+    let wanted = Wanted::new(plan, schema, Language::default(), |_| 1.0);
+    let tags = Tags { open: b"\xfe", close: b"\xff" };
+    if let Some(marked) = wanted.highlight(text, 0, &tags) {
+        let ours = |byte: &&u8| **byte < 0xfe;
+        let bare: Vec<&u8> = marked.iter().filter(ours).collect();
+        assert_eq!(bare, text.iter().filter(ours).collect::<Vec<_>>());
+    }
+    wanted.summarize(text, 0, &Summary { fragments: 2, words: 3, separator: b"|" }, Some(&tags));
 }
 
 /// All hits, by number; that pages and other orders have the same is checked on the way.
@@ -165,6 +183,10 @@ fn search(index: &Index, plan: &Plan, scorer: Scorer) -> Vec<Hit> {
     };
     let found = index.search(&request);
     assert_eq!(found.total, found.hits.len() as u64);
+    let snapshot = index.snapshot();
+    let leaves = snapshot.look_up(plan, &mut { Deadline::NONE });
+    let measured = snapshot.search_measured(&request, &leaves, Some(&Profile::new(plan)));
+    assert_eq!(keys(&found.hits), keys(&measured.hits));
     let page = index.search(&Request { offset: 1, limit: 2, ..request });
     assert_eq!(page.total, found.total);
     let part: Vec<_> = found.hits.iter().skip(1).take(2).map(|hit| &hit.key).collect();

@@ -26,7 +26,7 @@ fn debug(_ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         return Err(Error::Unsupported(format!("FT.DEBUG {}", lossy(args[0]))).into());
     }
     let left = registry::with(|all| {
-        let entry = all.get(args[1]).ok_or(Error::Text("Unknown index name"))?;
+        let entry = all.get(args[1]).ok_or_else(|| Error::NoSuchIndex(lossy(args[1])))?;
         entry.time_left(Instant::now()).ok_or(Error::Text("Index is not temporary"))
     })?;
     Ok(Reply::Int(i64::try_from(left.as_secs()).unwrap_or(i64::MAX)))

@@ -143,6 +143,7 @@ fn collect<'n>(node: &'n Node, words: &mut Vec<(&'n str, FieldMask)>) {
             children.iter().for_each(|child| collect(child, words));
         }
         Kind::Not(child) | Kind::Optional(child) => collect(child, words),
+        Kind::Nearest { filter: Some(filter), .. } => collect(filter, words),
         _ => {}
     }
 }

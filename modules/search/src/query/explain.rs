@@ -69,6 +69,24 @@ impl Explainer<'_> {
                 );
                 self.line(depth, ALL_FIELDS, &text);
             }
+            Kind::Circle { .. }
+            | Kind::Shape { .. }
+            | Kind::Around { .. }
+            | Kind::Nearest { .. } => {
+                self.place(&node.kind, depth)?;
+            }
+            Kind::Missing(field) => {
+                self.line(depth, ALL_FIELDS, &format!("ISMISSING{{{}}}", self.name(*field)));
+            }
+        }
+        self.attributes(node);
+        self.text.push('\n');
+        Ok(())
+    }
+
+    /// A clause about places or vectors.
+    fn place(&mut self, kind: &Kind, depth: usize) -> Result<(), Error> {
+        match kind {
             Kind::Circle { field, circle } => {
                 let center = circle.center;
                 let text = format!(
@@ -102,12 +120,8 @@ impl Explainer<'_> {
                 let _ = write!(self.text, "K={k} nearest vectors to `${parameter}` ");
                 self.vector(clause);
             }
-            Kind::Missing(field) => {
-                self.line(depth, ALL_FIELDS, &format!("ISMISSING{{{}}}", self.name(*field)));
-            }
+            _ => unreachable!("node() sends no other here"),
         }
-        self.attributes(node);
-        self.text.push('\n');
         Ok(())
     }
 

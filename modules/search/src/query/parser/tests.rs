@@ -123,7 +123,11 @@ fn fields_scope_one_clause_or_all_that_follow() {
     check("@title|body:(foo bar)", 2, "(3:foo 3:bar)");
     check("@title:(foo @body:bar)", 2, "Syntax error at offset 7 near title");
     check("@nope:foo", 2, "Unknown field at offset 0 near nope");
-    check("@nope:foo", 1, "<>");
+    check("@nope:foo", 1, "0:foo");
+    check("@tag:(@num:[0 10])", 1, "4[0 10]");
+    check("@tag:(@num:[0 10])", 2, "Syntax error at offset 4 near tag");
+    check("@tag:(foo)", 2, "Expected a TEXT field at offset 0 near tag");
+    check("$p", 1, "Syntax error at offset 0 near p");
     check("@num:foo", 2, "Expected a TEXT field at offset 0 near num");
     check("@title:[1 2]", 2, "Expected a NUMERIC field at offset 0 near title");
 }
