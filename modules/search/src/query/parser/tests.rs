@@ -125,7 +125,7 @@ fn fields_scope_one_clause_or_all_that_follow() {
     check("@nope:foo", 2, "Unknown field at offset 0 near nope");
     check("@nope:foo", 1, "0:foo");
     check("@tag:(@num:[0 10])", 1, "4[0 10]");
-    check("@tag:(@num:[0 10])", 2, "Syntax error at offset 4 near tag");
+    check("@tag:(@num:[0 10])", 2, "Syntax error at offset 5 near tag");
     check("@tag:(foo)", 2, "Expected a TEXT field at offset 0 near tag");
     check("$p", 1, "Syntax error at offset 0 near p");
     check("@num:foo", 2, "Expected a TEXT field at offset 0 near num");
