@@ -2,7 +2,7 @@
 //!
 //! It is CBOR (RFC 8949) with definite lengths: null, booleans, integers, floats of 16, 32 and 64 bits, text, arrays,
 //! and maps from text. An array of numbers of one type is a tag of RFC 8746 (bfloat16, which that lacks, has
-//! [`TAG_BF16`]) around the little-endian numbers. Nothing here writes it: what is saved is text, which everybody reads.
+//! `TAG_BF16`) around the little-endian numbers. Nothing here writes it: what is saved is text, which everybody reads.
 //!
 //! Numbers of typed arrays with less than 64 bits stand for the shortest decimal that rounds to them, as RedisJSON
 //! prints them: `0.1` in 16 bits reads as 0.1, not as 0.0999755859375.
