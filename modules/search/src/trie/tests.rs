@@ -1,3 +1,5 @@
+//! Do tries do what a map does, and find what is near?
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

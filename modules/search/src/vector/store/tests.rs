@@ -1,3 +1,5 @@
+//! Do scans and graphs find what a slow model finds?
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
