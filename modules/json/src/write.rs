@@ -38,10 +38,13 @@ pub struct Writer<'f> {
     values: usize,
 }
 
+/// Room to begin with: most replies are single values.
+const FIRST_BYTES: usize = 64;
+
 impl<'f> Writer<'f> {
     /// A writer with nothing written.
     pub fn new(format: Format<'f>) -> Writer<'f> {
-        Writer { out: Vec::new(), format, level: 0, values: 0 }
+        Writer { out: Vec::with_capacity(FIRST_BYTES), format, level: 0, values: 0 }
     }
 
     /// How much has been written: bytes, and values.

@@ -55,7 +55,7 @@ struct Options<'a> {
     paths: Vec<&'a str>,
 }
 
-fn options<'a>(args: &[Arg<'a>], resp3: bool) -> Result<Options<'a>, JsonError> {
+fn options<'a>(args: &[Arg<'a>], is_resp3: impl Fn() -> bool) -> Result<Options<'a>, JsonError> {
     let mut options = Options {
         format: Format::COMPACT,
         expand: None,
@@ -65,7 +65,10 @@ fn options<'a>(args: &[Arg<'a>], resp3: bool) -> Result<Options<'a>, JsonError> 
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(JsonError::MissingArgument);
-        if arg.is("INDENT") {
+        if let Some(b'$' | b'.') = arg.as_bytes().first() {
+            // No word begins so.
+            options.paths.push(text(arg)?);
+        } else if arg.is("INDENT") {
             options.format.indent = value()?.as_bytes();
         } else if arg.is("NEWLINE") {
             options.format.newline = value()?.as_bytes();
@@ -77,7 +80,7 @@ fn options<'a>(args: &[Arg<'a>], resp3: bool) -> Result<Options<'a>, JsonError> 
             let expand = expand(value()?)?;
             // Behind a path the word has no effect, so neither has the protocol.
             if options.paths.is_empty() {
-                if !resp3 {
+                if !is_resp3() {
                     return Err(JsonError::FormatNeedsResp3);
                 }
                 options.expand = expand;
@@ -122,7 +125,7 @@ fn dialect(name: &Arg<'_>) -> Option<Dialect> {
 }
 
 fn get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
-    let options = options(&args[2..], ctx.is_resp3())?;
+    let options = options(&args[2..], || ctx.is_resp3())?;
     let paths = paths(&options)?;
     let key = ctx.open_read(&args[1]);
     let Some(document) = key.value(&JSON)? else { return Ok(Reply::Null) };
