@@ -13,7 +13,6 @@ use mortise_module::{
 use crate::score::Scorer;
 
 const OPEN: ConfigFlags = ConfigFlags::UNPREFIXED;
-const FIXED: ConfigFlags = ConfigFlags::UNPREFIXED.and(ConfigFlags::IMMUTABLE);
 
 /// Threads that run long queries: at most so many, and no more than the machine has cores. With none, every query is
 /// run where its command is.
@@ -59,9 +58,10 @@ pub static CURSOR_MAX_IDLE_MS: IntConfig =
 /// Cursors that one index may have.
 pub static INDEX_CURSOR_LIMIT: IntConfig =
     IntConfig::new("search-index-cursor-limit", 128, 0, i64::MAX).with_flags(OPEN);
-/// Positions between two values of an array of texts.
+/// Positions between two values of an array of texts, in documents that are put in from then on. It cannot be changed in
+/// RediSearch; tools that set every parameter to what it is should not fail for this one.
 pub static MULTI_TEXT_SLOP: IntConfig =
-    IntConfig::new("search-multi-text-slop", 100, 1, 1_000_000).with_flags(FIXED);
+    IntConfig::new("search-multi-text-slop", 100, 1, 1_000_000).with_flags(OPEN);
 /// Shortest word that is indexed by its sound, in bytes.
 pub static MIN_PHONETIC_LENGTH: IntConfig =
     IntConfig::new("search-min-phonetic-term-len", 3, 1, 4096).with_flags(OPEN);

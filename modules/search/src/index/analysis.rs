@@ -2,8 +2,8 @@
 //!
 //! Field values, as they come from a hash or a JSON document, become words with positions, tags, and column values.
 //! Positions run on through all TEXT fields of a document in the order of the schema, and count only what is kept;
-//! values of one JSON array stand [`ARRAY_GAP`] apart. A value that does not fit its field's type refuses the whole
-//! document, as in RediSearch.
+//! values of one JSON array stand `search-multi-text-slop` apart. A value that does not fit its field's type refuses
+//! the whole document, as in RediSearch.
 
 use std::borrow::Cow;
 
@@ -18,8 +18,6 @@ use crate::settings;
 use crate::synonyms::GROUP_MARK;
 use crate::tokenize::{Language, Segment, lower_bytes, segments, words};
 
-/// Positions between two values of an array.
-pub const ARRAY_GAP: u32 = 100;
 /// Last position in a document; words behind it are not indexed. Leaves the bits of the field's number free.
 pub const POSITION_MAX: u32 = (1 << 24) - 1;
 /// Longest tag, in bytes; longer ones are cut, as in RediSearch.
@@ -125,12 +123,13 @@ impl Analysis {
         match &field.kind {
             FieldKind::Text { id, weight, no_stem, phonetic, .. } => {
                 let times = occurrence_weight(*weight);
+                let gap = u32::try_from(settings::MULTI_TEXT_SLOP.get()).unwrap_or(u32::MAX);
                 let mut first = true;
                 each_text(value, Takes::Text, &mut |text| {
                     if field.is_searchable() {
                         let before = self.tokens.len();
                         if !std::mem::take(&mut first) {
-                            self.position = self.position.saturating_add(ARRAY_GAP);
+                            self.position = self.position.saturating_add(gap);
                         }
                         self.words(schema, text, *id, times, !no_stem);
                         if *phonetic {
