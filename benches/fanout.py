@@ -18,21 +18,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "outside"))
 import common  # noqa: E402
-
-
-def encode(*words):
-    out = [b"*%d\r\n" % len(words)]
-    for word in words:
-        out += [b"$%d\r\n" % len(word), word, b"\r\n"]
-    return b"".join(out)
-
-
-def cpu_ns(pid):
-    total = 0
-    for task in os.listdir("/proc/%d/task" % pid):
-        with open("/proc/%d/task/%s/schedstat" % (pid, task)) as f:
-            total += int(f.read().split()[0])
-    return total
+from common import cpu_ns  # noqa: E402
+from resp import encode  # noqa: E402
 
 
 class Subscribers:

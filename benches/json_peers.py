@@ -19,8 +19,9 @@ import statistics
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "outside"))
-import common  # noqa: E402
 import resp  # noqa: E402
+from common import Server, cpu_ns, free_port  # noqa: E402
+from resp import encode  # noqa: E402
 
 PIPELINE = 16
 CONNECTIONS = 16
@@ -47,21 +48,6 @@ def document(number):
     return json.dumps(made, separators=(",", ":"))
 
 
-def cpu_ns(pid):
-    total = 0
-    for task in os.listdir("/proc/%d/task" % pid):
-        try:
-            with open("/proc/%d/task/%s/schedstat" % (pid, task)) as f:
-                total += int(f.read().split()[0])
-        except FileNotFoundError:
-            pass
-    return total
-
-
-def encode(*words):
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words)
-
-
 def workloads(keys):
     """[(name, request of a number, commands a round)]"""
     key = lambda n: "doc:%d" % (n * 7919 % keys)  # noqa: E731
@@ -82,7 +68,7 @@ class Peer:
         self.name, rest = text.split("=", 1)
         binary, _, module = rest.partition(",")
         args = ["--io-threads", "1"] + (["--loadmodule", os.path.abspath(module)] if module else [])
-        self.server = common.Server(binary, common.free_port(), args).start()
+        self.server = Server(binary, free_port(), args).start()
         self.clients = [resp.Client(self.server.port) for _ in range(CONNECTIONS)]
         self.client = self.clients[0]
         self.cpu, self.memory = {}, {}

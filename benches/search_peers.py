@@ -17,8 +17,9 @@ import statistics
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "outside"))
-import common  # noqa: E402
 import resp  # noqa: E402
+from common import Server, cpu_ns, free_port  # noqa: E402
+from resp import encode  # noqa: E402
 
 PIPELINE = 16
 VOCABULARY = 50_000
@@ -38,22 +39,6 @@ def word(number):
         text += SYLLABLES[left % 16]
         left //= 16
     return text
-
-
-def cpu_ns(pid):
-    total = 0
-    for task in os.listdir("/proc/%d/task" % pid):
-        try:
-            with open("/proc/%d/task/%s/schedstat" % (pid, task)) as f:
-                total += int(f.read().split()[0])
-        except FileNotFoundError:
-            pass
-    return total
-
-
-def encode(*words):
-    words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
 
 
 class Documents:
@@ -108,7 +93,7 @@ class Peer:
         self.name, rest = text.split("=", 1)
         binary, _, module = rest.partition(",")
         args = ["--io-threads", "1"] + (["--loadmodule", os.path.abspath(module)] if module else [])
-        self.server = common.Server(binary, common.free_port(), args).start()
+        self.server = Server(binary, free_port(), args).start()
         self.client = resp.Client(self.server.port, timeout=600)
         self.cpu, self.memory, self.totals = {}, {}, {}
         schema = ("SCHEMA", "title", "TEXT", "NOSTEM", "tag", "TAG", "price", "NUMERIC", "SORTABLE")

@@ -18,6 +18,12 @@ class Closed(Exception):
     """The server ended the connection."""
 
 
+def encode(*words):
+    """A request; words are bytes, or anything that has a text."""
+    words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+
+
 class Client:
     def __init__(self, port, protocol=2, timeout=60):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
@@ -34,10 +40,8 @@ class Client:
 
     def call(self, *words):
         """The reply, errors included."""
-        words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        request = [b"*%d\r\n" % len(words)] + [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
         try:
-            self.stream.write(b"".join(request))
+            self.stream.write(encode(*words))
             self.stream.flush()
             return self.read()
         except OSError as error:

@@ -21,7 +21,7 @@ use crate::path::{Path, compiled};
 use crate::rdb::JSON;
 use crate::value::View;
 
-/// The service by which a search module reads the fields of its documents.
+/// The service by which another module can read the fields of a document at once.
 pub(crate) const SERVICE: ServiceSpec = ServiceSpec { name: "json.values.1", handler: values };
 
 const NULL: u8 = 0;

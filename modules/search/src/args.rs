@@ -103,6 +103,32 @@ pub fn lossy(text: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
+/// Where a value is found, and how it is to be called if that is said.
+pub type NamedField<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// `field [AS name]...`: where each value is found, and how it is to be called if that is said. The texts are for a name
+/// that is missing, and for one that is `AS`.
+pub fn named_fields<'a>(
+    list: &'a [&'a [u8]],
+    missing: &'static str,
+    reserved: &'static str,
+) -> Result<Vec<NamedField<'a>>, Error> {
+    let mut args = Args::new(list);
+    let mut fields = Vec::with_capacity(list.len());
+    while let Some(path) = args.next_arg() {
+        let mut name = None;
+        if args.take("AS") {
+            let given = args.next_arg().ok_or(Error::Text(missing))?;
+            if given.eq_ignore_ascii_case(b"AS") {
+                return Err(Error::Text(reserved));
+            }
+            name = Some(given);
+        }
+        fields.push((path, name));
+    }
+    Ok(fields)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

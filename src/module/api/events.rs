@@ -51,14 +51,18 @@ pub(super) unsafe extern "C" fn notify(
     event: *const c_char,
     key: *mut abi::ModuleString,
 ) -> c_int {
-    // SAFETY: modules pass a live context, a C string and a live string.
-    let (ctx, event, key) =
-        unsafe { (ModuleCtx::borrow(ctx), c_text_lossy(event), ModString::borrow(key)) };
+    // SAFETY: modules pass a live context and a live string.
+    let (ctx, key) = unsafe { (ModuleCtx::borrow(ctx), ModString::borrow(key)) };
     let (Some(engine), Some(key)) = (ctx.and_then(ModuleCtx::engine), key) else {
         return abi::ERR;
     };
     let class = EventClass::from_bits_truncate(class as u32);
-    engine.write().notify(class, &event, key.as_bytes());
+    // Nothing is made of a name that nobody hears.
+    if engine.env.shared.is_heard(class) {
+        // SAFETY: modules pass a C string.
+        let event = unsafe { c_text_lossy(event) };
+        engine.write().notify(class, &event, key.as_bytes());
+    }
     abi::OK
 }
 

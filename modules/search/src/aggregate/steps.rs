@@ -7,7 +7,7 @@ use crate::aggregate::reducers::Reduction;
 use crate::aggregate::{
     Error as StepError, GROUP_PROPERTIES_MAX, OFFSET_MAX, ROWS_MAX, SORT_KEYS_MAX,
 };
-use crate::args::{Args, lossy, parse_integer};
+use crate::args::{Args, lossy, named_fields, parse_integer};
 use crate::error::{ArgumentError, Error};
 use crate::expression::Expression;
 
@@ -120,22 +120,16 @@ fn load<'a>(args: &mut Args<'a>) -> Result<Step<'a>, Error> {
         return Err(Error::Text("Bad arguments for LOAD: Expected number of fields or `*`"));
     }
     let list = args.list("LOAD")?;
-    let mut list = Args::new(list);
-    let mut fields = Vec::with_capacity(list.len());
-    while let Some(path) = list.next_arg() {
+    let pairs = named_fields(
+        list,
+        "LOAD path AS name - must be accompanied with NAME",
+        "Alias for LOAD cannot be `AS`",
+    )?;
+    let fields = pairs.into_iter().map(|(path, name)| {
         let path = bare(path);
-        let mut name = path;
-        if list.take("AS") {
-            name = list
-                .next_arg()
-                .ok_or(Error::Text("LOAD path AS name - must be accompanied with NAME"))?;
-            if name.eq_ignore_ascii_case(b"AS") {
-                return Err(Error::Text("Alias for LOAD cannot be `AS`"));
-            }
-        }
-        fields.push(Loaded { path, name });
-    }
-    Ok(Step::Load(fields))
+        Loaded { path, name: name.unwrap_or(path) }
+    });
+    Ok(Step::Load(fields.collect()))
 }
 
 fn group<'a>(args: &mut Args<'a>) -> Result<Step<'a>, Error> {

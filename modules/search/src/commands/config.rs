@@ -118,15 +118,21 @@ fn named(name: &[u8]) -> Vec<&'static Option> {
     OPTIONS.iter().filter(wanted).collect()
 }
 
-fn get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
-    let options = named(args[2].as_bytes());
+/// Begins an answer about so many options; whether it is a map.
+fn open<'w>(ctx: &'w Context<'_>, options: usize) -> (Writer<'w>, bool) {
     let resp3 = ctx.is_resp3();
     let writer = ctx.reply();
     if resp3 {
-        writer.map(options.len());
+        writer.map(options);
     } else {
-        writer.array(options.len());
+        writer.array(options);
     }
+    (writer, resp3)
+}
+
+fn get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    let options = named(args[2].as_bytes());
+    let (writer, resp3) = open(ctx, options.len());
     for option in options {
         if !resp3 {
             writer.array(2);
@@ -139,13 +145,7 @@ fn get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 
 fn help(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let options = named(args[2].as_bytes());
-    let resp3 = ctx.is_resp3();
-    let writer = ctx.reply();
-    if resp3 {
-        writer.map(options.len());
-    } else {
-        writer.array(options.len());
-    }
+    let (writer, resp3) = open(ctx, options.len());
     for option in options {
         if resp3 {
             writer.simple(option.name);

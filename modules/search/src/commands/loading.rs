@@ -7,12 +7,10 @@ use serde_json::value::RawValue;
 
 use crate::aggregate::Row;
 use crate::aggregate::pipeline::{Load, LoadField, Loader, Names};
-use crate::commands::search::json_get;
+use crate::commands::search::{DIALECT_MULTI_VALUE, json_get};
 use crate::expression::value::{Several, Value, text_to_number};
 use crate::schema::{FieldKind, Schema, Source};
 
-/// First dialect in which a JSON path shows all of its matches.
-const DIALECT_MULTI_VALUE: u32 = 3;
 /// The property that is a whole JSON document.
 const DOCUMENT: &[u8] = b"$";
 

@@ -1,6 +1,6 @@
 //! How are the options of FT.SEARCH read?
 
-use crate::args::{Args, lossy, parse_integer, parse_number};
+use crate::args::{Args, lossy, named_fields, parse_integer, parse_number};
 use crate::commands::excerpts::Excerpts;
 use crate::error::{ArgumentError, Error};
 use crate::geo::Circle;
@@ -273,23 +273,15 @@ pub fn parameters(all: &mut Parameters, list: &[&[u8]]) -> Result<(), Error> {
     Ok(())
 }
 
-/// `field [AS name]...`: where each value is found and how it is called.
+/// `field [AS name]...` as RETURN has it.
 fn returned<'a>(list: &'a [&'a [u8]]) -> Result<Vec<Returned<'a>>, Error> {
-    let mut args = Args::new(list);
-    let mut fields = Vec::with_capacity(list.len());
-    while let Some(path) = args.next_arg() {
-        let mut name = path;
-        if args.take("AS") {
-            name = args
-                .next_arg()
-                .ok_or(Error::Text("RETURN path AS name - must be accompanied with NAME"))?;
-            if name.eq_ignore_ascii_case(b"AS") {
-                return Err(Error::Text("Alias for RETURN cannot be `AS`"));
-            }
-        }
-        fields.push(Returned { path, name });
-    }
-    Ok(fields)
+    let pairs = named_fields(
+        list,
+        "RETURN path AS name - must be accompanied with NAME",
+        "Alias for RETURN cannot be `AS`",
+    )?;
+    let named = |(path, name): (_, Option<_>)| Returned { path, name: name.unwrap_or(path) };
+    Ok(pairs.into_iter().map(named).collect())
 }
 
 /// The value of DIALECT.

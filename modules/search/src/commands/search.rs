@@ -12,6 +12,7 @@ use crate::commands::options::{self, Options};
 use crate::commands::payloads::{payload, score_by_payload};
 use crate::commands::{bytes, permission};
 use crate::error::Error;
+use crate::expression::value::number_text;
 use crate::highlight::Wanted;
 use crate::index::deadline::Deadline;
 use crate::index::explanation::Explanation;
@@ -23,7 +24,6 @@ use crate::query::plan::{Options as PlanOptions, Plan, plan};
 use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema, Source};
 use crate::score::Scorer;
 use crate::tokenize::{Language, StopWords, lower_bytes};
-use crate::vector::number_text;
 use crate::{pool, registry, settings, source};
 
 /// FT.SEARCH.
@@ -41,7 +41,7 @@ pub const SEARCH: Command = Command {
 /// What is said of results that are not complete because the time was over.
 pub(super) const TIMED_OUT: &str = "Timeout limit was reached";
 /// First dialect in which a JSON path answers all of its matches.
-const DIALECT_MULTI_VALUE: u32 = 3;
+pub(super) const DIALECT_MULTI_VALUE: u32 = 3;
 
 fn search(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
@@ -348,7 +348,7 @@ fn load(
     let mut fields = load_key(ctx, schema, found, hit, options)?;
     if options.fields.is_none() {
         let distances = found.distances.iter().filter_map(|(name, matches)| {
-            Some((name.clone(), number_text(matches.distance(hit.number)?)))
+            Some((name.clone(), number_text(matches.distance(hit.number)?).into_bytes()))
         });
         fields.splice(0..0, distances);
     }
@@ -358,7 +358,7 @@ fn load(
 /// A field that the search itself has given the document: a distance.
 fn given(found: &Found, hit: &Hit, name: &[u8]) -> Option<Vec<u8>> {
     let (_, matches) = found.distances.iter().find(|(given, _)| given == name)?;
-    Some(number_text(matches.distance(hit.number)?))
+    Some(number_text(matches.distance(hit.number)?).into_bytes())
 }
 
 fn load_key(
@@ -631,7 +631,7 @@ fn explain(writer: Writer<'_>, explanation: &Explanation) {
 fn sort_key(writer: Writer<'_>, value: &SortValue) {
     match value {
         SortValue::Absent => writer.null(),
-        SortValue::Number(number) => writer.bulk([b"#", &*number_text(*number)].concat()),
+        SortValue::Number(number) => writer.bulk([b"#", number_text(*number).as_bytes()].concat()),
         SortValue::Text(text) => {
             // A number that was loaded as text stays a number.
             match parse_number(text) {

@@ -83,30 +83,6 @@ pub struct Options {
     pub metric: Metric,
 }
 
-/// A distance as replies show it: a whole number in full, another with twelve significant digits, as C's `%.12g`.
-pub fn number_text(number: f64) -> Vec<u8> {
-    const DIGITS: i32 = 12;
-    if number.fract() == 0.0 && number.abs() < 9e18 {
-        // Exact: it is a whole number of 64 bits.
-        return (number as i64).to_string().into_bytes();
-    }
-    if !number.is_finite() {
-        return number.to_string().to_lowercase().into_bytes();
-    }
-    let scientific = format!("{number:.*e}", DIGITS as usize - 1);
-    let (digits, exponent) = scientific.split_once('e').expect("that is the format asked for");
-    let exponent: i32 = exponent.parse().expect("that is the format asked for");
-    let trimmed = |digits: &str| digits.trim_end_matches('0').trim_end_matches('.').to_owned();
-    let text = if (-4..DIGITS).contains(&exponent) {
-        let decimals = usize::try_from(DIGITS - 1 - exponent).expect("the range says so");
-        trimmed(&format!("{number:.decimals$}"))
-    } else {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        format!("{}e{sign}{:02}", trimmed(digits), exponent.abs())
-    };
-    text.into_bytes()
-}
-
 impl ElementType {
     /// Bytes of one number.
     pub fn bytes(self) -> usize {
