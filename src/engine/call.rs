@@ -340,6 +340,7 @@ fn begin_wait(caller: Caller<'_>, session: &mut Session, unit: &mut Unit, reques
 
 /// Runs one request of a client and writes its reply. Says which command ran, if it was neither
 /// refused nor queued.
+#[inline]
 pub(super) fn client_call(
     access: &mut Access<'_>,
     session: &mut Session,
@@ -466,6 +467,7 @@ pub(super) fn refuse(
 }
 
 /// Runs an admitted command: handler, reply, the call's effects, figures.
+#[inline]
 pub fn perform(
     access: &mut Access<'_>,
     session: &mut Session,
@@ -601,27 +603,29 @@ pub(super) fn end_call(
     env: Env<'_>,
     argv: Argv<'_>,
 ) {
-    let mut call = std::mem::take(&mut unit.call);
-    let Access::Exclusive(state) = access else { return };
+    let dirty = std::mem::take(&mut unit.call.dirty);
+    let propagate = std::mem::take(&mut unit.call.propagate);
+    let targets = unit.call.targets.take().unwrap_or(Targets::all());
+    let Access::Exclusive(state) = access else { return unit.call.records.clear() };
+    let db = state.keyspace.db_mut(session.db as usize);
     // Values that were written over are freed here, with no borrow of the keyspace alive.
-    for Displaced { key, value } in state.keyspace.db_mut(session.db as usize).take_displaced() {
+    for Displaced { key, value } in db.take_displaced().into_iter().flatten() {
         free(env.shared, (session.db, &key), value, Freeing::Prompt);
     }
-    state.dirty += call.dirty;
-    unit.wrote |= call.dirty > 0;
+    state.dirty += dirty;
+    unit.wrote |= dirty > 0;
     if !state.is_logged() || unit.replays || unit.muted {
-        return;
+        return unit.call.records.clear();
     }
-    let targets = call.targets.unwrap_or(Targets::all());
-    let verbatim = match call.propagate {
-        Propagate::Verbatim => call.dirty > 0,
+    let verbatim = match propagate {
+        Propagate::Verbatim => dirty > 0,
         Propagate::Always => true,
         Propagate::Replaced => false,
     };
     if verbatim && !targets.is_empty() {
         unit.records.push(session.db, targets, argv);
     }
-    unit.records.append(&mut call.records);
+    unit.records.append(&mut unit.call.records);
 }
 
 /// The effects of a unit: keys found expired are deleted, records enter the log.

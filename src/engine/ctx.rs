@@ -323,6 +323,20 @@ impl WriteCtx<'_> {
         })
     }
 
+    /// As [`WriteCtx::find`], for a key whose value has to be of some kind.
+    #[inline]
+    pub fn find_if(
+        &mut self,
+        key: &[u8],
+        is_right: impl FnOnce(ValueRef<'_>) -> bool,
+    ) -> Result<Option<Slot>, CommandError> {
+        match self.find_value(key, is_right) {
+            None => Ok(None),
+            Some((slot, true)) => Ok(Some(slot)),
+            Some((_, false)) => Err(CommandError::WrongType),
+        }
+    }
+
     #[inline]
     fn look_up<R>(
         &mut self,
@@ -369,15 +383,6 @@ impl WriteCtx<'_> {
         let Some(slot) = self.find(key) else { return Ok(None) };
         match self.db().value(slot) {
             ValueRef::Hash(hash) => Ok(Some(hash)),
-            _ => Err(CommandError::WrongType),
-        }
-    }
-
-    /// The hash at a key, to change, if it is there.
-    pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<&mut Hash>, CommandError> {
-        let Some(slot) = self.find(key) else { return Ok(None) };
-        match self.db_mut().value_mut(slot) {
-            ValueMut::Hash(hash) => Ok(Some(hash)),
             _ => Err(CommandError::WrongType),
         }
     }

@@ -35,7 +35,7 @@ pub struct Durable {
     /// Who is to be told that a position moved, by worker.
     wakers: Box<[Mutex<Option<Waker>>]>,
     /// A sync takes less time than to have another thread do it.
-    syncs_quickly: AtomicBool,
+    quick_sync_ns: AtomicU64,
     /// `appendonly`, also while the file is still to come.
     enabled: AtomicBool,
     /// The file has its base.
@@ -93,7 +93,7 @@ impl Durable {
             pending: Mutex::default(),
             work: Condvar::new(),
             wakers: (0..workers).map(|_| Mutex::default()).collect(),
-            syncs_quickly: AtomicBool::new(false),
+            quick_sync_ns: AtomicU64::new(0),
             enabled: AtomicBool::new(false),
             based: AtomicBool::new(false),
             elsewhere: Elsewhere::default(),
@@ -193,15 +193,16 @@ impl Durable {
         self.wake_workers();
     }
 
-    /// Whether whoever waits for a sync had better sync.
+    /// How many nanoseconds the last sync took, if that was so little that whoever waits for one had better sync.
     #[inline]
-    pub fn syncs_quickly(&self) -> bool {
-        self.waits_for_sync() && self.syncs_quickly.load(Ordering::Relaxed)
+    pub fn quick_sync_ns(&self) -> Option<u64> {
+        let nanos = self.quick_sync_ns.load(Ordering::Relaxed);
+        (nanos > 0 && self.waits_for_sync()).then_some(nanos)
     }
 
-    /// Notes whether that is so.
-    pub fn note_quick_sync(&self, quick: bool) {
-        self.syncs_quickly.store(quick, Ordering::Relaxed);
+    /// Notes that; None if it was not so little.
+    pub fn note_quick_sync(&self, nanos: Option<u64>) {
+        self.quick_sync_ns.store(nanos.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Notes how many bytes are in the file.

@@ -50,6 +50,7 @@ impl Records {
     }
 
     /// Forgets all, and keeps the room for others.
+    #[inline]
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.heads.clear();

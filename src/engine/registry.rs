@@ -423,6 +423,48 @@ impl Registry {
     }
 }
 
+/// Look-ups in a registry, one after the other: a pipeline often has one command many times.
+#[derive(Debug)]
+pub struct Names<'a> {
+    registry: &'a Registry,
+    last: Option<(&'a [u8], &'static Command)>,
+}
+
+impl<'a> Names<'a> {
+    /// Look-ups in this registry.
+    pub fn new(registry: &'a Registry) -> Self {
+        Self { registry, last: None }
+    }
+
+    /// The command of these arguments, as [`Registry::resolve`] has it.
+    #[inline]
+    pub fn resolve(&mut self, argv: &[&'a [u8]]) -> Option<&'static Command> {
+        let name = *argv.first()?;
+        if let Some((last, command)) = self.last
+            && is_same(last, name)
+        {
+            return Some(command);
+        }
+        let command = self.registry.resolve(argv)?;
+        // With subcommands the name alone does not tell.
+        self.last = (command.spec.subcommands.is_empty() && !command.name.contains('|'))
+            .then_some((name, command));
+        Some(command)
+    }
+}
+
+/// Whether two names are the same, byte for byte; without a call for short ones.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match (one.first_chunk::<4>(), one.last_chunk::<4>(), other.first_chunk(), other.last_chunk()) {
+        (Some(a), Some(b), Some(c), Some(d)) if one.len() <= 8 => (a, b) == (c, d),
+        _ => one == other,
+    }
+}
+
 /// A command under another name (`rename-command`).
 fn renamed(name: &str, command: &'static Command) -> &'static Command {
     Box::leak(Box::new(Command {

@@ -89,6 +89,7 @@ pub enum Arity {
 
 impl Arity {
     /// Whether a request of `len` arguments fits.
+    #[inline]
     pub fn fits(self, len: usize) -> bool {
         match self {
             Arity::Exactly(n) => len == usize::from(n),

@@ -612,8 +612,8 @@ impl<H: KeyHash> Db<H> {
     /// call. Dropping them takes as long as they are large and may run a module's code, so it is
     /// not done here: to be called after each command.
     #[inline]
-    pub fn take_displaced(&mut self) -> Vec<Displaced> {
-        std::mem::take(&mut self.displaced)
+    pub fn take_displaced(&mut self) -> Option<Vec<Displaced>> {
+        (!self.displaced.is_empty()).then(|| std::mem::take(&mut self.displaced))
     }
 
     /// Says that a field of the hash at this key ends at this time. Whoever gives a field of a hash in

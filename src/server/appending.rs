@@ -322,7 +322,7 @@ fn sync_once(durable: &Durable, appender: &Appender) -> Result<Option<Duration>,
     }
     durable.note_sync_failure(None);
     let took = began.elapsed();
-    durable.note_quick_sync(took < QUICK);
+    durable.note_quick_sync((took < QUICK).then(|| took.as_nanos().max(1) as u64));
     Ok(Some(took))
 }
 

@@ -31,6 +31,7 @@ use crate::engine::effects::Block;
 use crate::engine::hooks::Change;
 use crate::engine::outbox::{Piece, SharedBytes};
 use crate::engine::pubsub;
+use crate::engine::registry::Names;
 use crate::engine::transaction;
 use crate::engine::visits::{RunVisitor, Visiting, run_while_busy};
 use crate::module::tasks;
@@ -597,10 +598,11 @@ impl Connection {
         }
         let mut requests: Vec<Request<'_>> = recycle(std::mem::take(&mut scratch.requests));
         let mut rest = &argv[..];
+        let mut names = Names::new(&registry);
         for request in parser.requests() {
             let (own, after) = rest.split_at(request.len);
             rest = after;
-            requests.push(call::look_up(&registry, own));
+            requests.push(Request { command: names.resolve(own), argv: own });
         }
         let mut done = 0;
         let (mut end, step) = loop {

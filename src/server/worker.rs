@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -112,6 +113,15 @@ impl Scratch {
     }
 }
 
+/// What became of the end of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TurnEnd {
+    /// It has come.
+    Done,
+    /// It is put off for a moment.
+    Later,
+}
+
 /// A worker thread's state.
 #[derive(Debug)]
 pub struct Worker {
@@ -133,6 +143,8 @@ pub struct Worker {
     held_before: Cell<usize>,
     /// For how many of them, from the front, a sync was asked.
     held_asked: Cell<usize>,
+    /// For how many of them the worker synced last.
+    synced_for: Cell<usize>,
     incoming: RefCell<mpsc::UnboundedReceiver<Accepted>>,
 }
 
@@ -204,7 +216,7 @@ impl Worker {
             && (shared.clock.mono_ns)() - self.held_since_ns.get() > TURN_NANOS_MAX
             && !shared.durable.waits_for_sync()
         {
-            self.end_turn();
+            let _ = self.end_turn();
         }
     }
 
@@ -218,17 +230,32 @@ impl Worker {
     }
 
     /// Ends the turn: has written or synced what was logged in it, and releases the output that was held for that.
-    fn end_turn(&self) {
+    /// Or says that the turn should go on, since more connections are about to ask for the same sync.
+    fn end_turn(&self) -> TurnEnd {
         if self.held.borrow().is_empty() {
-            return;
+            return TurnEnd::Done;
         }
         let shared = &self.engine.shared;
-        if shared.durable.syncs_quickly() {
+        if let Some(sync_ns) = shared.durable.quick_sync_ns() {
+            if self.gathers(sync_ns) {
+                return TurnEnd::Later;
+            }
+            self.synced_for.set(self.held.borrow().len());
             shared.host.sync_log(&shared.durable);
         } else {
             self.write_log();
         }
         self.release_held(&mut self.scratch.borrow_mut());
+        TurnEnd::Done
+    }
+
+    /// Whether a sync waits, no longer than it will take, for as many connections as the last one was for: they ask again
+    /// at about the same time, and one that leaves without most of them has them wait for two.
+    fn gathers(&self, sync_ns: u64) -> bool {
+        let (shared, held) = (&self.engine.shared, self.held.borrow().len());
+        held < self.synced_for.get()
+            && shared.durable.synced() < shared.durable.appended()
+            && (shared.clock.mono_ns)() - self.held_since_ns.get() < sync_ns
     }
 
     /// Releases the output of what is durable by now, and sees to it that the rest will be.
@@ -304,8 +331,14 @@ async fn deliver_messages(worker: Rc<Worker>) {
 async fn end_turns(worker: Rc<Worker>) {
     std::future::poll_fn(|cx| -> Poll<()> {
         worker.engine.shared.durable.register(worker.number, cx.waker());
-        worker.end_turn();
-        Poll::Pending
+        match worker.end_turn() {
+            TurnEnd::Done => Poll::Pending,
+            TurnEnd::Later => {
+                // Clients first that want this core; then the sockets, which a plain wake would not look at.
+                std::thread::yield_now();
+                pin!(tokio::task::yield_now()).poll(cx)
+            }
+        }
     })
     .await;
 }
@@ -361,6 +394,7 @@ pub fn run(
         held_since_ns: Cell::new(0),
         held_before: Cell::new(0),
         held_asked: Cell::new(0),
+        synced_for: Cell::new(0),
         incoming: RefCell::new(incoming),
     });
     WORKER.with(|own| *own.borrow_mut() = Some(Rc::clone(&worker)));

@@ -55,9 +55,13 @@ fn note_expired(ctx: &mut ReadCtx<'_>, key: &[u8], hash: &Hash) {
 /// Finds a hash to change, without the fields whose time is over.
 #[inline]
 fn find(ctx: &mut WriteCtx<'_>, key: &[u8]) -> Result<Option<Slot>, CommandError> {
-    let Some(slot) = ctx.find(key) else { return Ok(None) };
-    let ValueRef::Hash(hash) = ctx.db().value(slot) else { return Err(CommandError::WrongType) };
-    if hash.next_expire().is_some_and(|at| at <= hash_time(ctx.expiry_ms())) {
+    let found = ctx.find_value(key, |value| match value {
+        ValueRef::Hash(hash) => Some(hash.next_expire()),
+        _ => None,
+    });
+    let Some((slot, hash)) = found else { return Ok(None) };
+    let Some(next_expire) = hash else { return Err(CommandError::WrongType) };
+    if next_expire.is_some_and(|at| at <= hash_time(ctx.expiry_ms())) {
         return Ok(ctx.expire_fields(key));
     }
     Ok(Some(slot))

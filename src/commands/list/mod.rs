@@ -34,11 +34,7 @@ fn read<'a>(ctx: &mut ReadCtx<'a>, key: &[u8]) -> Result<Option<&'a List>, Comma
 /// Finds a list to change.
 #[inline]
 fn find(ctx: &mut WriteCtx<'_>, key: &[u8]) -> Result<Option<Slot>, CommandError> {
-    let Some(slot) = ctx.find(key) else { return Ok(None) };
-    match ctx.db().value(slot) {
-        ValueRef::List(_) => Ok(Some(slot)),
-        _ => Err(CommandError::WrongType),
-    }
+    ctx.find_if(key, |value| matches!(value, ValueRef::List(_)))
 }
 
 /// Makes a list, in which the caller is certain to put an element.

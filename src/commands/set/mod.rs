@@ -44,11 +44,7 @@ fn read_set<'a>(ctx: &mut ReadCtx<'a>, key: &[u8]) -> Result<Option<&'a Set>, Co
 /// Finds a set to change.
 #[inline]
 fn find(ctx: &mut WriteCtx<'_>, key: &[u8]) -> Result<Option<Slot>, CommandError> {
-    let Some(slot) = ctx.find(key) else { return Ok(None) };
-    match ctx.db().value(slot) {
-        ValueRef::Set(_) => Ok(Some(slot)),
-        _ => Err(CommandError::WrongType),
-    }
+    ctx.find_if(key, |value| matches!(value, ValueRef::Set(_)))
 }
 
 /// The set at a slot where one was found, to read.

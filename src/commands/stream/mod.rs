@@ -95,8 +95,7 @@ fn read<'a>(ctx: &mut ReadCtx<'a>, key: &[u8]) -> Result<Option<&'a Stream>, Com
 /// Finds a stream to change.
 #[inline]
 fn find(ctx: &mut WriteCtx<'_>, key: &[u8]) -> Result<Option<Slot>, CommandError> {
-    let slot = ctx.find(key);
-    check_type(ctx, slot)
+    ctx.find_if(key, |value| matches!(value, ValueRef::Stream(_)))
 }
 
 /// The same for commands that answer with what they find.

@@ -109,7 +109,7 @@ fn add(ctx: &mut WriteCtx<'_>, key: &[u8], delta: i64, reply: &mut Reply<'_>) ->
         Some((slot, value)) => (Some(slot), value?),
         None => (None, 0),
     };
-    let sum = old.checked_add(delta).ok_or(CommandError::IncrementOverflow)?;
+    let Some(sum) = old.checked_add(delta) else { return Err(CommandError::IncrementOverflow) };
     ctx.set_int(key, slot, sum, ExpireChange::Keep);
     ctx.changed(key);
     if slot.is_none() {

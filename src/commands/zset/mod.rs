@@ -51,11 +51,7 @@ pub(super) fn read_zset<'a>(
 /// Finds a sorted set to change.
 #[inline]
 pub(super) fn find(ctx: &mut WriteCtx<'_>, key: &[u8]) -> Result<Option<Slot>, CommandError> {
-    let Some(slot) = ctx.find(key) else { return Ok(None) };
-    match ctx.db().value(slot) {
-        ValueRef::Zset(_) => Ok(Some(slot)),
-        _ => Err(CommandError::WrongType),
-    }
+    ctx.find_if(key, |value| matches!(value, ValueRef::Zset(_)))
 }
 
 /// The sorted set at a slot where one was found, to read.

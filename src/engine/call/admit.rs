@@ -165,11 +165,19 @@ fn is_foreign_protocol(argv: Argv<'_>, env: Env<'_>) -> bool {
 /// The number of arguments, and that a container has its subcommand.
 #[inline]
 pub fn check_shape(command: &Command, argv: Argv<'_>) -> Result<(), CommandError> {
-    check_subcommand(command, argv)?;
-    if !command.spec.arity.fits(argv.len()) {
-        return Err(CommandError::Arity(command.name.to_string()));
+    match command.subcommands.is_empty() && command.spec.arity.fits(argv.len()) {
+        true => Ok(()),
+        false => check_whole_shape(command, argv),
     }
-    Ok(())
+}
+
+#[cold]
+fn check_whole_shape(command: &Command, argv: Argv<'_>) -> Result<(), CommandError> {
+    check_subcommand(command, argv)?;
+    match command.spec.arity.fits(argv.len()) {
+        true => Ok(()),
+        false => Err(CommandError::Arity(command.name.to_string())),
+    }
 }
 
 /// That a container has its subcommand.

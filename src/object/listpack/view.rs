@@ -37,11 +37,17 @@ impl<'a> View<'a> {
     }
 
     /// Number of elements.
+    #[inline]
     pub fn len(self) -> usize {
         match self.header_count() {
-            COUNT_UNKNOWN => self.iter().count(),
+            COUNT_UNKNOWN => self.counted_len(),
             count => usize::from(count),
         }
+    }
+
+    #[cold]
+    fn counted_len(self) -> usize {
+        self.iter().count()
     }
 
     /// Whether there is no element.
