@@ -113,10 +113,14 @@ pub enum Phase {
 /// A stage of saving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saving {
-    /// An RDB file is about to be written.
+    /// An RDB file is about to be written, while the server goes on.
     Rdb,
-    /// The append-only file is about to be rewritten.
+    /// An RDB file is about to be written, and the server waits for it.
+    RdbAtOnce,
+    /// The append-only file is about to be rewritten, while the server goes on.
     Aof,
+    /// The append-only file is about to be written anew, and the server waits for it.
+    AofAtOnce,
     /// Saving is complete.
     Ended,
     /// Saving failed.

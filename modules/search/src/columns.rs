@@ -5,6 +5,8 @@
 //! new columns. When a piece is sealed, whole numbers of a small spread are stored in one, two or four bytes, and texts that are
 //! few are stored once.
 
+pub mod codec;
+
 use std::hash::BuildHasher;
 use std::sync::Arc;
 

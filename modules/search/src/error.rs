@@ -210,6 +210,12 @@ impl From<crate::aggregate::Error> for Error {
     }
 }
 
+impl From<crate::storage::codec::Broken> for Error {
+    fn from(broken: crate::storage::codec::Broken) -> Error {
+        Error::Text(broken.0)
+    }
+}
+
 impl From<tantivy::TantivyError> for Error {
     fn from(error: tantivy::TantivyError) -> Error {
         Error::Internal(error.to_string())

@@ -10,6 +10,7 @@ use mortise_module::{
 };
 
 use crate::schema::Source;
+use crate::storage::{loading, saving};
 use crate::{registry, scan, source, temporary};
 
 /// What the module hears of keys.
@@ -29,10 +30,13 @@ pub const KEYS: KeyspaceSubscription = KeyspaceSubscription {
 };
 
 /// What the module hears of the server.
-pub const SERVER: [ServerSubscription; 3] = [
+pub const SERVER: [ServerSubscription; 6] = [
     ServerSubscription { event: ServerEventKind::FlushDb, handler: on_flush },
     ServerSubscription { event: ServerEventKind::SwapDb, handler: on_swap },
     ServerSubscription { event: ServerEventKind::CronLoop, handler: temporary::on_cron },
+    ServerSubscription { event: ServerEventKind::Persistence, handler: saving::on_persistence },
+    ServerSubscription { event: ServerEventKind::Loading, handler: loading::on_loading },
+    ServerSubscription { event: ServerEventKind::Shutdown, handler: saving::on_shutdown },
 ];
 
 fn on_key(ctx: &mut Context<'_>, event: &KeyspaceEvent<'_>) {
@@ -67,9 +71,10 @@ fn on_generic(ctx: &mut Context<'_>, name: &str, key: &[u8]) {
                 }
             });
         }
-        "rename_to" | "restore" | "copy_to" | "move_to" | "loaded" => {
+        "rename_to" | "restore" | "copy_to" | "move_to" => {
             source::refresh(ctx, key, None);
         }
+        "loaded" => loading::on_loaded(ctx, key),
         _ => {}
     }
 }

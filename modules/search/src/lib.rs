@@ -3,7 +3,7 @@
 //! A key that is written becomes a document of every index that follows it, inside the command that wrote it; a query
 //! is parsed, planned against the index's schema, and run over the pieces of the index. In reading order:
 
-use mortise_module::{Context, Error, Module, ModuleAllocator};
+use mortise_module::{Arg, Context, Error, Module, ModuleAllocator};
 
 // Pure parts, from the bottom up. Blank lines keep the reading order.
 
@@ -53,6 +53,9 @@ pub mod highlight;
 /// Documents of one index.
 pub mod index;
 
+/// Indexes on disk.
+pub mod storage;
+
 /// Rows grouped, sorted and computed with.
 pub mod aggregate;
 /// Texts by their beginnings.
@@ -83,6 +86,8 @@ mod persist;
 
 mod persist_words;
 
+mod persist_segments;
+
 mod suggestions;
 
 mod commands;
@@ -97,7 +102,13 @@ static ALLOCATOR: ModuleAllocator = ModuleAllocator;
 mortise_module::module!(Module {
     commands: commands::COMMANDS,
     // In this order in files: what words belong to an index comes behind the index.
-    types: &[&persist::DEFINITIONS, &persist_words::WORDS, &suggestions::SUGGESTIONS],
+    types: &[
+        &persist::DEFINITIONS,
+        &persist_words::WORDS,
+        // What a segment is read with are definitions and words.
+        &persist_segments::SEGMENTS,
+        &suggestions::SUGGESTIONS,
+    ],
     configs: settings::ALL,
     categories: &["search"],
     keyspace_events: &[events::KEYS],
@@ -105,10 +116,16 @@ mortise_module::module!(Module {
     keyspace_events_later: true,
     server_events: &events::SERVER,
     info: Some(commands::server_info),
+    on_load: Some(load),
     on_unload: Some(unload),
     snapshot_safe: true,
     ..Module::new("search", VERSION)
 });
+
+fn load(_ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), Error> {
+    storage::saving::begin();
+    Ok(())
+}
 
 fn unload(_ctx: &mut Context<'_>) -> Result<(), Error> {
     registry::with(|all| all.clear());

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::aliases::Aliases;
 use crate::dictionaries::Dictionaries;
 use crate::error::Error;
+use crate::index::storing::Recall;
 use crate::index::{Index, Work};
 use crate::schema::{Schema, Source};
+use crate::storage::loading::Origin;
 
 /// All indexes, by name.
 #[derive(Debug, Default)]
@@ -37,6 +39,10 @@ pub struct Entry {
     pub uses: u64,
     /// Time spent putting documents in, in microseconds.
     pub indexing_us: u64,
+    /// What it began with from disk.
+    pub origin: Origin,
+    /// Which of that has come as keys, while these are loaded.
+    pub recall: Option<Recall>,
     /// When a temporary index was last seen to have been used, and how often it had been.
     idle_since: (Instant, u64),
 }
@@ -104,7 +110,9 @@ impl Registry {
         let schema = Arc::new(schema);
         let index = Index::new(Arc::clone(&schema), Work::Background);
         let (id, idle_since) = (next_id(), (Instant::now(), 0));
-        let entry = Entry { index, id, scan: None, uses: 0, indexing_us: 0, idle_since };
+        let origin = Origin::default();
+        let (scan, recall) = (None, None);
+        let entry = Entry { index, id, scan, uses: 0, indexing_us: 0, origin, recall, idle_since };
         self.indexes.insert(schema.name.clone(), entry);
         self.count_temporary();
         Ok(schema)
@@ -189,6 +197,24 @@ impl Registry {
             source.is_none_or(|source| schema.source == source) && schema.follows(db, key)
         };
         schemas.filter(follows).cloned().collect()
+    }
+
+    /// Ticks a loaded key off in the indexes that have it from disk; the definitions of the others that follow it.
+    pub fn recall(&mut self, db: i32, key: &[u8], expires_at_ms: Option<i64>) -> Vec<Arc<Schema>> {
+        let mut others = Vec::new();
+        for entry in self.indexes.values_mut() {
+            if !entry.index.schema().follows(db, key) {
+                continue;
+            }
+            let number = entry.recall.as_ref().and_then(|_| entry.index.number(key));
+            let is_known = number.zip(entry.recall.as_mut()).is_some_and(|(n, r)| r.tick(n));
+            if !is_known {
+                others.push(Arc::clone(entry.index.schema()));
+            } else if expires_at_ms.is_some() {
+                entry.index.set_expiry(key, expires_at_ms);
+            }
+        }
+        others
     }
 
     /// Takes a key's documents out of all indexes of its database.

@@ -72,6 +72,10 @@ pub static TANH_FACTOR: IntConfig =
 pub static UNSTABLE_FEATURES: BoolConfig =
     BoolConfig::new("search-enable-unstable-features", false).with_flags(OPEN);
 
+/// Whether segments are kept on disk beside snapshots, so that a restart need not build the indexes again.
+pub static PERSIST_SEGMENTS: BoolConfig =
+    BoolConfig::new("search-persist-segments", true).with_flags(OPEN);
+
 fn check_scorer(name: &str) -> Result<(), SdkError> {
     match Scorer::find(name.as_bytes()) {
         Ok(_) => Ok(()),
@@ -123,4 +127,5 @@ pub static ALL: &[Config] = &[
     Config::Int(&WORKERS),
     Config::Int(&TANH_FACTOR),
     Config::Bool(&UNSTABLE_FEATURES),
+    Config::Bool(&PERSIST_SEGMENTS),
 ];

@@ -8,6 +8,8 @@ mod search_expression;
 mod search_query;
 #[path = "../../../fuzz/properties/search_schema.rs"]
 mod search_schema;
+#[path = "../../../fuzz/properties/search_segments.rs"]
+mod search_segments;
 
 use replay::replay;
 
@@ -24,4 +26,9 @@ fn queries() {
 #[test]
 fn schemas() {
     replay("search_schema", search_schema::check);
+}
+
+#[test]
+fn segments() {
+    replay("search_segments", search_segments::check);
 }

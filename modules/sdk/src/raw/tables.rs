@@ -343,12 +343,10 @@ pub(super) unsafe fn server_event<'a>(
             ServerEvent::RoleChanged { primary: subevent == abi::EVENT_REPLROLECHANGED_NOW_MASTER }
         }
         abi::EVENT_PERSISTENCE => ServerEvent::Persistence(match subevent {
-            abi::SUBEVENT_PERSISTENCE_RDB_START | abi::SUBEVENT_PERSISTENCE_SYNC_RDB_START => {
-                Saving::Rdb
-            }
-            abi::SUBEVENT_PERSISTENCE_AOF_START | abi::SUBEVENT_PERSISTENCE_SYNC_AOF_START => {
-                Saving::Aof
-            }
+            abi::SUBEVENT_PERSISTENCE_RDB_START => Saving::Rdb,
+            abi::SUBEVENT_PERSISTENCE_SYNC_RDB_START => Saving::RdbAtOnce,
+            abi::SUBEVENT_PERSISTENCE_AOF_START => Saving::Aof,
+            abi::SUBEVENT_PERSISTENCE_SYNC_AOF_START => Saving::AofAtOnce,
             abi::SUBEVENT_PERSISTENCE_ENDED => Saving::Ended,
             _ => Saving::Failed,
         }),

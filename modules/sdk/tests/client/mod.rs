@@ -49,25 +49,66 @@ pub fn library(name: &str) -> PathBuf {
     target().join("deps").join(format!("lib{name}.so"))
 }
 
+fn run(program: &Path, arguments: &[String], directory: &Path) -> Child {
+    let log = fs::File::options().create(true).append(true).open(directory.join("log"));
+    let log = log.expect("a log file");
+    Command::new(program)
+        .args(["--port", "0", "--unixsocket", "socket", "--save", "", "--dir", "."])
+        .args(["--enable-debug-command", "yes"])
+        .args(arguments)
+        .current_dir(directory)
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("the server program runs")
+}
+
 /// A running server with its own directory, killed and removed at the end.
 pub struct Server {
     child: Child,
     directory: PathBuf,
+    program: PathBuf,
+    arguments: Vec<String>,
 }
 
 impl Server {
     /// Starts a server and waits until it answers.
     pub fn start(program: &Path, arguments: &[&str]) -> Server {
         let mut server = Server::spawn(program, arguments);
+        server.wait_until_it_answers();
+        server
+    }
+
+    fn wait_until_it_answers(&mut self) {
         let start = Instant::now();
-        while UnixStream::connect(server.socket()).is_err() {
-            let running = matches!(server.child.try_wait(), Ok(None)) && start.elapsed() < PATIENCE;
+        while UnixStream::connect(self.socket()).is_err() {
+            let running = matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < PATIENCE;
             assert!(running, "the server does not start");
             thread::sleep(Duration::from_millis(5));
         }
         // It listens before it has read its files.
-        server.client().until("PING", "+PONG");
-        server
+        self.client().until("PING", "+PONG");
+    }
+
+    /// Ends the server at once.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(self.socket());
+    }
+
+    /// Starts a server that has ended once more, in its directory, with some more arguments.
+    pub fn start_again(&mut self, more: &[&str]) {
+        let more = more.iter().map(|argument| (*argument).to_owned());
+        let arguments: Vec<String> = self.arguments.iter().cloned().chain(more).collect();
+        self.child = run(&self.program, &arguments, &self.directory);
+        self.wait_until_it_answers();
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Starts a server that need not come up.
@@ -77,18 +118,9 @@ impl Server {
         let name = format!("mortise-sdk-{}-{}", unique.0, unique.1);
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).expect("a temporary directory");
-        let log = fs::File::create(directory.join("log")).expect("a log file");
-        let child = Command::new(program)
-            .args(["--port", "0", "--unixsocket", "socket", "--save", "", "--dir", "."])
-            .args(["--enable-debug-command", "yes"])
-            .args(arguments)
-            .current_dir(&directory)
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("the server program runs");
-        Server { child, directory }
+        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let child = run(program, &arguments, &directory);
+        Server { child, directory, program: program.to_owned(), arguments }
     }
 
     /// Waits until the server ends by itself; true if it was content.

@@ -10,6 +10,8 @@ use crate::index::{Sizes, Statistics};
 use crate::registry;
 use crate::schema::{Field, FieldKind, Schema, Source};
 use crate::shape::Surface;
+use crate::storage::loading::Origin;
+use crate::storage::saving;
 use crate::vector::{self, Algorithm};
 
 /// FT.INFO.
@@ -32,6 +34,7 @@ struct Snapshot {
     uses: u64,
     indexing_us: u64,
     scan: Option<registry::Progress>,
+    origin: Origin,
 }
 
 fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
@@ -48,6 +51,7 @@ fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
             uses: entry.uses,
             indexing_us: entry.indexing_us,
             scan: entry.scan,
+            origin: entry.origin,
         })
     });
     let snapshot = snapshot.ok_or(Error::Text("Unknown index name"))?;
@@ -259,6 +263,8 @@ fn numbers(writer: Writer<'_>, snapshot: &Snapshot) {
     double("total_indexing_time", snapshot.indexing_us as f64 / 1000.0);
     int("indexing", snapshot.scan.is_some().into());
     double("percent_indexed", snapshot.scan.map_or(1.0, |progress| progress.share()));
+    int("segments_loaded", snapshot.origin.segments as u64);
+    int("segments_loaded_bytes", snapshot.origin.bytes);
     int("number_of_uses", snapshot.uses);
     int("cleaning", 0);
     let (of_index, all) = cursor::counts(&snapshot.schema.name);
@@ -315,13 +321,15 @@ pub fn server_info(writer: &mut InfoWriter<'_>) {
     if writer.for_crash_report() {
         return;
     }
-    let (indexes, documents, memory) = registry::with(|all| {
-        let mut sums = (0usize, 0usize, 0usize);
+    let (indexes, documents, memory, segments, bytes) = registry::with(|all| {
+        let mut sums = (0usize, 0usize, 0usize, 0usize, 0u64);
         for entry in all.iter_mut() {
             let sizes = entry.index.sizes();
             sums.0 += 1;
             sums.1 += entry.index.len();
             sums.2 += sizes.total();
+            sums.3 += entry.origin.segments;
+            sums.4 += entry.origin.bytes;
         }
         sums
     });
@@ -330,4 +338,17 @@ pub fn server_info(writer: &mut InfoWriter<'_>) {
     let _ = writer.section("index").and_then(|_| writer.field("number_of_indexes", indexes));
     let _ = writer.field("total_documents", documents);
     let _ = writer.section("memory").and_then(|_| writer.field("used_memory_indexes", memory));
+    let saved = saving::figures();
+    let _ = writer.section("persistence").and_then(|_| writer.field("segments_loaded", segments));
+    let fields = [
+        ("segments_loaded_bytes", bytes),
+        ("segments_saves", saved.saves),
+        ("segments_save_failures", saved.failures),
+        ("segments_last_save_bytes", saved.bytes),
+        ("segments_last_save_bytes_written", saved.written),
+        ("segments_last_save_ms", saved.ms),
+    ];
+    for (name, value) in fields {
+        let _ = writer.field(name, value);
+    }
 }

@@ -3,7 +3,10 @@
 //! Points in the order of their rows. When a piece is sealed the order of their codes is worked out too; then a circle
 //! is a few stretches of that order. A fresh piece has few rows, all of which are looked at.
 
+use std::io;
+
 use crate::geo::{Circle, Point};
+use crate::storage::codec::{Broken, Decoder, Encoder, ensure};
 
 /// Points by row; a row may have several, or none.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +72,24 @@ impl Points {
         rows.sort_unstable();
         rows.dedup();
         rows
+    }
+
+    /// Writes packed points.
+    pub fn encode(&self, out: &mut Encoder<'_>) -> io::Result<()> {
+        out.list(&self.rows)?;
+        out.list(&self.codes)?;
+        out.list(&self.order)
+    }
+
+    /// Reads the points of so many rows.
+    pub fn decode(bytes: &mut Decoder<'_>, len: u32) -> Result<Points, Broken> {
+        let rows: Vec<u32> = bytes.list()?;
+        ensure(rows.is_sorted() && rows.last() < Some(&len), "rows are not in order")?;
+        let codes: Vec<u64> = bytes.list_of(rows.len())?;
+        let order: Vec<u32> = bytes.list_of(rows.len())?;
+        let known = order.iter().all(|place| (*place as usize) < codes.len());
+        ensure(known, "an order names a point that is not there")?;
+        Ok(Points { len, rows, codes, order })
     }
 
     /// Bytes on the heap.

@@ -2,6 +2,10 @@
 //!
 //! A bit per row, allocated with the first dead one: a piece in which nothing was superseded costs nothing to check.
 
+use std::io;
+
+use crate::storage::codec::{Broken, Decoder, Encoder, ensure};
+
 /// A set of row numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Bits {
@@ -51,6 +55,24 @@ impl Bits {
                 })
             })
         })
+    }
+
+    /// Writes the set.
+    pub fn encode(&self, out: &mut Encoder<'_>) -> io::Result<()> {
+        out.list(&self.words)
+    }
+
+    /// Reads a set of some of so many rows.
+    pub fn decode(bytes: &mut Decoder<'_>, rows: u32) -> Result<Bits, Broken> {
+        let words: Vec<u64> = bytes.list()?;
+        let (whole, over) = ((rows / 64) as usize, rows % 64);
+        let inside = words.iter().skip(whole).enumerate().all(|(at, word)| match at {
+            0 => word >> over == 0,
+            _ => *word == 0,
+        });
+        ensure(inside, "a set has rows that are not there")?;
+        let count = words.iter().map(|word| word.count_ones()).sum();
+        Ok(Bits { words, count })
     }
 
     /// Bytes on the heap.

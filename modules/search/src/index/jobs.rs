@@ -271,7 +271,7 @@ impl<T: Tier> Piece<T> {
         self.tier.rows().len() - self.dead.count()
     }
 
-    fn is_dead(&self) -> bool {
+    pub(super) fn is_dead(&self) -> bool {
         self.alive() == 0
     }
 

@@ -28,6 +28,7 @@ pub mod rows;
 pub mod sealed;
 pub mod search;
 pub mod snapshot;
+pub mod storing;
 pub mod task;
 pub mod tier;
 pub mod visit;

@@ -12,6 +12,7 @@ use crate::index::analysis::FieldValue;
 use crate::index::deadline::Deadline;
 use crate::index::search::{Order, Request};
 use crate::index::snapshot::Snapshot;
+use crate::index::storing::tests::reloaded;
 use crate::index::tier::Tier;
 use crate::index::{Attributes, Index, Work};
 use crate::query::expand::Expander;
@@ -49,6 +50,8 @@ enum Operation {
     Search(String),
     /// A snapshot is kept, and asked again at the end.
     Keep(String),
+    /// The index is written to disk and read again.
+    Reload,
 }
 
 /// Positions and fields.
@@ -298,6 +301,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         2 => Just(Operation::Seal),
         3 => clause().prop_map(Operation::Search),
         1 => clause().prop_map(Operation::Keep),
+        1 => Just(Operation::Reload),
     ];
     proptest::collection::vec(operation, 1..80)
 }
@@ -431,6 +435,7 @@ fn run(schema: usize, work: Work, operations: &[Operation]) -> Result<(), TestCa
             Operation::Keep(query) => {
                 kept.push((index.snapshot(), documents.clone(), query.clone()));
             }
+            Operation::Reload => index = reloaded(&mut index, work),
         }
         prop_assert_eq!(index.len(), documents.len());
     }

@@ -12,6 +12,7 @@ use crate::index::analysis::FieldValue;
 use crate::index::deadline::Deadline;
 use crate::index::search::{Order, Request};
 use crate::index::snapshot::Snapshot;
+use crate::index::storing::tests::reloaded;
 use crate::index::tier::Tier;
 use crate::index::{Attributes, Index, Work};
 use crate::query::expand::Expander;
@@ -58,6 +59,7 @@ enum Operation {
     Seal,
     Keep(Ask),
     Search(Ask),
+    Reload,
 }
 
 fn square(x: i8, y: i8, size: u8) -> String {
@@ -113,6 +115,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         2 => Just(Operation::Seal),
         1 => ask().prop_map(Operation::Keep),
         4 => ask().prop_map(Operation::Search),
+        1 => Just(Operation::Reload),
     ];
     proptest::collection::vec(operation, 1..80)
 }
@@ -299,6 +302,7 @@ fn run(work: Work, operations: &[Operation]) -> Result<(), TestCaseError> {
             Operation::Seal => {}
             Operation::Search(ask) => check(&index.snapshot(), &schema, &documents, ask)?,
             Operation::Keep(ask) => kept.push((index.snapshot(), documents.clone(), ask.clone())),
+            Operation::Reload => index = reloaded(&mut index, work),
         }
         let vectors = documents.iter().map(|(_, document)| document.vectors.len()).sum::<usize>();
         prop_assert!(index.now.vectors.iter().all(|store| store.len() == vectors));

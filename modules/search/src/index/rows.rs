@@ -2,6 +2,8 @@
 //!
 //! Both tiers keep these, row for row with their postings. Row order is the order of document numbers.
 
+mod codec;
+
 use crate::columns::{Column, Value};
 use crate::index::bits::Bits;
 use crate::schema::ColumnKind;

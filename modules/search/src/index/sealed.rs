@@ -9,6 +9,8 @@
 //! The field that a word stood in lies in the low bits of its positions; how many bits is fixed per segment, and
 //! only segments that agree are merged.
 
+pub mod codec;
+
 use std::sync::{Arc, LazyLock};
 
 use tantivy::directory::RamDirectory;
@@ -31,6 +33,7 @@ use crate::index::rows::Rows;
 use crate::index::tier::{Block, Cursor, Detail, Each, PostingsSize, Tier};
 use crate::query::fuzzy::Fuzzy;
 use crate::query::plan::{STEM_MARK, Shape, Space, Term};
+use crate::storage::Uid;
 
 /// Memory that tantivy may collect before it has to write: its arena. A batch is far smaller than this.
 const ARENA_BYTES: usize = 256 << 20;
@@ -66,6 +69,8 @@ pub struct Segment {
     /// What tantivy merges from.
     segment: TantivySegment,
     size: PostingsSize,
+    /// Its name on disk.
+    uid: Uid,
 }
 
 impl std::fmt::Debug for Segment {
@@ -142,12 +147,18 @@ impl Segment {
                 size.records += u64::from(info.doc_freq);
             }
         }
-        Ok(Segment { words, tags, size, segment, rows, field_bits })
+        Ok(Segment { words, tags, size, uid: Uid::new(), segment, rows, field_bits })
     }
 
     /// Its documents, to be numbered anew.
     pub(super) fn rows_mut(&mut self) -> &mut Rows {
+        self.uid = Uid::new();
         &mut self.rows
+    }
+
+    /// Its name on disk: segments of one name are the same.
+    pub fn uid(&self) -> Uid {
+        self.uid
     }
 
     /// How large its dictionaries and postings are.

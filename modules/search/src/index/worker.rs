@@ -1,6 +1,6 @@
-//! Who seals and merges?
+//! Who seals, merges and writes to disk?
 //!
-//! Two threads for all indexes of the process, one for each kind of work, so that a long merge does not keep fresh
+//! Three threads for all indexes of the process, one for each kind of work, so that a long merge does not keep fresh
 //! documents waiting. They start with the first job. Jobs are given all that they need and send back what they made;
 //! they never touch an index or the server.
 
@@ -18,6 +18,8 @@ pub enum Lane {
     Seal,
     /// Segments become one.
     Merge,
+    /// Segments become files.
+    Store,
 }
 
 struct Thread {
@@ -25,7 +27,7 @@ struct Thread {
     handle: JoinHandle<()>,
 }
 
-static THREADS: [Mutex<Option<Thread>>; 2] = [const { Mutex::new(None) }; 2];
+static THREADS: [Mutex<Option<Thread>>; 3] = [const { Mutex::new(None) }; 3];
 
 /// Hands a job over; runs it here and now if no thread can be had.
 pub fn submit(lane: Lane, job: Job) {
@@ -48,6 +50,7 @@ fn start(lane: Lane) -> Option<Thread> {
     let name = match lane {
         Lane::Seal => "search-seal",
         Lane::Merge => "search-merge",
+        Lane::Store => "search-store",
     };
     let run = move || {
         for job in received {

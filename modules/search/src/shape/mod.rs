@@ -5,6 +5,7 @@
 //! straight lines there are great circles here, so one set of tests serves both. That plane shows a hemisphere, so a
 //! query's shape must fit into one; what a document's polygon has beyond it is cut off first.
 
+mod codec;
 mod plane;
 pub mod shapes;
 mod sphere;

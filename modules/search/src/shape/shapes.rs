@@ -54,6 +54,16 @@ impl Shapes {
         Some(&self.shapes[at])
     }
 
+    /// The row of each shape, rising.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// The shapes in the order of their rows.
+    pub fn shapes(&self) -> &[Arc<Shape>] {
+        &self.shapes
+    }
+
     /// Makes ready for many questions and no more rows.
     pub fn pack(&mut self) {
         self.rows.shrink_to_fit();

@@ -5,11 +5,13 @@
 
 use std::fmt::Debug;
 
+use crate::storage::codec::Number;
+
 /// Sums that are kept side by side.
 const LANES: usize = 16;
 
 /// A number of a vector.
-pub trait Element: Copy + Debug + Default + Send + Sync + 'static {
+pub trait Element: Number + Debug + Default + Send + Sync + 'static {
     /// Its bytes in a blob.
     const BYTES: usize;
     /// Whether vectors are stored with length one for COSINE; whole numbers cannot be.

@@ -14,6 +14,8 @@
 //!
 //! Nodes lie in blocks that are shared with readers and copied when one is written to.
 
+mod codec;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;

@@ -4,11 +4,16 @@
 //! bytes and document numbers. Slots of removed vectors are used again. A document may have several vectors: the nearest
 //! counts.
 
+mod codec;
+
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use crate::index::bits::Bits;
 use crate::index::deadline::Deadline;
+use crate::storage::Uid;
+use crate::storage::codec::Encoder;
 use crate::vector::element::{Brain, Element, Half};
 use crate::vector::graph::Graph;
 use crate::vector::heap::{Near, Nearest};
@@ -79,11 +84,14 @@ pub struct Wanted<'a> {
 pub struct Store {
     options: Arc<Options>,
     vectors: Box<dyn Vectors>,
+    /// Its name on disk, until something changes.
+    uid: Option<Uid>,
 }
 
 impl Clone for Store {
     fn clone(&self) -> Store {
-        Store { options: Arc::clone(&self.options), vectors: self.vectors.copy() }
+        let (options, uid) = (Arc::clone(&self.options), self.uid);
+        Store { options, vectors: self.vectors.copy(), uid }
     }
 }
 
@@ -98,7 +106,7 @@ impl Store {
             ElementType::Int8 => Box::new(Typed::<i8>::new(&options)),
             ElementType::Uint8 => Box::new(Typed::<u8>::new(&options)),
         };
-        Store { options, vectors }
+        Store { options, vectors, uid: None }
     }
 
     /// The field's definition.
@@ -110,11 +118,13 @@ impl Store {
     /// one after the other.
     pub fn insert(&mut self, number: u32, vector: &[u8]) -> u32 {
         assert_eq!(vector.len(), self.options.blob_bytes(), "lengths are checked on the way in");
+        self.uid = None;
         self.vectors.insert(number, vector)
     }
 
     /// Frees a slot.
     pub fn remove(&mut self, slot: u32) {
+        self.uid = None;
         self.vectors.remove(slot);
     }
 
@@ -153,7 +163,18 @@ impl Store {
 
     /// Gives documents other numbers.
     pub fn renumber(&mut self, map: &dyn Fn(u32) -> u32) {
+        self.uid = None;
         self.vectors.renumber(map);
+    }
+
+    /// Its name on disk: stores of one name are the same. None if it has changed since it was given one.
+    pub fn uid(&self) -> Option<Uid> {
+        self.uid
+    }
+
+    /// Gives it a name on disk.
+    pub fn set_uid(&mut self, uid: Uid) {
+        self.uid = Some(uid);
     }
 
     /// How many vectors there are.
@@ -188,6 +209,8 @@ trait Vectors: std::fmt::Debug + Send + Sync {
     fn len(&self) -> usize;
     fn memory(&self) -> usize;
     fn copy(&self) -> Box<dyn Vectors>;
+    fn number_of(&self, slot: u32) -> Option<u32>;
+    fn encode(&self, out: &mut Encoder<'_>) -> io::Result<()>;
     #[cfg(test)]
     fn check(&self);
 }
@@ -547,6 +570,15 @@ impl<E: Element> Vectors for Typed<E> {
 
     fn copy(&self) -> Box<dyn Vectors> {
         Box::new(self.clone())
+    }
+
+    fn number_of(&self, slot: u32) -> Option<u32> {
+        let number = (slot < self.count).then(|| self.slots.number(slot));
+        number.filter(|number| *number != FREE)
+    }
+
+    fn encode(&self, out: &mut Encoder<'_>) -> io::Result<()> {
+        self.encode_all(out)
     }
 
     #[cfg(test)]

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""What does it cost to come back with segments of search indexes on disk, and without? And what does keeping them add to saving?
+
+    benches/search_restart.py target/release/mortise --documents 1000000
+
+Documents are those of search_peers.py: a title of eight words, a tag and a number; with --vectors also 32 single-precision numbers each, in an
+HNSW graph. The server saves (SAVE, then BGSAVE while commands come in), is killed and started again: with segments, without them (search-persist-segments no,
+so that the index is built from the keys, which is what every release before did), and without any index. Times of one run stand beside each other;
+CPU is what the kernel says all threads of the server have run until it answers.
+"""
+import argparse
+import os
+import statistics
+import struct
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "outside"))
+import resp  # noqa: E402
+from common import Server, cpu_ns, free_port  # noqa: E402
+from resp import encode  # noqa: E402
+from search_peers import Documents  # noqa: E402
+
+SCHEMA = ("SCHEMA", "title", "TEXT", "NOSTEM", "tag", "TAG", "price", "NUMERIC", "SORTABLE")
+VECTOR = ("v", "VECTOR", "HNSW", "6", "TYPE", "FLOAT32", "DIM", "32", "DISTANCE_METRIC", "L2")
+
+
+def memory(pid, name="VmRSS"):
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) * 1024 for line in f if line.startswith(name + ":"))
+
+
+def connect(server):
+    return resp.Client(server.port, timeout=3600)
+
+
+def wait_until_loaded(server):
+    client = connect(server)
+    while isinstance(client.call("DBSIZE"), resp.Error):
+        time.sleep(0.005)
+    return client
+
+
+def send(client, requests, pipeline=64):
+    for at in range(0, len(requests), pipeline):
+        batch = requests[at:at + pipeline]
+        client.stream.write(b"".join(batch))
+        client.stream.flush()
+        for _ in batch:
+            reply = client.read()
+            if isinstance(reply, resp.Error):
+                raise SystemExit(reply)
+
+
+class Pinger(threading.Thread):
+    """The longest wait of a PING, one each millisecond."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.client, self.longest, self.over = connect(server), 0.0, False
+
+    def run(self):
+        while not self.over:
+            begin = time.monotonic()
+            self.client.call("PING")
+            self.longest = max(self.longest, time.monotonic() - begin)
+            time.sleep(0.001)
+
+    def end(self):
+        self.over = True
+        self.join()
+        return self.longest * 1000
+
+
+def info(client, section):
+    text = client.expect("INFO", section).decode()
+    return dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
+
+
+def fill(client, documents, vectors):
+    for at in range(0, documents.count, 20_000):
+        requests = []
+        for n in range(at, min(at + 20_000, documents.count)):
+            fields = documents.fields(n)
+            if vectors:
+                fields += ("v", struct.pack("<32f", *((n * 2654435761 * (d + 7) >> 7) % 1009 / 1009 for d in range(32))))
+            requests.append(encode("HSET", "doc:%d" % n, *fields))
+        send(client, requests)
+
+
+def settle(server, client):
+    client.expect("FT.SEARCH", "idx", "bake", "LIMIT", "0", "1")
+    last = -1
+    while last != (last := cpu_ns(server.proc.pid) // 20_000_000):
+        time.sleep(0.3)
+
+
+def saving(server, client, persists, writes, documents):
+    """BGSAVE while something happens; seconds until all is on disk, CPU, memory at its height, longest PING."""
+    client.expect("CONFIG", "SET", "search-persist-segments", "yes" if persists else "no")
+    before = int(info(client, "modules").get("search_segments_saves", 0))
+    with open("/proc/%d/clear_refs" % server.proc.pid, "w") as f:
+        f.write("5")  # VmHWM begins anew
+    rss = memory(server.proc.pid)
+    pinger = Pinger(server)
+    pinger.start()
+    cpu, begin = cpu_ns(server.proc.pid), time.monotonic()
+    client.expect("BGSAVE")
+    other, n = connect(server), 0
+    while True:
+        if writes:
+            send(other, [encode("HSET", "doc:%d" % (k * 7919 % documents.count), "price", k % 10_000) for k in range(n, n + 64)])
+            n += 64
+        state = info(client, "persistence")
+        saves = int(info(client, "modules").get("search_segments_saves", 0))
+        if state["rdb_bgsave_in_progress"] == "0" and (not persists or saves > before):
+            break
+        time.sleep(0.01)
+    longest = pinger.end()
+    return time.monotonic() - begin, (cpu_ns(server.proc.pid) - cpu) / 1e9, memory(server.proc.pid, "VmHWM") - rss, longest
+
+
+def restart(server, args):
+    """Seconds and CPU seconds until the server has loaded its file."""
+    server.kill_and_wait()
+    server.args = args
+    begin = time.monotonic()
+    server.start(wait=3600)
+    client = wait_until_loaded(server)
+    return client, time.monotonic() - begin, cpu_ns(server.proc.pid) / 1e9
+
+
+class Killable(Server):
+    def kill_and_wait(self):
+        self.proc.kill()
+        self.proc.wait()
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("binary")
+    p.add_argument("--documents", type=int, default=100_000)
+    p.add_argument("--vectors", action="store_true")
+    p.add_argument("--rounds", type=int, default=3)
+    a = p.parse_args()
+    documents = Documents(a.documents)
+    server = Killable(a.binary, free_port(), ["--io-threads", "1"]).start()
+    client = connect(server)
+    client.expect("FT.CREATE", "idx", "ON", "HASH", *SCHEMA, *(VECTOR if a.vectors else ()))
+    fill(client, documents, a.vectors)
+    settle(server, client)
+    print("%d documents%s\n" % (a.documents, " with vectors" if a.vectors else ""))
+    print("| BGSAVE | seconds | CPU s | memory added, MB | longest PING, ms |\n|---|---|---|---|---|")
+    for persists, writes, name in (
+            (False, False, "without segments"), (True, False, "with segments, all new"), (True, False, "with segments, all there"),
+            (False, True, "without segments, while written to"), (True, True, "with segments, while written to")):
+        seconds, cpu, added, longest = saving(server, client, persists, writes, documents)
+        print("| %s | %.2f | %.2f | %.1f | %.1f |" % (name, seconds, cpu, added / 1e6, longest))
+    settle(server, client)
+    begin = time.monotonic()
+    client.expect("SAVE")
+    print("\nSAVE took %.2f s" % (time.monotonic() - begin))
+    folder = os.path.join(server.dir, "search-segments")
+    bytes_ = sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder))
+    print("dump.rdb %.1f MB, segments %.1f MB in %d files, index in memory %s MB\n" % (
+        os.path.getsize(os.path.join(server.dir, "dump.rdb")) / 1e6, bytes_ / 1e6, len(os.listdir(folder)),
+        dict(zip((k.decode() if isinstance(k, bytes) else k for k in (r := client.call("FT.INFO", "idx"))[::2]), r[1::2]))["total_index_memory_sz_mb"]))
+    rows = {"with segments": [], "without": []}
+    for number in range(a.rounds):
+        for name in rows:
+            args = ["--io-threads", "1", "--search-persist-segments", "yes" if name == "with segments" else "no"]
+            client, seconds, cpu = restart(server, args)
+            found = client.expect("FT.SEARCH", "idx", "*", "LIMIT", "0", "0")[0]
+            if found != a.documents:
+                raise SystemExit("%s: %d documents" % (name, found))
+            loaded = info(client, "modules").get("search_segments_loaded")
+            settle(server, client)
+            rows[name].append((seconds, cpu, cpu_ns(server.proc.pid) / 1e9, int(loaded), memory(server.proc.pid)))
+    print("| restart | seconds until it answers | CPU s until then | and until all threads rest | segments loaded | resident MB |\n|---|---|---|---|---|---|")
+    for name, results in rows.items():
+        seconds, cpu, all_cpu, loaded, rss = (statistics.median(values) for values in zip(*results))
+        print("| %s | %.2f | %.2f | %.2f | %d | %.0f |" % (name, seconds, cpu, all_cpu, loaded, rss / 1e6))
+    client.expect("FT.DROPINDEX", "idx")
+    client.expect("SAVE")
+    _, seconds, cpu = restart(server, ["--io-threads", "1"])
+    print("| without an index | %.2f | %.2f | | | |" % (seconds, cpu))
+    print("\nload average at the end %.1f on %d cores" % (os.getloadavg()[0], os.cpu_count()))
+    server.stop()
+
+
+if __name__ == "__main__":
+    main()
