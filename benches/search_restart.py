@@ -3,6 +3,8 @@
 
     benches/search_restart.py target/release/mortise --documents 1000000
 
+The module is the one that lies beside the server.
+
 Documents are those of search_peers.py: a title of eight words, a tag and a number; with --vectors also 32 single-precision numbers each, in an
 HNSW graph. The server saves (SAVE, then BGSAVE while commands come in), is killed and started again: with segments, without them (search-persist-segments no,
 so that the index is built from the keys, which is what every release before did), and without any index. Times of one run stand beside each other;
@@ -18,12 +20,19 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "outside"))
 import resp  # noqa: E402
-from common import Server, cpu_ns, free_port  # noqa: E402
+from common import Server, free_port  # noqa: E402
 from resp import encode  # noqa: E402
 from search_peers import Documents  # noqa: E402
 
 SCHEMA = ("SCHEMA", "title", "TEXT", "NOSTEM", "tag", "TAG", "price", "NUMERIC", "SORTABLE")
 VECTOR = ("v", "VECTOR", "HNSW", "6", "TYPE", "FLOAT32", "DIM", "32", "DISTANCE_METRIC", "L2")
+
+
+def cpu_ns(pid):
+    """CPU of all threads, those that have ended included, to 10 ms."""
+    with open("/proc/%d/stat" % pid) as f:
+        user, system = f.read().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid, name="VmRSS"):
@@ -76,6 +85,12 @@ class Pinger(threading.Thread):
 def info(client, section):
     text = client.expect("INFO", section).decode()
     return dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
+
+
+def index_megabytes(client):
+    reply = client.expect("FT.INFO", "idx")
+    named = {name.decode() if isinstance(name, bytes) else str(name): value for name, value in zip(reply[::2], reply[1::2])}
+    return "%.1f" % float(named["total_index_memory_sz_mb"])
 
 
 def fill(client, documents, vectors):
@@ -145,7 +160,9 @@ def main():
     p.add_argument("--rounds", type=int, default=3)
     a = p.parse_args()
     documents = Documents(a.documents)
-    server = Killable(a.binary, free_port(), ["--io-threads", "1"]).start()
+    module = os.path.join(os.path.dirname(os.path.abspath(a.binary)), "libmortise_search.so")
+    args = ["--io-threads", "1", "--default-modules", "no", "--loadmodule", module]
+    server = Killable(a.binary, free_port(), args).start()
     client = connect(server)
     client.expect("FT.CREATE", "idx", "ON", "HASH", *SCHEMA, *(VECTOR if a.vectors else ()))
     fill(client, documents, a.vectors)
@@ -165,12 +182,12 @@ def main():
     bytes_ = sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder))
     print("dump.rdb %.1f MB, segments %.1f MB in %d files, index in memory %s MB\n" % (
         os.path.getsize(os.path.join(server.dir, "dump.rdb")) / 1e6, bytes_ / 1e6, len(os.listdir(folder)),
-        dict(zip((k.decode() if isinstance(k, bytes) else k for k in (r := client.call("FT.INFO", "idx"))[::2]), r[1::2]))["total_index_memory_sz_mb"]))
+        index_megabytes(client)))
     rows = {"with segments": [], "without": []}
     for number in range(a.rounds):
         for name in rows:
-            args = ["--io-threads", "1", "--search-persist-segments", "yes" if name == "with segments" else "no"]
-            client, seconds, cpu = restart(server, args)
+            persists = ["--search-persist-segments", "yes" if name == "with segments" else "no"]
+            client, seconds, cpu = restart(server, args + persists)
             found = client.expect("FT.SEARCH", "idx", "*", "LIMIT", "0", "0")[0]
             if found != a.documents:
                 raise SystemExit("%s: %d documents" % (name, found))
@@ -183,7 +200,7 @@ def main():
         print("| %s | %.2f | %.2f | %.2f | %d | %.0f |" % (name, seconds, cpu, all_cpu, loaded, rss / 1e6))
     client.expect("FT.DROPINDEX", "idx")
     client.expect("SAVE")
-    _, seconds, cpu = restart(server, ["--io-threads", "1"])
+    _, seconds, cpu = restart(server, args)
     print("| without an index | %.2f | %.2f | | | |" % (seconds, cpu))
     print("\nload average at the end %.1f on %d cores" % (os.getloadavg()[0], os.cpu_count()))
     server.stop()

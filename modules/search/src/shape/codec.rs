@@ -63,11 +63,7 @@ impl Shapes {
     }
 
     /// Reads the shapes of so many rows.
-    pub fn decode(
-        bytes: &mut Decoder<'_>,
-        surface: Surface,
-        rows: u32,
-    ) -> Result<Shapes, Broken> {
+    pub fn decode(bytes: &mut Decoder<'_>, surface: Surface, rows: u32) -> Result<Shapes, Broken> {
         let present: Vec<u32> = bytes.list()?;
         let rising = present.windows(2).all(|pair| pair[0] < pair[1]);
         ensure(rising && present.last() < Some(&rows), "rows are not in order")?;

@@ -21,7 +21,7 @@ use crate::index::storing::{Recall, Restored};
 use crate::index::tier::Tier;
 use crate::schema::Schema;
 use crate::storage::codec::ensure;
-use crate::storage::manifest::{BYTES_MAX, IndexPart, Manifest, Part, SegmentPart};
+use crate::storage::manifest::{BYTES_MAX, IndexPart, Kind, Manifest, Part, SegmentPart};
 use crate::storage::{Uid, file, fingerprint, folder, manifest_path, saving};
 use crate::vector::Options;
 use crate::vector::store::Store;
@@ -42,10 +42,10 @@ pub struct Origin {
 /// Whether keys are to be ticked off.
 static RECALLING: AtomicBool = AtomicBool::new(false);
 /// The snapshot that was loaded last, if its segments were found.
-static LOADED: Mutex<Option<Uid>> = Mutex::new(None);
+static LOADED: Mutex<Option<(Uid, Kind)>> = Mutex::new(None);
 
-fn set_loaded(id: Option<Uid>) {
-    *LOADED.lock().unwrap_or_else(PoisonError::into_inner) = id;
+fn set_loaded(loaded: Option<(Uid, Kind)>) {
+    *LOADED.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
 }
 
 /// Begins with the segments of a snapshot, as far as they are there. Its indexes have been made already, without documents.
@@ -58,7 +58,7 @@ pub fn restore(id: Uid) {
     let (folder, manifest) = match find(id) {
         Ok(found) => found,
         Err(error) => {
-            let text = format!("indexes are built from the keys, there are no segments: {error}");
+            let text = format!("indexes are built from the keys: {error}");
             return log(LogLevel::Notice, &text);
         }
     };
@@ -76,20 +76,23 @@ pub fn restore(id: Uid) {
             }
         }
     }
-    set_loaded(Some(id));
+    set_loaded(Some((id, manifest.kind)));
     RECALLING.store(true, Ordering::Relaxed);
     let (segments, bytes, documents) = sums;
     let ms = start.elapsed().as_millis();
-    let text = format!(
-        "{segments} segments with {documents} documents loaded: {bytes} bytes in {ms} ms"
-    );
+    let text =
+        format!("{segments} segments with {documents} documents loaded: {bytes} bytes in {ms} ms");
     log(LogLevel::Notice, &text);
 }
 
 /// The manifest of a snapshot, if it may be used.
 fn find(id: Uid) -> Result<(std::path::PathBuf, Manifest), Error> {
     let folder = folder()?;
-    let bytes = file::read_bounded(&manifest_path(&folder, id), BYTES_MAX)?;
+    let bytes = file::read_bounded(&manifest_path(&folder, id), BYTES_MAX);
+    let bytes = bytes.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::Text("there are no segments of this snapshot"),
+        _ => Error::from(error),
+    })?;
     let manifest = Manifest::of_bytes(&bytes)?;
     ensure(manifest.id == id, "the manifest is of another snapshot")?;
     let same = manifest.fingerprint == fingerprint().as_bytes();
@@ -109,10 +112,11 @@ fn restore_index(folder: &Path, part: &IndexPart) -> Result<(Origin, usize), Err
         Some((entry.id, Arc::clone(entry.index.schema())))
     });
     let (id, schema) = found.ok_or(Error::Text("it does not exist"))?;
-    let same = schema.definition.iter().map(|argument| &**argument).eq(part
+    let same = schema
         .definition
         .iter()
-        .map(Vec::as_slice));
+        .map(|argument| &**argument)
+        .eq(part.definition.iter().map(Vec::as_slice));
     ensure(same && u32::try_from(schema.db) == Ok(part.db), "its definition is another one")?;
     let restored = read(folder, part, &schema)?;
     let origin = Origin {
@@ -145,13 +149,16 @@ fn read(folder: &Path, part: &IndexPart, schema: &Schema) -> Result<Restored, Er
     let options: Vec<_> = schema.vector_fields().map(|(_, options)| options).collect();
     ensure(options.len() == part.vectors.len(), "not as many fields of vectors")?;
     // Vectors first: theirs are the largest files.
-    let vectors = part.vectors.iter().zip(options).map(|(part, options)| Task::Vectors(part, options));
+    let vectors =
+        part.vectors.iter().zip(options).map(|(part, options)| Task::Vectors(part, options));
     let tasks: Vec<Task<'_>> = vectors.chain(part.segments.iter().map(Task::Segment)).collect();
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Result<Found, Error>>>> =
         Mutex::new(tasks.iter().map(|_| None).collect());
     let work = || {
-        while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < tasks.len()) {
+        while let Some(at) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < tasks.len())
+        {
             // tantivy trusts its files, and a checksum can be right by accident.
             let found = catch_unwind(AssertUnwindSafe(|| read_one(folder, &tasks[at], schema)));
             let found = found.unwrap_or(Err(Error::Text("a file cannot be understood")));

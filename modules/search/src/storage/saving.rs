@@ -74,7 +74,7 @@ static ASKED: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 #[derive(Default)]
 struct Disk {
     seals: HashMap<Uid, Seal>,
-    loaded: Option<Uid>,
+    loaded: Option<(Uid, Kind)>,
 }
 
 static DISK: Mutex<Option<Disk>> = Mutex::new(None);
@@ -212,14 +212,14 @@ pub fn on_shutdown(_ctx: &mut Context<'_>, _event: &ServerEvent<'_>) {
 }
 
 /// Removes what nothing needs any more; `loaded` is the snapshot that the server has begun with.
-pub fn tidy_later(loaded: Option<Uid>) {
+pub fn tidy_later(loaded: Option<(Uid, Kind)>) {
     let Ok(folder) = folder() else { return };
     worker::submit(
         Lane::Store,
         Box::new(move || {
             lock(&DISK).get_or_insert_default().loaded = loaded;
             // There may be no folder.
-            let _ = tidy(&folder);
+            let _ = tidy(&folder, None);
         }),
     );
 }
@@ -241,6 +241,7 @@ fn save(folder: &Path, kind: Kind, taken: Taken, is_outdated: &dyn Fn() -> bool)
     // It works as well without.
     let _ = rustix::process::setpriority_process(None, NICE);
     let start = Instant::now();
+    let mut saved = None;
     let mut writing = Writing { folder, is_outdated, bytes: 0, written: 0 };
     match writing.all(kind, taken) {
         Ok(None) => {}
@@ -257,10 +258,13 @@ fn save(folder: &Path, kind: Kind, taken: Taken, is_outdated: &dyn Fn() -> bool)
                 "segments of {indexes} indexes saved: {bytes} bytes, {written} of them new, in {ms} ms"
             );
             log(LogLevel::Notice, &text);
+            // What was loaded is not what the server begins with any more.
+            lock(&DISK).get_or_insert_default().loaded.take_if(|(_, loaded)| *loaded == kind);
+            saved = Some(manifest.id);
         }
         Err(error) => note_failure(&error),
     }
-    if let Err(error) = tidy(folder) {
+    if let Err(error) = tidy(folder, saved) {
         let text = format!("files of indexes could not be tidied up: {error}");
         log(LogLevel::Warning, &text);
     }
@@ -368,10 +372,10 @@ impl Writing<'_> {
     }
 }
 
-/// Removes manifests but the newest of each kind and the one that was loaded, and then the files that none of these
-/// names. Files of other names are left alone.
-fn tidy(folder: &Path) -> io::Result<()> {
-    let loaded = lock(&DISK).get_or_insert_default().loaded;
+/// Removes manifests but the newest of each kind (the one just saved, if it is of that kind) and the one that was loaded,
+/// and then the files that none of these names. Files of other names are left alone.
+fn tidy(folder: &Path, saved: Option<Uid>) -> io::Result<()> {
+    let loaded = lock(&DISK).get_or_insert_default().loaded.map(|(id, _)| id);
     let mut newest: [Option<Manifest>; 2] = [None, None];
     let mut kept: Vec<Manifest> = Vec::new();
     let ours = our_files(folder)?;
@@ -383,17 +387,13 @@ fn tidy(folder: &Path) -> io::Result<()> {
         if Some(manifest.id) == loaded {
             kept.push(manifest.clone());
         }
+        // A clock can be set back.
+        let age = |manifest: &Manifest| (Some(manifest.id) == saved, manifest.at_ms);
         let newest = &mut newest[manifest.kind as usize];
-        if newest.as_ref().is_none_or(|other| other.at_ms < manifest.at_ms) {
+        if newest.as_ref().is_none_or(|other| age(other) < age(&manifest)) {
             *newest = Some(manifest);
         }
     }
-    // What was loaded is superseded by the first snapshot of its kind.
-    let superseded = |old: &Manifest| {
-        newest[old.kind as usize].as_ref().is_some_and(|newest| newest.at_ms > old.at_ms)
-            && figures().saves > 0
-    };
-    kept.retain(|old| !superseded(old));
     kept.extend(newest.into_iter().flatten());
     let manifests: HashSet<PathBuf> =
         kept.iter().map(|manifest| manifest_path(folder, manifest.id)).collect();

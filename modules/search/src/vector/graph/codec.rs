@@ -67,11 +67,11 @@ impl Graph {
             links[..count].copy_from_slice(&bytes.elements::<u32>(count)?);
         }
         let mut high: Vec<Box<[Vec<u32>]>> = Vec::with_capacity(NODES);
-        for at in 0..NODES {
+        for (at, links) in counts.iter().enumerate() {
             let layers = usize::from(bytes.number::<u8>()?);
             ensure(layers <= LAYERS_MAX, "a node has too many layers")?;
             let is_there = present >> at & 1 == 1;
-            ensure(is_there || layers == 0 && counts[at] == 0, "what is no node has links")?;
+            ensure(is_there || layers == 0 && *links == 0, "what is no node has links")?;
             let layers = (0..layers).map(|_| {
                 let links: Vec<u32> = bytes.list()?;
                 ensure(links.len() <= self.capacity(1), "a node has too many links")?;
@@ -82,16 +82,25 @@ impl Graph {
         Ok(Block { present, counts, low, high })
     }
 
+    /// Refuses links that lead nowhere, come twice, or go one way. For the last, each link is a number that the one back takes
+    /// away again: looking for it there would be as much work as reading the graph.
     fn check_links(&self) -> Result<(), Broken> {
+        let mut balance = 0u64;
         for slot in (0..self.slots() as u32).filter(|slot| self.has(*slot)) {
             for layer in 0..=self.height(slot) {
-                let good = |link: &u32| {
-                    *link != slot && self.has(*link) && self.height(*link) >= layer
-                };
-                ensure(self.links_of(slot, layer).iter().all(good), "a link leads nowhere")?;
+                let links = self.links_of(slot, layer);
+                for (at, link) in links.iter().enumerate() {
+                    let good = *link != slot && self.has(*link) && self.height(*link) >= layer;
+                    ensure(good && !links[..at].contains(link), "a link leads nowhere")?;
+                    let number = number_of(slot.min(*link), slot.max(*link), layer);
+                    balance = match slot < *link {
+                        true => balance.wrapping_add(number),
+                        false => balance.wrapping_sub(number),
+                    };
+                }
             }
         }
-        Ok(())
+        ensure(balance == 0, "a link goes one way")
     }
 
     /// Whether there is a node for a slot.
@@ -99,4 +108,13 @@ impl Graph {
         let block = self.blocks.get(slot as usize / NODES);
         block.is_some_and(|block| block.present >> (slot as usize % NODES) & 1 == 1)
     }
+}
+
+/// A number for a pair of nodes in a layer, spread as if by dice.
+fn number_of(low: u32, high: u32, layer: usize) -> u64 {
+    let mut bits = u64::from(low) << 32 | u64::from(high);
+    bits = (bits ^ (layer as u64) << 58).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ bits >> 31
 }
