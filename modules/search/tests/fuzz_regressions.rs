@@ -2,6 +2,8 @@
 
 #[path = "../../../fuzz/properties/replay.rs"]
 mod replay;
+#[path = "../../../fuzz/properties/search_aggregate.rs"]
+mod search_aggregate;
 #[path = "../../../fuzz/properties/search_expression.rs"]
 mod search_expression;
 #[path = "../../../fuzz/properties/search_query.rs"]
@@ -12,6 +14,11 @@ mod search_schema;
 mod search_segments;
 
 use replay::replay;
+
+#[test]
+fn aggregations() {
+    replay("search_aggregate", search_aggregate::check);
+}
 
 #[test]
 fn expressions() {
