@@ -160,6 +160,16 @@ fn paths<'a>(options: &Options<'a>) -> Result<Vec<(&'a str, Query)>, JsonError> 
     Ok(options.paths.iter().filter_map(read).collect())
 }
 
+/// The text that JSON.GET answers for one path.
+pub(crate) fn text_of(query: &Query, root: View<'_>) -> Result<Vec<u8>, JsonError> {
+    let mut writer = Writer::new(Format::COMPACT);
+    write_one(&mut writer, query, root)?;
+    match writer.written().0 > reply_bytes() {
+        true => Err(JsonError::ReplyTooLarge),
+        false => Ok(writer.finish()),
+    }
+}
+
 fn write_one(writer: &mut Writer<'_>, query: &Query, root: View<'_>) -> Result<(), JsonError> {
     match query {
         Query::Path(path) if path.is_legacy() => {

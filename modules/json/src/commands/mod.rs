@@ -7,7 +7,7 @@
 
 mod arguments;
 mod arrays;
-mod get;
+pub(crate) mod get;
 mod inspect;
 mod reply;
 mod scalars;
