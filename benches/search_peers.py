@@ -3,14 +3,15 @@
 
     benches/search_peers.py ours=target/release/mortise redisearch=/usr/bin/redis-server,/usr/lib/redis/modules/redisearch.so
 
-A server is NAME=BINARY, or NAME=BINARY,MODULE; one that knows HSET indexes hashes, RediSearch 1.x gets its documents by FT.ADD with NOSAVE, which
-keeps no hash beside the index. All hold the same documents: a title of eight words (vocabulary 50,000, the n-th word 1/n as frequent as the first),
+A server is NAME=BINARY, or NAME=BINARY,MODULE; one that knows HSET indexes hashes, or JSON documents with the same fields if NAME ends in -json; RediSearch
+1.x, which knows no JSON, gets its documents by FT.ADD with NOSAVE, which keeps no hash beside the index. All hold the same documents: a title of eight words (vocabulary 50,000, the n-th word 1/n as frequent as the first),
 one of 100 tags, and a number below 10,000. Requests go out 16 at a time (long queries one by one). All servers run at the same time, each with one
 worker, and each round visits them in another order, so that noise from elsewhere falls on all alike; CPU is what the kernel says the server's threads
 have run, the module's own threads included. Reported are medians of rounds; compare within one run, and never figures of two.
 """
 import argparse
 import bisect
+import json
 import os
 import random
 import statistics
@@ -99,7 +100,10 @@ class Peer:
         schema = ("SCHEMA", "title", "TEXT", "NOSTEM", "tag", "TAG", "price", "NUMERIC", "SORTABLE")
         # What follows hashes knows FT._LIST; the versions before take ON for the name of nothing and say OK.
         self.hashes = not isinstance(self.client.call("FT._LIST"), resp.Error)
-        self.client.expect("FT.CREATE", "idx", *(("ON", "HASH") if self.hashes else ()), *schema)
+        self.json = self.name.endswith("-json")
+        if self.json:
+            schema = ("SCHEMA", "$.title", "AS", "title", "TEXT", "NOSTEM", "$.tag", "AS", "tag", "TAG", "$.price", "AS", "price", "NUMERIC", "SORTABLE")
+        self.client.expect("FT.CREATE", "idx", *(("ON", "JSON" if self.json else "HASH") if self.hashes else ()), *schema)
 
     def used(self):
         info = self.client.expect("INFO", "memory").decode()
@@ -119,6 +123,9 @@ class Peer:
         return cpu_ns(self.server.proc.pid) - before, reply
 
     def document(self, documents, n):
+        if self.json:
+            fields = documents.fields(n)
+            return encode("JSON.SET", "doc:%d" % n, "$", json.dumps(dict(zip(fields[::2], fields[1::2])), separators=(",", ":")))
         if self.hashes:
             return encode("HSET", "doc:%d" % n, *documents.fields(n))
         return encode("FT.ADD", "idx", "doc:%d" % n, "1", "NOSAVE", "REPLACE", "FIELDS", *documents.fields(n))

@@ -41,7 +41,7 @@ pub enum Value {
 pub enum Column {
     /// Of a NUMERIC field, or the slots of a VECTOR field.
     Numbers(Numbers),
-    /// Of a sortable TEXT or TAG field.
+    /// Of a sortable TEXT or TAG field, or what a NESTED field keeps.
     Texts(Texts),
     /// Of a GEO field.
     Points(Points),
@@ -98,7 +98,7 @@ impl Column {
     pub fn new(kind: ColumnKind) -> Column {
         match kind {
             ColumnKind::Numbers | ColumnKind::Slots => Column::Numbers(Numbers::default()),
-            ColumnKind::Texts => Column::Texts(Texts::default()),
+            ColumnKind::Texts | ColumnKind::Elements => Column::Texts(Texts::default()),
             ColumnKind::Points => Column::Points(Points::default()),
             ColumnKind::Shapes(surface) => Column::Shapes(Shapes::new(surface)),
         }

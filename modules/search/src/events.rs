@@ -75,6 +75,8 @@ fn on_generic(ctx: &mut Context<'_>, name: &str, key: &[u8]) {
             source::refresh(ctx, key, None);
         }
         "loaded" => loading::on_loaded(ctx, key),
+        // What RedisJSON and ours tell as events of modules, valkey-json tells as generic ones.
+        name if name.starts_with("json.") => source::refresh(ctx, key, Some(Source::Json)),
         _ => {}
     }
 }

@@ -111,7 +111,9 @@ impl<'a> Wanted<'a> {
             Step::And { children, .. } | Step::Or { children, .. } => {
                 children.iter().for_each(|child| self.gather(plan, child, rarity));
             }
-            Step::Optional { child, .. } => self.gather(plan, child, rarity),
+            Step::Optional { child, .. } | Step::Nested { candidates: child, .. } => {
+                self.gather(plan, child, rarity);
+            }
             // What must not occur does not.
             _ => {}
         }

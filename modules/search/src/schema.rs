@@ -13,7 +13,9 @@ use crate::tokenize::{Language, StopWords};
 use crate::vector;
 
 pub mod filter;
+pub mod nested;
 pub mod parse;
+pub mod questions;
 
 /// Fields of one index, all types.
 pub const FIELDS_MAX: usize = 1024;
@@ -79,6 +81,8 @@ pub struct Schema {
     pub fields: Vec<Field>,
     /// The arguments of the FT.CREATE that makes this index, behind its name.
     pub definition: Vec<Box<[u8]>>,
+    /// What is asked of JSON documents, see [`Schema::questions`].
+    pub kept_questions: questions::Kept,
 }
 
 /// One field of a schema.
@@ -103,7 +107,7 @@ pub struct Field {
     /// Its number among the columns, if it has one: NUMERIC and sortable fields do.
     pub column: Option<u16>,
     /// Number of the column that its clauses look at, if its type has one that is not for sorting: the points of GEO,
-    /// the shapes of GEOSHAPE, the slots of VECTOR.
+    /// the shapes of GEOSHAPE, the slots of VECTOR, the elements of NESTED.
     pub places: Option<u16>,
 }
 
@@ -145,6 +149,8 @@ pub enum FieldKind {
         /// What the field's vectors are and how they are searched.
         options: Arc<vector::Options>,
     },
+    /// Objects of a JSON array, of which other fields are members.
+    Nested,
 }
 
 /// What one column holds.
@@ -160,6 +166,8 @@ pub enum ColumnKind {
     Shapes(Surface),
     /// Where the vectors of a document lie: numbers of slots.
     Slots,
+    /// What elements have, as runs of bytes.
+    Elements,
 }
 
 impl Schema {
@@ -245,7 +253,8 @@ impl Field {
             | FieldKind::Tag { .. }
             | FieldKind::Geo
             | FieldKind::GeoShape(_)
-            | FieldKind::Vector { .. } => ColumnKind::Texts,
+            | FieldKind::Vector { .. }
+            | FieldKind::Nested => ColumnKind::Texts,
         }
     }
 
@@ -256,6 +265,7 @@ impl Field {
             FieldKind::Geo => Some(ColumnKind::Points),
             FieldKind::GeoShape(surface) => Some(ColumnKind::Shapes(surface)),
             FieldKind::Vector { .. } => Some(ColumnKind::Slots),
+            FieldKind::Nested => Some(ColumnKind::Elements),
         }
     }
 }

@@ -51,7 +51,9 @@ impl Column {
             (NUMBERS, ColumnKind::Numbers | ColumnKind::Slots) => {
                 Column::Numbers(Numbers::decode(bytes, rows)?)
             }
-            (TEXTS, ColumnKind::Texts) => Column::Texts(Texts::decode(bytes, rows)?),
+            (TEXTS, ColumnKind::Texts | ColumnKind::Elements) => {
+                Column::Texts(Texts::decode(bytes, rows)?)
+            }
             (POINTS, ColumnKind::Points) => Column::Points(Points::decode(bytes, rows)?),
             (SHAPES, ColumnKind::Shapes(surface)) => {
                 Column::Shapes(Shapes::decode(bytes, surface, rows)?)

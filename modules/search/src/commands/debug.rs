@@ -1,5 +1,6 @@
 //! FT.DEBUG: what only tests ask for.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
@@ -8,11 +9,12 @@ use crate::args::lossy;
 use crate::commands::bytes;
 use crate::error::Error;
 use crate::registry;
+use crate::source::json;
 
 /// FT.DEBUG.
 pub const DEBUG: Command = Command {
     name: "FT.DEBUG",
-    summary: "Shows how long a temporary index will stay if nobody uses it",
+    summary: "Shows how long a temporary index will stay if nobody uses it; chooses how JSON documents are read",
     arity: Arity::Exactly(3),
     flags: &[Flag::ReadOnly],
     categories: &["search", "admin"],
@@ -22,6 +24,20 @@ pub const DEBUG: Command = Command {
 
 fn debug(_ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
+    if args[0].eq_ignore_ascii_case(b"JSON_BY") {
+        // Both ways of reading documents must find the same, which only shows if one can choose.
+        let by_command = match args[1].to_ascii_uppercase().as_slice() {
+            b"COMMAND" => true,
+            b"SERVICE" => false,
+            _ => {
+                return Err(
+                    Error::Unsupported(format!("FT.DEBUG JSON_BY {}", lossy(args[1]))).into()
+                );
+            }
+        };
+        json::BY_COMMAND.store(by_command, Ordering::Relaxed);
+        return Ok(Reply::Ok);
+    }
     if !args[0].eq_ignore_ascii_case(b"TTL") {
         return Err(Error::Unsupported(format!("FT.DEBUG {}", lossy(args[0]))).into());
     }

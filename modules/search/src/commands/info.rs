@@ -154,6 +154,7 @@ fn attribute(writer: Writer<'_>, field: &Field) {
             writer.bulk(separator.as_slice());
         }
         FieldKind::Numeric => writer.simple("NUMERIC"),
+        FieldKind::Nested => writer.simple("NESTED"),
         FieldKind::Geo => writer.simple("GEO"),
         FieldKind::GeoShape(surface) => {
             writer.simple("GEOSHAPE");
@@ -205,8 +206,11 @@ fn flags(field: &Field) -> Vec<&'static str> {
         FieldKind::Tag { case_sensitive: c, suffix_trie: s, .. } => {
             (case_sensitive, suffix_trie) = (*c, *s)
         }
-        FieldKind::Numeric | FieldKind::Geo | FieldKind::GeoShape(_) | FieldKind::Vector { .. } => {
-        }
+        FieldKind::Numeric
+        | FieldKind::Geo
+        | FieldKind::GeoShape(_)
+        | FieldKind::Vector { .. }
+        | FieldKind::Nested => {}
     }
     let mut add = |is_set: bool, name| {
         if is_set {

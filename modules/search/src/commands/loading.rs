@@ -7,8 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::aggregate::Row;
 use crate::aggregate::pipeline::{Load, LoadField, Loader, Names};
-use crate::commands::search::{DIALECT_MULTI_VALUE, json_get};
+use crate::commands::json_fields::{self, DIALECT_MULTI_VALUE};
 use crate::expression::value::{Several, Value, text_to_number};
+use crate::schema::questions::Questions;
 use crate::schema::{FieldKind, Schema, Source};
 
 /// The property that is a whole JSON document.
@@ -19,12 +20,14 @@ pub struct KeyLoader<'k, 'c> {
     ctx: &'k mut Context<'c>,
     schema: &'k Schema,
     dialect: u32,
+    /// What was asked of the last document: mostly the same is asked of the next.
+    questions: Questions,
 }
 
 impl<'k, 'c> KeyLoader<'k, 'c> {
     /// A loader for keys that an index of this schema follows.
     pub fn new(ctx: &'k mut Context<'c>, schema: &'k Schema, dialect: u32) -> KeyLoader<'k, 'c> {
-        KeyLoader { ctx, schema, dialect }
+        KeyLoader { ctx, schema, dialect, questions: Questions::default() }
     }
 
     fn hash(&self, key: &[u8], load: &Load, row: &mut Row<'_>, names: &mut Names) -> bool {
@@ -67,25 +70,34 @@ impl<'k, 'c> KeyLoader<'k, 'c> {
         }
         match load {
             Load::Fields(fields) => {
-                for field in fields {
-                    row.set(field.slot, self.json_field(key, field));
+                let asked = self.questions.list.iter().map(|question| &question.path);
+                if !asked.eq(fields.iter().map(|field| &field.path)) {
+                    self.questions =
+                        json_fields::questions(fields.iter().map(|field| &*field.path));
+                }
+                let shows_all = self.dialect >= DIALECT_MULTI_VALUE;
+                let value =
+                    |at: usize, text: Option<&[u8]>| json_field(text?, &fields[at], shows_all);
+                let values = json_fields::texts(self.ctx, key, &self.questions, value);
+                let values = values.into_iter().flatten().chain(std::iter::repeat(None));
+                for (field, value) in fields.iter().zip(values) {
+                    row.set(field.slot, value);
                 }
             }
             Load::All => {
-                let path: &[u8] = if self.dialect < DIALECT_MULTI_VALUE { b"." } else { b"$" };
-                let Some(document) = json_get(self.ctx, key, path) else { return false };
+                let document = json_fields::document(self.ctx, key, self.dialect);
+                let Some(document) = document else { return false };
                 row.set(names.slot(DOCUMENT), Some(Value::Text(document.into())));
             }
         }
         true
     }
+}
 
-    fn json_field(&mut self, key: &[u8], field: &LoadField) -> Option<Value<'static>> {
-        let text = json_get(self.ctx, key, &field.path)?;
-        match field.path.starts_with(b"$") {
-            true => matches_value(&text, self.dialect >= DIALECT_MULTI_VALUE),
-            false => json_value(std::str::from_utf8(&text).ok()?),
-        }
+fn json_field(text: &[u8], field: &LoadField, shows_all: bool) -> Option<Value<'static>> {
+    match field.path.starts_with(b"$") {
+        true => matches_value(text, shows_all),
+        false => json_value(std::str::from_utf8(text).ok()?),
     }
 }
 

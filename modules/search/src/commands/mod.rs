@@ -20,6 +20,7 @@ mod explain;
 mod hybrid;
 mod idempotent;
 mod info;
+mod json_fields;
 mod loading;
 mod options;
 mod payloads;

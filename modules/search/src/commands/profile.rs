@@ -373,6 +373,11 @@ impl Printer<'_> {
                 writer.simple("Child iterator");
                 self.step(view, child);
             }
+            Step::Nested { candidates, .. } => {
+                head(&[("Type", "NESTED")]);
+                writer.simple("Child iterator");
+                self.step(view, candidates);
+            }
             Step::Circle { .. } => head(&[("Type", "GEO")]),
             Step::Shape { .. } => head(&[("Type", "GEO-SHAPE")]),
             Step::Vector { query, .. } => {

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use mortise_module::{
-    Access, Arg, Argument, Arity, CallFlags, Command, CommandResult, Context, Flag, Reply, Writer,
-};
-use serde_json::value::RawValue;
+use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply, Writer};
 
 use crate::args::{lossy, parse_number};
 use crate::commands::options::{self, Options};
 use crate::commands::payloads::{payload, score_by_payload};
-use crate::commands::{bytes, permission};
+use crate::commands::{bytes, json_fields, permission};
 use crate::error::Error;
 use crate::expression::value::number_text;
 use crate::highlight::Wanted;
@@ -40,8 +37,6 @@ pub const SEARCH: Command = Command {
 
 /// What is said of results that are not complete because the time was over.
 pub(super) const TIMED_OUT: &str = "Timeout limit was reached";
-/// First dialect in which a JSON path answers all of its matches.
-pub(super) const DIALECT_MULTI_VALUE: u32 = 3;
 
 fn search(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
@@ -373,12 +368,13 @@ fn load_key(
             if !ctx.open_read(&*hit.key).exists() {
                 return None;
             }
+            let path = |wanted: &[u8]| schema.field(wanted).map(|(_, field)| &*field.path);
+            let paths: Vec<&[u8]> =
+                fields.iter().map(|wanted| path(wanted.path).unwrap_or(wanted.path)).collect();
+            let values = load_some(ctx, schema, &hit.key, &paths, options.dialect);
             let mut loaded = Vec::with_capacity(fields.len());
-            for wanted in fields {
-                let path = schema.field(wanted.path).map_or(wanted.path, |(_, field)| &field.path);
-                let value = given(found, hit, wanted.path)
-                    .or_else(|| load_one(ctx, schema, &hit.key, path, options.dialect));
-                if let Some(value) = value {
+            for (wanted, value) in fields.iter().zip(values) {
+                if let Some(value) = given(found, hit, wanted.path).or(value) {
                     loaded.push((wanted.name.to_vec(), value));
                 }
             }
@@ -401,8 +397,7 @@ fn load_key(
         }
         (None, Source::Json) => {
             let mut loaded: Fields = Vec::new();
-            let path: &[u8] = if options.dialect < DIALECT_MULTI_VALUE { b"." } else { b"$" };
-            let document = json_get(ctx, &hit.key, path)?;
+            let document = json_fields::document(ctx, &hit.key, options.dialect)?;
             if let Some((name, _)) = options.sort
                 && let Some((_, field)) = schema.field(name)
                 && let Some(value) = load_one(ctx, schema, &hit.key, &field.path, options.dialect)
@@ -423,39 +418,24 @@ pub(super) fn load_one(
     path: &[u8],
     dialect: u32,
 ) -> Option<Vec<u8>> {
+    load_some(ctx, schema, key, &[path], dialect).pop()?
+}
+
+/// Values of a key by hash fields or JSON paths; none where there is none.
+fn load_some(
+    ctx: &mut Context<'_>,
+    schema: &Schema,
+    key: &[u8],
+    paths: &[&[u8]],
+    dialect: u32,
+) -> Vec<Option<Vec<u8>>> {
     match schema.source {
         Source::Hash => {
-            let value = ctx.open_read(key).hash_get(path).ok().flatten()?;
-            Some(value.as_bytes().to_vec())
+            let open = ctx.open_read(key);
+            let value = |path: &&[u8]| Some(open.hash_get(*path).ok()??.as_bytes().to_vec());
+            paths.iter().map(value).collect()
         }
-        Source::Json => {
-            let text = json_get(ctx, key, path)?;
-            if dialect >= DIALECT_MULTI_VALUE {
-                return (text != b"[]").then_some(text);
-            }
-            if path.starts_with(b"$") { first_match(&text) } else { plain(&text) }
-        }
-    }
-}
-
-/// What JSON.GET answers.
-pub(super) fn json_get(ctx: &mut Context<'_>, key: &[u8], path: &[u8]) -> Option<Vec<u8>> {
-    let args: [&dyn Argument; 2] = [&key, &path];
-    let reply = ctx.call("JSON.GET", &args, CallFlags::NONE).ok()?;
-    Some(reply.value().as_bytes()?.to_vec())
-}
-
-/// The first of a path's matches.
-fn first_match(matches: &[u8]) -> Option<Vec<u8>> {
-    let matches: Vec<&RawValue> = serde_json::from_slice(matches).ok()?;
-    plain(matches.first()?.get().as_bytes())
-}
-
-/// A JSON value as a client reads it: strings without quotes, anything else as JSON.
-fn plain(json: &[u8]) -> Option<Vec<u8>> {
-    match json.first()? {
-        b'"' => serde_json::from_slice::<String>(json).ok().map(String::into_bytes),
-        _ => Some(json.to_vec()),
+        Source::Json => json_fields::shown(ctx, key, paths, dialect),
     }
 }
 
@@ -639,18 +619,5 @@ fn sort_key(writer: Writer<'_>, value: &SortValue) {
                 None => writer.bulk([b"$", text.as_slice()].concat()),
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_matches_are_shown_as_clients_expect() {
-        assert_eq!(first_match(br#"["a\"b","c"]"#), Some(b"a\"b".to_vec()));
-        assert_eq!(first_match(b"[1.50]"), Some(b"1.50".to_vec()));
-        assert_eq!(first_match(br#"[{"a":[1, 2]}]"#), Some(br#"{"a":[1, 2]}"#.to_vec()));
-        assert_eq!(first_match(b"[]"), None);
     }
 }

@@ -142,7 +142,9 @@ fn collect<'n>(node: &'n Node, words: &mut Vec<(&'n str, FieldMask)>) {
         Kind::And { children, .. } | Kind::Or(children) => {
             children.iter().for_each(|child| collect(child, words));
         }
-        Kind::Not(child) | Kind::Optional(child) => collect(child, words),
+        Kind::Not(child) | Kind::Optional(child) | Kind::Nested { child, .. } => {
+            collect(child, words);
+        }
         Kind::Nearest { filter: Some(filter), .. } => collect(filter, words),
         _ => {}
     }

@@ -5,6 +5,8 @@
 //! values of one JSON array stand `search-multi-text-slop` apart. A value that does not fit its field's type refuses
 //! the whole document, as in RediSearch.
 
+mod elements;
+
 use std::borrow::Cow;
 
 use crate::args::parse_number;
@@ -38,6 +40,10 @@ pub enum FieldValue<'a> {
     Number(f64),
     /// The elements of a JSON array, or the matches of a path with several.
     Array(Vec<FieldValue<'a>>),
+    /// The same, if they are numbers and nothing else.
+    Numbers(Vec<f64>),
+    /// Objects of a JSON array, of each the values of the members of a NESTED field.
+    Elements(Vec<Vec<FieldValue<'a>>>),
     /// Something that no field takes: a JSON object.
     Object,
 }
@@ -144,26 +150,26 @@ impl Analysis {
             FieldKind::Tag { separator, case_sensitive, .. } => {
                 each_text(value, Takes::Tags, &mut |text| {
                     if field.is_searchable() {
-                        self.split_tags(
-                            number,
-                            text,
-                            *separator,
-                            *case_sensitive,
-                            field.index_empty,
-                        );
+                        each_tag(text, *separator, *case_sensitive, field.index_empty, |tag| {
+                            self.tags.push(tag_term(number, tag).bytes);
+                        });
                     }
                 })?;
             }
             FieldKind::Numeric
             | FieldKind::Geo
             | FieldKind::GeoShape(_)
-            | FieldKind::Vector { .. } => {}
+            | FieldKind::Vector { .. }
+            | FieldKind::Nested => {}
         }
         if field.column.is_some() {
             self.values.push(column_value(field, value)?);
         }
         if let Some(column) = field.places {
-            let value = self.places(field, column, value)?;
+            let value = match &field.kind {
+                FieldKind::Nested => self.elements(schema, number, value)?,
+                _ => self.places(field, column, value)?,
+            };
             self.values.push(value);
         }
         Ok(())
@@ -185,9 +191,10 @@ impl Analysis {
                 }
                 Ok(Value::Absent)
             }
-            FieldKind::Text { .. } | FieldKind::Tag { .. } | FieldKind::Numeric => {
-                unreachable!("they have no places")
-            }
+            FieldKind::Text { .. }
+            | FieldKind::Tag { .. }
+            | FieldKind::Numeric
+            | FieldKind::Nested => unreachable!("they have no places"),
         }
     }
 
@@ -261,29 +268,27 @@ impl Analysis {
             stemmed: false,
         });
     }
+}
 
-    fn split_tags(
-        &mut self,
-        field: u16,
-        text: &[u8],
-        separator: Option<u8>,
-        case_sensitive: bool,
-        index_empty: bool,
-    ) {
-        let mut push = |raw: &[u8]| {
-            let raw = raw.trim_ascii();
-            if raw.is_empty() && !index_empty {
-                return;
-            }
-            let raw = &raw[..raw.len().min(TAG_BYTES_MAX)];
-            let value =
-                if case_sensitive { Cow::Borrowed(raw) } else { Cow::Owned(lower_bytes(raw)) };
-            self.tags.push(tag_term(field, &value).bytes);
-        };
-        match separator {
-            Some(separator) => text.split(|byte| *byte == separator).for_each(&mut push),
-            None => push(text),
+/// Calls `each` with the tags of a text as they are indexed.
+fn each_tag(
+    text: &[u8],
+    separator: Option<u8>,
+    case_sensitive: bool,
+    index_empty: bool,
+    mut each: impl FnMut(&[u8]),
+) {
+    let mut push = |raw: &[u8]| {
+        let raw = raw.trim_ascii();
+        if raw.is_empty() && !index_empty {
+            return;
         }
+        let raw = &raw[..raw.len().min(TAG_BYTES_MAX)];
+        if case_sensitive { each(raw) } else { each(&lower_bytes(raw)) }
+    };
+    match separator {
+        Some(separator) => text.split(|byte| *byte == separator).for_each(&mut push),
+        None => push(text),
     }
 }
 
@@ -314,7 +319,11 @@ fn each_text(
                 }
             }
         }
-        FieldValue::Boolean(_) | FieldValue::Number(_) | FieldValue::Object => {
+        FieldValue::Boolean(_)
+        | FieldValue::Number(_)
+        | FieldValue::Numbers(_)
+        | FieldValue::Elements(_)
+        | FieldValue::Object => {
             return Err(takes.mismatch());
         }
     }
@@ -380,15 +389,21 @@ fn numeric_value(value: &FieldValue<'_>) -> Result<Value, String> {
                     _ => return Err(mismatch("NUMERIC")),
                 }
             }
-            Ok(match numbers.as_slice() {
-                [] => Value::Absent,
-                [number] => Value::Number(*number),
-                _ => Value::Numbers(numbers),
-            })
+            Ok(several_numbers(numbers))
         }
-        FieldValue::Text(_) | FieldValue::Boolean(_) | FieldValue::Object => {
-            Err(mismatch("NUMERIC"))
-        }
+        FieldValue::Numbers(numbers) => Ok(several_numbers(numbers.clone())),
+        FieldValue::Text(_)
+        | FieldValue::Boolean(_)
+        | FieldValue::Elements(_)
+        | FieldValue::Object => Err(mismatch("NUMERIC")),
+    }
+}
+
+fn several_numbers(numbers: Vec<f64>) -> Value {
+    match numbers.as_slice() {
+        [] => Value::Absent,
+        [number] => Value::Number(*number),
+        _ => Value::Numbers(numbers),
     }
 }
 

@@ -163,7 +163,7 @@ impl Explainer<'_> {
                 let children = matched.map(|(child, _)| self.op(child, None));
                 self.several(children.collect(), or.weight)
             }
-            Op::Optional { child, matched: true, weight } => {
+            Op::Optional { child, matched: true, weight } | Op::Nested { child, weight, .. } => {
                 let (score, explanation) = self.op(child, None);
                 (score * *weight, explanation)
             }

@@ -11,6 +11,7 @@ use crate::index::profile::Watched;
 use crate::index::proximity::{close_in_any_order, close_in_order, least_gap};
 use crate::index::tier::{Cursor, END};
 use crate::query::ast::Range;
+use crate::query::nested::Test;
 use crate::query::plan::Proximity;
 use crate::schema::{ALL_FIELDS, FieldMask};
 use crate::score::{Rarity, Scoring};
@@ -52,6 +53,17 @@ pub enum Op<'a, C> {
         /// Number of rows.
         rows: u32,
         /// Factor of the score.
+        weight: f64,
+    },
+    /// Rows of which one element of a NESTED field passes a test.
+    Nested {
+        /// The rows that may have one.
+        child: Box<Op<'a, C>>,
+        /// Their elements; none if the piece is older than the field.
+        column: Option<&'a Column>,
+        /// The test.
+        test: &'a Test,
+        /// Factor of the score, which is the child's.
         weight: f64,
     },
     /// An operator that is measured.
@@ -322,6 +334,7 @@ impl<C: Cursor> Op<'_, C> {
             Op::Set(set) => set.seek(from),
             Op::And(and) => and.next(from),
             Op::Or(or) => or.next(from),
+            Op::Nested { child, .. } => child.next(from),
             Op::Watched(watched) => watched.timed(|op| op.next(from)),
             Op::Range { column, range, rows, .. } => match column {
                 Some(Column::Numbers(numbers)) if from < *rows => {
@@ -342,6 +355,15 @@ impl<C: Cursor> Op<'_, C> {
             Op::And(and) => and.matches(row),
             Op::Or(or) => or.matches(row),
             Op::Not(child) => !child.matches(row),
+            Op::Nested { child, column, test, .. } => {
+                child.matches(row)
+                    && match column {
+                        Some(Column::Texts(elements)) => {
+                            elements.get(row).is_some_and(|elements| test.passes_any(elements))
+                        }
+                        _ => false,
+                    }
+            }
             Op::Optional { child, matched, .. } => {
                 *matched = child.matches(row);
                 true
@@ -377,7 +399,9 @@ impl<C: Cursor> Op<'_, C> {
                 let scores = matched.map(|(child, _)| child.score(scoring));
                 scores.fold(0.0, |sum, score| scoring.join(sum, score)) * or.weight
             }
-            Op::Optional { child, matched: true, weight } => child.score(scoring) * *weight,
+            Op::Optional { child, matched: true, weight } | Op::Nested { child, weight, .. } => {
+                child.score(scoring) * *weight
+            }
             Op::Optional { matched: false, .. } => 0.0,
             Op::Range { weight, .. } => scoring.valueless(*weight),
             Op::Watched(watched) => watched.timed(|op| op.score(scoring)),
@@ -389,6 +413,8 @@ impl<C: Cursor> Op<'_, C> {
         let start = out.len();
         match self {
             Op::Nothing | Op::All { .. } | Op::Not(_) | Op::Range { .. } | Op::Set(_) => return,
+            // Where words stand in an element has been looked at.
+            Op::Nested { .. } => return,
             Op::Term(term) => return term.positions(out),
             Op::Watched(watched) => return watched.op_mut().positions(out),
             Op::And(and) => and.children.iter_mut().for_each(|child| child.positions(out)),
@@ -448,6 +474,7 @@ impl<C: Cursor> Op<'_, C> {
         match self {
             Op::Nothing => 0,
             Op::Watched(watched) => watched.op().cost(),
+            Op::Nested { child, .. } => child.cost(),
             Op::Term(term) => term.cursor.documents(),
             Op::Set(set) => u32::try_from(set.entries.len()).unwrap_or(END),
             Op::And(and) => and.children.iter().map(Op::cost).min().unwrap_or(0),
@@ -463,7 +490,9 @@ impl<C: Cursor> Op<'_, C> {
         match self {
             Op::And(and) => and.children.iter().map(Op::width).fold(1, u32::saturating_add),
             Op::Or(or) => or.children.iter().map(Op::width).fold(1, u32::saturating_add),
-            Op::Not(child) | Op::Optional { child, .. } => child.width().saturating_add(1),
+            Op::Not(child) | Op::Optional { child, .. } | Op::Nested { child, .. } => {
+                child.width().saturating_add(1)
+            }
             _ => 1,
         }
     }
@@ -473,6 +502,7 @@ impl<C: Cursor> Op<'_, C> {
         match self {
             Op::Nothing | Op::Term(_) | Op::Set(_) => true,
             Op::Watched(watched) => watched.op().skips(),
+            Op::Nested { child, .. } => child.skips(),
             Op::And(and) => and.children.iter().any(Op::skips),
             Op::Or(or) => or.children.iter().all(Op::skips),
             Op::All { .. } | Op::Not(_) | Op::Optional { .. } | Op::Range { .. } => false,

@@ -13,6 +13,7 @@ pub mod bits;
 pub mod deadline;
 mod dictionary;
 pub mod documents;
+mod elements;
 pub mod expiry;
 pub mod explanation;
 pub mod fresh;
@@ -35,6 +36,8 @@ pub mod visit;
 pub mod vocabulary;
 pub mod worker;
 
+#[cfg(test)]
+mod elements_test;
 #[cfg(test)]
 mod hostile_test;
 #[cfg(test)]

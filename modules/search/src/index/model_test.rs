@@ -203,7 +203,10 @@ impl Model<'_> {
                 Some(m) => scaled(m, *weight),
                 None => Match { score: 0.0, positions: vec![] },
             }),
-            Step::Circle { .. } | Step::Shape { .. } | Step::Vector { .. } => {
+            Step::Circle { .. }
+            | Step::Shape { .. }
+            | Step::Vector { .. }
+            | Step::Nested { .. } => {
                 unreachable!("the queries have none")
             }
             Step::Range { range, .. } => seen

@@ -29,6 +29,9 @@ const TERM_STEPS: u64 = 100;
 /// Steps that comparing positions takes, per list.
 const POSITION_STEPS: u64 = 4;
 
+/// Steps that checking the elements of a document takes.
+const ELEMENTS_STEPS: u64 = 8;
+
 /// One row in so many from which on a list of rows is put in order by a table of all rows, not by sorting.
 const DENSE_SHARE: usize = 32;
 
@@ -129,6 +132,7 @@ pub fn run_cost(step: &Step, totals: &[LeafTotals], documents: u64) -> u64 {
         }
         Step::Or { children, .. } => children.iter().map(cost).sum(),
         Step::Not(child) | Step::Optional { child, .. } => documents + cost(child),
+        Step::Nested { candidates, .. } => cost(candidates).saturating_mul(ELEMENTS_STEPS),
         // Columns are walked fast, but each match costs a step.
         Step::Range { .. } => documents / 2,
         Step::Circle { .. } => documents / 8,
@@ -288,6 +292,12 @@ impl<'a, T: Tier> Opener<'a, T> {
             Step::Circle { .. } | Step::Shape { .. } | Step::Vector { .. } => {
                 self.places(step, deadline)
             }
+            Step::Nested { column, test, candidates, weight, .. } => Op::Nested {
+                child: Box::new(self.step(candidates, wish, deadline)),
+                column: self.tier.rows().column(*column),
+                test,
+                weight: *weight,
+            },
             Step::Range { column, range, weight } => Op::Range {
                 column: self.tier.rows().column(*column),
                 range: *range,

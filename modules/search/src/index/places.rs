@@ -72,8 +72,11 @@ pub fn vectors(value: &FieldValue<'_>, options: &Options) -> Result<Vec<u8>, Str
             }
             bytes.extend_from_slice(blob);
         }
+        FieldValue::Numbers(numbers) => vector_of_numbers(numbers, options, &mut bytes)?,
         FieldValue::Array(elements) => {
-            let nested = |element: &FieldValue<'_>| matches!(element, FieldValue::Array(_));
+            let nested = |element: &FieldValue<'_>| {
+                matches!(element, FieldValue::Array(_) | FieldValue::Numbers(_))
+            };
             if !elements.iter().any(nested) {
                 vector(elements, options, &mut bytes)?;
                 return Ok(bytes);
@@ -85,6 +88,9 @@ pub fn vectors(value: &FieldValue<'_>, options: &Options) -> Result<Vec<u8>, Str
                 match element {
                     FieldValue::Missing => {}
                     FieldValue::Array(numbers) => vector(numbers, options, &mut bytes)?,
+                    FieldValue::Numbers(numbers) => {
+                        vector_of_numbers(numbers, options, &mut bytes)?;
+                    }
                     _ => return Err(super::analysis::mismatch("VECTOR")),
                 }
             }
@@ -94,22 +100,42 @@ pub fn vectors(value: &FieldValue<'_>, options: &Options) -> Result<Vec<u8>, Str
     Ok(bytes)
 }
 
+fn check_length(given: usize, options: &Options) -> Result<(), String> {
+    let wanted = options.dimensions;
+    if given != wanted {
+        return Err(format!("Invalid vector length. Expected {wanted}, got {given}"));
+    }
+    Ok(())
+}
+
+fn invalid_element(at: usize) -> String {
+    format!("Invalid vector element at index {at}")
+}
+
+fn vector_of_numbers(
+    numbers: &[f64],
+    options: &Options,
+    bytes: &mut Vec<u8>,
+) -> Result<(), String> {
+    check_length(numbers.len(), options)?;
+    let refused = numbers.iter().position(|number| !options.element.write(*number, bytes));
+    refused.map_or(Ok(()), |at| Err(invalid_element(at)))
+}
+
+/// As above, of values among which others are that are refused.
 fn vector(
     numbers: &[FieldValue<'_>],
     options: &Options,
     bytes: &mut Vec<u8>,
 ) -> Result<(), String> {
-    let (given, wanted) = (numbers.len(), options.dimensions);
-    if given != wanted {
-        return Err(format!("Invalid vector length. Expected {wanted}, got {given}"));
-    }
+    check_length(numbers.len(), options)?;
     for (at, number) in numbers.iter().enumerate() {
         let written = match number {
             FieldValue::Number(number) => options.element.write(*number, bytes),
             _ => false,
         };
         if !written {
-            return Err(format!("Invalid vector element at index {at}"));
+            return Err(invalid_element(at));
         }
     }
     Ok(())

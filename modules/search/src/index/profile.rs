@@ -76,7 +76,11 @@ fn number(step: &Step, numbers: &mut HashMap<usize, usize>) {
         Step::And { children, .. } | Step::Or { children, .. } => {
             children.iter().for_each(|child| number(child, numbers));
         }
-        Step::Not(child) | Step::Optional { child, .. } => number(child, numbers),
+        Step::Not(child)
+        | Step::Optional { child, .. }
+        | Step::Nested { candidates: child, .. } => {
+            number(child, numbers);
+        }
         _ => {}
     }
 }

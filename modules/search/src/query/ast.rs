@@ -71,6 +71,13 @@ pub enum Kind {
     },
     /// Documents without this field, by its number.
     Missing(u16),
+    /// Elements of a NESTED field, by its number, that match this.
+    Nested {
+        /// The field's number.
+        field: u16,
+        /// What one element must match.
+        child: Box<Node>,
+    },
     /// Places on earth near one.
     Circle {
         /// The field's number.
@@ -164,7 +171,9 @@ impl Node {
             Kind::And { children, .. } | Kind::Or(children) => {
                 children.iter_mut().for_each(|child| child.set_phonetic(wanted));
             }
-            Kind::Not(child) | Kind::Optional(child) => child.set_phonetic(wanted),
+            Kind::Not(child) | Kind::Optional(child) | Kind::Nested { child, .. } => {
+                child.set_phonetic(wanted);
+            }
             _ => {}
         }
     }

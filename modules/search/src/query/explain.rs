@@ -75,6 +75,10 @@ impl Explainer<'_> {
             | Kind::Nearest { .. } => {
                 self.place(&node.kind, depth)?;
             }
+            Kind::Nested { field, child } => {
+                let head = format!("NESTED:@{} {{", self.name(*field));
+                self.block(depth, ALL_FIELDS, &head, std::slice::from_ref(child))?;
+            }
             Kind::Missing(field) => {
                 self.line(depth, ALL_FIELDS, &format!("ISMISSING{{{}}}", self.name(*field)));
             }

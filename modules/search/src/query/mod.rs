@@ -8,6 +8,7 @@ pub mod expand;
 pub mod explain;
 pub mod fuzzy;
 pub mod lexer;
+pub mod nested;
 pub mod parser;
 pub mod pattern;
 pub mod plan;

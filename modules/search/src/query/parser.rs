@@ -8,6 +8,7 @@
 //! needs no escapes (RediSearch calls it a syntax error).
 
 mod fields;
+mod nested;
 mod places;
 
 use std::collections::HashMap;
@@ -90,14 +91,23 @@ struct Parser<'a> {
     last_offset: usize,
     /// An error that a syntax error further on would outrank: values are looked at after the grammar.
     deferred: Option<Error>,
+    /// The NESTED field whose elements the clause that is being read is about.
+    group: Option<u16>,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a [u8], context: Context<'a>) -> Parser<'a> {
         let mut lexer = Lexer::new(text);
         let token = lexer.next_token();
-        let mut parser =
-            Parser { context, lexer, token, near: b"", last_offset: 0, deferred: None };
+        let mut parser = Parser {
+            context,
+            lexer,
+            token,
+            near: b"",
+            last_offset: 0,
+            deferred: None,
+            group: None,
+        };
         parser.note();
         parser
     }

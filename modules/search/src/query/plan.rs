@@ -13,6 +13,7 @@ use crate::geo::Circle;
 use crate::query::ast::{Kind, Node, Range, TagItem, VectorClause};
 use crate::query::expand::{Expander, Expansion, expand, is_marked};
 use crate::query::fuzzy::Fuzzy;
+use crate::query::nested::Test;
 use crate::query::pattern::Pattern;
 use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema};
 use crate::shape::Question;
@@ -148,6 +149,19 @@ pub enum Step {
         /// Factor of the score.
         weight: f64,
     },
+    /// Documents with an element of a NESTED field that passes a test.
+    Nested {
+        /// Number of the field.
+        field: u16,
+        /// Number of the column of its elements.
+        column: u16,
+        /// The test.
+        test: Arc<Test>,
+        /// What documents with such an element match as a whole.
+        candidates: Box<Step>,
+        /// Factor of the score.
+        weight: f64,
+    },
     /// Documents with a number in an interval.
     Range {
         /// Number of the column.
@@ -275,15 +289,15 @@ pub fn plan(node: &Node, schema: &Schema, options: &Options) -> Result<Plan, Err
     Ok(Plan { root, leaves: planner.leaves, vectors: planner.vectors })
 }
 
-struct Planner<'a> {
-    schema: &'a Schema,
+pub(super) struct Planner<'a> {
+    pub(super) schema: &'a Schema,
     options: &'a Options,
-    leaves: Vec<Leaf>,
+    pub(super) leaves: Vec<Leaf>,
     vectors: Vec<VectorQuery>,
 }
 
 impl Planner<'_> {
-    fn step(&mut self, node: &Node) -> Result<Step, Error> {
+    pub(super) fn step(&mut self, node: &Node) -> Result<Step, Error> {
         let weight = node.weight;
         Ok(match &node.kind {
             Kind::Nothing => Step::Nothing,
@@ -324,6 +338,7 @@ impl Planner<'_> {
             Kind::Nearest { clause, k, filter } => {
                 self.nearest(clause, *k, filter.as_deref(), weight)?
             }
+            Kind::Nested { field, child } => self.nested(*field, child, weight)?,
             Kind::Missing(field) => {
                 self.leaf(Leaf::Term(missing_term(*field)), ALL_FIELDS, weight)?
             }

@@ -41,6 +41,14 @@ impl Filter {
         Ok(Filter { text: text.into(), expression, names })
     }
 
+    /// The hash fields or JSON paths that it looks at, in the order in which [`Filter::accepts`] asks for them.
+    pub fn looks_at<'a>(&'a self, schema: &'a Schema) -> impl Iterator<Item = &'a [u8]> {
+        let names = self.names.iter().map(|name| &**name);
+        names
+            .filter(|name| !matches!(*name, KEY | b""))
+            .map(|name| schema.field(name).map_or(name, |(_, field)| &*field.path))
+    }
+
     /// Whether it holds for the document of a key, of which `get` gives values by hash field or JSON path.
     pub fn accepts(
         &self,

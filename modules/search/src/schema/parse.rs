@@ -8,6 +8,7 @@ use crate::args::{Args, lossy, parse_number};
 use crate::error::{ArgumentError, Error};
 use crate::phonetics::is_matcher;
 use crate::schema::filter::Filter;
+use crate::schema::questions::Kept;
 use crate::schema::{
     FIELDS_MAX, Field, FieldKind, NARROW_TEXT_FIELDS_MAX, PREFIXES_MAX, Schema, Source,
     TEXT_FIELDS_MAX,
@@ -88,6 +89,7 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
         wide: false,
         fields: Vec::new(),
         definition: Vec::new(),
+        kept_questions: Kept::default(),
     };
     loop {
         if args.take("ON") {
@@ -210,6 +212,9 @@ fn fields(schema: &mut Schema, args: &mut Args<'_>, extent: Extent) -> Result<()
         }
         schema.push(field);
     }
+    if schema.is_too_nested() {
+        return Err(Error::Text("NESTED fields lie in one another at most 3 deep"));
+    }
     Ok(())
 }
 
@@ -248,6 +253,9 @@ fn field(schema: &Schema, path: &[u8], name: &[u8], args: &mut Args<'_>) -> Resu
         field.index_missing = args.take("INDEXMISSING");
         // Neither SORTABLE nor NOINDEX belongs to vectors: such a word is the next field's name.
         return Ok(field);
+    } else if args.take("NESTED") {
+        field.kind = FieldKind::Nested;
+        return schema.refuse_nested(path).map_or(Ok(field), |why| Err(Error::Text(why)));
     } else {
         return Err(Error::InvalidFieldType(lossy(name)));
     }

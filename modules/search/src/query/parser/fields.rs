@@ -41,7 +41,7 @@ impl<'a> Parser<'a> {
     pub(super) fn lookup(&self, token: Token<'_>) -> Result<Option<(u16, &'a Field)>, Error> {
         let name = field_name(token);
         match self.context.schema.field(name.as_bytes()) {
-            Some(found) => Ok(Some(found)),
+            Some(found) => self.check_member(found, token).map(|()| Some(found)),
             None if self.context.dialect < 2 => Ok(None),
             None => Err(Error::At { message: "Unknown field", offset: token.offset, near: name }),
         }
@@ -63,6 +63,10 @@ impl<'a> Parser<'a> {
                 node: Some(if negated { negate(node) } else { node }),
                 is_text: false,
             });
+        }
+        if let Some((number, Field { kind: FieldKind::Nested, .. })) = found {
+            self.expect(b':')?;
+            return self.nested(number, token, depth);
         }
         let mut scope = vec![(token, found)];
         while self.take(b'|') {

@@ -72,6 +72,7 @@ fn show(node: &Node) -> String {
             format!("{field}@{} {} {}", center.longitude, center.latitude, circle.metres)
         }
         Kind::Shape { field, .. } => format!("{field}@shape"),
+        Kind::Nested { field, child } => format!("{field}({})", show(child)),
         Kind::Around { clause, radius } => format!("{}<{radius}", show_vector(clause)),
         Kind::Nearest { clause, k, filter } => {
             let filter = filter.as_ref().map_or("*".into(), |filter| show(filter));
