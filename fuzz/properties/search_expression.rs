@@ -1,10 +1,13 @@
 //! Does an expression of FT.AGGREGATE mean the same once it has been printed, and does working it out end well?
 //!
 //! Input: a byte that chooses which properties the row has, then the expression. Properties: what is printed is read again and
-//! prints alike; both are worth the same on a row; a condition holds exactly if its value is true.
+//! prints alike; both are worth the same on a row; a condition holds exactly if its value is true; a block of rows has the values
+//! of its rows, unless it meets an error.
 
 use std::borrow::Cow;
 
+use mortise_search::expression::block::{Columns, Places};
+use mortise_search::expression::lane::Lane;
 use mortise_search::expression::value::Value;
 use mortise_search::expression::{Error, Expression, Wanted};
 
@@ -26,6 +29,29 @@ fn row(choice: u8) -> Vec<Option<Value<'static>>> {
     values.into_iter().enumerate().map(|(at, value)| has(at).then_some(value)).collect()
 }
 
+/// Rows that have different properties.
+struct Rows(Vec<Vec<Option<Value<'static>>>>);
+
+impl<'v> Columns<'v> for Rows {
+    fn lane(&self, slot: usize, places: Places<'_>) -> Lane<'v> {
+        let value = |row: &[Option<Value<'static>>]| row.get(slot).cloned().flatten();
+        Lane::Values(match places {
+            Places::All(_) => self.0.iter().map(|row| value(row)).collect(),
+            Places::Some(places) => places.iter().map(|at| value(&self.0[*at as usize])).collect(),
+        })
+    }
+}
+
+fn check_block(expression: &Expression, choice: u8) {
+    let choices = [choice, !choice, choice.rotate_left(3), choice.wrapping_add(77), choice];
+    let rows = Rows(choices.map(row).into());
+    let Ok(lane) = expression.evaluate_block(&rows, Places::All(rows.0.len())) else { return };
+    for (at, row) in rows.0.iter().enumerate() {
+        let value = expression.evaluate(row.as_slice());
+        assert_eq!(format!("{:?}", Ok::<_, Error>(lane.get(at))), format!("{value:?}"));
+    }
+}
+
 /// Binds each property to a slot that its name alone decides.
 fn bound(text: &[u8]) -> Result<Expression, Error> {
     let mut expression = Expression::parse(text)?;
@@ -43,6 +69,7 @@ pub fn check(bytes: &[u8]) {
         return;
     }
     let Ok(expression) = bound(text) else { return };
+    check_block(&expression, choice);
     let row = row(choice);
     let value = expression.evaluate(row.as_slice());
     let holds = expression.holds(row.as_slice());

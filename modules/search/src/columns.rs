@@ -219,6 +219,34 @@ impl Numbers {
         }
     }
 
+    /// The first numbers of some rows, rising; NaN where there is none.
+    pub fn firsts(&self, rows: &[u32]) -> Vec<f64> {
+        fn each<T: Copy>(all: &[T], rows: &[u32], number: impl Fn(T) -> f64) -> Vec<f64> {
+            let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Vec::new() };
+            let (start, end) = (*first as usize, *last as usize + 1);
+            match end - start == rows.len() {
+                // Neighbours, so that no row is looked up.
+                true => all[start..end].iter().map(|value| number(*value)).collect(),
+                false => rows.iter().map(|row| number(all[*row as usize])).collect(),
+            }
+        }
+        match &self.first {
+            Storage::Wide(values) => each(values, rows, |value| value),
+            Storage::Codes8(base, codes) => each(codes, rows, |code| match code {
+                u8::MAX => f64::NAN,
+                code => base + f64::from(code),
+            }),
+            Storage::Codes16(base, codes) => each(codes, rows, |code| match code {
+                u16::MAX => f64::NAN,
+                code => base + f64::from(code),
+            }),
+            Storage::Codes32(base, codes) => each(codes, rows, |code| match code {
+                u32::MAX => f64::NAN,
+                code => base + f64::from(code),
+            }),
+        }
+    }
+
     /// All numbers of a row.
     pub fn all(&self, row: u32) -> impl Iterator<Item = f64> {
         let more = if self.more.is_empty() { None } else { self.more(row) };
@@ -497,6 +525,14 @@ mod tests {
                 let next = (row..rows).find(|row| plain.matches(*row, &range));
                 prop_assert_eq!(packed.next_match(row, rows, &range), next);
                 prop_assert_eq!(plain.next_match(row, rows, &range), next);
+            }
+            let some: Vec<u32> = (0..rows).step_by(2).collect();
+            for rows in [(0..rows).collect(), some] {
+                let expected = rows.iter().map(|row| plain.first(*row));
+                for firsts in [plain.firsts(&rows), packed.firsts(&rows)] {
+                    let firsts = firsts.into_iter().map(|number| Some(number).filter(|n| !n.is_nan()));
+                    prop_assert!(firsts.eq(expected.clone()));
+                }
             }
         }
 

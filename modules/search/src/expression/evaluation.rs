@@ -23,10 +23,41 @@ impl Row for [Option<Value<'_>>] {
 }
 
 /// What arithmetic is done with.
-enum Operand {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Operand {
     Missing,
     Null,
     Number(f64),
+}
+
+impl Operand {
+    /// What a value is to arithmetic.
+    pub fn of(value: Option<&Value<'_>>) -> Result<Operand, Error> {
+        match value {
+            None => Ok(Operand::Missing),
+            Some(Value::Number(number)) => Ok(Operand::Number(*number)),
+            Some(Value::Null) => Ok(Operand::Null),
+            Some(value) => value.to_number().map(Operand::Number).ok_or(Error::NotANumber),
+        }
+    }
+
+    /// Applies an operator.
+    pub fn combine(self, operator: Operator, other: Operand) -> Operand {
+        match (self, other) {
+            (Operand::Number(a), Operand::Number(b)) => Operand::Number(operator.apply(a, b)),
+            (Operand::Missing, _) | (_, Operand::Missing) => Operand::Missing,
+            _ => Operand::Null,
+        }
+    }
+
+    /// It as a value.
+    pub fn value<'v>(self) -> Option<Value<'v>> {
+        match self {
+            Operand::Missing => None,
+            Operand::Null => Some(Value::Null),
+            Operand::Number(number) => Some(Value::Number(number)),
+        }
+    }
 }
 
 /// Most functions take no more arguments than this, and then no call allocates.
@@ -47,17 +78,6 @@ impl Operator {
 }
 
 impl Comparison {
-    fn holds(self, order: Ordering) -> bool {
-        match self {
-            Comparison::Equal => order.is_eq(),
-            Comparison::Unequal => order.is_ne(),
-            Comparison::Less => order.is_lt(),
-            Comparison::LessOrEqual => order.is_le(),
-            Comparison::Greater => order.is_gt(),
-            Comparison::GreaterOrEqual => order.is_ge(),
-        }
-    }
-
     /// Whether it holds between two expressions on a row.
     fn decide<R: Row + ?Sized>(self, sides: &[Expression; 2], row: &R) -> Result<bool, Error> {
         if let Some(left) = sides[0].plain_number(row)?
@@ -67,14 +87,6 @@ impl Comparison {
         }
         let (left, right) = (sides[0].evaluate(row)?, sides[1].evaluate(row)?);
         Ok(self.between(left.as_ref(), right.as_ref()))
-    }
-
-    fn between(self, left: Option<&Value<'_>>, right: Option<&Value<'_>>) -> bool {
-        match (left, right) {
-            (Some(left), Some(right)) => self.holds(left.compare(right)),
-            (None, Some(Value::Null)) | (Some(Value::Null), None) => self == Comparison::Equal,
-            _ => false,
-        }
     }
 }
 
@@ -111,11 +123,7 @@ impl Expression {
                 truth(false)
             }
             Expression::Compare(comparison, sides) => truth(comparison.decide(sides, row)?),
-            Expression::Arithmetic(..) => match self.number(row)? {
-                Operand::Missing => None,
-                Operand::Null => Some(Value::Null),
-                Operand::Number(number) => Some(Value::Number(number)),
-            },
+            Expression::Arithmetic(..) => self.number(row)?.value(),
             Expression::Call(call) => call.evaluate(row)?,
         })
     }
@@ -130,26 +138,14 @@ impl Expression {
 
     /// Its value as an operand. Numbers on the way become no [`Value`]s, which is half of the time.
     fn number<R: Row + ?Sized>(&self, row: &R) -> Result<Operand, Error> {
-        let of = |value: Option<&Value<'_>>| match value {
-            None => Ok(Operand::Missing),
-            Some(Value::Number(number)) => Ok(Operand::Number(*number)),
-            Some(Value::Null) => Ok(Operand::Null),
-            Some(value) => value.to_number().map(Operand::Number).ok_or(Error::NotANumber),
-        };
         match self {
             Expression::Number(number) => Ok(Operand::Number(*number)),
-            Expression::Property(property) => of(row.value(property.slot)),
+            Expression::Property(property) => Operand::of(row.value(property.slot)),
             Expression::Arithmetic(operator, sides) => {
                 let (left, right) = (sides[0].number(row)?, sides[1].number(row)?);
-                Ok(match (left, right) {
-                    (Operand::Number(a), Operand::Number(b)) => {
-                        Operand::Number(operator.apply(a, b))
-                    }
-                    (Operand::Missing, _) | (_, Operand::Missing) => Operand::Missing,
-                    _ => Operand::Null,
-                })
+                Ok(left.combine(*operator, right))
             }
-            other => of(other.evaluate(row)?.as_ref()),
+            other => Operand::of(other.evaluate(row)?.as_ref()),
         }
     }
 
@@ -188,17 +184,30 @@ impl Call {
                 };
                 Ok(Some(run(row.value(self.slot).map(Value::borrowed), max.as_ref())))
             }
-            Run::Plain(run) => self.plain(row, run, false),
-            Run::WithNulls(run) => self.plain(row, run, true),
+            Run::Plain(_) | Run::WithNulls(_) | Run::Math(_) => {
+                self.with(|at| self.arguments[at].evaluate(row))
+            }
         }
     }
 
-    fn plain<'v, R: Row + ?Sized>(
-        &'v self,
-        row: &'v R,
-        run: for<'a> fn(&[Value<'a>]) -> Result<Value<'a>, Error>,
-        with_nulls: bool,
+    /// Its value, of the values of its arguments; none if one is missing that must not be.
+    pub(super) fn with<'v>(
+        &self,
+        mut argument: impl FnMut(usize) -> Result<Option<Value<'v>>, Error>,
     ) -> Result<Option<Value<'v>>, Error> {
+        let (run, with_nulls) = match self.function.run() {
+            Run::Math(function) => {
+                return Ok(argument(0)?.map(|value| match value {
+                    Value::Null => Value::Null,
+                    value => Value::Number(value.to_number().map_or(f64::NAN, function)),
+                }));
+            }
+            Run::Plain(run) => (run, false),
+            Run::WithNulls(run) => (run, true),
+            Run::Exists | Run::Case | Run::MatchedTerms(_) => {
+                unreachable!("these need more than values")
+            }
+        };
         let mut inline: [Value<'v>; ARGUMENTS_INLINE] = Default::default();
         let mut heap = Vec::new();
         let count = self.arguments.len();
@@ -208,8 +217,8 @@ impl Call {
             heap.resize(count, Value::Null);
             &mut heap[..]
         };
-        for (argument, value) in self.arguments.iter().zip(values.iter_mut()) {
-            match argument.evaluate(row)? {
+        for (at, value) in values.iter_mut().enumerate() {
+            match argument(at)? {
                 Some(found) => *value = found,
                 None if with_nulls => {}
                 None => return Ok(None),

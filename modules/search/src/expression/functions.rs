@@ -28,6 +28,8 @@ pub(super) enum Run {
     Plain(Plain),
     /// From its arguments' values, whatever they are.
     WithNulls(Plain),
+    /// From one number; of anything else but NULL it is not a number.
+    Math(fn(f64) -> f64),
     /// Whether the argument has a value.
     Exists,
     /// One of two arguments is worked out, by a condition.
@@ -69,13 +71,13 @@ const fn special(name: &'static str, min: usize, max: usize, run: Run) -> Functi
 
 /// All functions.
 static FUNCTIONS: [Function; 35] = [
-    plain("abs", 1, 1, |a| math(a, f64::abs)),
-    plain("ceil", 1, 1, |a| math(a, f64::ceil)),
-    plain("floor", 1, 1, |a| math(a, f64::floor)),
-    plain("log", 1, 1, |a| math(a, f64::ln)),
-    plain("log2", 1, 1, |a| math(a, f64::log2)),
-    plain("exp", 1, 1, |a| math(a, f64::exp)),
-    plain("sqrt", 1, 1, |a| math(a, f64::sqrt)),
+    special("abs", 1, 1, Run::Math(f64::abs)),
+    special("ceil", 1, 1, Run::Math(f64::ceil)),
+    special("floor", 1, 1, Run::Math(f64::floor)),
+    special("log", 1, 1, Run::Math(f64::ln)),
+    special("log2", 1, 1, Run::Math(f64::log2)),
+    special("exp", 1, 1, Run::Math(f64::exp)),
+    special("sqrt", 1, 1, Run::Math(f64::sqrt)),
     plain("lower", 1, 1, strings::lower),
     plain("upper", 1, 1, strings::upper),
     plain("substr", 3, 3, strings::substr),
@@ -110,11 +112,6 @@ static FUNCTIONS: [Function; 35] = [
 /// A function by its name, in any case.
 pub(super) fn find(name: &[u8]) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|function| name.eq_ignore_ascii_case(function.name.as_bytes()))
-}
-
-/// A function of one number; of anything else it is not a number.
-fn math<'a>(arguments: &[Value<'a>], function: fn(f64) -> f64) -> Result<Value<'a>, Error> {
-    Ok(Value::Number(arguments[0].to_number().map_or(f64::NAN, function)))
 }
 
 fn to_number<'a>(arguments: &[Value<'a>]) -> Result<Value<'a>, Error> {

@@ -1,7 +1,7 @@
 //! What does an expression of APPLY and FILTER mean?
 //!
-//! A text becomes a tree, names in it are bound to the slots of a row, and the tree is evaluated row by row. The grammar,
-//! the functions and the texts of errors are those of RediSearch. One thing is ours: a property that a row lacks makes
+//! A text becomes a tree, names in it are bound to the slots of a row, and the tree is evaluated for a block of rows at a
+//! time, or for a single row. The grammar, the functions and the texts of errors are those of RediSearch. One thing is ours: a property that a row lacks makes
 //! what is computed from it missing as well, where RediSearch gives up the whole query.
 //!
 //! Trees have at most `DEPTH_MAX` levels, so walking them by recursion is safe; chains of `&&` and `||`, which
@@ -19,8 +19,14 @@ mod printing;
 
 pub mod evaluation;
 
+pub mod lane;
+
+pub mod block;
+
 mod functions;
 
+#[cfg(test)]
+mod block_test;
 #[cfg(test)]
 mod tests;
 
@@ -221,6 +227,25 @@ impl Expression {
                     call.slot = slot(Wanted::MatchedTerms)?;
                 }
                 call.arguments.iter_mut().try_for_each(|argument| argument.bind(slot))
+            }
+        }
+    }
+
+    /// Whether `job` says so of any slot that the bound expression looks at.
+    pub fn any_slot(&self, job: &mut impl FnMut(usize) -> bool) -> bool {
+        match self {
+            Expression::Null | Expression::Number(_) | Expression::Text(_) => false,
+            Expression::Property(property) => job(property.slot),
+            Expression::Not(child) => child.any_slot(job),
+            Expression::And(children) | Expression::Or(children) => {
+                children.iter().any(|child| child.any_slot(job))
+            }
+            Expression::Compare(_, sides) | Expression::Arithmetic(_, sides) => {
+                sides.iter().any(|side| side.any_slot(job))
+            }
+            Expression::Call(call) => {
+                (call.function.wants_terms() && job(call.slot))
+                    || call.arguments.iter().any(|argument| argument.any_slot(job))
             }
         }
     }

@@ -292,7 +292,7 @@ const FUNCTIONS: &str = "abs lower substr format split startswith contains strle
     exists case geodistance timefmt parsetime minute hour day month year dayofyear";
 
 /// Random trees of what the grammar can express.
-fn tree() -> impl Strategy<Value = Expression> {
+pub(super) fn tree() -> impl Strategy<Value = Expression> {
     let text = proptest::collection::vec(any::<char>(), 0..6)
         .prop_map(|chars| chars.into_iter().collect::<String>().into_bytes().into());
     let name = prop_oneof!["[nstem]", "[a-z_.$ ]{1,4}", "\\PC{1,3}"]

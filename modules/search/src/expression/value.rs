@@ -65,6 +65,28 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Bytes that it has on the heap, or would have if it were not borrowed.
+    pub fn memory(&self) -> usize {
+        match self {
+            Value::Null | Value::Number(_) => 0,
+            Value::Text(text) => text.len(),
+            Value::List(items) => items.iter().map(Value::memory_in_list).sum(),
+            Value::Several(several) => {
+                several.shown.len() + several.items.iter().map(Value::memory_in_list).sum::<usize>()
+            }
+            Value::Map(entries) => {
+                let entry = |(name, value): &(Box<[u8]>, Value<'_>)| {
+                    size_of::<Box<[u8]>>() + name.len() + value.memory_in_list()
+                };
+                entries.iter().map(entry).sum()
+            }
+        }
+    }
+
+    fn memory_in_list(&self) -> usize {
+        size_of::<Value<'_>>() + self.memory()
+    }
+
     /// It as a number, if it is one or a text that reads as one.
     #[inline]
     pub fn to_number(&self) -> Option<f64> {
