@@ -192,6 +192,11 @@ fn keys(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
             Reply::from(key.string()?)
         }
         ("hget", [field]) => Reply::from(ctx.open_read(name).hash_get(field)?),
+        ("hexpiring", _) => Reply::from(ctx.open_read(name).hash_has_expiring()),
+        ("hexpires", [field]) => {
+            let at_ms = ctx.open_read(name).hash_expires_at_ms(field)?;
+            at_ms.and_then(|at_ms| i64::try_from(at_ms).ok()).into()
+        }
         ("hset", [field, value]) => {
             ctx.open_write(name)?.hash_set(field, value)?;
             Reply::Ok

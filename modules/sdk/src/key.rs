@@ -142,6 +142,23 @@ impl<'c> ReadKey<'c> {
         }
     }
 
+    /// Whether fields of a hash are about to expire; never where the server has no such fields. Redis 8.0.
+    pub fn hash_has_expiring(&self) -> bool {
+        let key = self.of_kind(KeyType::Hash).ok().flatten();
+        key.is_some_and(|key| key.hash_min_expire().is_ok_and(|at_ms| at_ms >= 0))
+    }
+
+    /// When a field of a hash expires, in milliseconds of unix time; None if it does not. Redis 8.0.
+    pub fn hash_expires_at_ms(
+        &self,
+        field: &(impl Argument + ?Sized),
+    ) -> Result<Option<u64>, Error> {
+        match self.of_kind(KeyType::Hash)? {
+            None => Ok(None),
+            Some(key) => Ok(u64::try_from(key.hash_expire(&field.text())?).ok()),
+        }
+    }
+
     /// Calls `each` with every field and value of a hash. In rare cases (the hash is converted
     /// meanwhile) a field may come twice.
     pub fn hash_each(&self, mut each: impl FnMut(&[u8], &[u8])) -> Result<(), Error> {

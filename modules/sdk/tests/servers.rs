@@ -120,6 +120,38 @@ fn arity_is_checked_before_the_handler() {
 }
 
 #[test]
+fn fields_that_expire_are_known_where_there_are_some() {
+    with_probe(&[], |_, client| {
+        check(
+            client,
+            &[
+                ("HSET h f 1 g 2", ":2"),
+                ("SET s x", "+OK"),
+                ("probe.key hexpiring h", ":0"),
+                ("probe.key hexpiring s", ":0"),
+            ],
+        );
+        let far = "HPEXPIREAT h 4102444800000 FIELDS 1 f";
+        // Where fields do not expire, or modules cannot ask when, none does.
+        if client.run(far) == "*[:1]" && client.run("probe.key hexpiring h") == ":1" {
+            check(
+                client,
+                &[
+                    ("probe.key hexpires h f", ":4102444800000"),
+                    ("probe.key hexpires h g", "$nil"),
+                    ("probe.key hexpires h x", "$nil"),
+                    ("probe.key hexpires x x", "$nil"),
+                    (
+                        "probe.key hexpires s f",
+                        "-WRONGTYPE Operation against a key holding the wrong kind of value",
+                    ),
+                ],
+            );
+        }
+    });
+}
+
+#[test]
 fn keys_of_all_types_are_read_and_written() {
     with_probe(&[], |_, client| {
         check(

@@ -143,6 +143,31 @@ impl<'c> Key<'c> {
         Ok(unsafe { OwnedString::from_ptr(value) })
     }
 
+    /// When the first of a hash's fields expires that has not yet, in milliseconds of unix time; negative if none does.
+    pub(crate) fn hash_min_expire(&self) -> Result<i64, Error> {
+        let min_expire = need!(HashFieldMinExpire);
+        // SAFETY: the key is live.
+        Ok(unsafe { min_expire(self.ptr()) })
+    }
+
+    /// When a field of a hash expires, in milliseconds of unix time; negative if it does not.
+    pub(crate) fn hash_expire(&self, field: &Text<'_>) -> Result<i64, Error> {
+        // A server that does not know the flag would write the value's address into our number; both came together.
+        need!(HashFieldMinExpire);
+        let mut at: i64 = abi::NO_EXPIRE;
+        let end: *mut c_void = ptr::null_mut();
+        // SAFETY: the key and the field are live; the arguments are a field, a place for its time, and the NULL that
+        // ends the list.
+        let status = unsafe {
+            let flags = abi::HASH_EXPIRE_TIME;
+            (bound().core.HashGet)(self.ptr(), flags, field.ptr(), &raw mut at, end)
+        };
+        if status != abi::OK {
+            return Err(Error::WrongType);
+        }
+        Ok(at)
+    }
+
     /// One step through a hash, set or sorted set; false at the end.
     pub(crate) fn scan(
         &self,
