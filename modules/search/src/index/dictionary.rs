@@ -92,7 +92,7 @@ impl Dictionary {
     pub fn memory(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
             + self.bytes.capacity()
-            + self.table.capacity() * 5
+            + self.table.capacity() * 8 / 7 * 5
     }
 }
 

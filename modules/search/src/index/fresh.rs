@@ -198,6 +198,7 @@ impl Batch {
         self.words.memory()
             + self.tags.memory()
             + self.entries.capacity() * 8
+            + self.occurrences.capacity() * 8
             + (self.positions.capacity() + self.tag_ids.capacity()) * 4
             + self.ends.capacity() * 16
     }

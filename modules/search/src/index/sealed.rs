@@ -22,7 +22,7 @@ use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, Schema as TantivySchema, TextFieldIndexing, TextOptions,
 };
 use tantivy::store::Compressor;
-use tantivy::tokenizer::{Token, TokenStream, Tokenizer, TokenizerManager};
+use tantivy::tokenizer::{RawTokenizer, Token, TokenStream, Tokenizer, TokenizerManager};
 use tantivy::{BitSet, DocSet, HasLen, Index, IndexBuilder, IndexSettings, TantivyDocument};
 
 use crate::error::Error;
@@ -88,7 +88,7 @@ impl Segment {
         let mut writer = IndexBuilder::new()
             .schema(FIELDS.schema.clone())
             .settings(settings())
-            .tokenizers(tokenizers)
+            .tokenizers(tokenizers.clone())
             .single_segment_index_writer::<TantivyDocument>(directory.clone(), ARENA_BYTES)?;
         for row in (0..batch.rows().len()).filter(|row| !dead.contains(*row)) {
             let mut document = TantivyDocument::new();
@@ -99,6 +99,8 @@ impl Segment {
             writer.add_document(document)?;
         }
         let index = writer.finalize()?;
+        // The segment knows its index, and that its tokenizers: the batch would live on with them.
+        tokenizers.register(TOKENIZER, RawTokenizer::default());
         let mut rows = Rows::new(&batch.layout().columns);
         rows.append(batch.rows(), dead);
         Segment::open(&index, &directory, rows, batch.field_bits())
