@@ -156,10 +156,11 @@ class Peer:
 
 
 def table(peers, rows):
-    """Ours is the first; the last column is it beside the least of the others."""
+    """Ours is the first; the last column is it beside the least of the others that hold no JSON."""
     print("| | %s | ours to the best other | bar |\n|---|%s" % (" | ".join(peer.name for peer in peers), "---|" * (len(peers) + 2)))
     for name, figures in rows:
-        ratio = "%.2f" % (figures[0] / min(figures[1:])) if len(figures) > 1 else ""
+        others = [figure for peer, figure in zip(peers[1:], figures[1:]) if not peer.json]
+        ratio = "%.2f" % (figures[0] / min(others)) if others else ""
         print("| %s | %s | %s | %s |" % (name, " | ".join("%.1f" % figure for figure in figures), ratio, BARS.get(name, "")))
 
 
