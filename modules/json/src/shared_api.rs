@@ -274,7 +274,7 @@ mod tests {
             [&[1, 0, 0, 0][..], &number(2.5)].concat()
         );
         assert_eq!(answer(&question(2, "$.a[2:4]", b"")), b"\x01\0\0\0\x07\x07\0\0\0[2,\"x\"]");
-        assert_eq!(answer(&question(2, ".b.a", b"")), b"\x01\0\0\0\x07\x03\0\0\01.5");
+        assert_eq!(answer(&question(2, ".b.a", b"")), b"\x01\0\0\0\x07\x03\0\0\x001.5");
         for (form, path) in
             [(1, "$.none"), (2, ".none"), (0, "$["), (1, "$["), (2, "$["), (3, "$[")]
         {
