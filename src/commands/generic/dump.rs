@@ -33,32 +33,42 @@ pub const COMMANDS: &[CommandSpec] = &[
         run: Run::Exclusive(dump),
         ..GENERIC
     },
+    RESTORE,
     CommandSpec {
-        name: "RESTORE",
-        summary: "Creates a key from the serialized representation of a value.",
-        complexity: "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is the number of Redis objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1). However for sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is O(log(N)).",
-        arity: Arity::AtLeast(4),
-        flags: &[Flag::Write, Flag::DenyOom],
-        categories: &[Category::Keyspace, Category::Dangerous],
-        keys: &[KeySpec::at(1, Access::Overwrite)],
-        args: &[
-            Arg::key("key"),
-            Arg::integer("ttl"),
-            Arg::string("serialized-value"),
-            Arg::flag("replace", "REPLACE").optional().since("3.0.0"),
-            Arg::flag("absttl", "ABSTTL").optional().since("5.0.0"),
-            Arg::integer("seconds").token("IDLETIME").optional().since("5.0.0"),
-            Arg::integer("frequency").token("FREQ").optional().since("5.0.0"),
-        ],
-        history: &[
-            ("3.0.0", "Added the `REPLACE` modifier."),
-            ("5.0.0", "Added the `ABSTTL` modifier."),
-            ("5.0.0", "Added the `IDLETIME` and `FREQ` options."),
-        ],
-        run: Run::Exclusive(restore),
-        ..GENERIC
+        name: "RESTORE-ASKING",
+        summary: "An internal command for migrating keys in a cluster.",
+        since: "3.0.0",
+        group: Group::Server,
+        flags: &[Flag::Write, Flag::DenyOom, Flag::Asking, Flag::System],
+        ..RESTORE
     },
 ];
+
+const RESTORE: CommandSpec = CommandSpec {
+    name: "RESTORE",
+    summary: "Creates a key from the serialized representation of a value.",
+    complexity: "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is the number of Redis objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1). However for sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is O(log(N)).",
+    arity: Arity::AtLeast(4),
+    flags: &[Flag::Write, Flag::DenyOom],
+    categories: &[Category::Keyspace, Category::Dangerous],
+    keys: &[KeySpec::at(1, Access::Overwrite)],
+    args: &[
+        Arg::key("key"),
+        Arg::integer("ttl"),
+        Arg::string("serialized-value"),
+        Arg::flag("replace", "REPLACE").optional().since("3.0.0"),
+        Arg::flag("absttl", "ABSTTL").optional().since("5.0.0"),
+        Arg::integer("seconds").token("IDLETIME").optional().since("5.0.0"),
+        Arg::integer("frequency").token("FREQ").optional().since("5.0.0"),
+    ],
+    history: &[
+        ("3.0.0", "Added the `REPLACE` modifier."),
+        ("5.0.0", "Added the `ABSTTL` modifier."),
+        ("5.0.0", "Added the `IDLETIME` and `FREQ` options."),
+    ],
+    run: Run::Exclusive(restore),
+    ..GENERIC
+};
 
 fn dump(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let style = value::style(&ctx.state.config);

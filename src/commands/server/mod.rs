@@ -29,6 +29,7 @@ pub mod memory;
 pub mod slowlog;
 
 pub mod latency;
+mod lolwut;
 
 pub mod doctor;
 
@@ -149,6 +150,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     memory::MEMORY,
     slowlog::SLOWLOG,
     latency::LATENCY,
+    lolwut::LOLWUT,
 ];
 
 const FLUSH_ARGS: &[Arg] = &[Arg::one_of(
