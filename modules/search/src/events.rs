@@ -66,7 +66,9 @@ fn on_generic(ctx: &mut Context<'_>, name: &str, key: &[u8]) {
             registry::with(|all| {
                 for entry in all.iter_mut() {
                     if entry.index.schema().follows(db, key) {
-                        entry.index.set_expiry(key, at_ms);
+                        entry.each_index(|index| {
+                            index.set_expiry(key, at_ms);
+                        });
                     }
                 }
             });
@@ -96,6 +98,6 @@ fn on_swap(ctx: &mut Context<'_>, event: &ServerEvent<'_>) {
     if let ServerEvent::SwapDb { first, second } = event
         && !registry::is_empty()
     {
-        scan::rebuild(ctx, &[*first, *second]);
+        scan::refill(ctx, &[*first, *second]);
     }
 }

@@ -42,7 +42,8 @@ impl Native for Definitions {
             let names = all.names();
             writer.u64(names.len() as u64);
             for entry in all.iter_mut() {
-                let schema = entry.index.schema();
+                // An index that is being built anew is complete under its new definition once the keys are loaded.
+                let schema = entry.latest();
                 writer.bytes(&schema.name);
                 writer.u64(u64::try_from(schema.db).unwrap_or(0));
                 writer.u64(schema.definition.len() as u64);

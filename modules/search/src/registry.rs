@@ -35,8 +35,12 @@ pub struct Entry {
     pub id: u64,
     /// The walk over keys that existed before the index or a field of it, while it lasts.
     pub scan: Option<Progress>,
+    /// The index that will take its place.
+    pub rebuild: Option<Rebuild>,
     /// Commands that named it.
     pub uses: u64,
+    /// Dialects of its queries so far, one bit each.
+    pub dialects: u8,
     /// Time spent putting documents in, in microseconds.
     pub indexing_us: u64,
     /// What it began with from disk.
@@ -45,6 +49,25 @@ pub struct Entry {
     pub recall: Option<Recall>,
     /// When a temporary index was last seen to have been used, and how often it had been.
     idle_since: (Instant, u64),
+}
+
+/// An index that is being filled, to take the place of another when it is complete. Until then it is written to as the
+/// other is, and nothing asks it.
+#[derive(Debug)]
+pub struct Rebuild {
+    /// The documents.
+    pub index: Index,
+    /// The walk that fills it.
+    pub scan: Progress,
+}
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The index that answers.
+    Current,
+    /// The one that will take its place.
+    Next,
 }
 
 /// How far a walk over the keyspace has come.
@@ -110,9 +133,18 @@ impl Registry {
         let schema = Arc::new(schema);
         let index = Index::new(Arc::clone(&schema), Work::Background);
         let (id, idle_since) = (next_id(), (Instant::now(), 0));
-        let origin = Origin::default();
-        let (scan, recall) = (None, None);
-        let entry = Entry { index, id, scan, uses: 0, indexing_us: 0, origin, recall, idle_since };
+        let entry = Entry {
+            index,
+            id,
+            scan: None,
+            rebuild: None,
+            uses: 0,
+            dialects: 0,
+            indexing_us: 0,
+            origin: Origin::default(),
+            recall: None,
+            idle_since,
+        };
         self.indexes.insert(schema.name.clone(), entry);
         self.count_temporary();
         Ok(schema)
@@ -192,7 +224,7 @@ impl Registry {
 
     /// Definitions of the indexes that follow a key of this database and of this type, or of any type.
     pub fn followers(&self, db: i32, key: &[u8], source: Option<Source>) -> Vec<Arc<Schema>> {
-        let schemas = self.indexes.values().map(|entry| entry.index.schema());
+        let schemas = self.indexes.values().flat_map(Entry::schemas);
         let follows = |schema: &&Arc<Schema>| {
             source.is_none_or(|source| schema.source == source) && schema.follows(db, key)
         };
@@ -221,13 +253,74 @@ impl Registry {
     pub fn forget(&mut self, db: i32, key: &[u8]) {
         for entry in self.indexes.values_mut() {
             if entry.index.schema().follows(db, key) {
-                entry.index.remove(key);
+                entry.each_index(|index| {
+                    index.remove(key);
+                });
             }
         }
     }
 }
 
 impl Entry {
+    /// Counts a query, in a dialect from 1 to 4.
+    pub fn count_query(&mut self, dialect: u32) {
+        self.uses += 1;
+        self.dialects |= 1 << dialect.min(7);
+    }
+
+    /// The definition that has been asked for last: of the index that is being built, if one is.
+    pub fn latest(&self) -> &Arc<Schema> {
+        self.rebuild.as_ref().map_or(&self.index, |rebuild| &rebuild.index).schema()
+    }
+
+    /// Both definitions, or the one.
+    fn schemas(&self) -> impl Iterator<Item = &Arc<Schema>> {
+        let next = self.rebuild.as_ref().map(|rebuild| rebuild.index.schema());
+        std::iter::once(self.index.schema()).chain(next)
+    }
+
+    /// Runs `job` with the index, and with the one that will take its place.
+    pub fn each_index(&mut self, mut job: impl FnMut(&mut Index)) {
+        job(&mut self.index);
+        if let Some(rebuild) = &mut self.rebuild {
+            job(&mut rebuild.index);
+        }
+    }
+
+    /// The one of both that has this very definition.
+    pub fn index_of(&mut self, schema: &Arc<Schema>) -> Option<&mut Index> {
+        let next = self.rebuild.as_mut().map(|rebuild| &mut rebuild.index);
+        let mut both = std::iter::once(&mut self.index).chain(next);
+        both.find(|index| Arc::ptr_eq(index.schema(), schema))
+    }
+
+    /// One of both, and the walk that fills it.
+    pub fn filled(&mut self, target: Target) -> Option<(&mut Index, &mut Progress)> {
+        match target {
+            Target::Current => Some((&mut self.index, self.scan.as_mut()?)),
+            Target::Next => {
+                let rebuild = self.rebuild.as_mut()?;
+                Some((&mut rebuild.index, &mut rebuild.scan))
+            }
+        }
+    }
+
+    /// A walk has come to its end. The index that it filled takes its place; gives the one that had it.
+    pub fn finish(&mut self, target: Target) -> Option<Index> {
+        match target {
+            Target::Current => {
+                self.scan = None;
+                None
+            }
+            Target::Next => {
+                let rebuild = self.rebuild.take()?;
+                // A walk that goes on for the old one has lost its purpose.
+                self.scan = None;
+                Some(std::mem::replace(&mut self.index, rebuild.index))
+            }
+        }
+    }
+
     /// How long a temporary index will stay if nobody uses it.
     pub fn time_left(&self, now: Instant) -> Option<Duration> {
         let time = self.index.schema().temporary?;

@@ -3,7 +3,8 @@
 //! By a walk over the keyspace, in slices between which the server does other things. The first slice is part of the
 //! command that asks for it, so that a small keyspace is complete when the command returns; a timer brings the others,
 //! and FT.INFO shows how far they have come. Keys that are written meanwhile get in as always, and the walk passes
-//! them over. The names of a step are taken first and the keys read afterwards, since reading a JSON document is a
+//! them over. A walk fills the index, or the one that is to take its place (FT.ALTER ... DROP, MODIFY); at the end of the
+//! latter they are exchanged, between two commands. The names of a step are taken first and the keys read afterwards, since reading a JSON document is a
 //! call into another module.
 
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use mortise_module::{Context, Error, LogLevel, ScanCursor};
 
-use crate::registry::Progress;
+use crate::index::worker::{self, Lane};
+use crate::index::{Index, Work};
+use crate::registry::{Progress, Rebuild, Target};
 use crate::schema::Schema;
 use crate::{registry, source};
 
@@ -26,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A walk under way.
 struct Scan {
     index: Box<[u8]>,
+    target: Target,
+    keys: Keys,
     /// Of the index, then of the walk: it ends when either is another one.
     ids: (u64, u64),
     /// Documents of this number or a higher one are newer than the walk.
@@ -40,25 +45,71 @@ enum Left {
     More,
 }
 
-/// Puts all keys that an index follows into it. A walk that is under way begins anew.
-pub fn begin(ctx: &mut Context<'_>, schema: &Arc<Schema>) -> Result<(), Error> {
-    source::in_db(ctx, schema.db, |ctx| begin_here(ctx, schema))
+/// Which keys a walk puts in, of those that the index follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// All of them.
+    All,
+    /// Those that are documents of the index whose place is to be taken.
+    Known,
 }
 
-fn begin_here(ctx: &mut Context<'_>, schema: &Arc<Schema>) -> Result<(), Error> {
-    let (keys, cursor) = (ctx.db_size()?, ScanCursor::new()?);
-    let scan = registry::with(|all| {
-        let entry = all.get(&schema.name)?;
-        let id = registry::next_id();
-        entry.scan = Some(Progress { id, seen: 0, keys });
-        let (ids, since) = ((entry.id, id), entry.index.next_number());
-        Some(Scan { index: schema.name.clone(), ids, since, db: schema.db, cursor })
-    });
-    let Some(scan) = scan else { return Ok(()) };
-    let end = Instant::now() + FIRST_TIME;
-    let more = |documents: usize| documents < FIRST_DOCUMENTS && Instant::now() < end;
-    let left = scan.slice(ctx, more)?;
-    scan.go_on(ctx, left)
+/// Puts all keys that an index follows into it. A walk that is under way begins anew.
+pub fn begin(ctx: &mut Context<'_>, schema: &Arc<Schema>) -> Result<(), Error> {
+    begin_for(ctx, schema, Keys::All, |entry, scan| {
+        entry.scan = Some(scan);
+        Some(Target::Current)
+    })
+}
+
+/// Builds an index of this definition, to take the place of the one of this name, and of the one that is being built.
+pub fn begin_rebuild(ctx: &mut Context<'_>, schema: &Arc<Schema>, keys: Keys) -> Result<(), Error> {
+    begin_for(ctx, schema, keys, |entry, scan| {
+        let index = Index::new(Arc::clone(schema), Work::Background);
+        entry.rebuild = Some(Rebuild { index, scan });
+        Some(Target::Next)
+    })
+}
+
+/// Walks over all keys again for the index that is being built, if one is.
+pub fn restart_rebuild(ctx: &mut Context<'_>, schema: &Arc<Schema>) -> Result<(), Error> {
+    begin_for(ctx, schema, Keys::All, |entry, scan| {
+        entry.rebuild.as_mut()?.scan = scan;
+        Some(Target::Next)
+    })
+}
+
+/// Begins a walk that `enter` has entered into the registry.
+fn begin_for(
+    ctx: &mut Context<'_>,
+    schema: &Schema,
+    keys: Keys,
+    enter: impl FnOnce(&mut registry::Entry, Progress) -> Option<Target>,
+) -> Result<(), Error> {
+    source::in_db(ctx, schema.db, |ctx| {
+        let (count, cursor) = (ctx.db_size()?, ScanCursor::new()?);
+        let scan = registry::with(|all| {
+            let entry = all.get(&schema.name)?;
+            let progress = Progress { id: registry::next_id(), seen: 0, keys: count };
+            let target = enter(entry, progress)?;
+            let ids = (entry.id, progress.id);
+            let since = entry.filled(target)?.0.next_number();
+            Some(Scan {
+                index: schema.name.clone(),
+                target,
+                keys,
+                ids,
+                since,
+                db: schema.db,
+                cursor,
+            })
+        });
+        let Some(scan) = scan else { return Ok(()) };
+        let end = Instant::now() + FIRST_TIME;
+        let more = |documents: usize| documents < FIRST_DOCUMENTS && Instant::now() < end;
+        let left = scan.slice(ctx, more)?;
+        scan.go_on(ctx, left)
+    })
 }
 
 impl Scan {
@@ -80,7 +131,7 @@ impl Scan {
                 }
             })?;
             for name in names.drain(..) {
-                if !self.is_newer(&name) {
+                if self.takes(&name) {
                     source::refresh_in(ctx, &schema, &name);
                     documents += 1;
                 }
@@ -118,38 +169,43 @@ impl Scan {
     fn schema(&self) -> Option<Arc<Schema>> {
         registry::with(|all| {
             let entry = all.get(&self.index)?;
-            let ids = (entry.id, entry.scan?.id);
-            (ids == self.ids).then(|| Arc::clone(entry.index.schema()))
+            let id = entry.id;
+            let (index, progress) = entry.filled(self.target)?;
+            ((id, progress.id) == self.ids).then(|| Arc::clone(index.schema()))
         })
     }
 
-    /// Whether the document of a key was written after the walk began.
-    fn is_newer(&self, key: &[u8]) -> bool {
+    /// Whether a key is to be put in: the walk wants it, and it was not written after the walk began.
+    fn takes(&self, key: &[u8]) -> bool {
         registry::with(|all| {
-            let number = all.get(&self.index).and_then(|entry| entry.index.number(key));
-            number.is_some_and(|number| number >= self.since)
+            let Some(entry) = all.get(&self.index) else { return false };
+            if self.keys == Keys::Known && !entry.index.contains(key) {
+                return false;
+            }
+            let number = entry.filled(self.target).and_then(|(index, _)| index.number(key));
+            number.is_none_or(|number| number < self.since)
         })
     }
 
     fn count(&self, seen: u64, unfinished: bool) {
-        registry::with(|all| {
-            let Some(entry) = all.get(&self.index) else { return };
-            if let Some(progress) = &mut entry.scan {
-                progress.seen += seen;
-            }
-            if !unfinished {
-                entry.scan = None;
-            }
+        let old = registry::with(|all| {
+            let entry = all.get(&self.index)?;
+            entry.filled(self.target)?.1.seen += seen;
+            if unfinished { None } else { entry.finish(self.target) }
         });
+        if let Some(old) = old {
+            // Giving a large index's memory back takes a while.
+            worker::submit(Lane::Merge, Box::new(move || drop(old)));
+        }
     }
 }
 
 /// Empties the indexes of some databases and fills them from the keyspace.
-pub fn rebuild(ctx: &mut Context<'_>, dbs: &[i32]) {
+pub fn refill(ctx: &mut Context<'_>, dbs: &[i32]) {
     let schemas = registry::with(|all| {
         let names = all.names();
         let schemas = names.iter().filter_map(|name| {
-            let schema = all.get(name)?.index.schema();
+            let schema = all.get(name)?.latest();
             if !dbs.contains(&schema.db) {
                 return None;
             }

@@ -1,8 +1,8 @@
 //! What does an index hold, and of which keys?
 //!
-//! A schema is fixed but for its list of fields, which only ever grows (FT.ALTER): a field's number is its place in
-//! that list, and TEXT fields and columns are numbered in the same order, so what was indexed under an older, shorter
-//! list stays readable under the newer one.
+//! The schema of an index is fixed but for its list of fields, which only ever grows (FT.ALTER ... ADD): a field's number
+//! is its place in that list, and TEXT fields and columns are numbered in the same order, so what was indexed under an
+//! older, shorter list stays readable under the newer one. Any other change makes a new index.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crate::synonyms::Synonyms;
 use crate::tokenize::{Language, StopWords};
 use crate::vector;
 
+pub mod alter;
 pub mod filter;
 pub mod nested;
 pub mod parse;

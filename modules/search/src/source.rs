@@ -54,7 +54,7 @@ pub fn refresh(ctx: &mut Context<'_>, key: &[u8], source: Option<Source>) {
     }
 }
 
-/// Brings one index up to date with a key.
+/// Brings the index of this definition up to date with a key.
 pub fn refresh_in(ctx: &mut Context<'_>, schema: &Arc<Schema>, key: &[u8]) {
     let taken = match schema.source {
         Source::Hash => {
@@ -63,17 +63,20 @@ pub fn refresh_in(ctx: &mut Context<'_>, schema: &Arc<Schema>, key: &[u8]) {
         Source::Json => json::read(ctx, schema, key, |document| put(schema, key, document)),
     };
     if !taken {
-        registry::with(|all| all.get(&schema.name).map(|entry| entry.index.remove(key)));
+        registry::with(|all| {
+            all.get(&schema.name)?.index_of(schema).map(|index| index.remove(key))
+        });
     }
 }
 
 /// Puts a document into its index. A refusal is counted by the index and shown by FT.INFO; the writer of the key is not
 /// told.
-fn put(schema: &Schema, key: &[u8], document: Document<'_>) {
+fn put(schema: &Arc<Schema>, key: &[u8], document: Document<'_>) {
     registry::with(|all| {
         let Some(entry) = all.get(&schema.name) else { return };
         let start = Instant::now();
-        let _ = entry.index.put(key, &document.values, document.attributes);
+        let Some(index) = entry.index_of(schema) else { return };
+        let _ = index.put(key, &document.values, document.attributes);
         entry.indexing_us += u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     });
 }

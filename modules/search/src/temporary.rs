@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use mortise_module::{Context, ContextFlags, Error, LogLevel, ServerEvent};
+use mortise_module::{CallFlags, Context, ContextFlags, Error, LogLevel, ServerEvent};
 
 use crate::schema::Schema;
 use crate::{registry, source};
@@ -30,19 +30,23 @@ fn end(ctx: &mut Context<'_>, schema: &Schema) -> Result<(), Error> {
     });
     if let Some(entry) = entry {
         delete_documents(ctx, &entry)?;
-        ctx.replicate("FT.DROPINDEX", &[&&*schema.name, &"DD"])?;
+        replicate_end(ctx, &schema.name)?;
     }
     Ok(())
 }
 
-/// Deletes the keys of an index that has been taken out.
+/// Deletes the keys of an index that has been taken out. Replicas are told of each one: their indexes need not hold the
+/// same keys, while a walk fills one of them.
 pub fn delete_documents(ctx: &mut Context<'_>, entry: &registry::Entry) -> Result<(), Error> {
-    let db = entry.index.schema().db;
-    source::in_db(ctx, db, |ctx| {
+    source::in_db(ctx, entry.index.schema().db, |ctx| {
         for key in entry.index.snapshot().keys() {
-            ctx.open_write(key)?.delete()?;
-            registry::with(|all| all.forget(db, key));
+            ctx.call("DEL", &[&key], CallFlags::REPLICATE)?;
         }
         Ok(())
     })
+}
+
+/// Tells replicas and the append-only file that an index has ended whose keys [`delete_documents`] has deleted.
+pub fn replicate_end(ctx: &Context<'_>, name: &[u8]) -> Result<(), Error> {
+    ctx.replicate("FT.DROPINDEX", &[&name, &"_FORCEKEEPDOCS"])
 }

@@ -7,6 +7,8 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, 
 use crate::commands::bytes;
 use crate::commands::permission;
 use crate::error::Error;
+use crate::scan::Keys;
+use crate::schema::alter::{self, Alter, Change};
 use crate::schema::{Schema, parse};
 use crate::{registry, scan, temporary};
 
@@ -25,7 +27,7 @@ pub const CREATE: Command = Command {
 /// FT.ALTER.
 pub const ALTER: Command = Command {
     name: "FT.ALTER",
-    summary: "Adds a new field to the index",
+    summary: "Adds fields to the index, drops some, or changes their types",
     complexity: "O(N) where N is the number of keys in the keyspace",
     arity: Arity::AtLeast(5),
     flags: &[Flag::Write, Flag::DenyOom],
@@ -78,19 +80,42 @@ fn create(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 fn alter(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
     let (name, rest) = args.split_first().expect("the arity says so");
-    let altered = registry::with(|all| {
+    let Alter { schema, change, skip_initial_scan } = registry::with(|all| {
         let entry = all.get(name).ok_or(Error::Text("Unknown index name"))?;
-        let altered = parse::alter(entry.index.schema(), rest)?;
-        let schema = Arc::new(altered.schema);
-        entry.index.alter(Arc::clone(&schema));
-        Ok::<_, Error>((schema, altered.skip_initial_scan))
-    });
-    let (schema, skip_scan) = altered?;
-    if !skip_scan {
-        scan::begin(ctx, &schema)?;
+        // What is being built counts as done, so that all servers which run the same commands come to the same schema.
+        alter::alter(entry.latest(), rest)
+    })?;
+    let schema = Arc::new(schema);
+    match change {
+        Change::Grown => grow(ctx, &schema, skip_initial_scan)?,
+        Change::Rebuilt => {
+            let keys = if skip_initial_scan { Keys::Known } else { Keys::All };
+            scan::begin_rebuild(ctx, &schema, keys)?;
+        }
     }
     ctx.replicate_verbatim()?;
     Ok(Reply::Ok)
+}
+
+/// Adds fields to an index, or to the one that is being built in its place.
+fn grow(
+    ctx: &mut Context<'_>,
+    schema: &Arc<Schema>,
+    skip_scan: bool,
+) -> Result<(), mortise_module::Error> {
+    let rebuilds = registry::with(|all| {
+        let Some(entry) = all.get(&schema.name) else { return false };
+        match &mut entry.rebuild {
+            Some(rebuild) => rebuild.index.alter(Arc::clone(schema)),
+            None => entry.index.alter(Arc::clone(schema)),
+        }
+        entry.rebuild.is_some()
+    });
+    match (skip_scan, rebuilds) {
+        (true, _) => Ok(()),
+        (false, true) => scan::restart_rebuild(ctx, schema),
+        (false, false) => scan::begin(ctx, schema),
+    }
 }
 
 fn drop_index(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
@@ -128,10 +153,13 @@ pub(super) fn drop_named(
         all.aliases.forget(&schema.name);
         all.take(&schema.name)
     });
-    if let Some(entry) = entry.filter(|_| documents == Documents::Delete) {
-        temporary::delete_documents(ctx, &entry)?;
+    match entry.filter(|_| documents == Documents::Delete) {
+        Some(entry) => {
+            temporary::delete_documents(ctx, &entry)?;
+            temporary::replicate_end(ctx, &schema.name)?;
+        }
+        None => ctx.replicate_verbatim()?,
     }
-    ctx.replicate_verbatim()?;
     Ok(Reply::Ok)
 }
 

@@ -35,6 +35,15 @@ struct Snapshot {
     indexing_us: u64,
     scan: Option<registry::Progress>,
     origin: Origin,
+    rebuild: Option<Rebuild>,
+}
+
+/// What it shows of an index that is being built.
+struct Rebuild {
+    fields: usize,
+    documents: usize,
+    sizes: Sizes,
+    scan: registry::Progress,
 }
 
 fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
@@ -52,6 +61,15 @@ fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
             indexing_us: entry.indexing_us,
             scan: entry.scan,
             origin: entry.origin,
+            rebuild: entry.rebuild.as_mut().map(|rebuild| {
+                rebuild.index.settle_jobs();
+                Rebuild {
+                    fields: rebuild.index.schema().fields.len(),
+                    documents: rebuild.index.len(),
+                    sizes: rebuild.index.sizes(),
+                    scan: rebuild.scan,
+                }
+            }),
         })
     });
     let snapshot = snapshot.ok_or(Error::Text("Unknown index name"))?;
@@ -253,7 +271,8 @@ fn numbers(writer: Writer<'_>, snapshot: &Snapshot) {
     megabytes("key_table_size_mb", sizes.key_table);
     megabytes("tag_overhead_sz_mb", 0);
     megabytes("text_overhead_sz_mb", 0);
-    megabytes("total_index_memory_sz_mb", sizes.total());
+    let rebuilt = snapshot.rebuild.as_ref().map_or(0, |rebuild| rebuild.sizes.total());
+    megabytes("total_index_memory_sz_mb", sizes.total() + rebuilt);
     megabytes("geoshapes_sz_mb", 0);
     let records = sizes.postings.records as f64;
     let occurrences = sizes.postings.occurrences as f64;
@@ -265,8 +284,17 @@ fn numbers(writer: Writer<'_>, snapshot: &Snapshot) {
     double("offset_bits_per_record_avg", ratio(position_bits, occurrences));
     int("hash_indexing_failures", snapshot.statistics.failures);
     double("total_indexing_time", snapshot.indexing_us as f64 / 1000.0);
-    int("indexing", snapshot.scan.is_some().into());
-    double("percent_indexed", snapshot.scan.map_or(1.0, |progress| progress.share()));
+    let scan = snapshot.rebuild.as_ref().map(|rebuild| rebuild.scan).or(snapshot.scan);
+    int("indexing", scan.is_some().into());
+    double("percent_indexed", scan.map_or(1.0, |progress| progress.share()));
+    if let Some(rebuild) = &snapshot.rebuild {
+        writer.simple("rebuild");
+        writer.map(4);
+        double("percent_indexed", rebuild.scan.share());
+        int("num_attributes", rebuild.fields as u64);
+        int("num_docs", rebuild.documents as u64);
+        megabytes("total_index_memory_sz_mb", rebuild.sizes.total());
+    }
     int("segments_loaded", snapshot.origin.segments as u64);
     int("segments_loaded_bytes", snapshot.origin.bytes);
     int("number_of_uses", snapshot.uses);
@@ -328,10 +356,9 @@ pub fn server_info(writer: &mut InfoWriter<'_>) {
     let (indexes, documents, memory, segments, bytes) = registry::with(|all| {
         let mut sums = (0usize, 0usize, 0usize, 0usize, 0u64);
         for entry in all.iter_mut() {
-            let sizes = entry.index.sizes();
             sums.0 += 1;
             sums.1 += entry.index.len();
-            sums.2 += sizes.total();
+            entry.each_index(|index| sums.2 += index.sizes().total());
             sums.3 += entry.origin.segments;
             sums.4 += entry.origin.bytes;
         }

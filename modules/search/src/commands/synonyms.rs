@@ -7,6 +7,7 @@ use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 use crate::args::lossy;
 use crate::commands::bytes;
 use crate::error::Error;
+use crate::schema::Schema;
 use crate::{registry, scan};
 
 /// FT.SYNUPDATE.
@@ -60,6 +61,7 @@ fn update(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     })?;
     if !skip_scan {
         scan::begin(ctx, &schema)?;
+        scan::restart_rebuild(ctx, &schema)?;
     }
     ctx.replicate_verbatim()?;
     Ok(Reply::Ok)

@@ -49,6 +49,11 @@ impl Filter {
             .map(|name| schema.field(name).map_or(name, |(_, field)| &*field.path))
     }
 
+    /// Names of the properties that it looks at.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.iter().map(|name| &**name)
+    }
+
     /// Whether it holds for the document of a key, of which `get` gives values by hash field or JSON path.
     pub fn accepts(
         &self,

@@ -1,7 +1,8 @@
-//! How are the arguments of FT.CREATE and FT.ALTER read?
+//! How are the arguments of FT.CREATE read?
 //!
 //! Orders, limits and error texts are RediSearch's. What this version lacks is refused by name, never ignored.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::args::{Args, lossy, parse_number};
@@ -32,38 +33,23 @@ pub fn create(name: &[u8], args: &[&[u8]]) -> Result<Schema, Error> {
     Ok(schema)
 }
 
-/// What FT.ALTER asks for.
-#[derive(Debug)]
-pub struct Alter {
-    /// The schema with the new fields.
-    pub schema: Schema,
-    /// Existing keys are not read again.
-    pub skip_initial_scan: bool,
-}
-
-/// The schema with the fields that FT.ALTER adds, out of what follows the index's name.
-pub fn alter(schema: &Schema, args: &[&[u8]]) -> Result<Alter, Error> {
-    let mut args = Args::new(args);
-    let mut schema = schema.clone();
-    let skip_initial_scan = args.take("SKIPINITIALSCAN");
-    if !args.take("SCHEMA") {
-        return Err(Error::Text("ALTER must be followed by SCHEMA"));
+/// Where the arguments of each field stand in a definition that [`create`] has read before.
+pub(super) fn spans(name: &[u8], definition: &[&[u8]]) -> Result<Vec<Range<usize>>, Error> {
+    let mut args = Args::new(definition);
+    let mut schema = options(name, &mut args)?;
+    args.take("SCHEMA");
+    let mut spans = Vec::new();
+    while !args.is_empty() {
+        let start = definition.len() - args.len();
+        next_field(&mut schema, &mut args)?;
+        spans.push(start..definition.len() - args.len());
     }
-    if !args.take("ADD") {
-        return Err(Error::Text("Unknown action passed to ALTER SCHEMA"));
-    }
-    if args.is_empty() {
-        return Err(Error::Text("No fields provided"));
-    }
-    // SCHEMA is the last option of a definition, so new fields go to its end.
-    schema.definition.extend(args.rest().iter().map(|arg| Box::from(*arg)));
-    fields(&mut schema, &mut args, Extent::Existing)?;
-    Ok(Alter { schema, skip_initial_scan })
+    Ok(spans)
 }
 
 /// Whether fields are read for a new index or for one that has documents.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Extent {
+pub(super) enum Extent {
     New,
     Existing,
 }
@@ -180,37 +166,25 @@ fn index_all(value: &[u8]) -> Result<(), Error> {
     Err(Error::Text("Invalid argument for `INDEXALL`, use ENABLE/DISABLE"))
 }
 
-fn fields(schema: &mut Schema, args: &mut Args<'_>, extent: Extent) -> Result<(), Error> {
+/// Reads fields up to the end of the arguments, and adds them.
+pub(super) fn fields(
+    schema: &mut Schema,
+    args: &mut Args<'_>,
+    extent: Extent,
+) -> Result<(), Error> {
     if args.is_empty() {
         return Err(Error::Text("Fields arguments are missing"));
     }
     let narrow = extent == Extent::Existing
         && !schema.wide
         && schema.text_fields() <= NARROW_TEXT_FIELDS_MAX;
-    while let Some(path) = args.next_arg() {
-        if schema.fields.len() == FIELDS_MAX {
-            return Err(Error::TooManyFields(FIELDS_MAX));
-        }
-        let mut name = path;
-        if args.take("AS") {
-            name = args.next_arg().ok_or(Error::Text("AS requires an argument"))?;
-        }
-        if name.is_empty() {
-            return Err(Error::Text("Field name cannot be empty"));
-        }
-        if schema.field(name).is_some() {
-            return Err(Error::DuplicateField(lossy(name)));
-        }
-        let field = field(schema, path, name, args)?;
-        if narrow
-            && matches!(field.kind, FieldKind::Text { .. })
-            && schema.text_fields() == NARROW_TEXT_FIELDS_MAX
-        {
+    while !args.is_empty() {
+        next_field(schema, args)?;
+        if narrow && schema.text_fields() > NARROW_TEXT_FIELDS_MAX {
             return Err(Error::Text(
                 "Cannot add more fields. Declare index with wide fields to allow adding unlimited fields",
             ));
         }
-        schema.push(field);
     }
     if schema.is_too_nested() {
         return Err(Error::Text("NESTED fields lie in one another at most 3 deep"));
@@ -218,7 +192,34 @@ fn fields(schema: &mut Schema, args: &mut Args<'_>, extent: Extent) -> Result<()
     Ok(())
 }
 
-fn field(schema: &Schema, path: &[u8], name: &[u8], args: &mut Args<'_>) -> Result<Field, Error> {
+/// Reads one field, and adds it.
+fn next_field(schema: &mut Schema, args: &mut Args<'_>) -> Result<(), Error> {
+    let Some(path) = args.next_arg() else { return Ok(()) };
+    if schema.fields.len() == FIELDS_MAX {
+        return Err(Error::TooManyFields(FIELDS_MAX));
+    }
+    let mut name = path;
+    if args.take("AS") {
+        name = args.next_arg().ok_or(Error::Text("AS requires an argument"))?;
+    }
+    if name.is_empty() {
+        return Err(Error::Text("Field name cannot be empty"));
+    }
+    if schema.field(name).is_some() {
+        return Err(Error::DuplicateField(lossy(name)));
+    }
+    let field = field(schema, path, name, args)?;
+    schema.push(field);
+    Ok(())
+}
+
+/// Reads a field's type and what belongs to it.
+pub(super) fn field(
+    schema: &Schema,
+    path: &[u8],
+    name: &[u8],
+    args: &mut Args<'_>,
+) -> Result<Field, Error> {
     let mut field = Field {
         path: path.into(),
         name: name.into(),
@@ -444,35 +445,5 @@ mod tests {
         assert_eq!(kinds[2], crate::schema::ColumnKind::Shapes(Surface::Flat));
         assert_eq!((kinds[3], kinds.len()), (crate::schema::ColumnKind::Numbers, 6));
         assert!(schema.fields[3].index_missing);
-    }
-
-    #[test]
-    fn alter_appends_and_keeps_numbers() {
-        let schema = parse("SCHEMA a TEXT n NUMERIC").unwrap();
-        let words: Vec<&[u8]> = vec![b"SCHEMA", b"ADD", b"b", b"TEXT", b"SORTABLE"];
-        let altered = alter(&schema, &words).unwrap().schema;
-        assert_eq!(altered.fields.len(), 3);
-        assert!(matches!(altered.fields[2].kind, FieldKind::Text { id: 1, .. }));
-        assert_eq!(altered.fields[2].column, Some(1));
-        assert_eq!(altered.field_bits(), 1);
-        let definition: Vec<&[u8]> = altered.definition.iter().map(|arg| &**arg).collect();
-        assert_eq!(create(b"idx", &definition).unwrap().fields.len(), 3);
-        let bad: Vec<&[u8]> = vec![b"SCHEMA", b"DEL", b"b"];
-        assert_eq!(
-            alter(&schema, &bad).unwrap_err().to_string(),
-            "Unknown action passed to ALTER SCHEMA"
-        );
-    }
-
-    #[test]
-    fn a_narrow_index_stops_at_32_text_fields() {
-        let many = |count: usize| (0..count).map(|i| format!("f{i} TEXT ")).collect::<String>();
-        let schema = parse(&format!("SCHEMA {}", many(32))).unwrap();
-        let words: Vec<&[u8]> = vec![b"SCHEMA", b"ADD", b"x", b"TEXT"];
-        assert!(
-            alter(&schema, &words).unwrap_err().to_string().starts_with("Cannot add more fields")
-        );
-        let wide = parse(&format!("MAXTEXTFIELDS SCHEMA {}", many(32))).unwrap();
-        assert_eq!(alter(&wide, &words).unwrap().schema.text_fields(), 33);
     }
 }
