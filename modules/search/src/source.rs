@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mortise_module::{Context, KeyType};
+use mortise_module::{Context, KeyType, ReadKey};
 
 use crate::args::parse_number;
 use crate::expression::value::Value;
@@ -28,6 +28,8 @@ pub struct Document<'a> {
     pub values: Vec<FieldValue<'a>>,
     /// What else it brings.
     pub attributes: Attributes,
+    /// When the first of the fields that it was read from vanishes (Unix, in milliseconds).
+    pub fades_at_ms: Option<i64>,
 }
 
 /// Runs `job` with another database selected: a client would keep the one that its command has selected last.
@@ -77,7 +79,23 @@ fn put(schema: &Arc<Schema>, key: &[u8], document: Document<'_>) {
         let start = Instant::now();
         let Some(index) = entry.index_of(schema) else { return };
         let _ = index.put(key, &document.values, document.attributes);
+        index.set_field_expiry(key, document.fades_at_ms);
         entry.indexing_us += u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    });
+}
+
+/// Reads documents of an index anew of which fields have expired: the server may take its time to delete these.
+pub fn refresh_faded(ctx: &mut Context<'_>, index: &[u8]) {
+    let faded = registry::with(|all| {
+        let entry = all.get(index)?;
+        let keys = entry.index.take_faded(registry::now_ms());
+        (!keys.is_empty()).then(|| (Arc::clone(entry.index.schema()), keys))
+    });
+    let Some((schema, keys)) = faded else { return };
+    // Selecting a database that exists cannot fail; if it did, the server would still delete the fields one day.
+    let _ = in_db(ctx, schema.db, |ctx| {
+        keys.iter().for_each(|key| refresh_in(ctx, &schema, key));
+        Ok::<_, mortise_module::Error>(())
     });
 }
 
@@ -108,7 +126,18 @@ fn read_hash(ctx: &Context<'_>, schema: &Schema, key: &[u8]) -> Option<Document<
         score: score.and_then(|text| parse_number(text.as_bytes())).unwrap_or(schema.score) as f32,
         expires_at_ms: expiry(open.expires_at_ms()),
     };
-    Some(Document { values, attributes })
+    Some(Document { values, attributes, fades_at_ms: fades_at_ms(&open, schema) })
+}
+
+/// When the first field expires that the document of a hash depends on.
+fn fades_at_ms(open: &ReadKey<'_>, schema: &Schema) -> Option<i64> {
+    if !open.hash_has_expiring() {
+        return None;
+    }
+    let paths = schema.fields.iter().map(|field| &*field.path);
+    let filter = schema.filter.iter().flat_map(|filter| filter.looks_at(schema));
+    let more = schema.language_field.iter().chain(&schema.score_field).map(|field| &**field);
+    paths.chain(filter).chain(more).filter_map(|path| expiry(open.hash_expires_at_ms(path))).min()
 }
 
 fn expiry(at_ms: Result<Option<u64>, mortise_module::Error>) -> Option<i64> {

@@ -51,6 +51,7 @@ fn aggregate(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     if cursor_options.is_some() {
         cursor::check_limit(args[0])?;
     }
+    source::refresh_faded(ctx, args[0]);
     let mut work = Work::new(args[0], args[1], request)?;
     permission::check(ctx, work.snapshot.schema(), Access::Read)?;
     let steps = work.cost();

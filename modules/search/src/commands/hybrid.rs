@@ -30,7 +30,7 @@ use crate::query::parser::{Context as ParseContext, parse};
 use crate::query::plan::{Options as PlanOptions, Plan, plan};
 use crate::schema::{ALL_FIELDS, FieldKind, Schema};
 use crate::vector::Metric;
-use crate::{pool, registry, settings};
+use crate::{pool, registry, settings, source};
 
 /// FT.HYBRID.
 pub const HYBRID: Command = Command {
@@ -52,6 +52,7 @@ fn hybrid(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let start = Instant::now();
     let args = bytes(args);
     let request = read(&args[1..])?;
+    source::refresh_faded(ctx, args[0]);
     let mut searches = searches(args[0], &request)?;
     permission::check(ctx, searches.words.snapshot.schema(), Access::Read)?;
     let steps =

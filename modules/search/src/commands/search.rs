@@ -41,6 +41,7 @@ pub(super) const TIMED_OUT: &str = "Timeout limit was reached";
 fn search(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
     let options = options::read(&args[2..])?;
+    source::refresh_faded(ctx, args[0]);
     let (mut task, sorting) = task(&args, &options)?;
     permission::check(ctx, task.snapshot.schema(), Access::Read)?;
     let steps = task.cost(pool::INLINE_STEPS_MAX);

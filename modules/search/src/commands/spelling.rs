@@ -17,7 +17,7 @@ use crate::query::pattern::Pattern;
 use crate::query::plan::{Shape, Space, word_term};
 use crate::registry::{self, Registry};
 use crate::schema::{ALL_FIELDS, FieldMask};
-use crate::settings;
+use crate::{settings, source};
 
 /// FT.SPELLCHECK.
 pub const SPELLCHECK: Command = Command {
@@ -59,6 +59,7 @@ fn spellcheck(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         Ok::<_, Error>(std::sync::Arc::clone(entry.index.schema()))
     })?;
     permission::check(ctx, &schema, Access::Read)?;
+    source::refresh_faded(ctx, name);
     let (documents, misspelled) = registry::with(|all| {
         let entry = all.get(name).ok_or_else(|| Error::NoSuchIndex(lossy(name)))?;
         entry.uses += 1;

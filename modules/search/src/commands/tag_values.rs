@@ -9,6 +9,7 @@ use crate::query::pattern::Pattern;
 use crate::query::plan::{Shape, Space};
 use crate::registry;
 use crate::schema::{ALL_FIELDS, FieldKind};
+use crate::source;
 
 /// FT.TAGVALS.
 pub const TAG_VALUES: Command = Command {
@@ -24,6 +25,7 @@ pub const TAG_VALUES: Command = Command {
 
 fn tag_values(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let (name, field) = (args[1].as_bytes(), args[2].as_bytes());
+    source::refresh_faded(ctx, name);
     let snapshot = registry::with(|all| {
         let entry = all.get(name).ok_or_else(|| Error::NoSuchIndex(lossy(name)))?;
         entry.index.before_search(registry::now_ms());

@@ -1,7 +1,8 @@
 //! Which documents are about to vanish?
 //!
-//! A key that has expired is gone for every client before the server has got round to deleting it. So the index
-//! keeps the times of documents that have one, and drops those that are due before it answers a query.
+//! A key that has expired is gone for every client before the server has got round to deleting it, and so is a field of
+//! a hash. So the index keeps the times of documents that have one; those that are due are dropped, or read anew, before it
+//! answers a query.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,6 +28,17 @@ impl Expiry {
     /// A document whose time has come.
     pub fn due(&self, now_ms: i64) -> Option<u32> {
         self.by_time.first().filter(|(at_ms, _)| *at_ms <= now_ms).map(|(_, number)| *number)
+    }
+
+    /// Bytes on the heap, roughly: nodes of the tree are about three quarters full.
+    pub fn memory(&self) -> usize {
+        let map = self.by_number.capacity() * 8 / 7 * (size_of::<(u32, i64)>() + 1);
+        map + self.by_time.len() * size_of::<(i64, u32)>() * 4 / 3
+    }
+
+    /// Whether no document has a time.
+    pub fn is_empty(&self) -> bool {
+        self.by_number.is_empty()
     }
 
     /// Gives a document another number.

@@ -78,6 +78,8 @@ pub struct Index {
     layout: Layout,
     documents: Documents,
     expiry: Expiry,
+    /// When documents lose their first fields.
+    field_expiry: Expiry,
     next_number: u32,
     /// The fresh batch has been searched, so it should stay small.
     searched: bool,
@@ -140,6 +142,7 @@ impl Index {
             layout,
             documents: Documents::default(),
             expiry: Expiry::default(),
+            field_expiry: Expiry::default(),
             next_number: 0,
             searched: false,
             next_piece: 0,
@@ -287,6 +290,7 @@ impl Index {
         now.length_sum -= u64::from(rows.length(row));
         self.documents.remove(rows.key(row), number);
         self.expiry.set(number, None);
+        self.field_expiry.set(number, None);
         if let Place::Sealed(at, _) = place
             && self.now.sealed[at].wants_rewrite()
         {
@@ -299,6 +303,26 @@ impl Index {
         let Some(number) = self.number(key) else { return false };
         self.expiry.set(number, at_ms);
         true
+    }
+
+    /// Sets or clears the time at which the document of a key loses its first field.
+    pub fn set_field_expiry(&mut self, key: &[u8], at_ms: Option<i64>) {
+        if at_ms.is_none() && self.field_expiry.is_empty() {
+            return;
+        }
+        if let Some(number) = self.number(key) {
+            self.field_expiry.set(number, at_ms);
+        }
+    }
+
+    /// Keys of documents that have lost fields, each once: they are to be put in again.
+    pub fn take_faded(&mut self, now_ms: i64) -> Vec<Box<[u8]>> {
+        let mut keys = Vec::new();
+        while let Some(number) = self.field_expiry.due(now_ms) {
+            self.field_expiry.set(number, None);
+            keys.push(self.now.key(number).into());
+        }
+        keys
     }
 
     /// Takes out what has expired.
@@ -355,6 +379,7 @@ impl Index {
         now.vectors.iter_mut().for_each(|store| store.renumber(&|number| map[&number]));
         self.next_number = next;
         self.expiry.renumber(|number| map[&number]);
+        self.field_expiry.renumber(|number| map[&number]);
         let mut documents = Documents::default();
         for (rows, dead) in self.now.all_rows() {
             for row in (0..rows.len()).filter(|row| !dead.contains(*row)) {
@@ -371,7 +396,9 @@ impl Index {
 
     /// Sizes, for FT.INFO.
     pub fn sizes(&self) -> Sizes {
-        let mut sizes = Sizes { key_table: self.documents.memory(), ..Sizes::default() };
+        let times = self.expiry.memory() + self.field_expiry.memory();
+        let key_table = self.documents.memory() + times;
+        let mut sizes = Sizes { key_table, ..Sizes::default() };
         for (rows, dead) in self.now.all_rows() {
             let (table, columns) = rows.memory();
             sizes.document_table += table + dead.memory();
@@ -418,7 +445,7 @@ pub struct Sizes {
     pub postings: PostingsSize,
     /// Keys, lengths, scores.
     pub document_table: usize,
-    /// Numbers by key.
+    /// Numbers by key, and when documents and fields expire.
     pub key_table: usize,
     /// Column values.
     pub columns: usize,

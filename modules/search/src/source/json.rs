@@ -116,7 +116,7 @@ pub fn read(
             score: score as f32,
             expires_at_ms,
         };
-        put(Document { values, attributes });
+        put(Document { values, attributes, fades_at_ms: None });
         Some(())
     };
     ask(ctx, key, schema.questions(), read).is_some()

@@ -207,7 +207,8 @@ fn read_one(folder: &Path, task: &Task<'_>, schema: &Schema) -> Result<Found, Er
 
 /// A key was loaded: it is ticked off where it is known, and put into the other indexes that follow it.
 pub fn on_loaded(ctx: &mut Context<'_>, key: &[u8]) {
-    if !RECALLING.load(Ordering::Relaxed) {
+    // When fields of a hash expire is nowhere but in the key.
+    if !RECALLING.load(Ordering::Relaxed) || ctx.open_read(key).hash_has_expiring() {
         return source::refresh(ctx, key, None);
     }
     let db = ctx.db();
