@@ -186,6 +186,159 @@ fn many_keys_come_in_slices_and_what_is_written_meanwhile_counts() {
     });
 }
 
+const ROLES: &str = "FT.CREATE idx ON HASH PREFIX 1 h: SCHEMA title TEXT kind TEXT n NUMERIC";
+
+/// Fifty thousand documents: some walks are needed to read them all.
+fn many(client: &mut Client) {
+    let script = "for i = 1, 50000 do redis.call('HSET', 'h:' .. i, 'title', 'bird', 'kind', 'k' .. i % 10, 'n', i) end";
+    eval(client, script);
+    check(client, &[(ROLES, "+OK")]);
+    client.until("FT.SEARCH idx bird LIMIT 0 0", "*[:50000]");
+}
+
+#[test]
+fn an_index_that_is_built_anew_answers_in_full_until_the_new_one_does() {
+    with_module(|client| {
+        many(client);
+        check(client, &[("FT.ALTER idx SCHEMA MODIFY kind TAG n TEXT", "+OK")]);
+        let info = client.run("FT.INFO idx");
+        assert!(info.contains("rebuild"), "{info}");
+        check(
+            client,
+            &[
+                ("HSET h:50001 title bird kind k1 n 50001", ":3"),
+                ("HSET h:2 kind zebra", ":0"),
+                ("DEL h:1", ":1"),
+                ("HSET h:1 title fish", ":1"),
+                ("DEL h:1", ":1"),
+            ],
+        );
+        let mut old = 0;
+        loop {
+            // The old schema knows all numbers, the new one none.
+            match client.run("FT.SEARCH idx @n:[-inf,inf] LIMIT 0 0").as_str() {
+                "*[:50000]" => old += 1,
+                "*[:0]" => break,
+                part => panic!("an index answers in part: {part}"),
+            }
+        }
+        assert!(old > 0, "nothing was asked in between");
+        check(
+            client,
+            &[
+                ("FT.SEARCH idx bird LIMIT 0 0", "*[:50000]"),
+                ("FT.SEARCH idx @kind:{k1} LIMIT 0 0", "*[:5000]"),
+                ("FT.SEARCH idx @kind:{k2} LIMIT 0 0", "*[:4999]"),
+                ("FT.SEARCH idx @kind:{zebra} NOCONTENT", "*[:1 \"h:2\"]"),
+                ("FT.SEARCH idx fish LIMIT 0 0", "*[:0]"),
+                ("FT.SEARCH idx @n:50001 NOCONTENT", "*[:1 \"h:50001\"]"),
+            ],
+        );
+        let info = client.run("FT.INFO idx");
+        assert!(!info.contains("rebuild") && info.contains("num_docs :50000"), "{info}");
+    });
+}
+
+#[test]
+fn a_change_of_the_schema_outlives_a_restart_and_ends_with_its_index() {
+    with_module(|client| {
+        many(client);
+        check(
+            client,
+            &[
+                ("FT.ALTER idx SCHEMA MODIFY kind TAG", "+OK"),
+                // The one that is being built is what the next change begins from.
+                ("FT.ALTER idx SCHEMA DROP n", "+OK"),
+                ("FT.ALTER idx SCHEMA MODIFY n TAG", "-Unknown field: `n`"),
+                ("FT.ALTER idx SCHEMA ADD n TAG", "+OK"),
+                ("DEBUG RELOAD", "+OK"),
+            ],
+        );
+        client.until("FT.SEARCH idx @kind:{k1} LIMIT 0 0", "*[:5000]");
+        check(client, &[("FT.SEARCH idx @n:{50000} NOCONTENT", "*[:1 \"h:50000\"]")]);
+        check(
+            client,
+            &[
+                ("FT.ALTER idx SCHEMA DROP kind", "+OK"),
+                ("FT.DROPINDEX idx", "+OK"),
+                (ROLES, "+OK"),
+            ],
+        );
+        client.until("FT.SEARCH idx @kind:k1 LIMIT 0 0", "*[:5000]");
+        check(
+            client,
+            &[
+                ("FT.ALTER idx SCHEMA DROP kind", "+OK"),
+                ("FT.DROPINDEX idx DD", "+OK"),
+                ("DBSIZE", ":0"),
+                ("FT._LIST", "*[]"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn fields_that_have_expired_are_found_no_more() {
+    with_module(|client| {
+        check(
+            client,
+            &[
+                ("DEBUG SET-ACTIVE-EXPIRE 0", "+OK"),
+                (CREATE, "+OK"),
+                ("HSET h:1 title bird n 1", ":2"),
+                ("HSET h:2 title bird n 2", ":2"),
+            ],
+        );
+        if client.run("HPEXPIRE h:1 1 FIELDS 1 title").starts_with("-ERR unknown command") {
+            return;
+        }
+        client.until("FT.SEARCH idx bird NOCONTENT", "*[:1 \"h:2\"]");
+        check(client, &[("FT.SEARCH idx @n:[1,1] NOCONTENT", "*[:1 \"h:1\"]")]);
+    });
+}
+
+#[test]
+fn cursors_and_facts_are_for_those_who_may_ask_the_index() {
+    with_module(|client| {
+        check(
+            client,
+            &[
+                (CREATE, "+OK"),
+                ("FT.CREATE open ON HASH PREFIX 1 o: SCHEMA title TEXT", "+OK"),
+                ("HSET h:1 title bird", ":1"),
+                ("HSET h:2 title bird", ":1"),
+                ("HSET h:3 title bird", ":1"),
+                ("ACL SETUSER all on nopass ~h:* +@all", "+OK"),
+                ("ACL SETUSER some on nopass ~o:* +@all", "+OK"),
+            ],
+        );
+        let cursor = |client: &mut Client| {
+            let answer = client.run("FT.AGGREGATE idx bird LOAD 1 title WITHCURSOR COUNT 1");
+            let id = answer.rsplit(':').next().and_then(|id| id.strip_suffix(']'));
+            id.expect("a cursor's number comes last").to_owned()
+        };
+        let id = cursor(client);
+        let refused = "-NOPERM User does not have the required permissions to query the index";
+        assert_eq!(client.run("AUTH some x"), "+OK");
+        for command in [
+            format!("FT.CURSOR READ idx {id}"),
+            format!("FT.CURSOR READ open {id}"),
+            format!("FT.CURSOR DEL idx {id}"),
+            "FT.AGGREGATE idx bird LOAD 1 title".to_owned(),
+            "FT.INFO idx".to_owned(),
+            "FT.SYNDUMP idx".to_owned(),
+            "FT.ALIASLIST idx".to_owned(),
+        ] {
+            assert_eq!(client.run(&command), refused, "{command}");
+        }
+        // Whoever may ask the index reads on what another has begun.
+        assert_eq!(client.run("AUTH all x"), "+OK");
+        let answer = client.run(&format!("FT.CURSOR READ idx {id}"));
+        assert!(answer.contains("bird"), "{answer}");
+        assert_eq!(client.run(&format!("FT.CURSOR DEL idx {id}")), "+OK");
+    });
+}
+
 #[test]
 fn an_unused_temporary_index_takes_its_documents_along() {
     with_module(|client| {

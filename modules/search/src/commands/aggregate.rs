@@ -275,6 +275,11 @@ impl Answer {
         Answer { pipeline, schema, dialect, timeout_ms, cut: false }
     }
 
+    /// The index that they are of.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
     /// What the rows run through.
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline

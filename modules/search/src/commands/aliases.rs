@@ -1,9 +1,11 @@
 //! FT.ALIASADD, FT.ALIASUPDATE, FT.ALIASDEL, FT.ALIASLIST, and the forms of the first and third that forgive.
 
-use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
+use std::sync::Arc;
+
+use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 
 use crate::args::lossy;
-use crate::commands::bytes;
+use crate::commands::{bytes, permission};
 use crate::error::Error;
 use crate::registry::{self, Registry};
 
@@ -130,12 +132,16 @@ fn delete_if_known(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 
 fn list(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let index = args[1].as_bytes();
-    let aliases: Vec<Vec<u8>> = registry::with(|all| {
+    let (schema, aliases) = registry::with(|all| {
         if !all.contains(index) {
             return Err(Error::NoSuchIndex(lossy(index)));
         }
-        Ok(all.aliases.of(index).into_iter().map(<[u8]>::to_vec).collect())
+        let aliases = all.aliases.of(index).into_iter().map(<[u8]>::to_vec);
+        let aliases: Vec<Vec<u8>> = aliases.collect();
+        let entry = all.get(index).ok_or_else(|| Error::NoSuchIndex(lossy(index)))?;
+        Ok((Arc::clone(entry.index.schema()), aliases))
     })?;
+    permission::check(ctx, &schema, Access::Read)?;
     let writer = ctx.reply();
     writer.set(aliases.len());
     aliases.iter().for_each(|alias| writer.bulk(alias));

@@ -6,14 +6,14 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
+use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 
 use crate::args::{Args, lossy, parse_integer};
 use crate::commands::aggregate::{Answer, positive};
-use crate::commands::bytes;
+use crate::commands::{bytes, permission};
 use crate::error::Error;
 use crate::registry;
 
@@ -178,7 +178,7 @@ fn cursor(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let Some((subcommand, rest)) = args.split_first() else { unreachable!("the arity says so") };
     match subcommand.to_ascii_uppercase().as_slice() {
         b"READ" => read(ctx, rest),
-        b"DEL" => delete(rest),
+        b"DEL" => delete(ctx, rest),
         b"GC" => {
             let collected = with(|cursors| cursors.collect(registry::now_ms()));
             // As in RediSearch, nothing to collect is told apart from having collected nothing.
@@ -207,6 +207,7 @@ fn read(ctx: &mut Context<'_>, args: &[&[u8]]) -> CommandResult {
         let number = parse_integer(value).and_then(|count| usize::try_from(count).ok());
         count = Some(number.ok_or_else(|| Error::BadCount(lossy(value)))?);
     }
+    check_user(ctx, id)?;
     let taken = with(|cursors| {
         cursors.collect(registry::now_ms());
         cursors.by_id.remove(&id)
@@ -230,8 +231,16 @@ fn read(ctx: &mut Context<'_>, args: &[&[u8]]) -> CommandResult {
     Ok(Reply::Written)
 }
 
-fn delete(args: &[&[u8]]) -> CommandResult {
+/// Refuses users who may not ask the index that a cursor has rows of: any other may read on what somebody else began, as
+/// in RediSearch. The index that the command names does not count, since the number alone decides.
+fn check_user(ctx: &Context<'_>, id: i64) -> Result<(), Error> {
+    let schema = with(|cursors| Some(Arc::clone(cursors.by_id.get(&id)?.answer.schema())));
+    schema.map_or(Ok(()), |schema| permission::check(ctx, &schema, Access::Read))
+}
+
+fn delete(ctx: &Context<'_>, args: &[&[u8]]) -> CommandResult {
     let id = number(args)?;
+    check_user(ctx, id)?;
     match with(|cursors| cursors.by_id.remove(&id)) {
         Some(_) => Ok(Reply::Ok),
         None => Err(Error::Text("Cursor does not exist").into()),

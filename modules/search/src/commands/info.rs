@@ -1,10 +1,10 @@
 //! FT.INFO, and what INFO says of the module.
 
 use mortise_module::{
-    Arg, Arity, Command, CommandResult, Context, Flag, InfoWriter, Reply, Writer,
+    Access, Arg, Arity, Command, CommandResult, Context, Flag, InfoWriter, Reply, Writer,
 };
 
-use crate::commands::cursor;
+use crate::commands::{cursor, permission};
 use crate::error::Error;
 use crate::index::{Sizes, Statistics};
 use crate::registry;
@@ -73,6 +73,7 @@ fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         })
     });
     let snapshot = snapshot.ok_or(Error::Text("Unknown index name"))?;
+    permission::check(ctx, &snapshot.schema, Access::Read)?;
     let resp3 = ctx.is_resp3();
     let writer = ctx.reply();
     writer.begin_map();

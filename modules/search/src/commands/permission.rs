@@ -17,16 +17,22 @@ const ENDINGS: [&[u8]; 3] =
 pub fn check(ctx: &Context<'_>, schema: &Schema, access: Access) -> Result<(), Error> {
     // Servers that know no users, and contexts without one, have nothing to refuse.
     let Ok(Some(name)) = ctx.current_user() else { return Ok(()) };
-    let Ok(Some(user)) = ctx.user(&name) else { return Ok(()) };
+    let user = match ctx.user(&name) {
+        Ok(Some(user)) => user,
+        // A name that is in no list: nothing is known of what its bearer may do.
+        Ok(None) => return Err(REFUSED),
+        Err(_) => return Ok(()),
+    };
     for prefix in &schema.prefixes {
         for ending in ENDINGS {
             let probe = [prefix, ending].concat();
             if !user.may_access(&probe, access).unwrap_or(true) {
-                return Err(Error::Text(
-                    "NOPERM User does not have the required permissions to query the index",
-                ));
+                return Err(REFUSED);
             }
         }
     }
     Ok(())
 }
+
+const REFUSED: Error =
+    Error::Text("NOPERM User does not have the required permissions to query the index");

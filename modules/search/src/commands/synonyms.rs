@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
+use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 
 use crate::args::lossy;
-use crate::commands::bytes;
+use crate::commands::{bytes, permission};
 use crate::error::Error;
 use crate::schema::Schema;
 use crate::{registry, scan};
@@ -53,11 +53,13 @@ fn update(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let words = &args[2 + usize::from(skip_scan)..];
     let schema = registry::with(|all| {
         let entry = all.get(name).ok_or_else(|| Error::NoSuchIndex(lossy(name)))?;
-        let mut schema = entry.index.schema().as_ref().clone();
-        Arc::make_mut(&mut schema.synonyms).add(&group, words)?;
-        let schema = Arc::new(schema);
-        entry.index.redefine(Arc::clone(&schema));
-        Ok::<_, Error>(schema)
+        let mut synonyms = Arc::clone(&entry.index.schema().synonyms);
+        Arc::make_mut(&mut synonyms).add(&group, words)?;
+        entry.each_index(|index| {
+            let schema = index.schema().as_ref().clone();
+            index.redefine(Arc::new(Schema { synonyms: Arc::clone(&synonyms), ..schema }));
+        });
+        Ok::<_, Error>(Arc::clone(entry.index.schema()))
     })?;
     if !skip_scan {
         scan::begin(ctx, &schema)?;
@@ -69,10 +71,12 @@ fn update(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 
 fn dump(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let name = args[1].as_bytes();
-    let synonyms = registry::with(|all| {
+    let schema = registry::with(|all| {
         let entry = all.get(name).ok_or_else(|| Error::NoSuchIndex(lossy(name)))?;
-        Ok::<_, Error>(Arc::clone(&entry.index.schema().synonyms))
+        Ok::<_, Error>(Arc::clone(entry.index.schema()))
     })?;
+    permission::check(ctx, &schema, Access::Read)?;
+    let synonyms = &schema.synonyms;
     let writer = ctx.reply();
     writer.map(synonyms.len());
     for (word, groups) in synonyms.iter() {
