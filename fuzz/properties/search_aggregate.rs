@@ -164,6 +164,7 @@ fn run(index: &Index, plan: &Plan, arguments: &[&[u8]], count: usize) -> Result<
         score_divisor: 1.0,
         with_terms: pipeline.wants_terms(),
         only: None,
+        profile: None,
     };
     let snapshot = index.snapshot();
     let leaves = snapshot.look_up(plan, &mut { Deadline::NONE });

@@ -76,8 +76,14 @@ fn aggregate(index: &Index, line: &str) -> usize {
     let mut pipeline = Pipeline::new(bound, false, Deadline::NONE);
     let mut deadline = Deadline::NONE;
     let leaves = snapshot.look_up(&plan, &mut deadline);
-    let visit =
-        Visit { plan: &plan, scorer: None, score_divisor: 1.0, with_terms: false, only: None };
+    let visit = Visit {
+        plan: &plan,
+        scorer: None,
+        score_divisor: 1.0,
+        with_terms: false,
+        only: None,
+        profile: None,
+    };
     pipeline.feed(&snapshot, &visit, &leaves).expect("nothing can go wrong");
     pipeline.take(usize::MAX, &mut Nothing).expect("nothing can go wrong").len()
 }

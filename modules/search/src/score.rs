@@ -42,19 +42,28 @@ const B_OLD: f64 = 0.5;
 impl Scorer {
     /// The formula of this name.
     pub fn find(name: &[u8]) -> Result<Scorer, Error> {
-        Ok(match name {
-            b"BM25STD" => Scorer::Bm25Std,
-            b"BM25STD.TANH" => Scorer::Bm25StdTanh,
-            b"BM25STD.NORM" => Scorer::Bm25StdNorm,
-            b"BM25" => Scorer::Bm25,
-            b"TFIDF" => Scorer::TfIdf,
-            b"TFIDF.DOCNORM" => Scorer::TfIdfDocNorm,
-            b"DISMAX" => Scorer::DisMax,
-            b"DOCSCORE" => Scorer::DocScore,
-            b"HAMMING" => Scorer::Hamming,
-            _ => return Err(Error::NoSuchScorer(String::from_utf8_lossy(name).into_owned())),
-        })
+        let found = Scorer::ALL.into_iter().find(|(known, _)| known.as_bytes() == name);
+        let unknown = || Error::NoSuchScorer(String::from_utf8_lossy(name).into_owned());
+        found.map(|(_, scorer)| scorer).ok_or_else(unknown)
     }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let found = Scorer::ALL.into_iter().find(|(_, scorer)| *scorer == self);
+        found.map(|(name, _)| name).expect("all have names")
+    }
+
+    const ALL: [(&'static str, Scorer); 9] = [
+        ("BM25STD", Scorer::Bm25Std),
+        ("BM25STD.TANH", Scorer::Bm25StdTanh),
+        ("BM25STD.NORM", Scorer::Bm25StdNorm),
+        ("BM25", Scorer::Bm25),
+        ("TFIDF", Scorer::TfIdf),
+        ("TFIDF.DOCNORM", Scorer::TfIdfDocNorm),
+        ("DISMAX", Scorer::DisMax),
+        ("DOCSCORE", Scorer::DocScore),
+        ("HAMMING", Scorer::Hamming),
+    ];
 
     /// Whether the formula asks how far apart the words stand.
     pub fn wants_distance(self) -> bool {

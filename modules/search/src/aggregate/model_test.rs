@@ -99,8 +99,14 @@ fn run(index: &Index, line: &str) -> Vec<String> {
     let plan = Plan { root: Step::All { weight: 1.0 }, leaves: Vec::new(), vectors: Vec::new() };
     let bound = bind(index.schema(), &plan, steps, false, 2).unwrap();
     let mut pipeline = Pipeline::new(bound, false, Deadline::NONE);
-    let visit =
-        Visit { plan: &plan, scorer: None, score_divisor: 1.0, with_terms: false, only: None };
+    let visit = Visit {
+        plan: &plan,
+        scorer: None,
+        score_divisor: 1.0,
+        with_terms: false,
+        only: None,
+        profile: None,
+    };
     let snapshot = index.snapshot();
     let leaves = snapshot.look_up(&plan, &mut Deadline::NONE.clone());
     pipeline.feed(&snapshot, &visit, &leaves).unwrap();

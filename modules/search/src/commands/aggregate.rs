@@ -21,6 +21,7 @@ use crate::commands::{bytes, cursor, permission, search};
 use crate::error::{ArgumentError, Error};
 use crate::expression::value::{Value, number_text};
 use crate::index::deadline::Deadline;
+use crate::index::profile::Profile;
 use crate::index::search::Leaves;
 use crate::index::snapshot::Snapshot;
 use crate::index::visit::{Batch, Sink, Visit};
@@ -162,10 +163,11 @@ fn of_search(args: &Args<'_>) -> Option<&'static str> {
 /// A request that can be run anywhere.
 pub(super) struct Work {
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) plan: Plan,
-    pub(super) leaves: Option<Leaves>,
-    pub(super) only: Option<Vec<u32>>,
-    pub(super) scorer: Scorer,
+    /// Shared with those who measure what its steps cost.
+    pub(super) plan: Arc<Plan>,
+    pub(super) leaves: Option<Arc<Leaves>>,
+    only: Option<Vec<u32>>,
+    scorer: Scorer,
     pipeline: Pipeline,
     pub(super) deadline: Deadline,
     dialect: u32,
@@ -188,7 +190,7 @@ impl Work {
         let plan = search::prepare(schema, query, &options)?;
         let bound = binding::bind(schema, &plan, steps, add_scores, options.dialect)?;
         Ok(Work {
-            plan,
+            plan: Arc::new(plan),
             leaves: None,
             only,
             scorer: options.scorer,
@@ -208,22 +210,28 @@ impl Work {
         }
         let leaves = self.snapshot.look_up(&self.plan, &mut self.deadline);
         let run = self.snapshot.run_cost(&self.plan, &leaves);
-        self.leaves = Some(leaves);
+        self.leaves = Some(Arc::new(leaves));
         let run = self.only.as_ref().map_or(run, |only| run.min(only.len() as u64));
         // A row that goes through stages costs more than one that is only found.
         run.saturating_mul(STEPS_OF_ROW)
     }
 
     /// Runs the matches through the part of the pipeline that needs the index alone.
-    pub(super) fn run(self) -> Result<Answer, Error> {
+    fn run(self) -> Result<Answer, Error> {
+        self.run_measured(None)
+    }
+
+    /// The same, and measures what the parts of the query cost.
+    pub(super) fn run_measured(self, profile: Option<&Profile<'_>>) -> Result<Answer, Error> {
         let Work { snapshot, plan, leaves, only, scorer, mut pipeline, mut deadline, .. } = self;
-        let leaves = leaves.unwrap_or_else(|| snapshot.look_up(&plan, &mut deadline));
+        let leaves = leaves.unwrap_or_else(|| Arc::new(snapshot.look_up(&plan, &mut deadline)));
         let mut visit = Visit {
             plan: &plan,
             scorer: pipeline.wants_scores().then_some(scorer),
             score_divisor: 1.0,
             with_terms: pipeline.wants_terms(),
             only: only.as_deref(),
+            profile: None,
         };
         if visit.scorer == Some(Scorer::Bm25StdNorm) {
             let mut greatest = Greatest(0.0);
@@ -232,6 +240,7 @@ impl Work {
                 visit.score_divisor = greatest.0;
             }
         }
+        visit.profile = profile;
         pipeline.set_deadline(deadline);
         pipeline.feed(&snapshot, &visit, &leaves)?;
         Ok(Answer {

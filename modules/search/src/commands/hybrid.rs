@@ -1,13 +1,16 @@
 //! FT.HYBRID.
 
+mod explaining;
 mod fusion;
+mod profiled;
 mod request;
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply};
+use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply, Writer};
 
 use crate::aggregate::Row;
 use crate::aggregate::binding::{KEY, SCORE, bind_rows};
@@ -15,12 +18,13 @@ use crate::aggregate::pipeline::Pipeline;
 use crate::aggregate::steps::Step;
 use crate::args::lossy;
 use crate::commands::aggregate::{Answer, write_value};
-use crate::commands::hybrid::fusion::{fuse, nearness};
+use crate::commands::hybrid::fusion::{Fused, fuse, nearness};
 use crate::commands::hybrid::request::{Ask, Request, read};
 use crate::commands::search::TIMED_OUT;
 use crate::commands::{bytes, cursor, permission, search};
 use crate::error::Error;
 use crate::expression::value::Value;
+use crate::index::explanation::Explanation;
 use crate::index::search::{Found, Order as SearchOrder, SortValue};
 use crate::index::snapshot::Snapshot;
 use crate::index::task::Task;
@@ -72,6 +76,9 @@ fn hybrid(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     )
 }
 
+/// FT.PROFILE of it.
+pub(super) use profiled::profile;
+
 /// The two searches of a command.
 struct Searches {
     words: Task,
@@ -81,17 +88,32 @@ struct Searches {
 
 /// What they found.
 struct Both {
-    snapshot: Arc<Snapshot>,
+    searches: Searches,
     words: Found,
     vector: Found,
-    metric: Metric,
 }
 
 impl Searches {
-    fn run(&self) -> Both {
-        let words = self.words.run();
-        let vector = self.vector.run();
-        Both { snapshot: Arc::clone(&self.words.snapshot), words, vector, metric: self.metric }
+    fn run(self) -> Both {
+        let (words, vector) = (self.words.run(), self.vector.run());
+        Both { searches: self, words, vector }
+    }
+}
+
+impl Both {
+    fn snapshot(&self) -> &Snapshot {
+        &self.searches.words.snapshot
+    }
+
+    /// Both lists: documents and scores, the best first.
+    fn lists(&self) -> [Vec<(u32, f64)>; 2] {
+        let nearness = |value: &SortValue| match value {
+            SortValue::Number(distance) => nearness(self.searches.metric, *distance),
+            SortValue::Absent | SortValue::Text(_) => 0.0,
+        };
+        let words = self.words.hits.iter().map(|hit| (hit.number, hit.score));
+        let vector = self.vector.hits.iter();
+        [words.collect(), vector.map(|hit| (hit.number, nearness(&hit.sort_value))).collect()]
     }
 }
 
@@ -110,7 +132,7 @@ fn searches(name: &[u8], request: &Request<'_>) -> Result<Searches, Error> {
     // The nearest are asked for last; a question for those within a distance is the first clause.
     let query = vector.nearest().unwrap_or(0);
     let task = |plan: Plan, order: SearchOrder| Task {
-        plan,
+        plan: Arc::new(plan),
         only: None,
         scorer: request.scorer,
         with_scores: false,
@@ -202,23 +224,46 @@ fn answer(
     ctx: &mut Context<'_>,
     name: &[u8],
     found: &Both,
-    request: Request<'_>,
+    mut request: Request<'_>,
     start: Instant,
 ) -> CommandResult {
-    if (found.words.timed_out || found.vector.timed_out) && settings::fails_on_timeout() {
-        return Err(Error::Text(TIMED_OUT).into());
-    }
-    let words: Vec<(u32, f64)> =
-        found.words.hits.iter().map(|hit| (hit.number, hit.score)).collect();
-    let nearness = |value: &SortValue| match value {
-        SortValue::Number(distance) => nearness(found.metric, *distance),
-        SortValue::Absent | SortValue::Text(_) => 0.0,
-    };
-    let vector: Vec<(u32, f64)> =
-        found.vector.hits.iter().map(|hit| (hit.number, nearness(&hit.sort_value))).collect();
+    let lists = found.lists();
     if let Some(options) = request.cursor {
-        return cursors(ctx, name, found, options, &request, [&words, &vector]);
+        fail_if_late(found)?;
+        return cursors(ctx, name, found, options, &request, lists);
     }
+    let shown = complete(ctx, found, &mut request, lists)?;
+    let writer = ctx.reply();
+    writer.map(Shown::PAIRS);
+    shown.write(writer, found, start);
+    Ok(Reply::Written)
+}
+
+fn fail_if_late(found: &Both) -> Result<(), Error> {
+    let late = found.words.timed_out || found.vector.timed_out;
+    if late && settings::fails_on_timeout() { Err(Error::Text(TIMED_OUT)) } else { Ok(()) }
+}
+
+/// Rows as they are shown.
+struct Shown<'r> {
+    answer: Answer,
+    rows: Vec<Row<'static>>,
+    /// Names of what the rows bring that has not been asked for.
+    hidden: Vec<&'r [u8]>,
+    /// Fused scores and how they came about, by key, if that is wanted.
+    explained: Option<HashMap<Vec<u8>, (f64, Explanation)>>,
+    /// How many results were fused.
+    fused: usize,
+}
+
+/// Fuses both lists and has the rows run through the steps.
+fn complete<'r>(
+    ctx: &mut Context<'_>,
+    found: &Both,
+    request: &mut Request<'r>,
+    [words, vector]: [Vec<(u32, f64)>; 2],
+) -> Result<Shown<'r>, mortise_module::Error> {
+    fail_if_late(found)?;
     let fused = fuse(request.method, &words, &vector);
     let score: &[u8] = request.alias.unwrap_or(SCORE);
     let mut given = vec![KEY, score];
@@ -239,16 +284,35 @@ fn answer(
         row(found, fused.number, &values)
     });
     let rows = rows.collect();
-    let timeout_ms = request.timeout_ms;
-    let mut answer = post(found, &given, request.steps, timeout_ms, rows)?;
+    let steps = std::mem::take(&mut request.steps);
+    let mut answer = post(found, &given, steps, request.timeout_ms, rows)?;
     let rows = answer.take(ctx, usize::MAX)?;
-    write(ctx, &answer, &rows, &hidden, found, start);
-    Ok(Reply::Written)
+    let explained = request.explains.then(|| explain_rows(found, request, &fused, &rows));
+    Ok(Shown { answer, rows, hidden, explained, fused: fused.len() })
+}
+
+/// How the rows that are shown got their scores.
+fn explain_rows(
+    found: &Both,
+    request: &Request<'_>,
+    fused: &[Fused],
+    rows: &[Row<'static>],
+) -> HashMap<Vec<u8>, (f64, Explanation)> {
+    let shown: HashSet<&[u8]> = rows.iter().filter_map(|row| row.key.as_deref()).collect();
+    let fused = fused.iter().filter(|fused| shown.contains(found.snapshot().key(fused.number)));
+    let words = fused.clone().filter(|fused| fused.by_words.is_some()).map(|fused| fused.number);
+    let mut words = found.searches.words.explain(words).into_iter();
+    let explained = fused.map(|fused| {
+        let words = fused.by_words.and_then(|_| words.next()).unwrap_or_default();
+        let explanation = explaining::explain(request, fused, words);
+        (found.snapshot().key(fused.number).to_vec(), (fused.score, explanation))
+    });
+    explained.collect()
 }
 
 /// A row with its key and some scores, in the first slots.
 fn row(found: &Both, number: u32, scores: &[Option<f64>]) -> Row<'static> {
-    let key = found.snapshot.key(number).to_vec();
+    let key = found.snapshot().key(number).to_vec();
     let scores = scores.iter().map(|score| score.map(Value::Number));
     let mut slots = vec![Some(Value::Text(key.clone().into()))];
     slots.extend(scores);
@@ -264,7 +328,7 @@ fn post(
     timeout_ms: Option<u64>,
     rows: Vec<Row<'static>>,
 ) -> Result<Answer, Error> {
-    let schema = found.snapshot.schema();
+    let schema = found.snapshot().schema();
     let bound = bind_rows(schema, given, steps, DIALECT)?;
     let mut pipeline = Pipeline::new(bound, false, search::deadline(timeout_ms));
     pipeline.push_rows(rows);
@@ -278,7 +342,7 @@ fn cursors(
     found: &Both,
     options: cursor::Options,
     request: &Request<'_>,
-    lists: [&Vec<(u32, f64)>; 2],
+    lists: [Vec<(u32, f64)>; 2],
 ) -> CommandResult {
     cursor::check_limit(name)?;
     let writer = ctx.reply();
@@ -311,37 +375,45 @@ fn warnings(found: &Both) -> Vec<String> {
     warnings
 }
 
-fn write(
-    ctx: &Context<'_>,
-    answer: &Answer,
-    rows: &[Row<'static>],
-    hidden: &[&[u8]],
-    found: &Both,
-    start: Instant,
-) {
-    let pipeline = answer.pipeline();
-    let writer = ctx.reply();
-    writer.map(4);
-    writer.simple("total_results");
-    writer.int(i64::try_from(pipeline.total()).unwrap_or(i64::MAX));
-    writer.simple("results");
-    writer.array(rows.len());
-    for row in rows {
-        let shown = |name: &[u8]| pipeline.is_grouped() || !hidden.contains(&name);
+impl Shown<'_> {
+    /// How many pairs [`Shown::write`] writes.
+    const PAIRS: usize = 4;
+
+    /// The pairs of the reply.
+    fn write(&self, writer: Writer<'_>, found: &Both, start: Instant) {
+        let pipeline = self.answer.pipeline();
+        writer.simple("total_results");
+        writer.int(i64::try_from(pipeline.total()).unwrap_or(i64::MAX));
+        writer.simple("results");
+        writer.array(self.rows.len());
+        self.rows.iter().for_each(|row| self.write_row(writer, row));
+        writer.simple("warnings");
+        let mut warnings = warnings(found);
+        if pipeline.timed_out() {
+            warnings.push(format!("{TIMED_OUT} (POST PROCESSING)"));
+        }
+        writer.array(warnings.len());
+        warnings.iter().for_each(|warning| writer.simple(warning));
+        writer.simple("execution_time");
+        writer.double(start.elapsed().as_secs_f64() * 1000.0);
+    }
+
+    fn write_row(&self, writer: Writer<'_>, row: &Row<'static>) {
+        let pipeline = self.answer.pipeline();
+        let shown = |name: &[u8]| pipeline.is_grouped() || !self.hidden.contains(&name);
         let fields = pipeline.fields(row).filter(|(name, _)| shown(name));
-        writer.map(fields.clone().count());
+        let explained = self.explained.as_ref();
+        let explained = explained.and_then(|explained| explained.get(row.key.as_deref()?));
+        writer.map(fields.clone().count() + usize::from(explained.is_some()));
+        if let Some((score, explanation)) = explained {
+            writer.simple("score");
+            writer.array(2);
+            writer.double(*score);
+            search::explain(writer, explanation);
+        }
         for (name, value) in fields {
             writer.bulk(name);
             write_value(writer, value);
         }
     }
-    writer.simple("warnings");
-    let mut warnings = warnings(found);
-    if pipeline.timed_out() {
-        warnings.push(format!("{TIMED_OUT} (POST PROCESSING)"));
-    }
-    writer.array(warnings.len());
-    warnings.iter().for_each(|warning| writer.simple(warning));
-    writer.simple("execution_time");
-    writer.double(start.elapsed().as_secs_f64() * 1000.0);
 }

@@ -6,6 +6,7 @@
 //! Clients tell by the server's version which of two shapes the reply has: from 7.9 on results and profile are two
 //! parts of the reply, the profile by shards (of which there is one); before, the profile stood beside the results.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply, Writer};
@@ -13,12 +14,13 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, 
 use crate::args::{Args, lossy};
 use crate::commands::options::{self, Options};
 use crate::commands::search::{Answer, Sorting, complete, task};
-use crate::commands::{aggregate, bytes, permission};
+use crate::commands::{aggregate, bytes, hybrid, permission};
 use crate::error::Error;
-use crate::index::profile::Profile;
-use crate::index::search::{Leaves, Order, Request};
+use crate::index::profile::{Measure, Profile};
+use crate::index::search::Leaves;
 use crate::query::pattern::Pattern;
 use crate::query::plan::{Leaf, Plan, Shape, Space, Step, VectorAsk};
+use crate::source;
 
 /// Opens the entry of an iterator, with what stands first in it: names and values.
 type Head<'h> = dyn Fn(&[(&str, &str)]) + 'h;
@@ -40,25 +42,22 @@ pub const PROFILE: Command = Command {
 const SHARDS_SINCE: i32 = 0x07_09_00;
 
 /// What the steps of a command took.
-struct Times {
-    total: Duration,
-    parsing: Duration,
-    preparing: Duration,
-    searching: Duration,
-    loading: Duration,
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub(super) total: Duration,
+    pub(super) parsing: Duration,
+    pub(super) preparing: Duration,
 }
 
 /// A part of the pipeline behind the iterators: its name, its time, the results that it gave.
-type Processor = (&'static str, Duration, u64);
+pub(super) type Processor = (&'static str, Duration, u64);
 
 fn profile(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
     let mut rest = Args::new(&args[1..]);
-    if rest.take("HYBRID") {
-        return Err(Error::Unsupported("FT.PROFILE of HYBRID".to_owned()).into());
-    }
-    let aggregates = rest.take("AGGREGATE");
-    if !aggregates && !rest.take("SEARCH") {
+    let hybrid = rest.take("HYBRID");
+    let aggregates = !hybrid && rest.take("AGGREGATE");
+    if !hybrid && !aggregates && !rest.take("SEARCH") {
         return Err(Error::Text("No `SEARCH`, `AGGREGATE`, or `HYBRID` provided").into());
     }
     let limited = rest.take("LIMITED");
@@ -66,6 +65,9 @@ fn profile(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         return Err(Error::Text("The QUERY keyword is expected").into());
     }
     let rest = rest.rest();
+    if hybrid {
+        return hybrid::profile(ctx, args[0], rest, limited);
+    }
     let (query, options) =
         rest.split_first().ok_or(Error::Text("The QUERY keyword is expected"))?;
     match aggregates {
@@ -83,6 +85,7 @@ fn profile_search(
 ) -> CommandResult {
     let start = Instant::now();
     let options = options::read(items)?;
+    source::refresh_faded(ctx, index);
     let (task, sorting) = task(&[index, query], &options)?;
     permission::check(ctx, task.snapshot.schema(), Access::Read)?;
     let parsed = Instant::now();
@@ -93,20 +96,16 @@ fn profile_search(
     let found = task.run_measured(&leaves, &measures);
     let searched = Instant::now();
     let answer = complete(ctx, &task, found, &sorting, &options)?;
-    let times = Times {
-        total: start.elapsed(),
-        parsing: parsed - start,
-        preparing: prepared - parsed,
-        searching: searched - prepared,
-        loading: searched.elapsed(),
-    };
+    let times =
+        Times { total: start.elapsed(), parsing: parsed - start, preparing: prepared - parsed };
+    let behind = (searched - prepared, searched.elapsed());
     let iterators = measures.of(&task.plan.root).time;
     let view = View {
         plan: &task.plan,
         leaves: &leaves,
         measures: &measures,
         limited,
-        processors: processors(&answer, &times, iterators, &sorting, &options),
+        processors: processors(&answer, behind, iterators, &sorting, &options),
         warnings: answer.warnings(),
         times,
     };
@@ -116,7 +115,6 @@ fn profile_search(
     Ok(Reply::Written)
 }
 
-/// The matches are walked twice, the first time for the iterators' sake alone.
 fn profile_aggregate(
     ctx: &mut Context<'_>,
     index: &[u8],
@@ -129,38 +127,29 @@ fn profile_aggregate(
     if request.cursor.is_some() {
         return Err(Error::Text("FT.PROFILE does not support cursor").into());
     }
+    source::refresh_faded(ctx, index);
     let mut work = aggregate::Work::new(index, query, request)?;
     permission::check(ctx, work.snapshot.schema(), Access::Read)?;
     let parsed = Instant::now();
-    let leaves = work.snapshot.look_up(&work.plan, &mut work.deadline);
+    let leaves = Arc::new(work.snapshot.look_up(&work.plan, &mut work.deadline));
+    work.leaves = Some(Arc::clone(&leaves));
     let prepared = Instant::now();
-    let plan = work.plan.clone();
+    let plan = Arc::clone(&work.plan);
     let measures = Profile::new(&plan);
-    let walk = Request {
-        plan: &plan,
-        scorer: work.scorer,
-        with_scores: false,
-        order: Order::Age,
-        offset: 0,
-        limit: 0,
-        only: work.only.as_deref(),
-        deadline: work.deadline,
-    };
-    let matches = work.snapshot.search_measured(&walk, &leaves, Some(&measures)).total;
-    let walked = Instant::now();
-    let mut answer = work.run()?;
+    let mut answer = work.run_measured(Some(&measures))?;
     let piped = Instant::now();
     let rows = answer.take(ctx, usize::MAX)?;
-    let (pipeline, loading) = (piped - walked, piped.elapsed());
-    let count = rows.len() as u64;
+    let loading = piped.elapsed();
+    let Measure { documents: matches, time: iterators } = measures.of(&plan.root);
+    let pipeline = (piped - prepared).saturating_sub(iterators);
     let view = View {
         plan: &plan,
         leaves: &leaves,
         limited,
         processors: vec![
-            ("Index", measures.of(&plan.root).time, matches),
+            ("Index", iterators, matches),
             ("Pipeline", pipeline, matches),
-            ("Loader", loading, count),
+            ("Loader", loading, rows.len() as u64),
         ],
         measures: &measures,
         warnings: answer.warnings(),
@@ -168,8 +157,6 @@ fn profile_aggregate(
             total: start.elapsed(),
             parsing: parsed - start,
             preparing: prepared - parsed,
-            searching: pipeline,
-            loading,
         },
     };
     let list = |writer: Writer<'_>| answer.write_list(writer, &rows);
@@ -178,25 +165,26 @@ fn profile_aggregate(
     Ok(Reply::Written)
 }
 
-/// What happened to the documents behind the iterators. Scores are worked out by the iterators themselves.
+/// What happened to the documents behind the iterators, with the times of the search and of what came behind it. Scores
+/// are worked out by the iterators themselves.
 fn processors(
     answer: &Answer,
-    times: &Times,
+    (searching, loading): (Duration, Duration),
     iterators: Duration,
     sorting: &Sorting,
     options: &Options<'_>,
 ) -> Vec<Processor> {
     let (matches, hits) = (answer.found.total, answer.found.hits.len() as u64);
     let mut list = vec![("Index", iterators, matches)];
-    let rest = times.searching.saturating_sub(iterators);
+    let rest = searching.saturating_sub(iterators);
     if options.limit == 0 {
         list.push(("Counter", rest, 0));
         return list;
     }
     let by_index = matches!(sorting, Sorting::Index);
-    list.push(("Sorter", if by_index { rest } else { times.loading }, hits));
+    list.push(("Sorter", if by_index { rest } else { loading }, hits));
     if !options.no_content {
-        list.push(("Loader", times.loading, hits));
+        list.push(("Loader", loading, hits));
     }
     list
 }
@@ -240,26 +228,45 @@ fn reply(ctx: &Context<'_>, view: &View<'_>, (count, pairs): (usize, Write<'_>),
 }
 
 /// What is printed of the iterators.
-struct View<'a> {
-    plan: &'a Plan,
-    leaves: &'a Leaves,
-    measures: &'a Profile<'a>,
-    limited: bool,
-    times: Times,
-    processors: Vec<Processor>,
-    warnings: Vec<&'static str>,
+pub(super) struct View<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) leaves: &'a Leaves,
+    pub(super) measures: &'a Profile<'a>,
+    /// What a pattern stands for is counted only.
+    pub(super) limited: bool,
+    pub(super) times: Times,
+    pub(super) processors: Vec<Processor>,
+    pub(super) warnings: Vec<&'static str>,
 }
 
+/// Writes profiles.
 #[derive(Clone, Copy)]
-struct Printer<'a> {
-    writer: Writer<'a>,
-    resp3: bool,
-    by_shards: bool,
+pub(super) struct Printer<'a> {
+    pub(super) writer: Writer<'a>,
+    pub(super) resp3: bool,
+    pub(super) by_shards: bool,
 }
 
 impl Printer<'_> {
-    fn profile(&self, view: &View<'_>) {
-        let View { times, processors, .. } = view;
+    /// A whole profile.
+    pub(super) fn profile(&self, view: &View<'_>) {
+        let iterators = || {
+            if self.resp3 && !self.by_shards {
+                self.writer.array(1);
+            }
+            self.step(view, &view.plan.root);
+        };
+        self.map(view.times, &view.warnings, Some(&iterators), &view.processors);
+    }
+
+    /// The map of a profile, with iterators if there are some.
+    pub(super) fn map(
+        &self,
+        times: Times,
+        warnings: &[&'static str],
+        iterators: Option<&dyn Fn()>,
+        processors: &[Processor],
+    ) {
         let writer = self.writer;
         let pairs = !self.resp3 && !self.by_shards;
         // The older RESP2 shape is a list of pairs.
@@ -290,14 +297,13 @@ impl Printer<'_> {
             close();
         }
         open("Warning");
-        self.warnings(&view.warnings);
+        self.warnings(warnings);
         close();
-        open("Iterators profile");
-        if self.resp3 && !self.by_shards {
-            writer.array(1);
+        if let Some(iterators) = iterators {
+            open("Iterators profile");
+            iterators();
+            close();
         }
-        self.step(view, &view.plan.root);
-        close();
         open("Result processors profile");
         if pairs {
             processors.iter().for_each(|one| self.processor(one));
@@ -383,9 +389,15 @@ impl Printer<'_> {
             Step::Vector { query, .. } => {
                 head(&[("Type", "VECTOR")]);
                 let query = &view.plan.vectors[*query];
-                if let VectorAsk::Nearest { filter: Some(filter), .. } = &query.ask {
-                    writer.simple("Child iterator");
-                    self.step(view, filter);
+                if let VectorAsk::Nearest { filter, .. } = &query.ask {
+                    // A filter is always run first; RediSearch's word for that.
+                    let mode = if filter.is_some() { "HYBRID_ADHOC_BF" } else { "STANDARD_KNN" };
+                    writer.simple("Vector search mode");
+                    writer.simple(mode);
+                    if let Some(filter) = filter {
+                        writer.simple("Child iterator");
+                        self.step(view, filter);
+                    }
                 }
             }
             Step::Range { range, .. } => {

@@ -1,5 +1,6 @@
 //! FT.SEARCH.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply, Writer};
@@ -148,7 +149,7 @@ pub(super) fn task(args: &[&[u8]], options: &Options<'_>) -> Result<(Task, Sorti
         Sorting::Loaded { .. } | Sorting::Payload => (0, usize::MAX),
     };
     let task = Task {
-        plan,
+        plan: Arc::new(plan),
         only,
         scorer: options.scorer,
         with_scores: options.with_scores,
@@ -470,7 +471,7 @@ fn load_all(ctx: &mut Context<'_>, task: &Task, found: Found, options: &Options<
     let payloads = options
         .with_payloads
         .then(|| hits.clone().map(|hit| payload(ctx, schema, &hit.key, options)).collect());
-    let explanations = options.explain_score.then(|| task.explain(&found));
+    let explanations = options.explain_score.then(|| task.explain(hits.map(|hit| hit.number)));
     Answer { found, loaded, payloads, explanations }
 }
 
@@ -598,7 +599,8 @@ impl Answer {
     }
 }
 
-fn explain(writer: Writer<'_>, explanation: &Explanation) {
+/// Writes how a score came about.
+pub(super) fn explain(writer: Writer<'_>, explanation: &Explanation) {
     if explanation.children.is_empty() {
         return writer.simple(&explanation.text);
     }

@@ -6,7 +6,7 @@
 use crate::index::matching::Op;
 use crate::index::opening::{Opener, Weights};
 use crate::index::profile::Profile;
-use crate::index::search::{Found, Leaves, Request, Run};
+use crate::index::search::{Leaves, Request, Run};
 use crate::index::snapshot::{Place, Snapshot};
 use crate::index::task::Task;
 use crate::index::tier::{Cursor, Tier};
@@ -23,22 +23,22 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    fn leaf(text: String) -> Explanation {
+    /// A line that follows from nothing else.
+    pub fn leaf(text: String) -> Explanation {
         Explanation { text, children: Vec::new() }
     }
 }
 
 impl Task {
-    /// How each result got its score.
-    pub fn explain(&self, found: &Found) -> Vec<Explanation> {
+    /// How each of some results got its score.
+    pub fn explain(&self, numbers: impl Iterator<Item = u32>) -> Vec<Explanation> {
         let mut deadline = self.deadline;
         let leaves = self.snapshot.look_up(&self.plan, &mut deadline);
         let request = self.request();
         let weights = self.snapshot.schema().weights().map(Weights::new);
         let profile = Profile::new(&self.plan);
         let run = self.snapshot.ready(&request, &leaves, weights.as_ref(), Some(&profile));
-        let hits = found.hits.iter();
-        hits.map(|hit| self.snapshot.explain(&request, &run, &leaves, hit.number)).collect()
+        numbers.map(|number| self.snapshot.explain(&request, &run, &leaves, number)).collect()
     }
 }
 

@@ -24,6 +24,7 @@ use crate::index::rows::Rows;
 use crate::index::sealed::Segment;
 use crate::index::snapshot::Snapshot;
 use crate::index::tier::{Cursor, END, Tier};
+use crate::index::visit::Visit;
 use crate::query::plan::{Plan, Step, VectorAsk, VectorQuery};
 use crate::schema::{FieldKind, FieldMask, Schema};
 use crate::score::{Scorer, Scoring};
@@ -274,25 +275,25 @@ impl Snapshot {
         run
     }
 
-    /// Answers the questions about vectors of a plan whose terms have been found.
+    /// Answers the questions about vectors of a visit whose terms have been found.
     pub(super) fn nearest(
         &self,
-        plan: &Plan,
-        only: Option<&[u32]>,
+        visit: &Visit<'_>,
         leaves: &Leaves,
         deadline: &mut Deadline,
     ) -> Arc<Vec<Matches>> {
         let request = Request {
-            plan,
+            plan: visit.plan,
             scorer: Scorer::default(),
             with_scores: false,
             order: Order::Age,
             offset: 0,
             limit: 0,
-            only,
+            only: visit.only,
             deadline: *deadline,
         };
         let mut run = Run::new(self, &request, &leaves.totals, None);
+        run.profile = visit.profile;
         self.ask_all(&mut run, leaves);
         *deadline = run.deadline;
         run.vectors

@@ -17,8 +17,8 @@ use crate::score::Scorer;
 pub struct Task {
     /// Where.
     pub snapshot: Arc<Snapshot>,
-    /// What matches.
-    pub plan: Plan,
+    /// What matches; shared with those who measure what its steps cost.
+    pub plan: Arc<Plan>,
     /// Only documents of these numbers, if given.
     pub only: Option<Vec<u32>>,
     /// See [`Request`].

@@ -10,6 +10,7 @@ use crate::index::deadline::Deadline;
 use crate::index::matching::Op;
 use crate::index::nearest::Matches;
 use crate::index::opening::{LeafTotals, Opener, PieceLeaf, Weights};
+use crate::index::profile::Profile;
 use crate::index::rows::Rows;
 use crate::index::search::Leaves;
 use crate::index::snapshot::Snapshot;
@@ -34,6 +35,8 @@ pub struct Visit<'p> {
     pub with_terms: bool,
     /// Only documents of these numbers, if given; rising.
     pub only: Option<&'p [u32]>,
+    /// Where it is measured what the parts of the query cost, if that is wanted.
+    pub profile: Option<&'p Profile<'p>>,
 }
 
 /// Rows of one piece that match, oldest first.
@@ -69,7 +72,7 @@ impl Snapshot {
         deadline: &mut Deadline,
     ) {
         let weights = self.schema.weights().map(Weights::new);
-        let vectors = self.nearest(visit.plan, visit.only, leaves, deadline);
+        let vectors = self.nearest(visit, leaves, deadline);
         let run = Run::new(self, visit, &leaves.totals, weights.as_ref(), vectors);
         for (piece, leaves) in self.sealed.iter().zip(&leaves.sealed) {
             if !run.piece(&*piece.tier, &piece.dead, leaves, sink, deadline) {
@@ -144,7 +147,7 @@ impl<'v> Run<'v> {
             scored: scorer.is_some_and(Scorer::wants_matches),
             distances: scorer.is_some_and(Scorer::wants_distance),
             vectors: Arc::clone(&self.vectors),
-            profile: None,
+            profile: self.visit.profile,
         };
         let mut op = opener.open(deadline);
         let rows = tier.rows();

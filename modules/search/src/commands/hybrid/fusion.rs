@@ -35,6 +35,8 @@ pub struct Fused {
     pub by_words: Option<f64>,
     /// Its score by the vector, if it was found by it.
     pub by_vector: Option<f64>,
+    /// Its rank by each of them, from 1 on.
+    pub ranks: [Option<usize>; 2],
 }
 
 /// How near a distance is: 1 for the same vector, 0 for the opposite or one far away.
@@ -55,7 +57,14 @@ pub fn fuse(method: Method, by_words: &[(u32, f64)], by_vector: &[(u32, f64)]) -
     for (list, side) in lists {
         for (rank, (number, score)) in list.iter().enumerate() {
             let place = *places.entry(*number).or_insert_with(|| {
-                fused.push(Fused { number: *number, score: 0.0, by_words: None, by_vector: None });
+                let none = Fused {
+                    number: *number,
+                    score: 0.0,
+                    by_words: None,
+                    by_vector: None,
+                    ranks: [None; 2],
+                };
+                fused.push(none);
                 fused.len() - 1
             });
             let result = &mut fused[place];
@@ -64,6 +73,7 @@ pub fn fuse(method: Method, by_words: &[(u32, f64)], by_vector: &[(u32, f64)]) -
                 (Method::Scores { words, .. }, Side::Words) => words * score,
                 (Method::Scores { vector, .. }, Side::Vector) => vector * score,
             };
+            result.ranks[side as usize] = Some(rank + 1);
             match side {
                 Side::Words => result.by_words = Some(*score),
                 Side::Vector => result.by_vector = Some(*score),
@@ -97,6 +107,7 @@ mod tests {
         assert_eq!(first, [(2, 1.066_667), (0, 0.666_667), (7, 0.4)]);
         assert_eq!(fused.len(), 5);
         assert_eq!((fused[1].by_words, fused[1].by_vector), (Some(0.0), None));
+        assert_eq!((fused[0].ranks, fused[1].ranks), ([Some(2), Some(1)], [Some(1), None]));
         let fused = fuse(Method::Ranks { constant: 60.0 }, &words, &vector);
         assert_eq!(scores(&fused)[0], (2, 0.032_522));
     }

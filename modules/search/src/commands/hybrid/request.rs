@@ -46,6 +46,8 @@ pub struct Request<'a> {
     pub parameters: Parameters,
     /// When to stop, in milliseconds, if that is said; 0 is never.
     pub timeout_ms: Option<u64>,
+    /// Rows show how they got their fused scores.
+    pub explains: bool,
 }
 
 /// The search by a vector.
@@ -100,6 +102,7 @@ pub fn read<'a>(items: &'a [&'a [u8]]) -> Result<Request<'a>, Error> {
         cursor: None,
         parameters: Parameters::new(),
         timeout_ms: None,
+        explains: false,
     };
     while !args.is_empty() {
         if !(request.option(&mut args)? || steps::take(&mut request.steps, &mut args)?) {
@@ -107,11 +110,11 @@ pub fn read<'a>(items: &'a [&'a [u8]]) -> Result<Request<'a>, Error> {
             if word.eq_ignore_ascii_case(b"DIALECT") {
                 return Err(Error::Text(NO_DIALECT));
             }
-            if word.eq_ignore_ascii_case(b"EXPLAINSCORE") {
-                return Err(Error::Unsupported("EXPLAINSCORE of FT.HYBRID".to_owned()));
-            }
             return Err(Error::Formatted(format!("Unknown argument: `{}`", lossy(word))));
         }
+    }
+    if request.explains && request.steps.iter().any(|step| matches!(step, Step::Group(_))) {
+        return Err(Error::Text("EXPLAINSCORE is not supported with GROUPBY"));
     }
     request.cut_rows();
     Ok(request)
@@ -314,6 +317,8 @@ impl<'a> Request<'a> {
             self.combine(args)?;
         } else if args.take("NOSORT") {
             // The order of the scores costs nothing.
+        } else if args.take("EXPLAINSCORE") {
+            self.explains = true;
         } else if args.take("WITHCURSOR") {
             self.cursor = Some(cursor::Options::read(args)?);
         } else if args.take("PARAMS") {
@@ -514,6 +519,10 @@ mod tests {
             ),
             ("SEARCH x VSIM @v $b FOO", "Unknown argument: `FOO`"),
             ("SEARCH x VSIM @v $b DIALECT 2", NO_DIALECT),
+            (
+                "SEARCH x VSIM @v $b EXPLAINSCORE GROUPBY 1 @a",
+                "EXPLAINSCORE is not supported with GROUPBY",
+            ),
         ];
         for (line, expected) in cases {
             with(line, |request| assert_eq!(request.map(|_| ()).unwrap_err(), expected, "{line}"));
