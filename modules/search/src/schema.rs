@@ -74,8 +74,10 @@ pub struct Schema {
     pub skip_initial_scan: bool,
     /// The index and its documents are deleted when nobody has used it for so long.
     pub temporary: Option<Duration>,
-    /// What FT.INFO shows as index_options, in the order of RediSearch.
-    pub options: Vec<&'static str>,
+    /// What is not kept of words.
+    pub omits: Omits,
+    /// INDEXALL, which FT.INFO shows: the list of all documents that it asks for is always at hand.
+    pub indexes_all: bool,
     /// Whether more than [`NARROW_TEXT_FIELDS_MAX`] TEXT fields may be added.
     pub wide: bool,
     /// The fields, by number.
@@ -84,6 +86,19 @@ pub struct Schema {
     pub definition: Vec<Box<[u8]>>,
     /// What is asked of JSON documents, see [`Schema::questions`].
     pub kept_questions: questions::Kept,
+}
+
+/// What an index does not keep of words, to be smaller.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Omits {
+    /// NOFREQS: how often they occur; every word of a document counts once.
+    pub frequencies: bool,
+    /// NOFIELDS: in which fields; a clause about some fields is about all.
+    pub fields: bool,
+    /// NOOFFSETS: where; phrases and distances mean that the words occur.
+    pub positions: bool,
+    /// NOHL, and NOOFFSETS: what excerpts need. They are made from the key here, but refused as they are in RediSearch.
+    pub excerpts: bool,
 }
 
 /// One field of a schema.
@@ -200,8 +215,25 @@ impl Schema {
         self.fields.iter().flat_map(of_field).flatten().collect()
     }
 
+    /// What FT.INFO shows as index_options, in the order of RediSearch.
+    pub fn options(&self) -> impl Iterator<Item = &'static str> {
+        let Omits { frequencies, fields, positions, excerpts } = self.omits;
+        let options = [
+            (frequencies, "NOFREQS"),
+            (fields, "NOFIELDS"),
+            (positions, "NOOFFSETS"),
+            (excerpts, "NOHL"),
+            (self.wide, "MAXTEXTFIELDS"),
+        ];
+        options.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name)
+    }
+
     /// Low bits of a stored position that tell the TEXT field of an occurrence.
     pub fn field_bits(&self) -> u32 {
+        // Weights are looked up by field, so these must be known even if no clause asks for them.
+        if self.omits.fields && self.weights().is_none() {
+            return 0;
+        }
         self.text_fields().max(1).next_power_of_two().trailing_zeros()
     }
 

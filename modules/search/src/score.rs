@@ -119,13 +119,20 @@ pub struct Scoring {
     pub length_mean: f64,
     /// Length of this document.
     pub length: u32,
+    /// Every term counts once, however often it occurs.
+    pub counts_once: bool,
 }
 
 impl Scoring {
+    /// How often a term counts that occurs `frequency` times.
+    pub fn counted(&self, frequency: u32) -> u32 {
+        if self.counts_once { 1 } else { frequency }
+    }
+
     /// What a term adds that occurs `frequency` times.
     #[inline]
     pub fn term(&self, rarity: Rarity, frequency: u32, weight: f64) -> f64 {
-        let f = f64::from(frequency);
+        let f = f64::from(self.counted(frequency));
         match self.scorer {
             Scorer::Bm25Std | Scorer::Bm25StdTanh | Scorer::Bm25StdNorm => {
                 self.standard(rarity.standard, f, weight)
@@ -220,7 +227,7 @@ mod tests {
         let rarity = Rarity::of(1, 2);
         assert!((rarity.standard - 2f64.ln()).abs() < 1e-12);
         assert_eq!(rarity.old, 2.0);
-        let scoring = |scorer| Scoring { scorer, length_mean: 4.0, length: 4 };
+        let scoring = |scorer| Scoring { scorer, length_mean: 4.0, length: 4, counts_once: false };
         let standard = scoring(Scorer::Bm25Std);
         assert!((standard.term(rarity, 1, 1.0) - 2f64.ln()).abs() < 1e-6);
         assert!((standard.everything(5.0) - 5.0).abs() < 1e-6);

@@ -181,7 +181,7 @@ impl Work {
         let deadline = search::deadline(options.timeout_ms);
         let (snapshot, only) = registry::with(|all| {
             let entry = all.get(name).ok_or_else(|| Error::NoSuchIndex(lossy(name)))?;
-            entry.uses += 1;
+            entry.count_query(options.dialect);
             entry.index.before_search(registry::now_ms());
             let only = options.in_keys.map(|keys| entry.index.numbers(keys));
             Ok::<_, Error>((entry.index.snapshot(), only))

@@ -106,7 +106,7 @@ impl<'a> Excerpts<'a> {
                 "HIGHLIGHT/SUMMARIZE on JSON indexes requires RETURN with explicit field names",
             ));
         }
-        if schema.options.iter().any(|option| matches!(*option, "NOOFFSETS" | "NOHL")) {
+        if schema.omits.excerpts {
             return Err(Error::Text(
                 "Cannot use HIGHLIGHT/SUMMARIZE because NOOFSETS was specified at index level",
             ));

@@ -121,7 +121,7 @@ fn searches(name: &[u8], request: &Request<'_>) -> Result<Searches, Error> {
     let deadline = search::deadline(request.timeout_ms);
     let snapshot = registry::with(|all| {
         let entry = all.get(name).ok_or_else(|| Error::NoSuchIndex(lossy(name)))?;
-        entry.uses += 1;
+        entry.count_query(DIALECT);
         entry.index.before_search(registry::now_ms());
         Ok::<_, Error>(entry.index.snapshot())
     })?;

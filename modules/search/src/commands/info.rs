@@ -32,6 +32,7 @@ struct Snapshot {
     sizes: Sizes,
     statistics: Statistics,
     uses: u64,
+    dialects: u8,
     indexing_us: u64,
     scan: Option<registry::Progress>,
     origin: Origin,
@@ -58,6 +59,7 @@ fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
             sizes: entry.index.sizes(),
             statistics: entry.index.statistics().clone(),
             uses: entry.uses,
+            dialects: entry.dialects,
             indexing_us: entry.indexing_us,
             scan: entry.scan,
             origin: entry.origin,
@@ -95,8 +97,9 @@ fn definition(writer: Writer<'_>, schema: &Schema) {
     writer.simple("index_name");
     writer.bulk(&schema.name);
     writer.simple("index_options");
-    writer.array(schema.options.len());
-    schema.options.iter().for_each(|option| writer.simple(option));
+    let options: Vec<&str> = schema.options().collect();
+    writer.array(options.len());
+    options.iter().for_each(|option| writer.simple(option));
     writer.simple("index_definition");
     writer.begin_map();
     writer.simple("key_type");
@@ -130,7 +133,7 @@ fn definition(writer: Writer<'_>, schema: &Schema) {
         writer.bulk(field);
     }
     writer.simple("indexes_all");
-    writer.simple("false");
+    writer.simple(if schema.indexes_all { "true" } else { "false" });
     writer.end();
 }
 
@@ -307,6 +310,11 @@ fn numbers(writer: Writer<'_>, snapshot: &Snapshot) {
     int("global_total", all as u64);
     int("index_capacity", cursor::INDEX_CURSORS_MAX as u64);
     int("index_total", of_index as u64);
+    writer.simple("dialect_stats");
+    writer.map(4);
+    for dialect in 1..=4 {
+        int(&format!("dialect_{dialect}"), (snapshot.dialects >> dialect & 1).into());
+    }
 }
 
 fn errors(writer: Writer<'_>, statistics: &Statistics) {

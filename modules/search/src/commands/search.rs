@@ -134,7 +134,7 @@ pub(super) fn task(args: &[&[u8]], options: &Options<'_>) -> Result<(Task, Sorti
     let deadline = deadline(options.timeout_ms);
     let (snapshot, only) = registry::with(|all| {
         let entry = all.get(args[0]).ok_or_else(|| Error::NoSuchIndex(lossy(args[0])))?;
-        entry.uses += 1;
+        entry.count_query(options.dialect);
         entry.index.before_search(registry::now_ms());
         let only = options.in_keys.map(|keys| entry.index.numbers(keys));
         Ok::<_, Error>((entry.index.snapshot(), only))

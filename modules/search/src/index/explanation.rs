@@ -80,7 +80,12 @@ impl Snapshot {
         }
         let rows = opener.tier.rows();
         let length_mean = self.length_sum as f64 / self.documents.max(1) as f64;
-        let scoring = Scoring { scorer: request.scorer, length_mean, length: rows.length(row) };
+        let scoring = Scoring {
+            scorer: request.scorer,
+            length_mean,
+            length: rows.length(row),
+            counts_once: self.schema.omits.frequencies,
+        };
         let (sum, inner) = Explainer { plan: request.plan, scoring: &scoring }.op(&mut op, None);
         let facts =
             Facts { own: rows.score(row).into(), frequency_max: rows.frequency_max(row), sum };
@@ -147,7 +152,7 @@ impl Explainer<'_> {
                 self.op(watched.op_mut(), Some(step))
             }
             Op::Term(term) => {
-                let frequency = term.frequency();
+                let frequency = self.scoring.counted(term.frequency());
                 let score = self.scoring.term(term.rarity, frequency, term.weight);
                 let name = step.map(|step| self.name(step)).unwrap_or_default();
                 let rarities = (term.rarity.fine(), term.rarity.rough());

@@ -12,7 +12,7 @@ use crate::index::dictionary::Dictionary;
 use crate::index::rows::{Facts, Rows};
 use crate::index::tier::{Block, Cursor, Detail, END, Each, PostingsSize, Tier};
 use crate::query::plan::{STEM_MARK, Shape, Space, Term};
-use crate::schema::{ColumnKind, Schema};
+use crate::schema::{ColumnKind, Omits, Schema};
 
 /// What a batch needs to know of its schema.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Layout {
     pub field_bits: u32,
     /// How often an occurrence counts, by TEXT field; none while that is once everywhere.
     pub weights: Option<Box<[u32]>>,
+    /// What is not kept of words.
+    pub omits: Omits,
 }
 
 impl Layout {
@@ -32,6 +34,7 @@ impl Layout {
             columns: schema.columns(),
             field_bits: schema.field_bits(),
             weights: schema.weights(),
+            omits: schema.omits,
         }
     }
 }
@@ -112,8 +115,13 @@ impl Batch {
             let term = self.occurrences[at].0;
             let same =
                 self.occurrences[at..].iter().take_while(|(other, _)| *other == term).count();
-            self.positions
-                .extend(self.occurrences[at..at + same].iter().map(|(_, position)| position));
+            let positions = self.occurrences[at..at + same].iter().map(|(_, position)| *position);
+            if self.layout.omits.positions && self.layout.omits.frequencies {
+                let mut last = None;
+                self.positions.extend(positions.filter(|p| last.replace(*p) != Some(*p)));
+            } else {
+                self.positions.extend(positions);
+            }
             self.entries.push((term, length_u32(&self.positions)));
             self.words.count(term);
             signature |= 1 << (term % 64);
@@ -136,7 +144,9 @@ impl Batch {
         for token in &analysis.tokens {
             let word = &analysis.text[token.start as usize..token.end as usize];
             let term = self.words.intern(word.as_bytes());
-            let encoded = (token.position << self.layout.field_bits) | u32::from(token.field);
+            let position = if self.layout.omits.positions { 0 } else { token.position };
+            let field = u32::from(token.field) & ((1 << self.layout.field_bits) - 1);
+            let encoded = (position << self.layout.field_bits) | field;
             self.occurrences.push((term, encoded));
             if token.stemmed
                 && let Some(stem) = self.words.stem_of(term, analysis.language)

@@ -478,6 +478,7 @@ mod tests {
             columns: vec![crate::schema::ColumnKind::Numbers],
             field_bits: 1,
             weights: None,
+            omits: crate::schema::Omits::default(),
         };
         let merged =
             Segment::merge(&[(first, Arc::new(dead)), (second, Arc::default())], &layout).unwrap();

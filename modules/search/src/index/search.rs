@@ -348,6 +348,7 @@ pub(super) struct Run<'a> {
     totals: &'a [LeafTotals],
     documents: u64,
     length_mean: f64,
+    counts_once: bool,
     text_fields: FieldMask,
     weights: Option<&'a Weights>,
     scored: bool,
@@ -375,6 +376,7 @@ impl<'a> Run<'a> {
             request,
             totals,
             documents,
+            counts_once: snapshot.schema.omits.frequencies,
             length_mean: if documents == 0 {
                 0.0
             } else {
@@ -561,8 +563,12 @@ impl<'a> Run<'a> {
 
     #[inline]
     fn scoring(&self, rows: &Rows, row: u32) -> Scoring {
-        let (scorer, length_mean) = (self.request.scorer, self.length_mean);
-        Scoring { scorer, length_mean, length: rows.length(row) }
+        Scoring {
+            scorer: self.request.scorer,
+            length_mean: self.length_mean,
+            length: rows.length(row),
+            counts_once: self.counts_once,
+        }
     }
 
     /// The score of a row, of what its terms sum up to.

@@ -95,6 +95,7 @@ struct Run<'v> {
     weights: Option<&'v Weights>,
     documents: u64,
     length_mean: f64,
+    counts_once: bool,
     text_fields: FieldMask,
     vectors: Arc<Vec<Matches>>,
 }
@@ -121,6 +122,7 @@ impl<'v> Run<'v> {
                 0 => 0.0,
                 documents => snapshot.length_sum as f64 / documents as f64,
             },
+            counts_once: snapshot.schema.omits.frequencies,
             text_fields: snapshot.schema.fields.iter().fold(0, text_field),
             vectors,
         }
@@ -186,7 +188,12 @@ impl<'v> Run<'v> {
     }
 
     fn score<C: Cursor>(&self, scorer: Scorer, op: &mut Op<'_, C>, rows: &Rows, row: u32) -> f64 {
-        let scoring = Scoring { scorer, length_mean: self.length_mean, length: rows.length(row) };
+        let scoring = Scoring {
+            scorer,
+            length_mean: self.length_mean,
+            length: rows.length(row),
+            counts_once: self.counts_once,
+        };
         let sum = if scorer.wants_matches() { op.score(&scoring) } else { 0.0 };
         let score = scoring.total(sum, rows.score(row), rows.frequency_max(row), || op.distance());
         score / self.visit.score_divisor

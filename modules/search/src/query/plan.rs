@@ -406,7 +406,7 @@ impl Planner<'_> {
                 "Use `INDEXEMPTY` in field creation in order to index and query for empty strings",
             ));
         }
-        let fields = node.fields & self.options.fields;
+        let fields = self.fields(node.fields);
         if fields == 0 {
             return Ok(Step::Nothing);
         }
@@ -425,7 +425,7 @@ impl Planner<'_> {
         }
         let mut children = vec![self.leaf(Leaf::Term(word_term(word)), fields, 1.0)?];
         for Expansion { term, fields } in expansions {
-            let fields = fields & self.options.fields;
+            let fields = self.fields(fields);
             children.push(self.leaf(Leaf::Term(word_term(&term)), fields, 1.0)?);
         }
         Ok(Step::Or { children, weight: node.weight })
@@ -453,12 +453,18 @@ impl Planner<'_> {
         for term in terms {
             children.push(self.leaf(Leaf::Term(word_term(term)), fields, 1.0)?);
         }
-        let proximity = Some(Proximity { slop: Some(gaps), in_order: true });
+        let asked = !self.schema.omits.positions;
+        let proximity = asked.then_some(Proximity { slop: Some(gaps), in_order: true });
         Ok(match children.len() {
             0 => Step::Nothing,
             1 if node.weight == 1.0 => children.remove(0),
             _ => Step::And { children, weight: node.weight, proximity },
         })
+    }
+
+    /// The fields that a clause about some is looked for in.
+    fn fields(&self, mask: FieldMask) -> FieldMask {
+        if self.schema.omits.fields { ALL_FIELDS } else { mask & self.options.fields }
     }
 
     fn indexes_empty(&self, fields: FieldMask) -> bool {
@@ -473,7 +479,7 @@ impl Planner<'_> {
     }
 
     fn pattern(&mut self, node: &Node, pattern: &Pattern) -> Result<Step, Error> {
-        let fields = node.fields & self.options.fields;
+        let fields = self.fields(node.fields);
         if fields == 0 || pattern.is_too_short() {
             return Ok(Step::Nothing);
         }
@@ -496,7 +502,8 @@ impl Planner<'_> {
         };
         let in_order = exact || node.in_order.unwrap_or(false) || self.options.in_order;
         let slop = slop.map(|slop| u32::try_from(slop).unwrap_or(u32::MAX));
-        let proximity = (slop.is_some() || in_order).then_some(Proximity { slop, in_order });
+        let asked = (slop.is_some() || in_order) && !self.schema.omits.positions;
+        let proximity = asked.then_some(Proximity { slop, in_order });
         Ok(Step::And { children: steps, weight: node.weight, proximity })
     }
 

@@ -11,7 +11,7 @@ use crate::phonetics::is_matcher;
 use crate::schema::filter::Filter;
 use crate::schema::questions::Kept;
 use crate::schema::{
-    FIELDS_MAX, Field, FieldKind, NARROW_TEXT_FIELDS_MAX, PREFIXES_MAX, Schema, Source,
+    FIELDS_MAX, Field, FieldKind, NARROW_TEXT_FIELDS_MAX, Omits, PREFIXES_MAX, Schema, Source,
     TEXT_FIELDS_MAX,
 };
 use crate::shape::Surface;
@@ -71,7 +71,8 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
         synonyms: std::sync::Arc::default(),
         skip_initial_scan: false,
         temporary: None,
-        options: Vec::new(),
+        omits: Omits::default(),
+        indexes_all: false,
         wide: false,
         fields: Vec::new(),
         definition: Vec::new(),
@@ -103,29 +104,27 @@ fn options(name: &[u8], args: &mut Args<'_>) -> Result<Schema, Error> {
         } else if args.take("TEMPORARY") {
             schema.temporary = Some(temporary(args)?);
         } else if args.take("INDEXALL") {
-            index_all(args.value("INDEXALL")?)?;
+            schema.indexes_all = indexes_all(args.value("INDEXALL")?)?;
         } else if args.take("MAXTEXTFIELDS") {
             schema.wide = true;
         } else if args.take("ASYNC") || args.take("NOSCOREIDX") {
             // Both have lost their meaning in RediSearch too.
-        } else if let Some(option) = shown_option(args) {
-            if !schema.options.contains(&option) {
-                schema.options.push(option);
-            }
+        } else if args.take("NOOFFSETS") {
+            (schema.omits.positions, schema.omits.excerpts) = (true, true);
+        } else if args.take("NOHL") {
+            schema.omits.excerpts = true;
+        } else if args.take("NOFIELDS") {
+            schema.omits.fields = true;
+        } else if args.take("NOFREQS") {
+            schema.omits.frequencies = true;
         } else {
             break;
         }
     }
-    if schema.wide && schema.options.contains(&"NOFIELDS") {
+    if schema.wide && schema.omits.fields {
         return Err(Error::Text("MAXTEXTFIELDS cannot be used with NOFIELDS"));
     }
     Ok(schema)
-}
-
-/// Options that save memory in RediSearch by leaving something out. Here they are only remembered and shown: our
-/// positions carry all of it, and answering more than was asked for is no error.
-fn shown_option(args: &mut Args<'_>) -> Option<&'static str> {
-    ["NOOFFSETS", "NOHL", "NOFIELDS", "NOFREQS"].into_iter().find(|word| args.take(word))
 }
 
 fn source(name: &[u8]) -> Result<Source, Error> {
@@ -158,12 +157,12 @@ fn temporary(args: &mut Args<'_>) -> Result<Duration, Error> {
     seconds.map(Duration::from_secs).ok_or_else(limit)
 }
 
-/// INDEXALL keeps a list of all documents in RediSearch; here that list is always at hand.
-fn index_all(value: &[u8]) -> Result<(), Error> {
-    if value.eq_ignore_ascii_case(b"ENABLE") || value.eq_ignore_ascii_case(b"DISABLE") {
-        return Ok(());
+fn indexes_all(value: &[u8]) -> Result<bool, Error> {
+    match value.to_ascii_uppercase().as_slice() {
+        b"ENABLE" => Ok(true),
+        b"DISABLE" => Ok(false),
+        _ => Err(Error::Text("Invalid argument for `INDEXALL`, use ENABLE/DISABLE")),
     }
-    Err(Error::Text("Invalid argument for `INDEXALL`, use ENABLE/DISABLE"))
 }
 
 /// Reads fields up to the end of the arguments, and adds them.
