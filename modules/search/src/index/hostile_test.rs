@@ -11,14 +11,9 @@ use crate::index::analysis::FieldValue;
 use crate::index::deadline::Deadline;
 use crate::index::search::{Found, Order, Request};
 use crate::index::snapshot::Snapshot;
-use crate::index::{Attributes, Index, Work};
-use crate::query::expand::Expander;
-use crate::query::parser::{Context, Parameters, parse};
-use crate::query::plan::{Options, plan};
-use crate::schema::ALL_FIELDS;
-use crate::schema::parse::create;
-use crate::score::Scorer;
-use crate::tokenize::Language;
+use crate::index::testing::{self, all, attributes, planned};
+use crate::index::{Index, Work};
+use crate::query::parser::Parameters;
 
 /// What queries are given here, and what they may take at most: the machine may be busy.
 const TIME: Duration = Duration::from_millis(50);
@@ -30,9 +25,7 @@ const DOCUMENTS: u32 = 12_500;
 fn snapshot() -> Arc<Snapshot> {
     static SNAPSHOT: OnceLock<Arc<Snapshot>> = OnceLock::new();
     let make = || {
-        let words: Vec<&[u8]> =
-            "SCHEMA t TEXT NOSTEM n NUMERIC g TAG".split(' ').map(str::as_bytes).collect();
-        let schema = Arc::new(create(b"idx", &words).unwrap());
+        let schema = testing::schema("SCHEMA t TEXT NOSTEM n NUMERIC g TAG");
         let mut index = Index::new(schema, Work::Inline);
         for number in 0..DOCUMENTS {
             let word =
@@ -45,9 +38,7 @@ fn snapshot() -> Arc<Snapshot> {
             }
             let bytes = |text: String| FieldValue::Bytes(text.into_bytes().into());
             let values = [bytes(text), bytes(number.to_string()), bytes(format!("tag{number}"))];
-            let attributes =
-                Attributes { language: Language::default(), score: 1.0, expires_at_ms: None };
-            index.put(&number.to_be_bytes(), &values, attributes).unwrap();
+            index.put(&number.to_be_bytes(), &values, attributes(1.0)).unwrap();
         }
         index.snapshot()
     };
@@ -64,29 +55,10 @@ fn run(query: &str) -> Result<Found, Error> {
 }
 
 fn search(snapshot: &Snapshot, query: &str) -> Result<Found, Error> {
-    let (schema, parameters) = (snapshot.schema(), Parameters::new());
-    let context =
-        Context { schema, stop_words: &schema.stop_words, parameters: &parameters, dialect: 2 };
-    let node = parse(query.as_bytes(), context)?;
-    let options = Options {
-        verbatim: false,
-        language: Language::default(),
-        fields: ALL_FIELDS,
-        slop: None,
-        in_order: false,
-        expander: Expander::default(),
-    };
-    let plan = plan(&node, schema, &options)?;
-    Ok(snapshot.search(&Request {
-        plan: &plan,
-        scorer: Scorer::default(),
-        with_scores: false,
-        order: Order::Score,
-        offset: 0,
-        limit: 10,
-        only: None,
-        deadline: Deadline::after(TIME),
-    }))
+    let plan = planned(query, snapshot.schema(), &Parameters::new())?;
+    let (limit, deadline) = (10, Deadline::after(TIME));
+    let all = all(&plan, Order::Score);
+    Ok(snapshot.search(&Request { with_scores: false, limit, deadline, ..all }))
 }
 
 /// Complete, or marked as cut.

@@ -44,6 +44,8 @@ mod hostile_test;
 mod model_test;
 #[cfg(test)]
 mod places_test;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

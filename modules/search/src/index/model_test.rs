@@ -9,20 +9,15 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::index::analysis::FieldValue;
-use crate::index::deadline::Deadline;
 use crate::index::search::{Order, Request};
 use crate::index::snapshot::Snapshot;
 use crate::index::storing::tests::reloaded;
+use crate::index::testing::{self, all, attributes, planned};
 use crate::index::tier::Tier;
-use crate::index::{Attributes, Index, Work};
-use crate::query::expand::Expander;
-use crate::query::parser::{Context, Parameters, parse};
-use crate::query::plan::{
-    Leaf, Options, Plan, Proximity, Space, Step, plan, stem_term, tag_term, word_term,
-};
-use crate::schema::parse::create;
-use crate::schema::{ALL_FIELDS, FieldMask, Schema, occurrence_weight};
-use crate::score::Scorer;
+use crate::index::{Index, Work};
+use crate::query::parser::Parameters;
+use crate::query::plan::{Leaf, Plan, Proximity, Space, Step, stem_term, tag_term, word_term};
+use crate::schema::{FieldMask, Schema, occurrence_weight};
 use crate::tokenize::{Language, words};
 
 const SCHEMAS: [&str; 3] = [
@@ -313,9 +308,7 @@ fn put(index: &mut Index, key: &[u8], document: &Document) {
     let bytes = |text: &str| FieldValue::Bytes(text.as_bytes().to_vec().into());
     let number = document.number.map_or(FieldValue::Missing, |number| bytes(&number.to_string()));
     let values = [bytes(&document.title), bytes(&document.body), bytes(&document.tag), number];
-    let attributes =
-        Attributes { language: Language::default(), score: document.score, expires_at_ms: None };
-    index.put(key, &values, attributes).unwrap();
+    index.put(key, &values, attributes(document.score)).unwrap();
 }
 
 fn check(
@@ -324,29 +317,8 @@ fn check(
     documents: &[(u8, Document)],
     query: &str,
 ) -> Result<(), TestCaseError> {
-    let parameters = Parameters::new();
-    let context =
-        Context { schema, stop_words: &schema.stop_words, parameters: &parameters, dialect: 2 };
-    let Ok(node) = parse(query.as_bytes(), context) else { return Ok(()) };
-    let options = Options {
-        verbatim: false,
-        expander: Expander::default(),
-        language: Language::default(),
-        fields: ALL_FIELDS,
-        slop: None,
-        in_order: false,
-    };
-    let plan = plan(&node, schema, &options).unwrap();
-    let request = Request {
-        plan: &plan,
-        scorer: Scorer::Bm25Std,
-        with_scores: true,
-        order: Order::Score,
-        offset: 0,
-        limit: 1000,
-        only: None,
-        deadline: Deadline::NONE,
-    };
+    let Ok(plan) = planned(query, schema, &Parameters::new()) else { return Ok(()) };
+    let request = all(&plan, Order::Score);
     let found = index.search(&request);
     let seen: Vec<Seen> =
         documents.iter().map(|(key, document)| see(schema, &[*key], document)).collect();
@@ -385,17 +357,7 @@ fn check_sorted(
 ) -> Result<(), TestCaseError> {
     let number = index.schema().field(b"num").unwrap().1.column.unwrap();
     for descending in [false, true] {
-        let order = Order::Column { number, descending };
-        let request = Request {
-            plan,
-            scorer: Scorer::Bm25Std,
-            with_scores: false,
-            order,
-            offset: 0,
-            limit: 5,
-            only: None,
-            deadline: Deadline::NONE,
-        };
+        let request = Request { limit: 5, ..all(plan, Order::Column { number, descending }) };
         let hits = index.search(&request).hits;
         prop_assert_eq!(hits.len(), total.min(5));
         let value = |key: &[u8]| seen.iter().find(|seen| seen.key == key).unwrap().number;
@@ -415,8 +377,7 @@ fn check_sorted(
 type Kept = (Arc<Snapshot>, Vec<(u8, Document)>, String);
 
 fn run(schema: usize, work: Work, operations: &[Operation]) -> Result<(), TestCaseError> {
-    let line: Vec<&[u8]> = SCHEMAS[schema].split(' ').map(str::as_bytes).collect();
-    let schema = Arc::new(create(b"idx", &line).unwrap());
+    let schema = testing::schema(SCHEMAS[schema]);
     let mut index = Index::new(Arc::clone(&schema), work);
     let mut documents: Vec<(u8, Document)> = Vec::new();
     let mut kept: Vec<Kept> = Vec::new();
@@ -470,8 +431,7 @@ proptest! {
 
 #[test]
 fn many_batches_are_merged_and_numbers_begin_anew() {
-    let line: Vec<&[u8]> = SCHEMAS[0].split(' ').map(str::as_bytes).collect();
-    let schema = Arc::new(create(b"idx", &line).unwrap());
+    let schema = testing::schema(SCHEMAS[0]);
     let mut index = Index::new(Arc::clone(&schema), Work::Inline);
     index.next_number = u32::MAX - 9_000;
     let document = |at: usize| Document {

@@ -9,20 +9,15 @@ use proptest::prelude::*;
 
 use crate::geo::{Circle, Point};
 use crate::index::analysis::FieldValue;
-use crate::index::deadline::Deadline;
-use crate::index::search::{Order, Request};
+use crate::index::search::Order;
 use crate::index::snapshot::Snapshot;
 use crate::index::storing::tests::reloaded;
+use crate::index::testing::{self, all, attributes, planned};
 use crate::index::tier::Tier;
-use crate::index::{Attributes, Index, Work};
-use crate::query::expand::Expander;
-use crate::query::parser::{Context, Parameters, parse};
-use crate::query::plan::{Options, plan};
-use crate::schema::parse::create;
-use crate::schema::{ALL_FIELDS, Schema};
-use crate::score::Scorer;
+use crate::index::{Index, Work};
+use crate::query::parser::Parameters;
+use crate::schema::Schema;
 use crate::shape::{Question, Relation, Shape, Surface};
-use crate::tokenize::Language;
 
 const SCHEMA: &str = "ON JSON SCHEMA $.g AS g GEO $.s AS s GEOSHAPE FLAT $.t AS t TAG SORTABLE \
     $.f AS f VECTOR FLAT 6 TYPE FLOAT32 DIM 2 DISTANCE_METRIC L2 \
@@ -135,8 +130,7 @@ fn put(index: &mut Index, key: u8, document: &Document) {
         vectors.clone(),
         vectors,
     ];
-    let attributes = Attributes { language: Language::default(), score: 1.0, expires_at_ms: None };
-    index.put(&[key], &values, attributes).unwrap();
+    index.put(&[key], &values, attributes(1.0)).unwrap();
 }
 
 fn matches(document: &Document, filter: &Filter) -> bool {
@@ -236,33 +230,12 @@ fn check(
     ask: &Ask,
 ) -> Result<(), TestCaseError> {
     let (text, parameters) = query(ask);
-    let context =
-        Context { schema, stop_words: &schema.stop_words, parameters: &parameters, dialect: 2 };
-    let node = parse(text.as_bytes(), context).unwrap();
-    let options = Options {
-        verbatim: false,
-        expander: Expander::default(),
-        language: Language::default(),
-        fields: ALL_FIELDS,
-        slop: None,
-        in_order: false,
-    };
-    let plan = plan(&node, schema, &options).unwrap();
+    let plan = planned(&text, schema, &parameters).unwrap();
     let order = match plan.nearest() {
         Some(query) => Order::Distance { query, descending: false },
         None => Order::Age,
     };
-    let request = Request {
-        plan: &plan,
-        scorer: Scorer::Bm25Std,
-        with_scores: false,
-        order,
-        offset: 0,
-        limit: 100,
-        only: None,
-        deadline: Deadline::NONE,
-    };
-    let found = snapshot.search(&request);
+    let found = snapshot.search(&all(&plan, order));
     let keys: Vec<u8> = found.hits.iter().map(|hit| hit.key[0]).collect();
     prop_assert_eq!(&keys, &expected(documents, ask), "{}", text);
     prop_assert_eq!(found.total, keys.len() as u64);
@@ -280,8 +253,7 @@ fn check(
 type Kept = (Arc<Snapshot>, Vec<(u8, Document)>, Ask);
 
 fn run(work: Work, operations: &[Operation]) -> Result<(), TestCaseError> {
-    let line: Vec<&[u8]> = SCHEMA.split_whitespace().map(str::as_bytes).collect();
-    let schema = Arc::new(create(b"idx", &line).unwrap());
+    let schema = testing::schema(SCHEMA);
     let mut index = Index::new(Arc::clone(&schema), work);
     // The numbers begin anew on the way.
     index.next_number = u32::MAX - 20;
