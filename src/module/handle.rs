@@ -43,8 +43,16 @@ pub struct ModString {
 impl ModString {
     /// A string with one reference, owned by whoever gets the pointer.
     pub fn create(bytes: &[u8]) -> NonNull<ModString> {
-        if let Some(mut string) = take_spare() {
+        let spare = SPARE_STRINGS.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+        Self::create_in(spare, bytes)
+    }
+
+    /// The same, in a string that nobody holds if there is one.
+    #[inline]
+    fn create_in(spare: Option<Spare>, bytes: &[u8]) -> NonNull<ModString> {
+        if let Some(Spare(mut string)) = spare {
             *string.references.get_mut() = 1;
+            string.bytes.reserve(bytes.len() + 1);
             string.bytes.extend_from_slice(bytes);
             string.bytes.push(0);
             return NonNull::from(Box::leak(string));
@@ -107,15 +115,27 @@ impl ModString {
     /// # Safety
     /// `handle` is null or the handle of a live string of which the caller gives up one reference.
     pub unsafe fn release(handle: *mut abi::ModuleString) {
-        let Some(string) = NonNull::new(handle.cast::<ModString>()) else { return };
+        // SAFETY: passed on.
+        if let Some(spare) = unsafe { Self::give_up(handle) } {
+            // A thread that ends keeps nothing.
+            let _ = SPARE_STRINGS.try_with(|spares| keep_spare(&mut spares.borrow_mut(), spare));
+        }
+    }
+
+    /// As [`ModString::release`], but what nobody holds any more is handed over.
+    ///
+    /// # Safety
+    /// As for [`ModString::release`].
+    #[inline]
+    unsafe fn give_up(handle: *mut abi::ModuleString) -> Option<Spare> {
+        let string = NonNull::new(handle.cast::<ModString>())?;
         // SAFETY: the string is alive until its last reference is given up.
         let references = &unsafe { string.as_ref() }.references;
         // Whoever has the only reference need not count it down: nobody else can make another.
-        if references.load(Ordering::Acquire) == 1 || references.fetch_sub(1, Ordering::AcqRel) == 1
-        {
-            // SAFETY: it was leaked from a box by `create`, and nobody holds it any more.
-            keep_spare(unsafe { Box::from_raw(string.as_ptr()) });
-        }
+        let is_last = references.load(Ordering::Acquire) == 1
+            || references.fetch_sub(1, Ordering::AcqRel) == 1;
+        // SAFETY: it was leaked from a box by `create_in`, and nobody holds it any more.
+        is_last.then(|| Spare(unsafe { Box::from_raw(string.as_ptr()) }))
     }
 }
 
@@ -143,31 +163,42 @@ thread_local! {
 /// them up.
 pub fn arguments(argv: Argv<'_>) -> Vec<*mut abi::ModuleString> {
     let mut list = SPARE_ARGUMENTS.try_with(Cell::take).unwrap_or_default();
-    list.extend(argv.iter().map(|arg| ModString::handle(ModString::create(arg))));
+    let mut add = |spares: &mut Vec<Spare>| {
+        let strings = argv.iter().map(|arg| ModString::create_in(spares.pop(), arg));
+        list.extend(strings.map(ModString::handle));
+    };
+    if SPARE_STRINGS.try_with(|spares| add(&mut spares.borrow_mut())).is_err() {
+        add(&mut Vec::new());
+    }
     list
 }
 
-/// An empty string with some room, if one is kept.
-#[inline]
-fn take_spare() -> Option<Box<ModString>> {
-    let spare = SPARE_STRINGS.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
-    spare.map(|Spare(string)| string)
+/// Gives up a reference to each argument.
+///
+/// # Safety
+/// As for [`ModString::release`], for each of them.
+unsafe fn release_all(arguments: &mut Vec<*mut abi::ModuleString>) {
+    let mut release = |spares: &mut Vec<Spare>| {
+        for argument in arguments.drain(..) {
+            // SAFETY: passed on.
+            if let Some(spare) = unsafe { ModString::give_up(argument) } {
+                keep_spare(spares, spare);
+            }
+        }
+    };
+    if SPARE_STRINGS.try_with(|spares| release(&mut spares.borrow_mut())).is_err() {
+        // A thread that ends keeps nothing.
+        release(&mut Vec::new());
+    }
 }
 
-/// Keeps a string that nobody holds any more, or frees it.
+/// Keeps a string that nobody holds any more among the others, or frees it.
 #[inline]
-fn keep_spare(mut string: Box<ModString>) {
-    if string.bytes.capacity() > SPARE_BYTES_MAX {
-        return;
+fn keep_spare(spares: &mut Vec<Spare>, mut spare: Spare) {
+    if spare.0.bytes.capacity() <= SPARE_BYTES_MAX && spares.len() < SPARE_STRINGS_MAX {
+        spare.0.bytes.clear();
+        spares.push(spare);
     }
-    string.bytes.clear();
-    // A thread that ends keeps nothing.
-    let _ = SPARE_STRINGS.try_with(|spare| {
-        let mut spare = spare.borrow_mut();
-        if spare.len() < SPARE_STRINGS_MAX {
-            spare.push(Spare(string));
-        }
-    });
 }
 
 /// A key that a module has opened. It is found again by its name at each use, because calls between
@@ -689,10 +720,8 @@ impl ModuleCtx {
             }
         }
         let mut arguments = std::mem::take(&mut self.argv);
-        for argument in arguments.drain(..) {
-            // SAFETY: the context holds one reference to each argument.
-            unsafe { ModString::release(argument) };
-        }
+        // SAFETY: the context holds one reference to each argument.
+        unsafe { release_all(&mut arguments) };
         if (1..=SPARE_ARGUMENTS_MAX).contains(&arguments.capacity()) {
             // A thread that ends keeps nothing.
             let _ = SPARE_ARGUMENTS.try_with(|spare| spare.set(arguments));

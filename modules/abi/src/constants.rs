@@ -47,6 +47,15 @@ pub const OPEN_KEY_ALL: c_int = READ
     | OPEN_KEY_NOSTATS
     | OPEN_KEY_NOEXPIRE
     | OPEN_KEY_NOEFFECTS;
+
+/// `MortiseOpenValue` has stored the value.
+pub const OPEN_VALUE_FOUND: c_int = 1;
+/// The key does not exist.
+pub const OPEN_VALUE_MISSING: c_int = 0;
+/// The key holds a value of another type.
+pub const OPEN_VALUE_OTHER: c_int = -1;
+/// The key cannot be opened in this mode now.
+pub const OPEN_VALUE_REFUSED: c_int = -2;
 /// The first element of a list.
 pub const LIST_HEAD: c_int = 0;
 /// The last element of a list.

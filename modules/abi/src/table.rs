@@ -774,6 +774,11 @@ macro_rules! for_each_api {
                 block: *mut c_void, bytes: usize, align: usize, new_bytes: usize
             ) -> *mut c_void;
             fixed MortiseDeallocate "0.1.0" (block: *mut c_void, bytes: usize, align: usize);
+            fixed MortiseOpenValue "0.1.0" (
+                ctx: *mut Ctx, name: *mut ModuleString, kind: *mut ModuleType, mode: c_int,
+                value: *mut *mut c_void
+            ) -> c_int;
+            fixed MortiseProtocol "0.1.0" (ctx: *mut Ctx) -> c_int;
         }
         "yield" {
             fixed Yield "7.0.0" (ctx: *mut Ctx, flags: c_int, busy_reply: *const c_char);

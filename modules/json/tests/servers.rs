@@ -153,6 +153,21 @@ fn memory_is_what_the_server_has_given() {
     });
 }
 
+#[test]
+fn who_watches_a_document_sees_that_it_changes_in_place() {
+    with_module(&[], |server, client| {
+        let mut other = server.client();
+        let text = format!("JSON.SET k $ {{\"a\":1,\"t\":true,\"l\":[{}0]}}", "1,".repeat(9000));
+        assert_eq!(client.run(&text), "+OK");
+        for change in ["JSON.NUMINCRBY k $.a 1", "JSON.TOGGLE k $.t", "JSON.NUMINCRBY k $.l[7] 1"] {
+            check(client, &[("WATCH k", "+OK"), ("MULTI", "+OK"), ("PING", "+QUEUED")]);
+            assert!(other.run(change).starts_with(['"', '*']), "{change}");
+            let answer = client.run("EXEC");
+            assert!(answer.ends_with("nil"), "{change}: {answer}");
+        }
+    });
+}
+
 /// What changes something, with its event; what changes nothing.
 const WRITES: &[(&str, &str)] = &[
     (r#"JSON.SET k $ {"a":[1,2,3],"n":1,"t":true,"s":"x"}"#, "json.set"),

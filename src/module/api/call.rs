@@ -565,14 +565,19 @@ pub(super) unsafe extern "C" fn replicate_verbatim(ctx: *mut abi::Ctx) -> c_int 
         set_errno(libc::EPERM);
         return abi::ERR;
     }
+    if context.argv.is_empty() {
+        return abi::OK;
+    }
+    let Some(engine) = context.engine() else { return abi::OK };
+    engine.unit.call.dirty += 1;
+    if !engine.state.is_logged() {
+        return abi::OK;
+    }
     // SAFETY: the context has a reference to each of its arguments.
     let argv = context.argv.iter().filter_map(|arg| unsafe { ModString::borrow(*arg) });
     let argv: Vec<&[u8]> = argv.map(ModString::as_bytes).collect();
-    if let Some(engine) = context.engine()
-        && !argv.is_empty()
-    {
+    if let Some(engine) = context.engine() {
         let db = engine.session.db;
-        engine.unit.call.dirty += 1;
         propagate_now(engine.state, engine.unit, db, Targets::all(), &argv);
     }
     abi::OK

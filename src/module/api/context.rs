@@ -69,6 +69,15 @@ pub(super) unsafe extern "C" fn flags(ctx: *mut abi::Ctx) -> c_int {
     flags
 }
 
+/// `MortiseProtocol`, which no other server has: 2 or 3. The flags tell as well, for more work.
+pub(super) unsafe extern "C" fn protocol(ctx: *mut abi::Ctx) -> c_int {
+    // SAFETY: modules pass a live context or null.
+    match unsafe { ModuleCtx::borrow(ctx) }.map(|ctx| ctx.protocol) {
+        Some(crate::resp::reply::Protocol::Resp3) => 3,
+        _ => 2,
+    }
+}
+
 /// The flags that tell of the server, whoever asks.
 fn server_flags(engine: &ReadCtx<'_>) -> c_int {
     let (state, shared) = (engine.state, engine.env.shared);

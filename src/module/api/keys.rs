@@ -95,7 +95,7 @@ pub(super) unsafe extern "C" fn exists(ctx: *mut abi::Ctx, name: *mut abi::Modul
 
 /// Looks a key up for a handle: where it is. The modes say what that leaves behind; opening to write counts as
 /// no look-up of a client.
-fn look_up(read: &mut ReadCtx<'_>, name: &[u8], mode: c_int) -> Option<Slot> {
+pub(super) fn look_up(read: &mut ReadCtx<'_>, name: &[u8], mode: c_int) -> Option<Slot> {
     let without = |flags: c_int| mode & (flags | abi::OPEN_KEY_NOEFFECTS) == 0;
     let slot = match without(abi::OPEN_KEY_NOEXPIRE) {
         true => read.peek(name),
