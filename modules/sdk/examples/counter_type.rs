@@ -104,8 +104,7 @@ impl TypedCommand for Get {
     type Args<'a> = (Arg<'a>,);
 
     fn run(ctx: &mut Context<'_>, (name,): Self::Args<'_>) -> CommandResult {
-        let key = ctx.open_read(&name);
-        let Some(counter) = key.value(&COUNTER)? else { return Ok(Reply::Null) };
+        let Some(counter) = ctx.read_value(&name, &COUNTER)? else { return Ok(Reply::Null) };
         let recent = counter.recent.iter().map(|change| Reply::from(*change)).collect();
         let changes = i64::try_from(counter.changes).unwrap_or(i64::MAX);
         Ok(Reply::Map(vec![

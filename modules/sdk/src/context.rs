@@ -12,8 +12,9 @@ use crate::call::{CallFlags, CallReply};
 use crate::dispatch;
 use crate::error::Error;
 use crate::events::NotifyClass;
-use crate::key::{ReadKey, ScanCursor, WriteKey};
-use crate::raw::{self, Answer, Arg, Ctx, OpenMode, OwnedString, Text};
+use crate::key::{ReadKey, ReadValue, ScanCursor, WriteKey, WriteValue};
+use crate::native::Native;
+use crate::raw::{self, Answer, Arg, Ctx, OpenMode, OwnedString, Text, Type};
 use crate::reply::{CommandResult, Progress, Reply, Writer};
 use crate::service::Service;
 use crate::string::Argument;
@@ -96,7 +97,7 @@ impl<'h> Context<'h> {
 
     /// Whether the client speaks RESP3.
     pub fn is_resp3(&self) -> bool {
-        self.flags().contains(ContextFlags::RESP3)
+        self.ctx.is_resp3()
     }
 
     /// The number of the selected database.
@@ -141,6 +142,26 @@ impl<'h> Context<'h> {
         let key = self.ctx.open_key(&name.text(), OpenMode::Write);
         let key = ReadKey::new(Some(key.ok_or(Error::Refused("OpenKey"))?));
         Ok(WriteKey::new(key, self))
+    }
+
+    /// Opens a key to look at its native value; None if it does not exist. For a command that wants nothing else of the
+    /// key: the server is asked once, where it offers that.
+    pub fn read_value<'c, T: Native>(
+        &'c self,
+        name: &(impl Argument + ?Sized),
+        ty: &Type<T>,
+    ) -> Result<Option<ReadValue<'c, T>>, Error> {
+        Ok(self.ctx.open_value(&name.text(), ty, OpenMode::Read)?.map(ReadValue::new))
+    }
+
+    /// Opens a key to change its native value in place; None if it does not exist.
+    pub fn write_value<'c, T: Native>(
+        &'c mut self,
+        name: &(impl Argument + ?Sized),
+        ty: &Type<T>,
+    ) -> Result<Option<WriteValue<'c, T>>, Error> {
+        self.writable()?;
+        Ok(self.ctx.open_value(&name.text(), ty, OpenMode::Write)?.map(WriteValue::new))
     }
 
     /// Whether a key exists, without opening it.
@@ -217,6 +238,17 @@ impl<'h> Context<'h> {
     ) -> Result<(), Error> {
         self.writable()?;
         self.ctx.notify(class.bits(), event, &key.text())
+    }
+
+    /// As [`Context::notify`], for an event whose name is a C string already, which saves making one.
+    pub fn announce(
+        &mut self,
+        class: NotifyClass,
+        event: &CStr,
+        key: &(impl Argument + ?Sized),
+    ) -> Result<(), Error> {
+        self.writable()?;
+        self.ctx.announce(class.bits(), event, &key.text())
     }
 
     /// Lets clients that wait for this key try again.

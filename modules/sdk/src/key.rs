@@ -7,7 +7,7 @@ use mortise_module_abi as abi;
 use crate::context::Context;
 use crate::error::Error;
 use crate::native::Native;
-use crate::raw::{Arg, Cursor, Key, OwnedString, Type};
+use crate::raw::{Arg, Cursor, Key, OpenValue, OwnedString, Type};
 use crate::string::Argument;
 
 /// What kind of value a key holds.
@@ -183,6 +183,50 @@ impl<'c> ReadKey<'c> {
     }
 }
 
+/// A native value to look at, in a key that is open as long as this is there. Made by [`Context::read_value`].
+pub struct ReadValue<'c, T> {
+    open: OpenValue<'c, T>,
+}
+
+impl<'c, T> ReadValue<'c, T> {
+    pub(crate) fn new(value: OpenValue<'c, T>) -> ReadValue<'c, T> {
+        ReadValue { open: value }
+    }
+}
+
+impl<T> std::ops::Deref for ReadValue<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.open.get()
+    }
+}
+
+/// A native value to change in place, in a key that is open as long as this is there. Made by [`Context::write_value`].
+pub struct WriteValue<'c, T> {
+    open: OpenValue<'c, T>,
+}
+
+impl<'c, T> WriteValue<'c, T> {
+    pub(crate) fn new(value: OpenValue<'c, T>) -> WriteValue<'c, T> {
+        WriteValue { open: value }
+    }
+}
+
+impl<T> std::ops::Deref for WriteValue<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.open.get()
+    }
+}
+
+impl<T> std::ops::DerefMut for WriteValue<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.open.get_mut()
+    }
+}
+
 /// A position in a scan of the keyspace; see [`Context::scan_step`].
 pub struct ScanCursor(Cursor);
 
@@ -241,8 +285,9 @@ impl<'c> WriteKey<'c> {
 
     /// The native value, to be changed in place; None if the key does not exist.
     pub fn value_mut<T: Native>(&mut self, ty: &Type<T>) -> Result<Option<&mut T>, Error> {
-        if !self.exists() {
-            return Ok(None);
+        // Most keys hold what is expected, so their kind is asked for last.
+        if !self.key_mut().is_native(ty) {
+            return if self.exists() { Err(Error::WrongType) } else { Ok(None) };
         }
         self.key_mut().native_mut(ty).map(Some).ok_or(Error::WrongType)
     }

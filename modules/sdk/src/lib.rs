@@ -97,6 +97,7 @@
 //!
 //! [`Context::open_read`] and [`Context::open_write`] give a [`ReadKey`] or a [`WriteKey`], which
 //! knows strings, hashes, lists, sets, sorted sets, streams and the module's own types. Keys close when they are dropped.
+//! [`Context::read_value`] and [`Context::write_value`] open a key for its native value alone.
 //! A [`WriteKey`] borrows the context exclusively: one key at a time is changed, and neither commands
 //! nor notifications run while it is open. For anything else there is [`Context::call`], which runs a
 //! command and gives its [`Value`], or [reads](CallReply::read) it as numbers, texts, lists or pairs.
@@ -213,7 +214,7 @@ pub use events::{
     ServerSubscription,
 };
 pub use info::{InfoValue, InfoWriter};
-pub use key::{KeyType, ReadKey, ScanCursor, WriteKey};
+pub use key::{KeyType, ReadKey, ReadValue, ScanCursor, WriteKey, WriteValue};
 pub use module::{
     Access, Arity, COMMANDS_MAX, Command, FindKeys, Flag, Handler, KeySpec, Module, OnLoad,
     OnUnload, SERVICES_MAX, ServiceHandler, ServiceSpec,

@@ -52,7 +52,7 @@ pub(crate) use calls::{Node, Reply, ReplyKind};
 pub(crate) use collections::{Place, ScoreRange};
 pub(crate) use context::{Ctx, Cursor};
 pub(crate) use entry::{CommandDocs, CommandEntry};
-pub(crate) use keys::{Key, OpenMode, any_open};
+pub(crate) use keys::{Key, OpenMode, OpenValue, any_open};
 pub(crate) use native::{Digest, Io, LoadedBytes};
 pub(crate) use on_keys::Ready;
 pub(crate) use replies::Container;

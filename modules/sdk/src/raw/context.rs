@@ -38,6 +38,15 @@ impl<'h> Ctx<'h> {
         unsafe { (bound().core.GetContextFlags)(self.ptr()) }
     }
 
+    /// Whether the client speaks RESP3. The flags tell as well, but a server has much to look at for them.
+    pub(crate) fn is_resp3(self) -> bool {
+        match bound().api.MortiseProtocol {
+            // SAFETY: the context is live.
+            Some(protocol) => unsafe { protocol(self.ptr()) == 3 },
+            None => self.flags() & abi::CTX_FLAGS_RESP3 != 0,
+        }
+    }
+
     pub(crate) fn selected_db(self) -> c_int {
         // SAFETY: the context is live.
         unsafe { (bound().core.GetSelectedDb)(self.ptr()) }
@@ -87,10 +96,14 @@ impl<'h> Ctx<'h> {
     }
 
     pub(crate) fn notify(self, class: c_int, event: &str, key: &Text<'_>) -> Result<(), Error> {
+        with_c_string(event, |event| self.announce(class, event, key))
+    }
+
+    pub(crate) fn announce(self, class: c_int, event: &CStr, key: &Text<'_>) -> Result<(), Error> {
         let notify = need!(NotifyKeyspaceEvent);
         // SAFETY: all pointers are live; the server does not keep them.
-        let tell = |event: &CStr| unsafe { notify(self.ptr(), class, event.as_ptr(), key.ptr()) };
-        ok(with_c_string(event, tell), "NotifyKeyspaceEvent")
+        let status = unsafe { notify(self.ptr(), class, event.as_ptr(), key.ptr()) };
+        ok(status, "NotifyKeyspaceEvent")
     }
 
     pub(crate) fn signal_key_as_ready(self, key: &Text<'_>) -> Result<(), Error> {

@@ -23,6 +23,20 @@ pub(crate) enum OpenMode {
     Write,
 }
 
+impl OpenMode {
+    /// The mode as the server has it.
+    fn bits(self) -> c_int {
+        match self {
+            // Opening may delete an expired key, and with it what another handle of the same key
+            // refers to. The time stands still during a command and, since Redis 7.2, during any
+            // call; from then on there is this flag as well.
+            OpenMode::Read if any_open() => abi::READ | supported_modes(abi::OPEN_KEY_NOEXPIRE),
+            OpenMode::Read => abi::READ,
+            OpenMode::Write => abi::READ | abi::WRITE,
+        }
+    }
+}
+
 /// An open key.
 pub struct Key<'c> {
     key: NonNull<abi::Key>,
@@ -54,22 +68,92 @@ impl Drop for Key<'_> {
     }
 }
 
+/// A native value in an open key.
+pub(crate) struct OpenValue<'c, T> {
+    value: NonNull<T>,
+    /// The key, if the server has a handle for it; it is closed with this.
+    key: Option<Key<'c>>,
+}
+
+impl<T> OpenValue<'_, T> {
+    pub(crate) fn get(&self) -> &T {
+        // SAFETY: as in `Key::native`; without a handle the value is counted as an open key all the same.
+        unsafe { self.value.as_ref() }
+    }
+
+    /// The value for writing. It was opened to write.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        // SAFETY: as in `Key::native_mut`.
+        unsafe { self.value.as_mut() }
+    }
+}
+
+impl<T> Drop for OpenValue<'_, T> {
+    fn drop(&mut self) {
+        if self.key.is_none() {
+            OPEN_KEYS.with(|keys| keys.set(keys.get() - 1));
+        }
+    }
+}
+
 impl<'h> Ctx<'h> {
+    /// Opens a key for its native value. None: it does not exist.
+    pub(crate) fn open_value<'c, T: Native>(
+        self,
+        name: &Text<'_>,
+        ty: &Type<T>,
+        mode: OpenMode,
+    ) -> Result<Option<OpenValue<'c, T>>, Error>
+    where
+        'h: 'c,
+    {
+        let Some(open) = bound().api.MortiseOpenValue else {
+            return self.open_value_by_handle(name, ty, mode);
+        };
+        let mut value: *mut c_void = ptr::null_mut();
+        // SAFETY: context and name are live, and the type is NULL or registered; the server stores the pointer of a
+        // value of this type, which stays until the key is written to in another way.
+        let found =
+            unsafe { open(self.ptr(), name.ptr(), ty.handle(), mode.bits(), &raw mut value) };
+        match (found, NonNull::new(value.cast::<T>())) {
+            (abi::OPEN_VALUE_FOUND, Some(value)) => {
+                OPEN_KEYS.with(|keys| keys.set(keys.get() + 1));
+                Ok(Some(OpenValue { value, key: None }))
+            }
+            (abi::OPEN_VALUE_MISSING, _) => Ok(None),
+            (abi::OPEN_VALUE_REFUSED, _) => Err(Error::Refused("OpenKey")),
+            _ => Err(Error::WrongType),
+        }
+    }
+
+    fn open_value_by_handle<'c, T: Native>(
+        self,
+        name: &Text<'_>,
+        ty: &Type<T>,
+        mode: OpenMode,
+    ) -> Result<Option<OpenValue<'c, T>>, Error>
+    where
+        'h: 'c,
+    {
+        let key = match (self.open_key(name, mode), mode) {
+            (Some(key), _) => key,
+            (None, OpenMode::Read) => return Ok(None),
+            (None, OpenMode::Write) => return Err(Error::Refused("OpenKey")),
+        };
+        match key.native_ptr(ty) {
+            Some(value) => Ok(Some(OpenValue { value, key: Some(key) })),
+            None if key.kind() == abi::KEYTYPE_EMPTY => Ok(None),
+            None => Err(Error::WrongType),
+        }
+    }
+
     /// Opens a key. None: it does not exist (only when reading).
     pub(crate) fn open_key<'c>(self, name: &Text<'_>, mode: OpenMode) -> Option<Key<'c>>
     where
         'h: 'c,
     {
-        let mode = match mode {
-            // Opening may delete an expired key, and with it what another handle of the same key
-            // refers to. The time stands still during a command and, since Redis 7.2, during any
-            // call; from then on there is this flag as well.
-            OpenMode::Read if any_open() => abi::READ | supported_modes(abi::OPEN_KEY_NOEXPIRE),
-            OpenMode::Read => abi::READ,
-            OpenMode::Write => abi::READ | abi::WRITE,
-        };
         // SAFETY: both are live; the server keeps its own reference of the name.
-        let key = unsafe { (bound().core.OpenKey)(self.ptr(), name.ptr(), mode) };
+        let key = unsafe { (bound().core.OpenKey)(self.ptr(), name.ptr(), mode.bits()) };
         let key = NonNull::new(key)?;
         OPEN_KEYS.with(|keys| keys.set(keys.get() + 1));
         Some(Key { key, context: PhantomData })
