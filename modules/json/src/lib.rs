@@ -1,7 +1,7 @@
 //! JSON documents as a data type: the JSON.* commands, with RedisJSON's paths, replies and errors.
 //!
-//! Reading order: `value` (how a document is kept), `codec` and `write` (text to value and back), `cbor`
-//! (what newer RedisJSON saves), `saved` (all that has been saved), `path` (which parts a
+//! Reading order: `value` (how a document is kept), `codec` and `write` (text to value and back, over `sink`,
+//! the bytes on their way out), `cbor` (what newer RedisJSON saves), `saved` (all that has been saved), `path` (which parts a
 //! path names), `ops` (what commands do to a document), `rdb` (how it lives in a key), `commands` (arguments and
 //! replies). Below `rdb` nothing knows of a server.
 
@@ -18,6 +18,7 @@ mod commands;
 mod limits;
 mod rdb;
 mod shared_api;
+mod sink;
 
 use mortise_module::{Module, ModuleAllocator};
 

@@ -5,6 +5,7 @@
 //! With a [`Format`], every element and member starts with the newline string and the indent string once per level;
 //! empty containers stay `[]` and `{}`.
 
+use crate::sink::Sink;
 use crate::value::{View, decimal};
 
 /// The strings that JSON.GET lets one put between tokens.
@@ -32,29 +33,48 @@ pub fn to_text(view: View<'_>, format: Format<'_>) -> Vec<u8> {
 
 /// Writes values one after the other; also used to frame several of them as one array or object.
 pub struct Writer<'f> {
-    out: Vec<u8>,
+    sink: Sink,
     format: Format<'f>,
+    is_compact: bool,
     level: usize,
     values: usize,
 }
 
-/// Room to begin with: most replies are single values.
-const FIRST_BYTES: usize = 64;
-
 impl<'f> Writer<'f> {
     /// A writer with nothing written.
     pub fn new(format: Format<'f>) -> Writer<'f> {
-        Writer { out: Vec::with_capacity(FIRST_BYTES), format, level: 0, values: 0 }
+        Writer::over(Sink::new(), format)
+    }
+
+    /// A writer that has the vector's bytes for room.
+    pub fn reusing(bytes: Vec<u8>, format: Format<'f>) -> Writer<'f> {
+        Writer::over(Sink::reusing(bytes), format)
+    }
+
+    fn over(sink: Sink, format: Format<'f>) -> Writer<'f> {
+        let Format { indent, newline, space } = format;
+        let is_compact = indent.is_empty() && newline.is_empty() && space.is_empty();
+        Writer { sink, format, is_compact, level: 0, values: 0 }
     }
 
     /// How much has been written: bytes, and values.
     pub fn written(&self) -> (usize, usize) {
-        (self.out.len(), self.values)
+        (self.sink.len(), self.values)
     }
 
     /// The text so far.
+    pub fn text(&self) -> &[u8] {
+        self.sink.written()
+    }
+
+    /// The text.
     pub fn finish(self) -> Vec<u8> {
-        self.out
+        self.sink.finish()
+    }
+
+    /// The vector that holds the text, with bytes behind it, for [`Writer::reusing`].
+    pub fn into_room(self) -> Vec<u8> {
+        self.sink.into_room()
     }
 
     /// An array of `views`.
@@ -71,14 +91,14 @@ impl<'f> Writer<'f> {
 
     /// `[` or `{`.
     pub fn open(&mut self, bracket: u8) {
-        self.out.push(bracket);
+        self.sink.push(bracket);
         self.level += 1;
     }
 
     /// What stands in front of an element or member that `before` others precede.
     pub fn separate(&mut self, before: usize) {
         if before > 0 {
-            self.out.push(b',');
+            self.sink.push(b',');
         }
         self.new_line();
     }
@@ -89,33 +109,38 @@ impl<'f> Writer<'f> {
         if count > 0 {
             self.new_line();
         }
-        self.out.push(bracket);
+        self.sink.push(bracket);
     }
 
     /// A member's name with the colon.
     pub fn name(&mut self, name: &[u8]) {
-        self.text(name);
-        self.out.push(b':');
-        self.out.extend_from_slice(self.format.space);
+        self.sink.text(name, name.len());
+        self.sink.push(b':');
+        if !self.is_compact {
+            self.sink.put(self.format.space);
+        }
     }
 
     /// One value.
     pub fn value(&mut self, view: View<'_>) {
-        self.values += 1;
         if self.level < 2 {
             // One allocation for most documents, instead of one for each doubling.
-            self.out.reserve(view.text_len_hint());
+            self.sink.reserve(view.text_len_hint());
         }
+        if self.is_compact
+            && let Some(values) = view.print_packed(&mut self.sink)
+        {
+            self.values += values;
+            return;
+        }
+        self.values += 1;
         match view {
-            View::Null => self.out.extend_from_slice(b"null"),
-            View::Bool(true) => self.out.extend_from_slice(b"true"),
-            View::Bool(false) => self.out.extend_from_slice(b"false"),
-            View::Int(value) => self.int(value),
-            View::Unsigned(value) => {
-                self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-            }
+            View::Null => self.sink.null(),
+            View::Bool(value) => self.sink.bool(value),
+            View::Int(value) => self.sink.int(value),
+            View::Unsigned(value) => self.sink.unsigned(value),
             View::Float(value) => self.float(value),
-            View::Text(text) => self.text(text),
+            View::Text(text) => self.sink.text(text, text.len()),
             View::Array(array) => self.array(array.iter()),
             View::Object(object) => {
                 self.open(b'{');
@@ -131,108 +156,25 @@ impl<'f> Writer<'f> {
         }
     }
 
-    fn int(&mut self, value: i64) {
-        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-    }
-
-    /// Most floats that people write are short decimals, whose digits are those of an integer. As long as these are no
-    /// more than 15, no other decimal that is as short reads back as the same double, so they are the ones to write.
+    /// Most floats that people write are short decimals, whose digits are those of an integer.
     fn float(&mut self, value: f64) {
-        // Below this the shortest form may have an exponent.
-        const LEAST: f64 = 1e-3;
         match decimal(value) {
-            Some((places, integer)) if value.abs() >= LEAST => {
-                let mut buffer = itoa::Buffer::new();
-                let digits = buffer.format(integer.unsigned_abs());
-                if value < 0.0 {
-                    self.out.push(b'-');
-                }
-                let places = usize::from(places);
-                if let Some(whole) = digits.len().checked_sub(places).filter(|whole| *whole > 0) {
-                    self.out.extend_from_slice(&digits.as_bytes()[..whole]);
-                    self.out.push(b'.');
-                    self.out.extend_from_slice(&digits.as_bytes()[whole..]);
-                } else {
-                    self.out.extend_from_slice(b"0.");
-                    self.out.extend_from_slice(&b"0000000"[..places - digits.len()]);
-                    self.out.extend_from_slice(digits.as_bytes());
-                }
-                if places == 0 {
-                    self.out.push(b'0');
-                }
-            }
-            _ => self.out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes()),
+            Some((places, integer)) => self.sink.decimal(places, integer),
+            None => self.sink.float(value),
         }
     }
 
     fn new_line(&mut self) {
-        self.out.extend_from_slice(self.format.newline);
+        if self.is_compact {
+            return;
+        }
+        self.sink.put(self.format.newline);
         if !self.format.indent.is_empty() {
             for _ in 0..self.level {
-                self.out.extend_from_slice(self.format.indent);
+                self.sink.put(self.format.indent);
             }
         }
     }
-
-    fn text(&mut self, text: &[u8]) {
-        self.out.push(b'"');
-        let mut rest = text;
-        while let Some(at) = escaped_at(rest) {
-            self.out.extend_from_slice(&rest[..at]);
-            self.escape(rest[at]);
-            rest = &rest[at + 1..];
-        }
-        self.out.extend_from_slice(rest);
-        self.out.push(b'"');
-    }
-
-    fn escape(&mut self, byte: u8) {
-        let short = match byte {
-            b'"' | b'\\' => byte,
-            0x08 => b'b',
-            0x0C => b'f',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            _ => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-                self.out.extend_from_slice(b"\\u00");
-                self.out.extend_from_slice(&digits);
-                return;
-            }
-        };
-        self.out.extend_from_slice(&[b'\\', short]);
-    }
-}
-
-/// Where the first byte stands that must be escaped.
-fn escaped_at(text: &[u8]) -> Option<usize> {
-    let (words, tail) = text.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
-        if any_escaped(u64::from_le_bytes(*word)) {
-            let at = word.iter().position(|&byte| is_escaped(byte));
-            return Some(8 * i + at.expect("one of the eight bytes is"));
-        }
-    }
-    let at = tail.iter().position(|&byte| is_escaped(byte))?;
-    Some(8 * words.len() + at)
-}
-
-fn is_escaped(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
-}
-
-/// Whether any of eight bytes must be escaped. The subtractions borrow out of a byte that is below what is subtracted;
-/// bytes from 0x80 on are masked out, for they never are. A borrow can also reach the byte above, but only out of one
-/// that must be escaped itself, so the answer is right for the eight together.
-fn any_escaped(word: u64) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit));
-    let is =
-        |byte: u8| below(word ^ (ONES * u64::from(byte)), 1) & !(word ^ (ONES * u64::from(byte)));
-    let found = (below(word, 0x20) & !word) | is(b'"') | is(b'\\');
-    found & (ONES * 0x80) != 0
 }
 
 #[cfg(test)]
@@ -260,20 +202,6 @@ mod tests {
         let text = "\"\\\" \\\\ / \\b\\f\\n\\r\\t\\u0001\\u001f \u{7f}\u{2028} é 日本\"";
         assert_eq!(formatted(text, Format::COMPACT), text);
         assert_eq!(formatted(r#""\u00e9\ud83d\ude00""#, Format::COMPACT), "\"é😀\"");
-    }
-
-    #[test]
-    fn every_byte_is_judged_alike_wherever_it_stands() {
-        for byte in 0..=255u8 {
-            for place in 0..20 {
-                let mut text = [b'x'; 20];
-                text[place] = byte;
-                let found = escaped_at(&text);
-                assert_eq!(found, is_escaped(byte).then_some(place), "{byte:#x} at {place}");
-                text[place..].fill(byte);
-                assert_eq!(escaped_at(&text), found);
-            }
-        }
     }
 
     #[test]

@@ -7,16 +7,26 @@ use mortise_module::Arg;
 use crate::codec::{Parsed, parse};
 use crate::error::JsonError;
 use crate::ops::fits;
-use crate::path::{Path, compiled};
+use crate::path::{self, Dialect, Path, Query};
 
 /// Text; all arguments but keys must be.
 pub(super) fn text<'a>(arg: &Arg<'a>) -> Result<&'a str, JsonError> {
     std::str::from_utf8(arg.as_bytes()).map_err(|_| JsonError::NotUtf8)
 }
 
+/// A path or an expression.
+pub(super) fn query(text: &[u8], dialect: Dialect) -> Result<Query, JsonError> {
+    if let Some(query) = path::known(text, dialect) {
+        return Ok(query);
+    }
+    let text = std::str::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
+    Ok(path::query(text, dialect)?)
+}
+
 /// A path; the (legacy) root if it is left out.
 pub(super) fn path(arg: Option<&Arg<'_>>) -> Result<Rc<Path>, JsonError> {
-    Ok(compiled(arg.map_or(Ok("."), text)?)?)
+    let text = arg.map_or(&b"."[..], Arg::as_bytes);
+    Ok(query(text, Dialect::RedisJson)?.into_path()?)
 }
 
 /// A JSON text.

@@ -56,9 +56,9 @@ fn arrappend(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let updated = match create {
         true => {
             let empty = Parsed { value: Value::empty_array(), depth: 1 };
-            change_or_create(ctx, args, "json.arrappend", (&path, &empty), act)?
+            change_or_create(ctx, args, c"json.arrappend", (&path, &empty), act)?
         }
-        false => change(ctx, args, "json.arrappend", act)?,
+        false => change(ctx, args, c"json.arrappend", act)?,
     };
     reply::results(&path, updated, JsonError::NotAnArray)
 }
@@ -67,7 +67,7 @@ fn arrinsert(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
     let index = integer(&args[3])?;
     let values = jsons(&args[4..])?;
-    let updated = change(ctx, args, "json.arrinsert", |document| {
+    let updated = change(ctx, args, c"json.arrinsert", |document| {
         ops::insert(document, &path, index, &values)
     })?;
     reply::results(&path, updated, JsonError::NotAnArray)
@@ -93,9 +93,9 @@ fn arrpop(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         return Err(JsonError::FormatNeedsJsonPath.into());
     }
     let index = rest.get(1).map_or(-1, |arg| integer(arg).unwrap_or(-1));
-    let updated = change(ctx, args, "json.arrpop", |document| ops::pop(document, &path, index))?;
+    let updated = change(ctx, args, c"json.arrpop", |document| ops::pop(document, &path, index))?;
     if let Some(expand) = expand {
-        let popped = updated.results.into_iter();
+        let popped = updated.results.into_vec().into_iter();
         let popped = popped.map(|result| native_or_null(result.flatten(), expand));
         return Ok(Reply::Array(popped.collect()));
     }
@@ -115,6 +115,6 @@ fn arrtrim(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
     let (start, stop) = (integer(&args[3])?, integer(&args[4])?);
     let updated =
-        change(ctx, args, "json.arrtrim", |document| ops::trim(document, &path, start, stop))?;
+        change(ctx, args, c"json.arrtrim", |document| ops::trim(document, &path, start, stop))?;
     reply::results(&path, updated, JsonError::NotAnArray)
 }

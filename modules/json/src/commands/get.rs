@@ -3,8 +3,8 @@
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, KeySpec, Reply};
 
 use super::READ;
-use super::arguments::text;
-use super::reply::{self, Expand, native};
+use super::arguments::{self, text};
+use super::reply::{self, Expand, native, written};
 use crate::error::JsonError;
 use crate::limits::{default_dialect, reply_bytes};
 use crate::path::{Dialect, Query, TooCostly, query};
@@ -125,30 +125,50 @@ fn dialect(name: &Arg<'_>) -> Option<Dialect> {
 }
 
 fn get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
+    if let Some(path) = only_path(args) {
+        let query = arguments::query(path, default_dialect())?;
+        let Some(document) = ctx.read_value(&args[1], &JSON)? else { return Ok(Reply::Null) };
+        let root = document.0.view();
+        return written(ctx, Format::COMPACT, |writer| {
+            write_one(writer, &query, root)?;
+            check_length(writer)
+        });
+    }
     let options = options(&args[2..], || ctx.is_resp3())?;
     let paths = paths(&options)?;
-    let key = ctx.open_read(&args[1]);
-    let Some(document) = key.value(&JSON)? else { return Ok(Reply::Null) };
+    let Some(document) = ctx.read_value(&args[1], &JSON)? else { return Ok(Reply::Null) };
     let root = document.0.view();
     if let Some(expand) = options.expand {
         return expanded(&paths, root, expand);
     }
-    let mut writer = Writer::new(options.format);
-    match &paths[..] {
-        [(_, query)] if options.paths.len() == 1 => write_one(&mut writer, query, root)?,
-        _ => write_several(&mut writer, &paths, root)?,
-    }
-    Ok(reply_of(writer)?)
+    written(ctx, options.format, |writer| {
+        match &paths[..] {
+            [(_, query)] if options.paths.len() == 1 => write_one(writer, query, root)?,
+            _ => write_several(writer, &paths, root)?,
+        }
+        check_length(writer)
+    })
 }
 
-/// What has been written, unless it is longer than a reply may be.
-fn reply_of(writer: Writer<'_>) -> Result<Reply, JsonError> {
-    let (bytes, _) = writer.written();
-    if bytes > reply_bytes() {
-        Err(JsonError::ReplyTooLarge)
-    } else {
-        Ok(Reply::Bulk(writer.finish()))
+/// The path of a JSON.GET that has nothing but one: most have, and need no lists.
+fn only_path<'a>(args: &[Arg<'a>]) -> Option<&'a [u8]> {
+    match args {
+        [_, _] => Some(match default_dialect() {
+            Dialect::RedisJson => b".",
+            Dialect::Rfc9535 => b"$",
+        }),
+        // No word begins so.
+        [_, _, path] => {
+            Some(path.as_bytes()).filter(|path| path.starts_with(b"$") || path.starts_with(b"."))
+        }
+        _ => None,
     }
+}
+
+/// An error if what has been written is longer than a reply may be.
+fn check_length(writer: &Writer<'_>) -> Result<(), JsonError> {
+    let (bytes, _) = writer.written();
+    if bytes > reply_bytes() { Err(JsonError::ReplyTooLarge) } else { Ok(()) }
 }
 
 /// The paths with their texts. One that cannot be read fails the command if it is alone, and is left out otherwise.
@@ -273,9 +293,8 @@ fn mget(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let query = text(path).ok().and_then(|text| query(text, default_dialect()).ok());
     let mut replies = Vec::with_capacity(keys.len());
     for name in keys {
-        let key = ctx.open_read(name);
         // A key of another type reads as missing here.
-        let reply = match (&query, key.value(&JSON)) {
+        let reply = match (&query, ctx.read_value(name, &JSON)) {
             (Some(query), Ok(Some(document))) => one_of_many(query, document.0.view())?,
             _ => Reply::Null,
         };
@@ -292,15 +311,15 @@ fn one_of_many(query: &Query, root: View<'_>) -> Result<Reply, JsonError> {
     }
     let mut writer = Writer::new(Format::COMPACT);
     write_all(&mut writer, query, root)?;
-    reply_of(writer)
+    check_length(&writer)?;
+    Ok(Reply::Bulk(writer.finish()))
 }
 
 fn resp(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = args.get(2).map_or(Ok("."), text)?;
     let query = query(path, Dialect::RedisJson).map_err(JsonError::from)?;
     let resp3 = ctx.is_resp3();
-    let key = ctx.open_read(&args[1]);
-    let Some(document) = key.value(&JSON)? else { return Ok(Reply::Null) };
+    let Some(document) = ctx.read_value(&args[1], &JSON)? else { return Ok(Reply::Null) };
     let root = document.0.view();
     if let Query::Path(path) = &query
         && path.is_legacy()

@@ -89,8 +89,7 @@ fn look<R: Into<Reply>>(
     measure: impl Fn(View<'_>) -> Option<R>,
 ) -> CommandResult {
     let path = path(args.get(2))?;
-    let key = ctx.open_read(&args[1]);
-    let Some(document) = key.value(&JSON)? else {
+    let Some(document) = ctx.read_value(&args[1], &JSON)? else {
         return if path.is_legacy() { Ok(Reply::Null) } else { Err(absent.key.into()) };
     };
     answer(&path, document.0.view(), absent, measure)
@@ -114,9 +113,8 @@ fn answer<R: Into<Reply>>(
 
 fn kind(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
-    let key = ctx.open_read(&args[1]);
     let name = |view: View<'_>| Reply::from(view.kind().name());
-    let reply = match key.value(&JSON)? {
+    let reply = match ctx.read_value(&args[1], &JSON)? {
         None => Reply::Null,
         Some(document) => {
             let root = document.0.view();
@@ -179,8 +177,7 @@ fn arrindex(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
     let bound = |place: usize| args.get(place).map_or(Ok(0), integer);
     let range = Range { start: bound(4)?, stop: bound(5)? };
-    let key = ctx.open_read(&args[1]);
-    let document = key.value(&JSON)?.ok_or(JsonError::PathMissing)?;
+    let document = ctx.read_value(&args[1], &JSON)?.ok_or(JsonError::PathMissing)?;
     let absent = Absent {
         key: JsonError::PathMissing,
         path: Some(JsonError::PathMissing),
@@ -207,8 +204,7 @@ fn debug(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 
 fn memory(ctx: &Context<'_>, key: &Arg<'_>, at: Option<&Arg<'_>>) -> CommandResult {
     let path = path(at)?;
-    let key = ctx.open_read(key);
-    let Some(document) = key.value(&JSON)? else {
+    let Some(document) = ctx.read_value(key, &JSON)? else {
         return Ok(if path.is_legacy() { Reply::Int(0) } else { Reply::Array(Vec::new()) });
     };
     if path.is_root() {

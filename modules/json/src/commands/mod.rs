@@ -13,6 +13,8 @@ mod reply;
 mod scalars;
 mod set;
 
+use std::ffi::CStr;
+
 use mortise_module::{Access, Arg, Command, Context, Error, Flag, KeySpec, NotifyClass};
 
 use crate::codec::Parsed;
@@ -86,15 +88,14 @@ impl From<JsonError> for Error {
 fn change<T>(
     ctx: &mut Context<'_>,
     args: &[Arg<'_>],
-    event: &str,
+    event: &CStr,
     operation: impl FnOnce(&mut Value) -> Result<Updated<T>, JsonError>,
 ) -> Result<Updated<T>, Error> {
-    let mut key = ctx.open_write(&args[1])?;
-    let document = key.value_mut(&JSON)?.ok_or(JsonError::KeyMissing)?;
+    let mut document = ctx.write_value(&args[1], &JSON)?.ok_or(JsonError::KeyMissing)?;
     let before = Before::of(&document.0);
     let updated = operation(&mut document.0)?;
     before.check(&mut document.0)?;
-    drop(key);
+    drop(document);
     if updated.changed {
         announce(ctx, event, &args[1])?;
     }
@@ -114,7 +115,7 @@ fn without_create<'a, 'c>(args: &'a [Arg<'c>]) -> (&'a [Arg<'c>], bool) {
 fn change_or_create<T>(
     ctx: &mut Context<'_>,
     args: &[Arg<'_>],
-    event: &str,
+    event: &CStr,
     (path, leaf): (&Path, &Parsed),
     operation: impl FnOnce(&mut Value) -> Result<Updated<T>, JsonError>,
 ) -> Result<Updated<T>, Error> {
@@ -146,7 +147,7 @@ fn change_or_create<T>(
 }
 
 /// Replicates the command and tells who listens that it has changed a key.
-fn announce(ctx: &mut Context<'_>, event: &str, key: &Arg<'_>) -> Result<(), Error> {
+fn announce(ctx: &mut Context<'_>, event: &CStr, key: &Arg<'_>) -> Result<(), Error> {
     ctx.replicate_verbatim()?;
-    ctx.notify(NotifyClass::MODULE, event, key)
+    ctx.announce(NotifyClass::MODULE, event, key)
 }

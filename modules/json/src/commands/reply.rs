@@ -4,8 +4,9 @@
 //! answers for one, or fails.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
-use mortise_module::{CommandResult, Reply};
+use mortise_module::{CommandResult, Context, Reply};
 
 use crate::error::JsonError;
 use crate::ops::{Number, Updated};
@@ -22,7 +23,8 @@ pub(super) fn results<T: Into<Reply>>(
     if path.is_legacy() {
         return Ok(updated.into_answer().ok_or(missing)?.into());
     }
-    Ok(Reply::Array(updated.results.into_iter().map(Reply::from).collect()))
+    let results = updated.results.into_vec();
+    Ok(Reply::Array(results.into_iter().map(Reply::from).collect()))
 }
 
 /// The JSON text of a value.
@@ -35,24 +37,36 @@ pub(super) fn json_or_null(value: Option<Value>) -> Reply {
     value.map_or(Reply::Null, |value| json(value.view()))
 }
 
-/// The text of a number, as JSON has it.
-pub(super) fn number_text(number: Number) -> Vec<u8> {
-    to_text(number.to_value().view(), Format::COMPACT)
+thread_local! {
+    /// Where this thread has written the text of its last reply.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The JSON text of an array of numbers, with null for what has none.
-pub(super) fn number_texts(numbers: &[Option<Number>]) -> Vec<u8> {
-    let mut writer = Writer::new(Format::COMPACT);
-    writer.open(b'[');
-    for (i, number) in numbers.iter().enumerate() {
-        writer.separate(i);
-        match number {
-            Some(number) => writer.value(number.to_value().view()),
-            None => writer.value(View::Null),
-        }
+/// More room than this is given back after a reply.
+const ROOM_BYTES_MAX: usize = 64 * 1024;
+
+/// Answers with the text that `write` makes. It goes from there into the reply, so that it costs no allocation.
+pub(super) fn written(
+    ctx: &Context<'_>,
+    format: Format<'_>,
+    write: impl FnOnce(&mut Writer<'_>) -> Result<(), JsonError>,
+) -> CommandResult {
+    let mut writer = Writer::reusing(ROOM.take(), format);
+    let result = write(&mut writer);
+    if result.is_ok() {
+        ctx.reply().bulk(writer.text());
     }
-    writer.close(b']', numbers.len());
-    writer.finish()
+    let room = writer.into_room();
+    if room.len() <= ROOM_BYTES_MAX {
+        ROOM.set(room);
+    }
+    result?;
+    Ok(Reply::Written)
+}
+
+/// Writes the JSON text of an array of numbers, with null for what has none.
+pub(super) fn write_numbers(writer: &mut Writer<'_>, numbers: &[Option<Number>]) {
+    writer.array(numbers.iter().map(|number| number.map_or(View::Null, Number::view)));
 }
 
 /// A number as RESP3 has it.

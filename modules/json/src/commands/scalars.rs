@@ -1,20 +1,23 @@
 //! JSON.NUMINCRBY, NUMMULTBY, NUMPOWBY, TOGGLE, STRAPPEND: how are single values changed?
 
+use std::ffi::CStr;
+
 use mortise_module::{Arg, Arity, Command, CommandResult, Context, Reply};
 
 use super::arguments::{path, text};
-use super::reply::{self, number, number_text, number_texts};
+use super::reply::{self, number, write_numbers, written};
 use super::{WRITE, change, change_or_create, without_create};
 use crate::codec::{Parsed, parse};
 use crate::error::JsonError;
 use crate::ops::{self, Arithmetic, Number};
 use crate::value::{Value, View};
+use crate::write::Format;
 
 pub(super) const NUMINCRBY: Command = Command {
     name: "json.numincrby",
     summary: "Adds a number to the numbers at a path.",
     arity: Arity::Between(4, 5),
-    handler: |ctx, args| arithmetic(ctx, args, "json.numincrby", Arithmetic::Add),
+    handler: |ctx, args| arithmetic(ctx, args, c"json.numincrby", Arithmetic::Add),
     ..WRITE
 };
 
@@ -22,7 +25,7 @@ pub(super) const NUMMULTBY: Command = Command {
     name: "json.nummultby",
     summary: "Multiplies the numbers at a path by a number.",
     arity: Arity::Between(4, 5),
-    handler: |ctx, args| arithmetic(ctx, args, "json.nummultby", Arithmetic::Multiply),
+    handler: |ctx, args| arithmetic(ctx, args, c"json.nummultby", Arithmetic::Multiply),
     ..WRITE
 };
 
@@ -30,7 +33,7 @@ pub(super) const NUMPOWBY: Command = Command {
     name: "json.numpowby",
     summary: "Raises the numbers at a path to the power of a number.",
     arity: Arity::Between(4, 5),
-    handler: |ctx, args| arithmetic(ctx, args, "json.numpowby", Arithmetic::Power),
+    handler: |ctx, args| arithmetic(ctx, args, c"json.numpowby", Arithmetic::Power),
     ..WRITE
 };
 
@@ -55,7 +58,7 @@ pub(super) const STRAPPEND: Command = Command {
 fn arithmetic(
     ctx: &mut Context<'_>,
     args: &[Arg<'_>],
-    event: &str,
+    event: &CStr,
     operation: Arithmetic,
 ) -> CommandResult {
     let (args, create) = without_create(args);
@@ -71,24 +74,32 @@ fn arithmetic(
         false => change(ctx, args, event, act)?,
     };
     if ctx.is_resp3() {
-        let numbers = updated.results.into_iter().map(|result| result.map_or(Reply::Null, number));
+        let results = updated.results.into_vec();
+        let numbers = results.into_iter().map(|result| result.map_or(Reply::Null, number));
         return Ok(Reply::Array(numbers.collect()));
     }
     if path.is_legacy() {
         let number = updated.into_answer().ok_or(JsonError::NotANumber)?;
-        return Ok(Reply::Bulk(number_text(number)));
+        return written(ctx, Format::COMPACT, |writer| {
+            writer.value(number.view());
+            Ok(())
+        });
     }
-    Ok(Reply::Bulk(number_texts(&updated.results)))
+    written(ctx, Format::COMPACT, |writer| {
+        write_numbers(writer, &updated.results);
+        Ok(())
+    })
 }
 
 fn toggle(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
-    let updated = change(ctx, args, "json.toggle", |document| ops::toggle(document, &path))?;
+    let updated = change(ctx, args, c"json.toggle", |document| ops::toggle(document, &path))?;
     if path.is_legacy() {
         let on = updated.into_answer().ok_or(JsonError::NotABool)?;
         return Ok(Reply::from(if on { "true" } else { "false" }));
     }
-    let flags = updated.results.into_iter().map(|result| Reply::from(result.map(i64::from)));
+    let flags =
+        updated.results.into_vec().into_iter().map(|result| Reply::from(result.map(i64::from)));
     Ok(Reply::Array(flags.collect()))
 }
 
@@ -112,9 +123,9 @@ fn strappend(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let updated = match create {
         true => {
             let empty = Parsed { value: Value::text(""), depth: 0 };
-            change_or_create(ctx, args, "json.strappend", (&path, &empty), act)?
+            change_or_create(ctx, args, c"json.strappend", (&path, &empty), act)?
         }
-        false => change(ctx, args, "json.strappend", act)?,
+        false => change(ctx, args, c"json.strappend", act)?,
     };
     reply::results(&path, updated, JsonError::NotAString)
 }

@@ -1,5 +1,7 @@
 //! JSON.SET, MSET, MERGE, DEL, FORGET, CLEAR: how do documents come, change as a whole, and go?
 
+use std::ffi::CStr;
+
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Error, KeySpec, Reply};
 
 use super::arguments::{json, path};
@@ -71,30 +73,27 @@ fn set(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let new = json(&args[3])?;
     let act = |document: &mut Value| ops::set(document, &path, &new, options.condition);
     if options.create && options.condition != Condition::Present && !path.is_root() {
-        return create(ctx, args, "json.set", (&path, &new), |document| match options.condition {
+        return create(ctx, args, c"json.set", (&path, &new), |document| match options.condition {
             Condition::Absent => Ok(Outcome::NOTHING),
             _ => act(document),
         });
     }
-    let mut key = ctx.open_write(&args[1])?;
-    let outcome = match key.value_mut(&JSON)? {
-        Some(document) => {
-            let before = Before::of(&document.0);
-            let outcome = act(&mut document.0)?;
-            before.check(&mut document.0)?;
-            outcome
-        }
-        None if options.condition == Condition::Present => Outcome::NOTHING,
-        None if !path.is_root() => return Err(JsonError::NewBelowRoot.into()),
-        None => {
-            limits::check(&new.value)?;
-            key.set_value(&JSON, Document(new.value))?;
-            Outcome::DONE
-        }
+    let outcome = if let Some(mut document) = ctx.write_value(&args[1], &JSON)? {
+        let before = Before::of(&document.0);
+        let outcome = act(&mut document.0)?;
+        before.check(&mut document.0)?;
+        outcome
+    } else if options.condition == Condition::Present {
+        Outcome::NOTHING
+    } else if !path.is_root() {
+        return Err(JsonError::NewBelowRoot.into());
+    } else {
+        limits::check(&new.value)?;
+        ctx.open_write(&args[1])?.set_value(&JSON, Document(new.value))?;
+        Outcome::DONE
     };
-    drop(key);
     if outcome.changed {
-        announce(ctx, "json.set", &args[1])?;
+        announce(ctx, c"json.set", &args[1])?;
     }
     Ok(answer(outcome))
 }
@@ -103,7 +102,7 @@ fn set(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
 fn create(
     ctx: &mut Context<'_>,
     args: &[Arg<'_>],
-    event: &str,
+    event: &CStr,
     (path, new): (&Path, &Parsed),
     act: impl FnOnce(&mut Value) -> Result<Outcome, JsonError>,
 ) -> CommandResult {
@@ -228,7 +227,7 @@ fn mset(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     }
     ctx.replicate_verbatim()?;
     for target in &targets {
-        ctx.notify(mortise_module::NotifyClass::MODULE, "json.mset", target.key)?;
+        ctx.announce(mortise_module::NotifyClass::MODULE, c"json.mset", target.key)?;
     }
     Ok(if complete { Reply::Ok } else { Reply::Null })
 }
@@ -248,26 +247,22 @@ fn merge(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let patch = json(&args[3])?;
     if creates && !path.is_root() {
         let act = |document: &mut Value| ops::merge(document, &path, &patch);
-        return create(ctx, args, "json.merge", (&path, &patch), act);
+        return create(ctx, args, c"json.merge", (&path, &patch), act);
     }
-    let mut key = ctx.open_write(&args[1])?;
-    let outcome = match key.value_mut(&JSON)? {
-        Some(document) => {
-            let before = Before::of(&document.0);
-            let outcome = ops::merge(&mut document.0, &path, &patch)?;
-            before.check(&mut document.0)?;
-            outcome
-        }
-        None if !path.is_root() => return Err(JsonError::NewBelowRoot.into()),
-        None => {
-            limits::check(&patch.value)?;
-            key.set_value(&JSON, Document(patch.value))?;
-            Outcome::DONE
-        }
+    let outcome = if let Some(mut document) = ctx.write_value(&args[1], &JSON)? {
+        let before = Before::of(&document.0);
+        let outcome = ops::merge(&mut document.0, &path, &patch)?;
+        before.check(&mut document.0)?;
+        outcome
+    } else if !path.is_root() {
+        return Err(JsonError::NewBelowRoot.into());
+    } else {
+        limits::check(&patch.value)?;
+        ctx.open_write(&args[1])?.set_value(&JSON, Document(patch.value))?;
+        Outcome::DONE
     };
-    drop(key);
     if outcome.changed {
-        announce(ctx, "json.merge", &args[1])?;
+        announce(ctx, c"json.merge", &args[1])?;
     }
     Ok(answer(outcome))
 }
@@ -282,13 +277,13 @@ fn del(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     }
     drop(key);
     if deleted.count > 0 {
-        announce(ctx, "json.del", &args[1])?;
+        announce(ctx, c"json.del", &args[1])?;
     }
     Ok(deleted.count.into())
 }
 
 fn clear(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let path = path(args.get(2))?;
-    let updated = change(ctx, args, "json.clear", |document| ops::clear(document, &path))?;
+    let updated = change(ctx, args, c"json.clear", |document| ops::clear(document, &path))?;
     Ok(updated.results.iter().flatten().count().into())
 }

@@ -13,6 +13,7 @@ mod array;
 mod create;
 mod merge;
 mod place;
+mod results;
 mod scalar;
 mod set;
 #[cfg(test)]
@@ -23,18 +24,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub use self::array::{Range, append, index_of, insert, pop, trim};
 pub use self::create::create;
 pub use self::merge::merge;
+pub use self::results::Results;
 pub use self::scalar::{Arithmetic, Number, arithmetic, strappend, toggle};
 pub use self::set::{Condition, Deleted, Outcome, Target, clear, delete, set};
 use crate::codec::DEPTH_MAX;
 use crate::error::JsonError;
 use crate::path::{Locations, Matches, Path};
-use crate::value::{Edit, Value, View};
+use crate::value::{Edit, Spot, Value, View};
 
 /// What an operation did.
 #[derive(Debug)]
 pub struct Updated<T> {
-    /// A result per match; `None` if the match is of a kind that the operation does not work on.
-    pub results: Vec<Option<T>>,
+    /// What came of each match.
+    pub results: Results<T>,
     /// Which of them a legacy path answers with, if any match has a result.
     pub answer: Option<usize>,
     /// Whether the document is another one now.
@@ -44,13 +46,13 @@ pub struct Updated<T> {
 impl<T> Updated<T> {
     /// The same with other results.
     pub fn map<U>(self, convert: impl Fn(T) -> U) -> Updated<U> {
-        let results = self.results.into_iter().map(|result| result.map(&convert)).collect();
+        let results = self.results.map(convert);
         Updated { results, answer: self.answer, changed: self.changed }
     }
 
     /// The one result that a legacy path answers with.
     pub fn into_answer(mut self) -> Option<T> {
-        self.results.get_mut(self.answer?)?.take()
+        self.results.take(self.answer?)
     }
 }
 
@@ -71,6 +73,13 @@ fn update<T>(
     answer: Answer,
     mut compute: impl FnMut(View<'_>, usize) -> Result<Option<(T, Option<Edit>)>, JsonError>,
 ) -> Result<Updated<T>, JsonError> {
+    if let Some(only) = path.locate_plain(document.view()) {
+        let Some((view, location)) = only else {
+            return Ok(Updated { results: Results::none(), answer: None, changed: false });
+        };
+        let computed = compute(view, location.positions().len())?;
+        return update_one(document, location.positions(), computed);
+    }
     let Matches { views, locations } = path.locate(document.view())?;
     if let [view] = views[..] {
         return update_one(document, locations.get(0), compute(view, locations.get(0).len())?);
@@ -113,7 +122,7 @@ fn update<T>(
         }
     }
     settle(document, &locations, &touched);
-    Ok(Updated { results, answer, changed })
+    Ok(Updated { results: Results::any(results), answer, changed })
 }
 
 /// The same for a path with one match, as most have.
@@ -123,14 +132,27 @@ fn update_one<T>(
     computed: Option<(T, Option<Edit>)>,
 ) -> Result<Updated<T>, JsonError> {
     let Some((result, edit)) = computed else {
-        return Ok(Updated { results: vec![None], answer: None, changed: false });
+        return Ok(Updated { results: Results::one(None), answer: None, changed: false });
     };
     let changed = edit.is_some();
     if let Some(edit) = edit {
         document.edit(location, edit).expect("the match was just located");
         document.settle(location);
     }
-    Ok(Updated { results: vec![Some(result)], answer: Some(0), changed })
+    Ok(Updated { results: Results::one(Some(result)), answer: Some(0), changed })
+}
+
+/// Has `change` write over what a plain path leads to. `None` if that is not to be done, for whatever reason; [`update`]
+/// then finds out, and does what else is needed.
+fn update_in_place<T>(
+    document: &mut Value,
+    path: &Path,
+    change: impl FnOnce(Spot<'_>) -> Option<Result<T, JsonError>>,
+) -> Option<Result<Updated<T>, JsonError>> {
+    let done = document.in_place(path.steps()?, change)??;
+    let updated =
+        |result| Updated { results: Results::one(Some(result)), answer: Some(0), changed: true };
+    Some(done.map(updated))
 }
 
 fn answering<T>(

@@ -1,10 +1,10 @@
 //! JSON.NUMINCRBY and its kin, JSON.TOGGLE, JSON.STRAPPEND: how single values are computed anew.
 
-use super::{Answer, Updated, update};
+use super::{Answer, Updated, update, update_in_place};
 use crate::codec::parse;
 use crate::error::JsonError;
 use crate::path::Path;
-use crate::value::{Edit, Value, View};
+use crate::value::{Edit, Spot, Value, View};
 
 /// Longest string that appending may make; that of a string key's value.
 const TEXT_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -43,11 +43,26 @@ impl Number {
         }
     }
 
+    /// The number as a value to look at.
+    pub fn view(self) -> View<'static> {
+        match self {
+            Number::Int(value) => View::Int(value),
+            Number::Float(value) => View::Float(value),
+        }
+    }
+
     /// The value that the number makes.
     pub fn to_value(self) -> Value {
         match self {
             Number::Int(value) => Value::int(value),
             Number::Float(value) => Value::float(value),
+        }
+    }
+
+    fn put(self, spot: Spot<'_>) -> bool {
+        match self {
+            Number::Int(value) => spot.put_int(value),
+            Number::Float(value) => spot.put_float(value),
         }
     }
 
@@ -102,6 +117,20 @@ pub fn arithmetic(
     operation: Arithmetic,
     operand: &Result<Number, JsonError>,
 ) -> Result<Updated<Number>, JsonError> {
+    let in_place = update_in_place(document, path, |spot| {
+        let number = Number::of(spot.view())?;
+        let result = match operand {
+            Ok(operand) => operation.compute(number, *operand),
+            Err(error) => Err(error.clone()),
+        };
+        match result {
+            Ok(result) => result.put(spot).then_some(Ok(result)),
+            Err(error) => Some(Err(error)),
+        }
+    });
+    if let Some(done) = in_place {
+        return done;
+    }
     update(document, path, Answer::LastMatch, |view, _| {
         let Some(number) = Number::of(view) else { return Ok(None) };
         let result = operation.compute(number, operand.clone()?)?;
@@ -111,6 +140,13 @@ pub fn arithmetic(
 
 /// Negates every boolean that matches; the results are the new ones.
 pub fn toggle(document: &mut Value, path: &Path) -> Result<Updated<bool>, JsonError> {
+    let in_place = update_in_place(document, path, |spot| {
+        let View::Bool(value) = spot.view() else { return None };
+        spot.put_bool(!value).then_some(Ok(!value))
+    });
+    if let Some(done) = in_place {
+        return done;
+    }
     update(document, path, Answer::LastMatch, |view, _| {
         let View::Bool(value) = view else { return Ok(None) };
         Ok(Some((!value, Some(Edit::Replace(Value::bool(!value))))))

@@ -42,6 +42,13 @@ pub fn set(
     new: &Parsed,
     condition: Condition,
 ) -> Result<Outcome, JsonError> {
+    if path.is_root() && condition != Condition::Absent {
+        let fits = fits(0, new.depth);
+        if fits {
+            *document = new.value.clone();
+        }
+        return Ok(Outcome { changed: fits, complete: fits });
+    }
     let locations = path.locate(document.view())?.locations;
     if condition == Condition::Absent && !locations.is_empty() {
         // Where it would have had to name one place it must do so even if there is nothing to add.

@@ -83,7 +83,10 @@ fn nothing_nests_deeper_than_the_limit() {
     let values = [parse("[]").unwrap(), parse("[[]]").unwrap()];
     let append = |values: &[Parsed]| {
         let at = format!("$.a{}", "[0]".repeat(DEPTH_MAX - 3));
-        run(&doc, &at, |document, path| append(document, path, values).map(|done| done.results)).0
+        run(&doc, &at, |document, path| {
+            append(document, path, values).map(|done| done.results.into_vec())
+        })
+        .0
     };
     assert_eq!(append(&values[..1]), "[Some(1)]");
     assert_eq!(append(&values), "ERR recursion limit exceeded");
@@ -101,7 +104,8 @@ fn numbers_stay_what_they_are_or_the_command_fails() {
     let add = |document: &str, operand: &str| {
         run(document, "$..a", |document, path| {
             let operand = Number::parse(operand);
-            arithmetic(document, path, Arithmetic::Add, &operand).map(|done| done.results)
+            arithmetic(document, path, Arithmetic::Add, &operand)
+                .map(|done| done.results.into_vec())
         })
     };
     assert_eq!(
@@ -120,7 +124,8 @@ fn numbers_stay_what_they_are_or_the_command_fails() {
     let power = |operand| {
         run("3", "$", |document, path| {
             let operand = Number::parse(operand);
-            arithmetic(document, path, Arithmetic::Power, &operand).map(|done| done.results)
+            arithmetic(document, path, Arithmetic::Power, &operand)
+                .map(|done| done.results.into_vec())
         })
     };
     assert_eq!(power("4").1, "81");
@@ -212,7 +217,8 @@ fn matches_within_matches_see_what_was_done_before() {
     // RedisJSON answers for the one that it changes last.
     assert_eq!(last("..*"), r#"("1 [] - - 2 3 - -", Some(0))"#);
     let added = run(r#"[1,["x"]]"#, "$[0,0]", |document, path| {
-        arithmetic(document, path, Arithmetic::Add, &Ok(Number::Int(2))).map(|done| done.results)
+        arithmetic(document, path, Arithmetic::Add, &Ok(Number::Int(2)))
+            .map(|done| done.results.into_vec())
     });
     assert_eq!(added, pair("[Some(Int(3)), Some(Int(5))]", r#"[5,["x"]]"#));
     let values = [parse("0").unwrap()];

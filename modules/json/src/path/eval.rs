@@ -60,13 +60,67 @@ impl Locations {
     }
 }
 
+/// Ways of up to so many steps take no allocation.
+const FEW_STEPS: usize = 8;
+
+/// The way to one value: positions, from the root on.
+#[derive(Debug, Default)]
+pub struct Location {
+    few: [u32; FEW_STEPS],
+    len: usize,
+    /// All of them, if they are more.
+    many: Vec<u32>,
+}
+
+impl Location {
+    /// The positions.
+    pub fn positions(&self) -> &[u32] {
+        if self.many.is_empty() { &self.few[..self.len] } else { &self.many }
+    }
+
+    fn push(&mut self, position: u32) {
+        match self.few.get_mut(self.len) {
+            Some(place) => *place = position,
+            None => {
+                if self.many.is_empty() {
+                    self.many.extend_from_slice(&self.few);
+                }
+                self.many.push(position);
+            }
+        }
+        self.len += 1;
+    }
+}
+
 impl Path {
+    /// The one match that a plain path may have, with its location; the outer `None` for any other path.
+    pub fn locate_plain<'v>(&self, root: View<'v>) -> Option<Option<(View<'v>, Location)>> {
+        let mut location = Location::default();
+        let mut view = root;
+        for step in self.steps()? {
+            let Some((position, child)) = view.step(step) else { return Some(None) };
+            location.push(position);
+            view = child;
+        }
+        Some(Some((view, location)))
+    }
+
+    /// The one match that a plain path may have; the outer `None` for any other path.
+    #[inline]
+    fn find_plain<'v>(&self, root: View<'v>) -> Option<Option<View<'v>>> {
+        let mut steps = self.steps()?;
+        Some(steps.try_fold(root, |view, step| view.step(step).map(|(_, child)| child)))
+    }
+
     /// Calls `found` with every match, in document order, until it fails.
     pub fn for_each<'v>(
         &self,
         root: View<'v>,
         mut found: impl FnMut(View<'v>) -> Result<(), TooCostly>,
     ) -> Result<(), TooCostly> {
+        if let Some(only) = self.find_plain(root) {
+            return only.map_or(Ok(()), found);
+        }
         let mut count = 0;
         let budget = Budget::default();
         let flow = walk(&self.segments, root, root, &budget, NoTrail, |_, view| {
@@ -91,6 +145,9 @@ impl Path {
 
     /// The first match.
     pub fn first<'v>(&self, root: View<'v>) -> Result<Option<View<'v>>, TooCostly> {
+        if let Some(only) = self.find_plain(root) {
+            return Ok(only);
+        }
         let mut first = None;
         let budget = Budget::default();
         let flow = walk(&self.segments, root, root, &budget, NoTrail, |_, view| {
@@ -207,10 +264,10 @@ impl<'v, T: Trail, F: FnMut(&T, View<'v>) -> Step<()>> Walk<'v, '_, T, F> {
                     stop => stop,
                 };
             };
-            let Some(next) = place(segment, view) else {
+            let Some(step) = segment.step() else {
                 break self.choose(segment, segments, rest, view);
             };
-            let Some((position, child)) = next else { break self.budget.visit(1) };
+            let Some((position, child)) = view.step(step) else { break self.budget.visit(1) };
             self.trail.enter(position);
             steps += 1;
             (segments, view) = (rest, child);
@@ -345,32 +402,6 @@ impl<'v, T: Trail, F: FnMut(&T, View<'v>) -> Step<()>> Walk<'v, '_, T, F> {
             _ => {}
         }
         ControlFlow::Continue(())
-    }
-}
-
-/// Where a segment leads if it can lead to one place only; the inner `None` if that is not there.
-#[inline]
-fn place<'v>(segment: &Segment, view: View<'v>) -> Option<Option<(u32, View<'v>)>> {
-    if segment.descends {
-        return None;
-    }
-    match &segment.selector {
-        Selector::Name(name) => Some(match view {
-            View::Object(object) => object.find(name),
-            _ => None,
-        }),
-        Selector::Indices(indices) if indices.len() == 1 => Some(match view {
-            View::Array(array) => {
-                let position = from_end(indices[0], array.len());
-                array.get(position).map(|child| (position as u32, child))
-            }
-            _ => None,
-        }),
-        Selector::Index(index) => Some(match view {
-            View::Array(array) => element(array, *index),
-            _ => None,
-        }),
-        _ => None,
     }
 }
 

@@ -27,17 +27,19 @@ mod tests;
 use std::rc::Rc;
 
 pub use self::budget::TooCostly;
-pub use self::cache::{compiled, query};
-pub use self::eval::{Locations, Matches};
+pub use self::cache::{compiled, known, query};
+pub use self::eval::{Location, Locations, Matches};
 pub use self::parse::PathError;
 use self::pattern::Pattern;
-use crate::value::{Name, Value};
+use crate::value::{Name, Step, Value};
 
 /// A compiled path.
 #[derive(Debug)]
 pub struct Path {
     kind: PathKind,
     segments: Vec<Segment>,
+    /// Each segment leads to one place at most.
+    is_plain: bool,
 }
 
 /// An expression whose value is computed from a document.
@@ -254,9 +256,46 @@ impl Query {
         };
         kind == PathKind::Legacy
     }
+
+    /// The path; an error if it is an expression that computes something.
+    pub fn into_path(self) -> Result<Rc<Path>, PathError> {
+        match self {
+            Query::Path(path) => Ok(path),
+            Query::Computed(_) => Err(PathError::computes()),
+        }
+    }
+}
+
+impl Segment {
+    /// The segment as a step, if it leads to one place at most.
+    #[inline]
+    fn step(&self) -> Option<Step<'_>> {
+        match &self.selector {
+            _ if self.descends => None,
+            Selector::Name(name) => Some(Step::Member(name)),
+            Selector::Indices(indices) => match indices[..] {
+                [index] => Some(Step::Element(index)),
+                _ => None,
+            },
+            Selector::Index(index) => Some(Step::StrictElement(*index)),
+            _ => None,
+        }
+    }
 }
 
 impl Path {
+    fn new(kind: PathKind, segments: Vec<Segment>) -> Path {
+        let is_plain = segments.iter().all(|segment| segment.step().is_some());
+        Path { kind, segments, is_plain }
+    }
+
+    /// The steps of a path that can match one place only.
+    #[inline]
+    pub(crate) fn steps(&self) -> Option<impl Iterator<Item = Step<'_>>> {
+        // All segments of a plain path are steps.
+        self.is_plain.then(|| self.segments.iter().map_while(Segment::step))
+    }
+
     /// Which syntax it was written in.
     pub fn kind(&self) -> PathKind {
         self.kind
@@ -274,15 +313,7 @@ impl Path {
 
     /// The last step, if the path has nothing in it that could match more than one place.
     pub fn last_step(&self) -> Option<LastStep<'_>> {
-        let single = |segment: &Segment| {
-            !segment.descends
-                && match &segment.selector {
-                    Selector::Name(_) | Selector::Index(_) => true,
-                    Selector::Indices(indices) => indices.len() == 1,
-                    _ => false,
-                }
-        };
-        if !self.segments.iter().all(single) {
+        if !self.is_plain {
             return None;
         }
         Some(match self.segments.last().map(|segment| &segment.selector) {

@@ -124,7 +124,7 @@ pub(super) fn parse(text: &str, dialect: Dialect) -> Result<Compiled, PathError>
     if dialect == Dialect::Rfc9535 {
         let mut parser = Parser::new(text, 0);
         let segments = parser.strict_whole()?;
-        let query = Query::Path(Path { kind: PathKind::JsonPath, segments }.into());
+        let query = Query::Path(Path::new(PathKind::JsonPath, segments).into());
         return Ok(Compiled { query, patterns: parser.patterns });
     }
     match kind_of(text) {
@@ -194,7 +194,7 @@ impl<'t> Parser<'t> {
             return self.fail("`.`, `..`, `[`, `~`, an arithmetic operator or the end of the path");
         }
         let query = match term {
-            Term::Root(segments) => Query::Path(Path { kind, segments }.into()),
+            Term::Root(segments) => Query::Path(Path::new(kind, segments).into()),
             term => Query::Computed(Computed { kind, term }.into()),
         };
         Ok(Compiled { query, patterns: self.patterns })

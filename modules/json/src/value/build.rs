@@ -264,11 +264,12 @@ impl ObjectBuilder {
     pub(crate) fn name(&mut self, builder: &mut Builder, name: &str) {
         let name = name.as_bytes();
         self.name_at = builder.scratch.len();
+        let hash = builder.names.hash(name);
         self.replaces = match self.spilled {
-            None if self.seen.maybe(name) => self.find(builder, name),
+            None if self.seen.maybe(hash) => self.find(builder, name),
             _ => None,
         };
-        let stored = builder.names.stored(name);
+        let stored = builder.names.stored_hashed(hash, name);
         packed::put_name(&mut builder.scratch, stored);
         self.value_at = builder.scratch.len();
     }
@@ -347,12 +348,10 @@ impl ObjectBuilder {
 struct Seen([u64; 4]);
 
 impl Seen {
-    /// Whether `name` may have been passed before.
-    fn maybe(&mut self, name: &[u8]) -> bool {
-        let mut mixed = name.len() as u8;
-        for &byte in name.iter().take(4).chain(name.iter().rev().take(4)) {
-            mixed = mixed.wrapping_mul(31).wrapping_add(byte);
-        }
+    /// Whether a name of this hash may have been passed before.
+    #[inline]
+    fn maybe(&mut self, hash: u64) -> bool {
+        let mixed = (hash >> 24) as u8;
         let word = &mut self.0[usize::from(mixed >> 6)];
         let bit = 1 << (mixed & 63);
         let seen = *word & bit != 0;

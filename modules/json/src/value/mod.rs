@@ -20,6 +20,7 @@ mod names;
 mod object;
 mod packed;
 mod view;
+mod way;
 
 use std::cell::Cell;
 
@@ -32,6 +33,7 @@ use self::object::Object;
 use self::packed::Container;
 pub(crate) use self::packed::decimal;
 pub use self::view::{ArrayView, Kind, Member, Met, Numbers, ObjectView, View};
+pub(crate) use self::way::{Spot, Step};
 
 /// A JSON value that owns what it holds.
 #[derive(Clone, Debug)]

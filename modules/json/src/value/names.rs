@@ -20,8 +20,9 @@ use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::packed::NameRef;
+use crate::sink::{Piece, Sink};
 
-/// How many names the dictionary takes. Bounds its memory to about a megabyte and keeps a number in 13 bits.
+/// How many names the dictionary takes. Bounds its memory to about two megabytes and keeps a number in 13 bits.
 pub(super) const NAMES_MAX: usize = 8192;
 /// Shorter names gain nothing: their text takes no more room than a number.
 const NAME_BYTES_MIN: usize = 2;
@@ -46,12 +47,40 @@ impl NameId {
         self.0
     }
 
-    pub(super) fn text(self) -> &'static [u8] {
+    fn admitted(self) -> &'static Admitted {
         NAMES[usize::from(self.0)].get().expect("a number exists only once its name is in place")
+    }
+
+    pub(super) fn text(self) -> &'static [u8] {
+        &self.admitted().text
+    }
+
+    /// Writes what stands in front of a member's value in text: a comma, the name, a colon.
+    #[inline]
+    pub(super) fn introduce(self, sink: &mut Sink) {
+        match &self.admitted().introduction {
+            Ok(short) => sink.piece(short),
+            Err(long) => sink.put(long),
+        }
     }
 }
 
-static NAMES: [OnceLock<Box<[u8]>>; NAMES_MAX] = [const { OnceLock::new() }; NAMES_MAX];
+/// An admitted name.
+#[derive(Debug)]
+struct Admitted {
+    text: Box<[u8]>,
+    /// See [`NameId::introduce`].
+    introduction: Result<Piece, Box<[u8]>>,
+}
+
+static NAMES: [OnceLock<Box<Admitted>>; NAMES_MAX] = [const { OnceLock::new() }; NAMES_MAX];
+
+/// Writes what stands in front of the value of a member: a comma, the name, a colon.
+pub(super) fn introduce(name: &[u8], sink: &mut Sink) {
+    sink.push(b',');
+    sink.text(name, name.len());
+    sink.push(b':');
+}
 
 /// How many names have been admitted. Grows by one, after the name is in place.
 static ADMITTED: AtomicU32 = AtomicU32::new(0);
@@ -95,7 +124,11 @@ impl Registry {
         if number >= NAMES_MAX {
             return None;
         }
-        NAMES[number].set(name.into()).expect("places are filled in order, each once");
+        let mut sink = Sink::new();
+        introduce(name, &mut sink);
+        let introduction = Piece::new(sink.written()).ok_or_else(|| sink.written().into());
+        let admitted = Box::new(Admitted { text: name.into(), introduction });
+        NAMES[number].set(admitted).expect("places are filled in order, each once");
         let hasher = &self.hasher;
         self.numbers.insert_unique(hash, number as u16, |&n| hasher.hash_one(NameId(n).text()));
         ADMITTED.store(number as u32 + 1, Ordering::Release);
@@ -113,12 +146,17 @@ impl Names {
         Names(REGISTRY.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The hash of a name, which differs from process to process.
+    #[inline]
+    pub(super) fn hash(&self, name: &[u8]) -> u64 {
+        self.0.hasher.hash_one(name)
+    }
+
     /// The number to store for `name`, if it has one or earns one by this sighting.
-    fn sighted(&mut self, name: &[u8]) -> Option<NameId> {
+    fn sighted(&mut self, hash: u64, name: &[u8]) -> Option<NameId> {
         if !(NAME_BYTES_MIN..=NAME_BYTES_MAX).contains(&name.len()) {
             return None;
         }
-        let hash = self.0.hasher.hash_one(name);
         match self.0.find(hash, name) {
             Some(id) => Some(id),
             None if self.0.count(hash) => self.0.admit(hash, name),
@@ -128,11 +166,16 @@ impl Names {
 
     /// How to store `name`; counts as a sighting.
     pub(super) fn stored<'a>(&mut self, name: &'a [u8]) -> NameRef<'a> {
-        self.sighted(name).map_or(NameRef::Text(name), NameRef::Id)
+        self.stored_hashed(self.hash(name), name)
+    }
+
+    /// The same for a name whose hash is known.
+    pub(super) fn stored_hashed<'a>(&mut self, hash: u64, name: &'a [u8]) -> NameRef<'a> {
+        self.sighted(hash, name).map_or(NameRef::Text(name), NameRef::Id)
     }
 
     fn known(&self, name: &[u8]) -> Option<NameId> {
-        self.0.find(self.0.hasher.hash_one(name), name)
+        self.0.find(self.hash(name), name)
     }
 }
 
@@ -200,15 +243,19 @@ impl PartialEq for Name {
 mod tests {
     use super::*;
 
+    fn sighted(names: &mut Names, name: &[u8]) -> Option<NameId> {
+        names.sighted(names.hash(name), name)
+    }
+
     #[test]
     fn a_name_is_admitted_when_it_keeps_coming_back() {
         let mut names = Names::lock();
         for _ in 1..SIGHTINGS_NEEDED {
-            assert_eq!(names.sighted(b"names-test-admitted"), None);
+            assert_eq!(sighted(&mut names, b"names-test-admitted"), None);
         }
-        let id = names.sighted(b"names-test-admitted").expect("seen often enough");
+        let id = sighted(&mut names, b"names-test-admitted").expect("seen often enough");
         assert_eq!(id.text(), b"names-test-admitted");
-        assert_eq!(names.sighted(b"names-test-admitted"), Some(id));
+        assert_eq!(sighted(&mut names, b"names-test-admitted"), Some(id));
     }
 
     #[test]
@@ -216,9 +263,9 @@ mod tests {
         let mut names = Names::lock();
         let long = [b'x'; NAME_BYTES_MAX + 1];
         for _ in 0..100 {
-            assert_eq!(names.sighted(b""), None);
-            assert_eq!(names.sighted(b"a"), None);
-            assert_eq!(names.sighted(&long), None);
+            assert_eq!(sighted(&mut names, b""), None);
+            assert_eq!(sighted(&mut names, b"a"), None);
+            assert_eq!(sighted(&mut names, &long), None);
         }
     }
 
@@ -229,9 +276,9 @@ mod tests {
         assert_eq!(name.id(), None);
         let mut names = Names::lock();
         for _ in 0..SIGHTINGS_NEEDED {
-            names.sighted(b"names-test-later");
+            sighted(&mut names, b"names-test-later");
         }
-        let id = names.sighted(b"names-test-later");
+        let id = sighted(&mut names, b"names-test-later");
         drop(names);
         assert!(id.is_some());
         assert_eq!(name.id(), id);

@@ -22,7 +22,10 @@
 //!
 //! Invariants: bytes are only ever written by this module, so reading trusts them (a slice out of range would be a
 //! broken invariant); text is valid UTF-8; names within an object are distinct; a decimal is used only if it reads
-//! back as the same double, bit for bit. The layout never leaves the process, so it may change freely.
+//! back as the same double, bit for bit. A number that was written over another may take more bytes than it needs. The
+//! layout never leaves the process, so it may change freely.
+
+mod print;
 
 use super::names::{Name, NameId};
 
@@ -223,6 +226,56 @@ pub(super) fn close(out: &mut Vec<u8>, start: usize, kind: Container, count: usi
     out[start + 3..start + 5].copy_from_slice(&count.to_le_bytes());
 }
 
+/// Writes an integer over the value that takes all of `bytes`, if it does not need more; it may need less than it is given.
+pub(super) fn overwrite_int(bytes: &mut [u8], value: i64) -> bool {
+    match bytes {
+        [tag] => {
+            let fits = (0..=i64::from(SMALL_INT_LAST - SMALL_INT)).contains(&value);
+            if fits {
+                *tag = SMALL_INT + value as u8;
+            }
+            fits
+        }
+        [tag, body @ ..] if (int_width(value)..=8).contains(&body.len()) => {
+            *tag = INT + (body.len() - 1) as u8;
+            body.copy_from_slice(&value.to_le_bytes()[..body.len()]);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The same for a float.
+pub(super) fn overwrite_float(bytes: &mut [u8], value: f64) -> bool {
+    match bytes {
+        [tag, body @ ..] if body.len() == 8 => {
+            *tag = FLOAT;
+            body.copy_from_slice(&value.to_le_bytes());
+            true
+        }
+        [tag, body @ ..] if (1..=4).contains(&body.len()) => match decimal(value) {
+            Some((places, integer)) if int_width(i64::from(integer)) <= body.len() => {
+                *tag = DECIMAL + (places << 2) + (body.len() - 1) as u8;
+                body.copy_from_slice(&integer.to_le_bytes()[..body.len()]);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Writes a boolean over another.
+pub(super) fn overwrite_bool(bytes: &mut [u8], value: bool) -> bool {
+    match bytes {
+        [tag @ (FALSE | TRUE)] => {
+            *tag = if value { TRUE } else { FALSE };
+            true
+        }
+        _ => false,
+    }
+}
+
 /// Bytes that hold `value` in two's complement.
 fn int_width(value: i64) -> usize {
     let magnitude = if value < 0 { !value } else { value };
@@ -265,9 +318,16 @@ fn u32_at(bytes: &[u8], at: usize) -> usize {
 
 #[inline]
 fn int_at(bytes: &[u8], at: usize, width: usize) -> i64 {
-    let mut wide = [0; 8];
-    wide[8 - width..].copy_from_slice(&bytes[at..at + width]);
-    i64::from_le_bytes(wide) >> (64 - 8 * width)
+    let surplus = 64 - 8 * width;
+    match bytes[at..].first_chunk() {
+        // What follows is shifted out.
+        Some(chunk) => i64::from_le_bytes(*chunk) << surplus >> surplus,
+        None => {
+            let mut wide = [0; 8];
+            wide[8 - width..].copy_from_slice(&bytes[at..at + width]);
+            i64::from_le_bytes(wide) >> surplus
+        }
+    }
 }
 
 /// Bytes of a value by its tag; 0 where they depend on the length that follows.
@@ -425,15 +485,21 @@ impl<'a> Run<'a> {
     /// The member of that name: its position and where its value begins. Reads nothing that it passes.
     #[inline]
     pub(super) fn find(self, sought: Sought<'_>) -> Option<(u32, &'a [u8])> {
-        let mut body = self.body;
-        let mut position = 0;
-        while !body.is_empty() {
-            let (found, len) = sought.is_at(body);
-            body = &body[len..];
+        let body = self.body;
+        let (mut at, mut position) = (0, 0);
+        while at < body.len() {
+            let (found, len) = match body[at] {
+                NAME_ID..=NAME_ID_LAST => ([body[at], body[at + 1]] == sought.id, 2),
+                _ => sought.is_at(&body[at..]),
+            };
+            at += len;
             if found {
-                return Some((position, body));
+                return Some((position, &body[at..]));
             }
-            body = &body[value_len(body)..];
+            at += match FIXED_LEN[usize::from(body[at])] {
+                0 => variable_len(&body[at..]),
+                len => usize::from(len),
+            };
             position += 1;
         }
         None
@@ -516,6 +582,37 @@ mod tests {
         assert_eq!(packed(|out| put_float(out, -0.0)).len(), 9);
         assert_eq!(packed(|out| put_float(out, 1e300)).len(), 9);
         assert_eq!(packed(|out| put_text(out, b"abc")).len(), 4);
+    }
+
+    #[test]
+    fn numbers_are_written_over_what_has_room_for_them() {
+        let ints = (0..63).flat_map(|bit| [1i64 << bit, (1 << bit) - 1, -(1 << bit), i64::MIN]);
+        for value in ints.chain([i64::MAX]) {
+            let needs = packed(|out| put_int(out, value)).len();
+            for room in 1..12 {
+                let mut bytes = vec![NULL; room];
+                let fits = overwrite_int(&mut bytes, value);
+                assert_eq!(fits, if room == 1 { needs == 1 } else { (needs..=9).contains(&room) });
+                if fits {
+                    assert_eq!(value_len(&bytes), room);
+                    assert!(matches!(read(&bytes), Packed::Int(back) if back == value));
+                }
+            }
+        }
+        for value in [0.0, -0.0, 1.5, -12.99, 1e300, 0.1 + 0.2, 5e-324, 20_000.25] {
+            let needs = packed(|out| put_float(out, value)).len();
+            for room in 1..12 {
+                let mut bytes = vec![NULL; room];
+                let fits = overwrite_float(&mut bytes, value);
+                assert_eq!(fits, room == 9 || (needs..=5).contains(&room), "{value} in {room}");
+                if fits {
+                    assert_eq!(value_len(&bytes), room);
+                    let same = |back: f64| back.to_bits() == value.to_bits();
+                    assert!(matches!(read(&bytes), Packed::Float(back) if same(back)));
+                }
+            }
+        }
+        assert!(!overwrite_bool(&mut [NULL], true));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::names::Name;
 use super::object::Object;
 use super::packed::{self, Container, Elements, Members, NameRef, Packed, Run, Sought};
 use super::{Node, Value};
+use crate::sink::Sink;
 
 /// A value, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +130,7 @@ impl<'a> View<'a> {
     }
 
     #[inline]
-    fn of_packed(bytes: &'a [u8]) -> View<'a> {
+    pub(super) fn of_packed(bytes: &'a [u8]) -> View<'a> {
         match packed::read(bytes) {
             Packed::Null => View::Null,
             Packed::Bool(value) => View::Bool(value),
@@ -360,6 +361,20 @@ impl<'a> View<'a> {
             | View::Object(ObjectView(ObjectRepr::Packed(run))) => 2 * run.body.len(),
             View::Array(_) | View::Object(_) => 16 * self.children(),
             _ => 8,
+        }
+    }
+
+    /// Writes the text of a packed container, without blanks, and says how many values it has; `None` for any other value.
+    #[inline]
+    pub(crate) fn print_packed(self, sink: &mut Sink) -> Option<usize> {
+        match self {
+            View::Array(ArrayView(ArrayRepr::Packed(run))) => {
+                Some(run.print(Container::Array, sink))
+            }
+            View::Object(ObjectView(ObjectRepr::Packed(run))) => {
+                Some(run.print(Container::Object, sink))
+            }
+            _ => None,
         }
     }
 
