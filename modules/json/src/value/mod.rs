@@ -61,14 +61,24 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Allocation behind a `ThinArc<(), u8>`: count and length, then the bytes, rounded up to the alignment.
+/// Allocation behind a `ThinArc<(), u8>`: count and length, then the bytes.
 fn thin_bytes(len: usize) -> usize {
-    (2 * size_of::<usize>() + len).next_multiple_of(align_of::<usize>())
+    block_bytes(2 * size_of::<usize>() + len)
 }
 
-/// Allocation behind an `Arc<Vec<T>>` whose vector has room for `capacity`.
+/// Allocations behind an `Arc<Vec<T>>` whose vector has room for `capacity`.
 fn vec_bytes<T>(capacity: usize) -> usize {
-    size_of::<usize>() + size_of::<Vec<T>>() + capacity * size_of::<T>()
+    block_bytes(size_of::<usize>() + size_of::<Vec<T>>()) + block_bytes(capacity * size_of::<T>())
+}
+
+/// What an allocator takes for a block: sizes come in steps of 8 up to 128, from there on in four steps to each doubling.
+/// That is jemalloc's way, and what others do is near it.
+fn block_bytes(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        1..=128 => bytes.next_multiple_of(8),
+        _ => bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2)),
+    }
 }
 
 impl Value {
@@ -169,7 +179,7 @@ impl Value {
         location.iter().try_fold(self.view(), |view, &position| view.child(position))
     }
 
-    /// Bytes that the value takes, itself included: what was asked of the allocator, without its rounding.
+    /// Bytes that the value takes, itself included, with what the allocator rounds up.
     /// What a clone shares is counted in both.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Value>() + self.heap_bytes()
@@ -197,7 +207,9 @@ impl Value {
             }
             Node::Ints(items) => vec_bytes::<i64>(items.capacity()),
             Node::Floats(items) => vec_bytes::<f64>(items.capacity()),
-            Node::Object(object) => size_of::<usize>() + size_of::<Object>() + object.heap_bytes(),
+            Node::Object(object) => {
+                block_bytes(size_of::<usize>() + size_of::<Object>()) + object.heap_bytes()
+            }
         }
     }
 }

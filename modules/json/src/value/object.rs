@@ -221,7 +221,7 @@ impl Object {
 
     /// Heap bytes that belong to this object and all below it.
     pub(super) fn heap_bytes(&self) -> usize {
-        let places = self.places.capacity() * size_of::<Place>();
+        let places = super::block_bytes(self.places.capacity() * size_of::<Place>());
         let below: usize = self
             .places
             .iter()
@@ -234,7 +234,10 @@ impl Object {
             })
             .sum();
         let index = match &self.index {
-            Some(index) => size_of::<HashTable<u32>>() + index.allocation_size(),
+            Some(index) => {
+                super::block_bytes(size_of::<HashTable<u32>>())
+                    + super::block_bytes(index.allocation_size())
+            }
             None => 0,
         };
         places + below + index
