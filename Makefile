@@ -49,6 +49,7 @@ test-clients:
 
 conformance:
 	tests/outside/gate $(ARGS)
+	tests/outside/gate-redis-py $(ARGS)
 
 slow:
 	scripts/slow
