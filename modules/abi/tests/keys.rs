@@ -7,44 +7,16 @@
 #[expect(dead_code, reason = "shared with the tests of the SDK, which use more of it")]
 mod client;
 
-use std::path::{Path, PathBuf};
-
-use client::{Client, Server, check, example, servers};
-
-/// Our server as Cargo has built it beside this test.
-fn ours() -> Option<PathBuf> {
-    let test = std::env::current_exe().expect("the test has a path");
-    let target = test.parent().and_then(Path::parent).expect("it lies in target/profile/deps");
-    Some(target.join("mortise")).filter(|program| program.is_file())
-}
-
-/// Runs a test in each of these servers with the module loaded.
-fn with_servers(programs: Vec<PathBuf>, test: impl Fn(&Server, &mut Client)) {
-    if programs.is_empty() {
-        eprintln!("skipped: no server found; build one, or set MORTISE_TEST_SERVERS");
-    }
-    let module = example("keys");
-    let module = module.to_str().expect("the target directory is text");
-    for program in programs {
-        let server = Server::start(&program, &["--loadmodule", module]);
-        let mut client = server.client();
-        test(&server, &mut client);
-        assert_eq!(client.run("PING"), "+PONG");
-    }
-}
+use client::{Client, Server, check, example, in_each, only_ours, with_modules};
 
 /// In our server and in Redis.
 fn everywhere(test: impl Fn(&Server, &mut Client)) {
-    let mut programs = servers();
-    if std::env::var_os("MORTISE_TEST_SERVERS").is_none() {
-        programs.extend(ours());
-    }
-    with_servers(programs, test);
+    with_modules(&[example("keys")], &[], test);
 }
 
 /// In our server alone: what 7.0 does not have, or leaves open.
-fn only_ours(test: impl Fn(&Server, &mut Client)) {
-    with_servers(ours().into_iter().collect(), test);
+fn in_ours(test: impl Fn(&Server, &mut Client)) {
+    in_each(only_ours(), &[example("keys")], &[], test);
 }
 
 /// Runs steps on one handle of a key; their answers, one after the other.
@@ -319,7 +291,7 @@ fn members_are_walked_between_members() {
 #[test]
 fn a_walk_goes_on_from_a_member_that_is_gone() {
     // Redis leaves open what happens then.
-    only_ours(|_, client| {
+    in_ours(|_, client| {
         check(client, &[("ZADD z 1 a 2 b 3 c 4 d", ":4")]);
         steps(
             client,
@@ -481,7 +453,7 @@ fn entries_are_deleted_on_the_way_until_none_is_left() {
 #[test]
 fn fields_may_be_left_unread() {
     // Redis goes astray then.
-    only_ours(|_, client| {
+    in_ours(|_, client| {
         add_five_entries(client);
         let walk = [
             ("xstart 0 - -", "OK"),
@@ -538,7 +510,7 @@ fn fields_are_set_under_conditions_and_counted() {
 #[test]
 fn fields_tell_when_they_expire() {
     for limit in ["128", "1"] {
-        only_ours(|_, client| {
+        in_ours(|_, client| {
             client.run(&format!("CONFIG SET hash-max-listpack-entries {limit}"));
             check(client, &[("HSET h a 1 b 2 c 3", ":3")]);
             steps(client, "h", "r", &[("hminexpire", "-1"), ("hexpires 0 a", "0 -1")]);
@@ -589,7 +561,7 @@ fn elements_of_collections_are_scanned() {
 
 #[test]
 fn scores_are_shown_as_exactly_as_they_are_stored() {
-    only_ours(|_, client| {
+    in_ours(|_, client| {
         check(client, &[("ZADD z 0.1 a", ":1")]);
         steps(client, "z", "r", &[("scan", "a=0.1 none 0 ENOENT")]);
         check(client, &[("CONFIG SET zset-max-listpack-entries 1", "+OK"), ("ZADD z 3 b", ":1")]);
@@ -637,7 +609,7 @@ fn accesses_are_told_and_set_as_the_policy_counts_them() {
 
 #[test]
 fn nothing_is_moved_to_better_memory() {
-    only_ours(|_, client| {
+    in_ours(|_, client| {
         check(
             client,
             &[("abi.defrag", "*[\"0 0 0\" \"null\" \"8\" \"null null 1\" \"1 1 1\" \"null -1\"]")],

@@ -7,28 +7,13 @@
 #[path = "../../sdk/tests/client/mod.rs"]
 mod client;
 
-use std::path::{Path, PathBuf};
-
-use client::{Client, Server, check, example, servers};
-
-/// Our servers.
-fn ours() -> Vec<PathBuf> {
-    let test = std::env::current_exe().expect("the test has a path");
-    let beside = test.parent().and_then(Path::parent).expect("it lies in target/profile/deps");
-    let built = Some(beside.join("mortise")).filter(|program| program.is_file());
-    let given = servers().into_iter().filter(|program| program.ends_with("mortise"));
-    let found: Vec<PathBuf> = built.into_iter().chain(given).collect();
-    if found.is_empty() {
-        eprintln!("skipped: none of our servers found; build it, or set MORTISE_TEST_SERVERS");
-    }
-    found
-}
+use client::{Client, Server, check, example, only_ours};
 
 /// Runs a test in our server with the module loaded.
 fn with_bare(arguments: &[&str], test: impl Fn(&mut Server, &mut Client)) {
     let bare = example("bare");
     let bare = bare.to_str().expect("the target directory is text");
-    for program in ours() {
+    for program in only_ours() {
         let arguments: Vec<&str> =
             ["--loadmodule", bare].iter().chain(arguments).copied().collect();
         let mut server = Server::start(&program, &arguments);
@@ -82,7 +67,7 @@ fn a_broken_module_is_named_in_the_log() {
 fn a_module_that_breaks_while_it_loads_is_named_as_well() {
     let bare = example("bare");
     let bare = bare.to_str().expect("the target directory is text");
-    for program in ours() {
+    for program in only_ours() {
         let mut server = Server::spawn(&program, &["--loadmodule", bare, "early"]);
         assert!(!server.wait());
         let log = server.log();

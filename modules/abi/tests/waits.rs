@@ -1,34 +1,16 @@
 //! Do clients wait for modules as they should? The module is `examples/waits.rs`.
 //!
-//! The servers are those of `MORTISE_TEST_SERVERS`, or the one that was built beside this test.
+//! The servers are those of [`client::servers`] that are ours.
 
 #[path = "../../sdk/tests/client/mod.rs"]
 #[allow(dead_code, reason = "this test needs a part of it")]
 mod client;
 
-use std::path::{Path, PathBuf};
-
-use client::{Client, Server, example, servers};
+use client::{Client, Server, example, in_each, only_ours};
 
 /// Runs a test in each server with the module loaded.
 fn with_waits(test: impl Fn(&Server, &mut Client)) {
-    let module = example("waits");
-    let module = module.to_str().expect("the target directory is text");
-    let test_program = std::env::current_exe().expect("the test has a path");
-    let beside = test_program.parent().and_then(Path::parent).map(|dir| dir.join("mortise"));
-    let programs: Vec<PathBuf> = match std::env::var_os("MORTISE_TEST_SERVERS") {
-        Some(_) => servers(),
-        None => beside.into_iter().filter(|program| program.is_file()).collect(),
-    };
-    if programs.is_empty() {
-        eprintln!("skipped: no server found; set MORTISE_TEST_SERVERS");
-    }
-    for program in programs {
-        let server = Server::start(&program, &["--loadmodule", module]);
-        let mut client = server.client();
-        test(&server, &mut client);
-        assert_eq!(client.run("PING"), "+PONG");
-    }
+    in_each(only_ours(), &[example("waits")], &[], test);
 }
 
 /// Sends a command and waits until the server has it.

@@ -7,36 +7,13 @@
 #[expect(dead_code, reason = "shared with the tests of the SDK, which use more of it")]
 mod client;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use client::{Answer, Client, Server, check, servers};
-
-/// The module as Cargo has built it beside this test.
-fn module() -> PathBuf {
-    let test = std::env::current_exe().expect("the test has a path");
-    test.parent().map(Path::to_owned).expect("it lies in deps").join("libmortise_json.so")
-}
+use client::{Answer, Client, Server, check, library, with_modules};
 
 fn with_module(arguments: &[&str], test: impl Fn(&Server, &mut Client)) {
-    let module = module();
-    let module = module.to_str().expect("the target directory is text");
-    let found = servers();
-    if found.is_empty() {
-        eprintln!("skipped: no server found; set MORTISE_TEST_SERVERS");
-    }
-    for program in found {
-        let mut arguments: Vec<&str> =
-            ["--loadmodule", module].iter().chain(arguments).copied().collect();
-        if program.ends_with("mortise") {
-            // It would load the module that lies beside it first.
-            arguments.extend(["--default-modules", "no"]);
-        }
-        let server = Server::start(&program, &arguments);
-        let mut client = server.client();
-        test(&server, &mut client);
-        assert_eq!(client.run("PING"), "+PONG");
-    }
+    with_modules(&[library("mortise_json")], arguments, test);
 }
 
 const DOC: &str = r#"{"int":-7,"big":18446744073709551615,"float":1.5,"text":"é\n","list":[1,[],{}],"none":null,"yes":true}"#;

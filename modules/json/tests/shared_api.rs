@@ -10,7 +10,7 @@ mod client;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use client::{Client, Server, check, library, servers};
+use client::{Client, check, library, with_modules};
 
 /// The reader as a shared library; none without a compiler.
 fn reader() -> Option<PathBuf> {
@@ -39,23 +39,7 @@ fn reader() -> Option<PathBuf> {
 
 fn with_reader(test: impl Fn(&mut Client)) {
     let Some(reader) = reader() else { return };
-    let json = library("mortise_json");
-    let text = |path: &Path| path.to_str().expect("the target directory is text").to_owned();
-    let (json, reader) = (text(&json), text(&reader));
-    let found = servers();
-    if found.is_empty() {
-        eprintln!("skipped: no server found; set MORTISE_TEST_SERVERS");
-    }
-    for program in found {
-        let mut arguments = vec!["--loadmodule", &json, "--loadmodule", &reader];
-        if program.ends_with("mortise") {
-            arguments.extend(["--default-modules", "no"]);
-        }
-        let server = Server::start(&program, &arguments);
-        let mut client = server.client();
-        test(&mut client);
-        assert_eq!(client.run("PING"), "+PONG");
-    }
+    with_modules(&[library("mortise_json"), reader], &[], |_, client| test(client));
 }
 
 #[test]

@@ -4,24 +4,19 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod client;
 
-use client::{Client, Server, check, example, servers};
+use client::{Client, Server, check, example, with_modules};
 
 /// Runs a test in each server, unless a command says there that a function of the API is missing.
 fn with_stores(test: impl Fn(&Server, &mut Client), probe: &str) {
-    let module = example("stores");
-    let module = module.to_str().expect("the target directory is text");
-    for program in servers() {
-        let server = Server::start(&program, &["--loadmodule", module]);
-        let mut client = server.client();
+    with_modules(&[example("stores")], &[], |server, client| {
         let answer = client.run(probe);
         if answer.contains("the server has no module API function") {
-            eprintln!("skipped in {}: {answer}", program.display());
-            continue;
+            eprintln!("skipped: {answer}");
+            return;
         }
         client.run("FLUSHALL");
-        test(&server, &mut client);
-        assert_eq!(client.run("PING"), "+PONG");
-    }
+        test(server, client);
+    });
 }
 
 const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";

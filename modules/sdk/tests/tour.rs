@@ -3,25 +3,11 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod client;
 
-use client::{Client, Server, check, example, servers};
+use client::{Client, Server, check, example, with_modules};
 
 /// Runs a test in each server with an example loaded.
 fn with_example(name: &str, arguments: &[&str], test: impl Fn(&Server, &mut Client)) {
-    let module = example(name);
-    let module = module.to_str().expect("the target directory is text");
-    let found = servers();
-    if found.is_empty() {
-        eprintln!("skipped: no server found; set MORTISE_TEST_SERVERS");
-    }
-    for program in found {
-        eprintln!("{name} in {}", program.display());
-        let arguments: Vec<&str> =
-            ["--loadmodule", module].iter().chain(arguments).copied().collect();
-        let server = Server::start(&program, &arguments);
-        let mut client = server.client();
-        test(&server, &mut client);
-        assert_eq!(client.run("PING"), "+PONG");
-    }
+    with_modules(&[example(name)], arguments, test);
 }
 
 #[test]

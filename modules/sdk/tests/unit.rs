@@ -1,42 +1,25 @@
 //! What is propagated of what a module does, in which order, and what belongs together?
 //!
-//! Each test loads `examples/unit.rs` into the servers that [`client::servers`] finds, and into ours if it lies where
-//! it was built, and reads what went to the append-only file.
+//! Each test loads `examples/unit.rs` into the servers that [`client::servers`] finds, and reads what went to the append-only file.
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod client;
 
-use std::path::{Path, PathBuf};
-
-use client::{Answer, Client, Server, example, servers};
-
-/// Our own server, if it was built.
-fn ours() -> Option<PathBuf> {
-    let test = std::env::current_exe().expect("the test has a path");
-    let folder = test.parent().and_then(Path::parent).expect("it lies in target/profile/deps");
-    Some(folder.join("mortise")).filter(|path| path.is_file())
-}
+use client::{Answer, Client, Server, example, with_modules};
 
 /// Runs a test in each server of version 7.2 or later, whose rules these are.
 fn with_unit(test: impl Fn(&Server, &mut Client)) {
-    let module = example("unit");
-    let module = module.to_str().expect("the target directory is text");
-    let mut found = servers();
-    found.extend(ours().filter(|path| !found.contains(path)));
-    for program in found {
-        let arguments = ["--appendonly", "yes", "--appendfsync", "always"];
-        let server = Server::start(&program, &[&arguments[..], &["--loadmodule", module]].concat());
-        let mut client = server.client();
+    let durable = ["--appendonly", "yes", "--appendfsync", "always"];
+    with_modules(&[example("unit")], &durable, |server, client| {
         let info = client.run("INFO server");
         let version = info.split("redis_version:").nth(1).unwrap_or_default();
         if version.starts_with("7.0") {
-            eprintln!("skipped: {} is too old", program.display());
-            continue;
+            eprintln!("skipped: too old");
+            return;
         }
         client.run("DEBUG SET-ACTIVE-EXPIRE 0");
-        test(&server, &mut client);
-        assert_eq!(client.run("PING"), "+PONG");
-    }
+        test(server, client);
+    });
 }
 
 /// What commands have written to the append-only file, after its first one.

@@ -6,34 +6,10 @@
 #[expect(dead_code, reason = "shared with the tests of the SDK, which use more of it")]
 mod client;
 
-use std::path::{Path, PathBuf};
-
-use client::{Client, Server, servers};
-
-/// The module as Cargo has built it beside this test.
-fn module() -> PathBuf {
-    let test = std::env::current_exe().expect("the test has a path");
-    test.parent().map(Path::to_owned).expect("it lies in deps").join("libmortise_search.so")
-}
+use client::{Client, library, with_modules};
 
 fn with_module(test: impl Fn(&mut Client)) {
-    let module = module();
-    let module = module.to_str().expect("the target directory is text");
-    let found = servers();
-    if found.is_empty() {
-        eprintln!("skipped: no server found; set MORTISE_TEST_SERVERS");
-    }
-    for program in found {
-        let mut arguments = vec!["--loadmodule", module];
-        if program.ends_with("mortise") {
-            // It would load the module that lies beside it first.
-            arguments.extend(["--default-modules", "no"]);
-        }
-        let server = Server::start(&program, &arguments);
-        let mut client = server.client();
-        test(&mut client);
-        assert_eq!(client.run("PING"), "+PONG");
-    }
+    with_modules(&[library("mortise_search")], &[], |_, client| test(client));
 }
 
 fn check(client: &mut Client, cases: &[(&str, &str)]) {

@@ -1,5 +1,7 @@
 //! Starts servers with modules loaded, and talks to them.
 
+pub mod docs;
+
 use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -28,8 +30,17 @@ pub fn servers() -> Vec<PathBuf> {
         Some(program) => Some(PathBuf::from(program)),
         None => in_path("valkey-server"),
     };
-    let ours = Some(target().join("mortise")).filter(|file| file.is_file());
-    [ours, in_path("redis-server"), valkey].into_iter().flatten().collect()
+    [ours(), in_path("redis-server"), valkey].into_iter().flatten().collect()
+}
+
+/// Our own server, if Cargo has built it beside this test.
+pub fn ours() -> Option<PathBuf> {
+    Some(target().join("mortise")).filter(|file| file.is_file())
+}
+
+/// Those of [`servers`] that are ours: for what others do not have, or leave open.
+pub fn only_ours() -> Vec<PathBuf> {
+    servers().into_iter().filter(|program| program.ends_with("mortise")).collect()
 }
 
 /// Where Cargo has built what this test needs.
@@ -62,6 +73,40 @@ fn run(program: &Path, arguments: &[String], directory: &Path) -> Child {
         .stdin(Stdio::null())
         .spawn()
         .expect("the server program runs")
+}
+
+/// Runs a test in every server that [`servers`] finds, each with these modules loaded and started with these
+/// arguments. Without a server it passes, saying so.
+pub fn with_modules(modules: &[PathBuf], arguments: &[&str], test: impl Fn(&Server, &mut Client)) {
+    in_each(servers(), modules, arguments, test);
+}
+
+/// The same in servers of the caller's choice.
+pub fn in_each(
+    programs: Vec<PathBuf>,
+    modules: &[PathBuf],
+    arguments: &[&str],
+    test: impl Fn(&Server, &mut Client),
+) {
+    if programs.is_empty() {
+        eprintln!("skipped: no server found; build one, or set MORTISE_TEST_SERVERS");
+    }
+    for program in programs {
+        eprintln!("in {}", program.display());
+        let mut words: Vec<&str> = Vec::new();
+        for module in modules {
+            words.extend(["--loadmodule", module.to_str().expect("the target directory is text")]);
+        }
+        words.extend(arguments);
+        if program.ends_with("mortise") {
+            // It would load the modules that lie beside it first.
+            words.extend(["--default-modules", "no"]);
+        }
+        let server = Server::start(&program, &words);
+        let mut client = server.client();
+        test(&server, &mut client);
+        assert_eq!(client.run("PING"), "+PONG");
+    }
 }
 
 /// A running server with its own directory, killed and removed at the end.
