@@ -489,6 +489,11 @@ impl ArgKind {
             ArgKind::Block => "block",
         }
     }
+
+    /// Whether such an argument consists of arguments.
+    pub fn has_parts(self) -> bool {
+        matches!(self, ArgKind::OneOf | ArgKind::Block)
+    }
 }
 
 /// One argument in `COMMAND DOCS`.
@@ -502,6 +507,8 @@ pub struct Arg {
     pub token: Option<&'static str>,
     /// Which of the command's key specs it belongs to.
     pub key_spec: Option<u8>,
+    /// One line about it; only commands of modules have such.
+    pub summary: Option<&'static str>,
     /// May be left out.
     pub optional: bool,
     /// May be repeated.
@@ -525,6 +532,7 @@ impl Arg {
             kind,
             token: None,
             key_spec: None,
+            summary: None,
             optional: false,
             multiple: false,
             multiple_token: false,

@@ -372,7 +372,7 @@ fn document_args(args: &[Arg], reply: &mut Reply<'_>) {
         reply.bulk(arg.name.as_bytes());
         reply.bulk(b"type");
         reply.bulk(arg.kind.name().as_bytes());
-        if arg.args.is_empty() {
+        if !arg.kind.has_parts() {
             reply.bulk(b"display_text");
             reply.bulk(arg.shown_as.unwrap_or(arg.name).as_bytes());
             fields += 1;
@@ -382,9 +382,12 @@ fn document_args(args: &[Arg], reply: &mut Reply<'_>) {
             reply.int(i64::from(spec));
             fields += 1;
         }
-        for (name, value) in
-            [("token", arg.token), ("since", arg.since), ("deprecated_since", arg.deprecated)]
-        {
+        for (name, value) in [
+            ("token", arg.token),
+            ("summary", arg.summary),
+            ("since", arg.since),
+            ("deprecated_since", arg.deprecated),
+        ] {
             if let Some(value) = value {
                 reply.bulk(name.as_bytes());
                 reply.bulk(value.as_bytes());
@@ -405,7 +408,7 @@ fn document_args(args: &[Arg], reply: &mut Reply<'_>) {
             }
             fields += 1;
         }
-        if !arg.args.is_empty() {
+        if arg.kind.has_parts() {
             reply.bulk(b"arguments");
             document_args(arg.args, reply);
             fields += 1;

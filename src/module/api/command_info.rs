@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_int};
 use mortise_module_abi as abi;
 
 use super::super::command::{Docs, Draft};
-use super::super::handle::{c_bytes, c_text};
+use super::super::handle::c_text;
 use crate::engine::spec::{Access, Arg, ArgKind, Arity, Begin, Find, KeySpec};
 
 /// Entries of one array that are read; more is a mistake.
@@ -37,17 +37,19 @@ unsafe fn keep_some(text: *const c_char) -> Option<&'static str> {
     (!text.is_null()).then(|| unsafe { keep(text) })
 }
 
-/// Puts what a module says into the draft; None if it makes no sense.
+/// Puts what a module says into the draft. If it makes no sense, the draft stays as it is, and the error says why.
 ///
 /// # Safety
 /// `info` points to a struct as the ABI has it, whose version tells the strides of its arrays.
-pub(super) unsafe fn read(info: &abi::CommandInfo, draft: &mut Draft) -> Option<()> {
+pub(super) unsafe fn read(info: &abi::CommandInfo, draft: &mut Draft) -> Result<(), String> {
     // SAFETY: null or the module's constant.
-    let version = unsafe { info.version.as_ref() }.filter(|version| version.version >= 1)?;
+    let version = unsafe { info.version.as_ref() }.filter(|version| version.version >= 1);
+    let version = version.ok_or("version missing")?;
+    let too_many = |_| format!("arity {}: too many arguments", info.arity);
     let arity = match info.arity {
         0 => draft.arity,
-        n @ 1.. => Arity::Exactly(u16::try_from(n).ok()?),
-        n => Arity::AtLeast(u16::try_from(n.checked_neg()?).ok()?),
+        n @ 1.. => Arity::Exactly(u16::try_from(n).map_err(too_many)?),
+        n => Arity::AtLeast(u16::try_from(n.unsigned_abs()).map_err(too_many)?),
     };
     // SAFETY: the caller promises texts and arrays as the ABI has them.
     let (docs, keys) = unsafe {
@@ -67,10 +69,10 @@ pub(super) unsafe fn read(info: &abi::CommandInfo, draft: &mut Draft) -> Option<
         draft.keys = keys;
     }
     draft.documented = true;
-    Some(())
+    Ok(())
 }
 
-/// The entries of an array up to the one that `is_end` tells; None if there is none such.
+/// The entries of an array up to the one that `is_end` tells; an error if there is none such.
 ///
 /// # Safety
 /// `first` is null or points to entries `stride` bytes apart, the last of which is the end.
@@ -78,35 +80,38 @@ unsafe fn entries<'a, T>(
     first: *const T,
     stride: usize,
     is_end: impl Fn(&T) -> bool,
-) -> Option<Vec<&'a T>> {
+) -> Result<Vec<&'a T>, String> {
     let mut found = Vec::new();
     if first.is_null() {
-        return Some(found);
+        return Ok(found);
     }
     if stride < size_of::<T>() {
-        return None;
+        return Err(format!("entries of {stride} bytes are too small"));
     }
     for index in 0..ENTRIES_MAX {
         // SAFETY: entries are read up to the end, so this one is there; a stride is not smaller than an
         // entry of ours.
-        let entry = unsafe { first.byte_add(index * stride).as_ref() }?;
+        let Some(entry) = (unsafe { first.byte_add(index * stride).as_ref() }) else { break };
         if is_end(entry) {
-            return Some(found);
+            return Ok(found);
         }
         found.push(entry);
     }
-    None
+    Err(format!("an array of more than {ENTRIES_MAX} entries"))
 }
 
 unsafe fn history(
     first: *const abi::CommandHistoryEntry,
     version: &abi::CommandInfoVersion,
-) -> Option<&'static [(&'static str, &'static str)]> {
+) -> Result<&'static [(&'static str, &'static str)], String> {
     // SAFETY: the caller of `read` promises such an array.
     let entries = unsafe { entries(first, version.sizeof_historyentry, |e| e.since.is_null()) }?;
+    if let Some(place) = entries.iter().position(|entry| entry.changes.is_null()) {
+        return Err(format!("history[{place}].changes missing"));
+    }
     // SAFETY: and that its texts are C strings.
     let pairs = entries.into_iter().map(|e| unsafe { (keep(e.since), keep(e.changes)) });
-    Some(Box::leak(pairs.collect()))
+    Ok(Box::leak(pairs.collect()))
 }
 
 unsafe fn tips(text: *const c_char) -> &'static [&'static str] {
@@ -118,9 +123,9 @@ unsafe fn arguments(
     first: *const abi::CommandArg,
     version: &abi::CommandInfoVersion,
     depth: usize,
-) -> Option<&'static [Arg]> {
+) -> Result<&'static [Arg], String> {
     if depth > DEPTH_MAX {
-        return None;
+        return Err(format!("arguments are nested deeper than {DEPTH_MAX}"));
     }
     // SAFETY: the caller of `read` promises such an array.
     let entries = unsafe { entries(first, version.sizeof_arg, |arg| arg.name.is_null()) }?;
@@ -129,15 +134,16 @@ unsafe fn arguments(
         // SAFETY: as above, for the array within.
         let inner = unsafe { arguments(entry.subargs, version, depth + 1) }?;
         // SAFETY: and its texts are C strings or null.
-        args.push(unsafe { argument(entry, inner) }?);
+        let arg = unsafe { argument(entry, inner) };
+        // SAFETY: as above.
+        let name = || unsafe { c_text(entry.name) };
+        args.push(arg.map_err(|problem| format!("Argument \"{}\": {problem}", name()))?);
     }
-    Some(Box::leak(args.into_boxed_slice()))
+    Ok(Box::leak(args.into_boxed_slice()))
 }
 
-unsafe fn argument(entry: &abi::CommandArg, inner: &'static [Arg]) -> Option<Arg> {
-    // SAFETY: the caller promises C strings or null.
-    let (name, token, since) =
-        unsafe { (keep(entry.name), keep_some(entry.token), keep_some(entry.since)) };
+/// One argument, as Redis accepts it.
+unsafe fn argument(entry: &abi::CommandArg, inner: &'static [Arg]) -> Result<Arg, String> {
     let kind = match entry.kind {
         abi::ARG_TYPE_STRING => ArgKind::String,
         abi::ARG_TYPE_INTEGER => ArgKind::Integer,
@@ -148,37 +154,76 @@ unsafe fn argument(entry: &abi::CommandArg, inner: &'static [Arg]) -> Option<Arg
         abi::ARG_TYPE_PURE_TOKEN => ArgKind::PureToken,
         abi::ARG_TYPE_ONEOF => ArgKind::OneOf,
         abi::ARG_TYPE_BLOCK => ArgKind::Block,
-        _ => return None,
+        other => return Err(format!("Undefined type {other}")),
     };
-    let has_inner = matches!(kind, ArgKind::OneOf | ArgKind::Block);
-    if (kind == ArgKind::PureToken && token.is_none()) || has_inner == inner.is_empty() {
-        return None;
+    if kind == ArgKind::PureToken && entry.token.is_null() {
+        return Err("token required when type is PURE_TOKEN".to_owned());
     }
-    Some(Arg {
-        kind,
-        token,
-        key_spec: u8::try_from(entry.key_spec_index).ok().filter(|_| kind == ArgKind::Key),
-        optional: entry.flags & abi::CMD_ARG_OPTIONAL != 0,
-        multiple: entry.flags & (abi::CMD_ARG_MULTIPLE | abi::CMD_ARG_MULTIPLE_TOKEN) != 0,
-        multiple_token: entry.flags & abi::CMD_ARG_MULTIPLE_TOKEN != 0,
-        since,
-        args: inner,
-        ..Arg::string(name)
-    })
+    let key_spec = match kind {
+        ArgKind::Key => match u8::try_from(entry.key_spec_index) {
+            Ok(index) => Some(index),
+            Err(_) => return Err("key_spec_index required when type is KEY".to_owned()),
+        },
+        // Zero is what a struct has in which nobody has written it.
+        _ if !matches!(entry.key_spec_index, -1 | 0) => {
+            return Err("key_spec_index specified but type isn't KEY".to_owned());
+        }
+        _ => None,
+    };
+    let known = abi::CMD_ARG_OPTIONAL | abi::CMD_ARG_MULTIPLE | abi::CMD_ARG_MULTIPLE_TOKEN;
+    if entry.flags & !known != 0 {
+        return Err("Invalid flags".to_owned());
+    }
+    match (kind.has_parts(), entry.subargs.is_null()) {
+        (true, true) => return Err("subargs required when type is ONEOF or BLOCK".to_owned()),
+        (false, false) => {
+            return Err("subargs specified but type isn't ONEOF nor BLOCK".to_owned());
+        }
+        _ => {}
+    }
+    // SAFETY: the caller promises C strings or null.
+    unsafe {
+        Ok(Arg {
+            kind,
+            token: keep_some(entry.token),
+            key_spec,
+            summary: keep_some(entry.summary),
+            optional: entry.flags & abi::CMD_ARG_OPTIONAL != 0,
+            multiple: entry.flags & (abi::CMD_ARG_MULTIPLE | abi::CMD_ARG_MULTIPLE_TOKEN) != 0,
+            multiple_token: entry.flags & abi::CMD_ARG_MULTIPLE_TOKEN != 0,
+            since: keep_some(entry.since),
+            deprecated: keep_some(entry.deprecated_since),
+            shown_as: keep_some(entry.display_text),
+            args: inner,
+            ..Arg::string(keep(entry.name))
+        })
+    }
 }
 
 unsafe fn keys(
     first: *const abi::CommandKeySpec,
     version: &abi::CommandInfoVersion,
-) -> Option<Vec<KeySpec>> {
+) -> Result<Vec<KeySpec>, String> {
     let is_end = |spec: &abi::CommandKeySpec| spec.begin_search_type == abi::KSPEC_BS_INVALID;
     // SAFETY: the caller of `read` promises such an array.
     let entries = unsafe { entries(first, version.sizeof_keyspec, is_end) }?;
-    // SAFETY: the unions are read as their types say.
-    entries.into_iter().map(|entry| unsafe { key_spec(entry) }).collect()
+    let mut specs = Vec::with_capacity(entries.len());
+    for (place, entry) in entries.into_iter().enumerate() {
+        // SAFETY: the unions are read as their types say.
+        let spec = unsafe { key_spec(entry) };
+        specs.push(spec.map_err(|problem| format!("key_specs[{place}].{problem}"))?);
+    }
+    Ok(specs)
 }
 
-unsafe fn key_spec(entry: &abi::CommandKeySpec) -> Option<KeySpec> {
+unsafe fn key_spec(entry: &abi::CommandKeySpec) -> Result<KeySpec, String> {
+    let of = |bits: u64| (entry.flags & bits).count_ones();
+    if of(abi::CMD_KEY_RO | abi::CMD_KEY_RW | abi::CMD_KEY_OW | abi::CMD_KEY_RM) != 1 {
+        return Err("flags: Exactly one of the flags RO, RW, OW, RM required".to_owned());
+    }
+    if of(abi::CMD_KEY_INSERT | abi::CMD_KEY_DELETE | abi::CMD_KEY_UPDATE) > 1 {
+        return Err("flags: INSERT, DELETE and UPDATE are mutually exclusive".to_owned());
+    }
     let begin = match entry.begin_search_type {
         abi::KSPEC_BS_UNKNOWN => Begin::Unknown,
         // SAFETY: the type says that the union holds this.
@@ -186,12 +231,15 @@ unsafe fn key_spec(entry: &abi::CommandKeySpec) -> Option<KeySpec> {
         abi::KSPEC_BS_KEYWORD => {
             // SAFETY: as above.
             let keyword = unsafe { entry.bs.keyword };
-            // SAFETY: the keyword is a C string or null.
-            unsafe { c_bytes(keyword.keyword) }?;
+            if keyword.keyword.is_null() {
+                return Err(
+                    "bs.keyword.keyword required when begin_search_type is KEYWORD".to_owned()
+                );
+            }
             // SAFETY: as above.
             Begin::Keyword(unsafe { keep(keyword.keyword) }, keyword.startfrom)
         }
-        _ => return None,
+        other => return Err(format!("begin_search_type: Invalid value {other}")),
     };
     let find = match entry.find_keys_type {
         abi::KSPEC_FK_OMITTED => Find::Range { last: 0, step: 1, limit: 0 },
@@ -206,11 +254,11 @@ unsafe fn key_spec(entry: &abi::CommandKeySpec) -> Option<KeySpec> {
             let number = unsafe { entry.fk.keynum };
             Find::KeyNum { index: number.keynumidx, first: number.firstkey, step: number.keystep }
         }
-        _ => return None,
+        other => return Err(format!("find_keys_type: Invalid value {other}")),
     };
     let (access, extra): (Vec<_>, Vec<_>) =
         flag_names(entry.flags).partition(|name| !EXTRA.contains(name));
-    Some(KeySpec {
+    Ok(KeySpec {
         begin,
         find,
         access: Access::Flags(Box::leak(access.into_boxed_slice())),

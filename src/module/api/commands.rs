@@ -72,7 +72,8 @@ fn parse_flags(text: &str) -> Option<Vec<Flag>> {
             "allow-loading" => Flag::Loading,
             "pubsub" => Flag::PubSub,
             // Accepted and without an effect of their own, as in Redis.
-            "random" | "no-cluster" | "no-mandatory-keys" | "allow-cross-slot-keys" => continue,
+            "random" | "no-cluster" | "allow-cross-slot-keys" => continue,
+            "no-mandatory-keys" => Flag::NoMandatoryKeys,
             "allow-stale" => Flag::Stale,
             "no-monitor" => Flag::SkipMonitor,
             "no-slowlog" => Flag::SkipSlowlog,
@@ -211,7 +212,8 @@ pub(super) unsafe extern "C" fn set_info(
         return abi::ERR;
     }
     // SAFETY: as above, with arrays as the ABI has them.
-    if unsafe { command_info::read(info, &mut draft) }.is_none() {
+    if let Err(problem) = unsafe { command_info::read(info, &mut draft) } {
+        tracing::warn!("Invalid command info of {}: {problem}", handler.name);
         set_errno(libc::EINVAL);
         return abi::ERR;
     }
