@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use mortise_module::{
-    Access, AofWriter, Arg, Arity, Command, CommandResult, Context, Error, Flag, KeySpec, Module,
-    Native, NotifyClass, RdbReader, RdbWriter, Reply, Type,
+    Access, AofWriter, Arg, ArgSpec, Arity, Command, CommandResult, Context, Error, Flag, KeySpec,
+    Module, Native, NotifyClass, RdbReader, RdbWriter, Reply, Type,
 };
 
 /// The values, oldest first.
@@ -59,7 +59,8 @@ const PUSH: Command = Command {
     summary: "Adds a value and drops the oldest ones beyond the size (at most 1000).",
     arity: Arity::Exactly(4),
     flags: &[Flag::Write, Flag::DenyOom, Flag::Fast],
-    keys: &[KeySpec::at(1, Access::Update)],
+    keys: &[KeySpec::at(1, Access::Insert)],
+    args: &[ArgSpec::key("key"), ArgSpec::integer("size"), ArgSpec::string("value")],
     handler: push,
     ..Command::DEFAULT
 };
@@ -69,6 +70,7 @@ const LIST: Command = Command {
     arity: Arity::Exactly(2),
     flags: &[Flag::ReadOnly],
     keys: &[KeySpec::at(1, Access::Read)],
+    args: &[ArgSpec::key("key")],
     handler: list,
     ..Command::DEFAULT
 };

@@ -140,7 +140,7 @@ mortise_module::module!(Module {
             name: "COUNTER.INCR",
             summary: "Adds to a counter.",
             flags: WRITE,
-            keys: &[KeySpec::at(1, Access::Update)],
+            keys: &[KeySpec::at(1, Access::ReadUpdate)],
             ..Command::typed::<Increment>()
         },
         Command {

@@ -2,7 +2,8 @@
 //! greeting into a key and answers it.
 
 use mortise_module::{
-    Access, Arg, Command, CommandResult, Context, Flag, KeySpec, Module, NotifyClass, TypedCommand,
+    Access, Arg, ArgSpec, Command, CommandResult, Context, Flag, KeySpec, Module, NotifyClass,
+    TypedCommand,
 };
 
 struct Greet;
@@ -26,6 +27,7 @@ mortise_module::module!(Module {
         summary: "Puts a greeting into a key.",
         flags: &[Flag::Write, Flag::DenyOom],
         keys: &[KeySpec::at(1, Access::Overwrite)],
+        args: &[ArgSpec::key("key"), ArgSpec::string("name"), ArgSpec::string("word").optional(),],
         ..Command::typed::<Greet>()
     }],
     ..Module::new("hello", 100)

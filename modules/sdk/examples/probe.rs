@@ -6,11 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use mortise_module::{
-    Access, AofWriter, Arg, Argument, Arity, AuxWhen, BoolConfig, CallFlags, Command,
-    CommandResult, Config, Context, ContextFlags, DigestWriter, EnumConfig, Error, Flag,
-    InfoWriter, IntConfig, KeySpec, KeyspaceEvent, KeyspaceSubscription, LogLevel, Module,
-    ModuleAllocator, Native, NotifyClass, RdbReader, RdbWriter, Reply, ServerEvent,
-    ServerEventKind, ServerSubscription, ServiceSpec, StringConfig, Type, Value,
+    Access, AofWriter, Arg, ArgSpec, Argument, Arity, AuxWhen, BeginKeys, BoolConfig, CallFlags,
+    Command, CommandResult, Config, Context, ContextFlags, DigestWriter, EnumConfig, Error,
+    FindKeys, Flag, InfoWriter, IntConfig, KeyFlag, KeySpec, KeyspaceEvent, KeyspaceSubscription,
+    LogLevel, Module, ModuleAllocator, Native, NotifyClass, RdbReader, RdbWriter, Reply,
+    ServerEvent, ServerEventKind, ServerSubscription, ServiceSpec, StringConfig, Type, Value,
 };
 
 #[global_allocator]
@@ -556,6 +556,27 @@ const fn command(name: &'static str, arity: Arity, handler: mortise_module::Hand
 const WRITE: &[Flag] = &[Flag::Write, Flag::DenyOom];
 const UPDATE_FIRST: &[KeySpec] = &[KeySpec::at(1, Access::Update)];
 
+/// Keys of every kind, and arguments likewise: probe.documented number key [key ...] [LIMIT offset count] [BY pattern]
+/// [NX | AT time] [STORE key].
+const DOCUMENTED_KEYS: &[KeySpec] = &[
+    KeySpec::counted(1, Access::Read).note("What is looked at."),
+    KeySpec::behind("STORE", 3, Access::Overwrite).with(&[KeyFlag::Incomplete]),
+    KeySpec::new(BeginKeys::Unknown, FindKeys::Unknown, Access::Peek).with(&[KeyFlag::NotKey]),
+];
+const DOCUMENTED_ARGS: &[ArgSpec] = &[
+    ArgSpec::integer("number").shown_as("numkeys"),
+    ArgSpec::key("key").multiple(),
+    ArgSpec::block("limit", &[ArgSpec::integer("offset"), ArgSpec::integer("count")])
+        .token("LIMIT")
+        .optional()
+        .since("1.1.0"),
+    ArgSpec::pattern("pattern").token("BY").optional().multiple_token().deprecated("1.2.0"),
+    ArgSpec::one_of("when", &[ArgSpec::flag("nx", "NX"), ArgSpec::unix_time("time").token("AT")])
+        .optional(),
+    ArgSpec::double("factor").optional().about("By which scores are multiplied."),
+    ArgSpec::key_of("destination", 1).token("STORE").optional().since("1.2.0"),
+];
+
 mortise_module::module!(Module {
     commands: &[
         Command {
@@ -564,6 +585,14 @@ mortise_module::module!(Module {
             summary: "Sets a note.",
             categories: &["probes"],
             ..command("probe.note", Arity::Exactly(3), note)
+        },
+        Command {
+            flags: &[Flag::Write],
+            keys: DOCUMENTED_KEYS,
+            args: DOCUMENTED_ARGS,
+            history: &[("1.1.0", "Takes LIMIT."), ("1.2.0", "Takes STORE.")],
+            tips: &["nondeterministic_output", "request_policy:all_shards"],
+            ..command("probe.documented", Arity::AtLeast(3), |_, args| Ok(args.len().into()))
         },
         Command {
             flags: &[Flag::ReadOnly, Flag::Fast],

@@ -4,9 +4,9 @@
 //! [`TypedCommand`] names such a type and gets its value. [`Args`] is the cursor that they read from,
 //! for types of a module's own, such as a struct of options.
 
+use crate::command::{Arity, Command};
 use crate::context::Context;
 use crate::error::Error;
-use crate::module::{Arity, Command};
 use crate::raw::Arg;
 use crate::reply::CommandResult;
 

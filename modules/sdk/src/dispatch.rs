@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mortise_module_abi as abi;
 
+use crate::command::Command;
 use crate::config;
 use crate::context::{Context, Origin};
 use crate::error::Error;
 use crate::events::{KeyspaceEvent, NotifyClass, ServerEvent};
 use crate::info::InfoWriter;
-use crate::module::{Access, COMMANDS_MAX, Command, FindKeys, Flag, KeySpec, Module, SERVICES_MAX};
-use crate::raw::{self, Answer, Arg, CommandDocs, CommandEntry, Ctx, Info, Ready};
+use crate::module::{COMMANDS_MAX, Module, SERVICES_MAX};
+use crate::raw::{self, Answer, Arg, Ctx, Info, Ready};
+use crate::registration;
 
 struct Loaded {
     module: &'static Module,
@@ -35,6 +37,9 @@ pub(crate) fn load(ctx: Ctx<'_>, args: &[Arg<'_>], module: &'static Module) -> R
     if commands.len() > COMMANDS_MAX || module.services.len() > SERVICES_MAX {
         return Err(Error::new("the module has too many commands or services"));
     }
+    for command in module.commands {
+        command.check()?;
+    }
     // A module that failed to load once may be tried again within the same process image.
     let _ = LOADED.set(Loaded { module, commands });
 
@@ -56,15 +61,7 @@ pub(crate) fn load(ctx: Ctx<'_>, args: &[Arg<'_>], module: &'static Module) -> R
     for ty in module.types {
         ty.register(ctx)?;
     }
-    let mut index = 0;
-    for command in module.commands {
-        register(ctx, None, command, index)?;
-        index += 1;
-        for subcommand in command.subcommands {
-            register(ctx, Some(command.name), subcommand, index)?;
-            index += 1;
-        }
-    }
+    registration::commands(ctx, module.commands)?;
     config::register(ctx, module.configs)?;
     HEARS_KEYSPACE.store(false, Ordering::Relaxed);
     if !module.keyspace_events_later {
@@ -82,136 +79,6 @@ pub(crate) fn load(ctx: Ctx<'_>, args: &[Arg<'_>], module: &'static Module) -> R
     match module.on_load {
         Some(on_load) => on_load(&mut Context::new(ctx, Origin::Other), args),
         None => Ok(()),
-    }
-}
-
-fn register(
-    ctx: Ctx<'_>,
-    parent: Option<&str>,
-    command: &Command,
-    index: usize,
-) -> Result<(), Error> {
-    let (first, last, step) = match command.keys.first() {
-        Some(KeySpec { find: FindKeys::Range { first, last, step }, .. }) => (*first, *last, *step),
-        _ => (0, 0, 0),
-    };
-    let flags = flag_words(command.flags);
-    let index = command.subcommands.is_empty().then_some(index);
-    let entry = CommandEntry { name: command.name, flags: &flags, first, last, step, index };
-    match parent {
-        None => ctx.create_command(&entry)?,
-        Some(parent) => ctx.create_subcommand(parent, &entry)?,
-    }
-    let full_name = match parent {
-        None => command.name.to_owned(),
-        Some(parent) => format!("{parent}|{}", command.name),
-    };
-    if raw::has_command_info() {
-        let keys: Vec<_> = command.keys.iter().map(key_spec).collect();
-        let docs = CommandDocs {
-            summary: command.summary,
-            complexity: command.complexity,
-            since: command.since,
-            arity: command.arity.wire(),
-            keys: &keys,
-        };
-        ctx.set_command_info(&full_name, &docs)?;
-    }
-    if raw::has_command_categories() {
-        put_into_categories(ctx, &full_name, command);
-    }
-    if command.parallel {
-        declare_parallel(ctx, &full_name, command)?;
-    }
-    Ok(())
-}
-
-/// Has the server run a command beside others, if it can.
-fn declare_parallel(ctx: Ctx<'_>, full_name: &str, command: &Command) -> Result<(), Error> {
-    const NEVER: [Flag; 3] = [Flag::Write, Flag::MayReplicate, Flag::Blocking];
-    let is_fit = command.flags.contains(&Flag::ReadOnly)
-        && !NEVER.iter().any(|flag| command.flags.contains(flag))
-        && command.subcommands.is_empty();
-    if !is_fit {
-        return Err(Error::new(format_args!(
-            "{full_name} is declared parallel, so it must be ReadOnly, neither block nor replicate, and have no \
-             subcommands"
-        )));
-    }
-    if raw::has_parallel_commands() { ctx.set_command_parallel(full_name) } else { Ok(()) }
-}
-
-/// Puts a command into the categories that its flags imply and into those that it names. Servers do neither
-/// for commands of modules, and an old one does not know the latter if they are a module's own.
-fn put_into_categories(ctx: Ctx<'_>, full_name: &str, command: &Command) {
-    let implied = implied_categories(command.flags);
-    let all = [&implied, command.categories].concat().join(" ");
-    if ctx.set_command_categories(full_name, &all).is_err() {
-        let words = command.categories.join(" ");
-        let text = format!("{full_name} is in none of these ACL categories: {words}");
-        raw::log_raw(Some(ctx), abi::LOGLEVEL_VERBOSE, &text);
-        let set = ctx.set_command_categories(full_name, &implied.join(" "));
-        debug_assert!(set.is_ok(), "every server knows these categories");
-    }
-}
-
-/// The categories that a built-in command of these flags would be in.
-fn implied_categories(flags: &[Flag]) -> Vec<&'static str> {
-    let mut words: Vec<&'static str> = Vec::new();
-    for flag in flags {
-        words.extend_from_slice(match flag {
-            Flag::Write => &["write"],
-            Flag::ReadOnly => &["read"],
-            Flag::Admin => &["admin", "dangerous"],
-            Flag::PubSub => &["pubsub"],
-            Flag::Fast => &["fast"],
-            Flag::Blocking => &["blocking"],
-            _ => &[],
-        });
-    }
-    if !flags.contains(&Flag::Fast) {
-        words.push("slow");
-    }
-    words
-}
-
-fn flag_words(flags: &[Flag]) -> String {
-    let version = raw::server_version();
-    let words: Vec<&str> = flags
-        .iter()
-        .map(|flag| flag.word())
-        .filter(|(_, since)| version >= *since)
-        .map(|(word, _)| word)
-        .collect();
-    words.join(" ")
-}
-
-fn key_spec(spec: &KeySpec) -> abi::CommandKeySpec {
-    let access = match spec.access {
-        Access::Read => abi::CMD_KEY_RO | abi::CMD_KEY_ACCESS,
-        Access::Update => abi::CMD_KEY_RW | abi::CMD_KEY_ACCESS | abi::CMD_KEY_UPDATE,
-        Access::Overwrite => abi::CMD_KEY_OW | abi::CMD_KEY_UPDATE,
-        Access::Remove => abi::CMD_KEY_RM | abi::CMD_KEY_DELETE,
-    };
-    let (begin, find_keys_type, fk) = match spec.find {
-        FindKeys::Range { first, last, step } => {
-            // The last place is relative to the first here, unless it counts from the end.
-            let last = if last >= 0 { last - first } else { last };
-            let range = abi::FindRange { lastkey: last, keystep: step, limit: 0 };
-            (first, abi::KSPEC_FK_RANGE, abi::FindKeys { range })
-        }
-        FindKeys::Counted(place) => {
-            let keynum = abi::FindKeynum { keynumidx: 0, firstkey: 1, keystep: 1 };
-            (place, abi::KSPEC_FK_KEYNUM, abi::FindKeys { keynum })
-        }
-    };
-    abi::CommandKeySpec {
-        notes: std::ptr::null(),
-        flags: access,
-        begin_search_type: abi::KSPEC_BS_INDEX,
-        bs: abi::BeginSearch { index: abi::BeginIndex { pos: begin } },
-        find_keys_type,
-        fk,
     }
 }
 

@@ -72,6 +72,8 @@
 //! [`Arity`] before the handler runs. A handler has three steps, in this order: parse all arguments,
 //! act, reply; then an error found in the first has changed nothing.
 //!
+//! - What COMMAND DOCS and COMMAND INFO show comes from the declaration too: [`ArgSpec`]s, [`KeySpec`]s, history, tips,
+//!   ACL categories. A declaration that contradicts itself refuses to load; [`Command::check`] tells it in a unit test.
 //! - Arguments are [`Arg`]s: bytes, with `to_str`, `to_i64`, `to_f64` and [`Arg::is`] for options. A
 //!   [`TypedCommand`] gets them as values of the types that it names, and its arity from them.
 //! - An [`Error`] that a handler returns is the reply. [`Error::new`] adds the code word `ERR`.
@@ -180,10 +182,13 @@
 //!
 //! 256 commands with their subcommands ([`COMMANDS_MAX`]), 8 services ([`SERVICES_MAX`]).
 
+mod arg_spec;
 mod args;
 mod blocked;
 mod call;
+mod checks;
 mod collections;
+mod command;
 mod config;
 mod context;
 mod dispatch;
@@ -191,9 +196,11 @@ mod error;
 mod events;
 mod info;
 mod key;
+mod key_spec;
 mod module;
 mod native;
 mod raw;
+mod registration;
 mod reply;
 mod service;
 mod string;
@@ -202,10 +209,12 @@ mod user;
 #[doc(hidden)]
 pub use mortise_module_abi as abi;
 
+pub use arg_spec::{ArgKind, ArgSpec};
 pub use args::{Args, FromArgs, TypedCommand};
 pub use blocked::{BlockedClient, ThreadContext};
 pub use call::{CallFlags, CallReply, Elements, FromElements, FromReply, Pairs, Value};
 pub use collections::{End, Order, StreamId, ZsetChange, ZsetWhen};
+pub use command::{Arity, Command, Flag, Handler};
 pub use config::{BoolConfig, Config, ConfigFlags, EnumConfig, IntConfig, StringConfig};
 pub use context::{Context, ContextFlags, LogLevel, TimerId, log};
 pub use error::Error;
@@ -215,9 +224,9 @@ pub use events::{
 };
 pub use info::{InfoValue, InfoWriter};
 pub use key::{KeyType, ReadKey, ReadValue, ScanCursor, WriteKey, WriteValue};
+pub use key_spec::{Access, BeginKeys, FindKeys, KeyFlag, KeySpec};
 pub use module::{
-    Access, Arity, COMMANDS_MAX, Command, FindKeys, Flag, Handler, KeySpec, Module, OnLoad,
-    OnUnload, SERVICES_MAX, ServiceHandler, ServiceSpec,
+    COMMANDS_MAX, Module, OnLoad, OnUnload, SERVICES_MAX, ServiceHandler, ServiceSpec,
 };
 pub use native::{AofWriter, AuxWhen, DigestWriter, Native, RdbBytes, RdbReader, RdbWriter};
 pub use raw::{Arg, ModuleAllocator, OwnedString, RegisterType, Type, foreign};

@@ -4,7 +4,7 @@ use mortise_module_abi as abi;
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::module::Access;
+use crate::key_spec::Access;
 use crate::raw::{OwnUser, OwnedString, Text, UserHandle};
 use crate::string::Argument;
 
@@ -24,13 +24,7 @@ impl User<'_> {
         key: &(impl Argument + ?Sized),
         access: Access,
     ) -> Result<bool, Error> {
-        let flags = match access {
-            Access::Read => abi::CMD_KEY_ACCESS,
-            Access::Update => abi::CMD_KEY_ACCESS | abi::CMD_KEY_UPDATE,
-            Access::Overwrite => abi::CMD_KEY_UPDATE,
-            Access::Remove => abi::CMD_KEY_DELETE,
-        };
-        self.0.may_access(&key.text(), flags)
+        self.0.may_access(&key.text(), access.permissions())
     }
 
     /// Whether the user may publish to a channel.

@@ -10,24 +10,11 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use client::{Client, Server, check, example, servers};
+use client::{Client, Server, check, example, servers, with_modules};
 
 /// Runs a test in each server with the probe loaded.
 fn with_probe(arguments: &[&str], test: impl Fn(&Server, &mut Client)) {
-    let probe = example("probe");
-    let probe = probe.to_str().expect("the target directory is text");
-    let found = servers();
-    if found.is_empty() {
-        eprintln!("skipped: no server found; set MORTISE_TEST_SERVERS");
-    }
-    for program in found {
-        let arguments: Vec<&str> =
-            ["--loadmodule", probe].iter().chain(arguments).copied().collect();
-        let server = Server::start(&program, &arguments);
-        let mut client = server.client();
-        test(&server, &mut client);
-        assert_eq!(client.run("PING"), "+PONG");
-    }
+    with_modules(&[example("probe")], arguments, test);
 }
 
 /// Whether the server is Mortise.
@@ -656,6 +643,49 @@ fn commands_are_documented() {
             let listed = client.run("COMMAND LIST FILTERBY ACLCAT probes");
             assert_eq!(listed, "*[\"probe.note\"]");
         }
+    });
+}
+
+#[test]
+fn arguments_and_keys_are_documented_in_full() {
+    with_probe(&[], |_, client| {
+        let mut expected: Vec<&str> = vec![
+            "integer number shown as numkeys",
+            "key key key_spec_index=0 multiple",
+            "block limit token=LIMIT since=1.1.0 optional",
+            "  integer offset",
+            "  integer count",
+            "pattern pattern token=BY deprecated_since=1.2.0 optional multiple multiple_token",
+            "oneof when optional",
+            "  pure-token nx token=NX",
+            "  unix-time time token=AT",
+            "double factor optional",
+            "key destination token=STORE key_spec_index=1 since=1.2.0 optional",
+        ];
+        if version(client) < 702 {
+            // Redis 7.0 tells of no display text.
+            expected[0] = "integer number";
+        }
+        assert_eq!(client::docs::arguments(client, "probe.documented"), expected);
+        let docs = client.run("COMMAND DOCS probe.documented");
+        assert!(docs.contains("\"By which scores are multiplied.\""), "{docs}");
+        let history = "*[*[\"1.1.0\" \"Takes LIMIT.\"] *[\"1.2.0\" \"Takes STORE.\"]]";
+        assert!(docs.contains(history), "{docs}");
+        let info = client.run("COMMAND INFO probe.documented");
+        for part in [
+            "nondeterministic_output",
+            "request_policy:all_shards",
+            "\"notes\" \"What is looked at.\" \"flags\" *[+RO +access]",
+            "\"flags\" *[+OW +update +incomplete]",
+            "\"keyword\" \"STORE\" \"startfrom\" :3",
+            "\"flags\" *[+RO +not_key]",
+            "\"firstkey\" :1",
+        ] {
+            assert!(info.contains(part), "{part} in {info}");
+        }
+        // One run of keys is incomplete, so the others are all that is known.
+        let keys = client.run("COMMAND GETKEYS probe.documented 2 a b STORE c");
+        assert!(keys == "*[\"a\" \"b\" \"c\"]" || keys.starts_with("-ERR"), "{keys}");
     });
 }
 

@@ -62,7 +62,9 @@ pub unsafe fn load(
     match boundary(|| dispatch::load(ctx, args, module)) {
         Ok(Ok(())) => abi::OK,
         Ok(Err(error)) => {
-            log_raw(Some(ctx), abi::LOGLEVEL_WARNING, &format!("loading failed: {error}"));
+            let text = error.to_string();
+            let text = text.strip_prefix("ERR ").unwrap_or(&text);
+            log_raw(Some(ctx), abi::LOGLEVEL_WARNING, &format!("loading failed: {text}"));
             abi::ERR
         }
         Err(_) => abi::ERR,
@@ -169,7 +171,8 @@ impl Ctx<'_> {
         ok(status, "CreateSubcommand")
     }
 
-    fn command(self, name: &str) -> Result<*mut abi::Command, Error> {
+    /// The handle of a command of this module.
+    pub(super) fn command(self, name: &str) -> Result<*mut abi::Command, Error> {
         let get_command = need!(GetCommand);
         let name = c_string(name);
         // SAFETY: the context is live.
@@ -204,36 +207,6 @@ impl Ctx<'_> {
         ok(unsafe { add(self.ptr(), name.as_ptr()) }, "AddACLCategory")
     }
 
-    pub(crate) fn set_command_info(
-        self,
-        command: &str,
-        docs: &CommandDocs<'_>,
-    ) -> Result<(), Error> {
-        let set = need!(SetCommandInfo);
-        let command = self.command(command)?;
-        let texts = [docs.summary, docs.complexity, docs.since].map(c_string);
-        let mut key_specs: Vec<_> = docs.keys.to_vec();
-        if !key_specs.is_empty() {
-            // SAFETY: plain integers, pointers and unions of them; all zeros ends the array.
-            key_specs.push(unsafe { std::mem::zeroed() });
-        }
-        let specs =
-            if key_specs.is_empty() { std::ptr::null_mut() } else { key_specs.as_mut_ptr() };
-        let info = abi::CommandInfo {
-            version: &abi::CommandInfoVersion::CURRENT,
-            summary: texts[0].as_ptr(),
-            complexity: texts[1].as_ptr(),
-            since: texts[2].as_ptr(),
-            history: std::ptr::null_mut(),
-            tips: std::ptr::null(),
-            arity: docs.arity,
-            key_specs: specs,
-            args: std::ptr::null_mut(),
-        };
-        // SAFETY: the command is this module's; the server copies everything behind `info`.
-        ok(unsafe { set(command, &raw const info) }, "SetCommandInfo")
-    }
-
     pub(crate) fn subscribe_to_keyspace(self, classes: NotifyClass) -> Result<(), Error> {
         let subscribe = need!(SubscribeToKeyspaceEvents);
         // SAFETY: the context is live.
@@ -247,15 +220,6 @@ impl Ctx<'_> {
         let status = unsafe { subscribe(self.ptr(), abi::Event::new(event), Some(server_event)) };
         ok(status, "SubscribeToServerEvent")
     }
-}
-
-/// What COMMAND DOCS and COMMAND INFO are told.
-pub(crate) struct CommandDocs<'a> {
-    pub(crate) summary: &'a str,
-    pub(crate) complexity: &'a str,
-    pub(crate) since: &'a str,
-    pub(crate) arity: c_int,
-    pub(crate) keys: &'a [abi::CommandKeySpec],
 }
 
 unsafe extern "C" fn keyspace_event(
