@@ -15,6 +15,7 @@ pub mod value;
 pub mod write;
 
 mod commands;
+mod docs;
 mod limits;
 mod rdb;
 mod shared_api;

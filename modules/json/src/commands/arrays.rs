@@ -6,6 +6,7 @@ use super::arguments::{integer, jsons, path};
 use super::reply::{self, Expand, native_or_null};
 use super::{SHRINK, WRITE, change, change_or_create, without_create};
 use crate::codec::Parsed;
+use crate::docs;
 use crate::error::JsonError;
 use crate::ops;
 use crate::value::Value;
@@ -14,6 +15,8 @@ pub(super) const ARRAPPEND: Command = Command {
     name: "json.arrappend",
     summary: "Adds values at the end of the arrays at a path.",
     arity: Arity::AtLeast(4),
+    keys: docs::INSERT,
+    args: docs::ARRAPPEND,
     handler: arrappend,
     ..WRITE
 };
@@ -23,6 +26,8 @@ pub(super) const ARRINSERT: Command = Command {
     summary: "Inserts values into the arrays at a path, before an index.",
     complexity: "O(N) with N the size of the array",
     arity: Arity::AtLeast(5),
+    keys: docs::INSERT,
+    args: docs::ARRINSERT,
     handler: arrinsert,
     ..WRITE
 };
@@ -32,6 +37,8 @@ pub(super) const ARRPOP: Command = Command {
     summary: "Removes and returns an element of the arrays at a path, by default the last one.",
     complexity: "O(N) with N the size of the array, O(1) for its last element",
     arity: Arity::AtLeast(2),
+    keys: docs::READ_DELETE,
+    args: docs::ARRPOP,
     handler: arrpop,
     ..SHRINK
 };
@@ -41,6 +48,8 @@ pub(super) const ARRTRIM: Command = Command {
     summary: "Keeps only a range of the elements of the arrays at a path.",
     complexity: "O(N) with N the size of the array",
     arity: Arity::Exactly(5),
+    keys: docs::DELETE,
+    args: docs::ARRTRIM,
     handler: arrtrim,
     ..SHRINK
 };

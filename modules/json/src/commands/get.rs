@@ -5,6 +5,7 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, KeySpe
 use super::READ;
 use super::arguments::{self, text};
 use super::reply::{self, Expand, native, written};
+use crate::docs;
 use crate::error::JsonError;
 use crate::limits::{default_dialect, reply_bytes};
 use crate::path::{Dialect, Query, TooCostly, query};
@@ -23,6 +24,7 @@ pub(super) const GET: Command = Command {
     summary: "Returns the values at one or more paths as JSON text.",
     complexity: "O(N) with N the size of the values; O(size of the document) if a path is not static",
     arity: Arity::AtLeast(2),
+    args: docs::GET,
     handler: get,
     ..READ
 };
@@ -32,6 +34,7 @@ pub(super) const MGET: Command = Command {
     summary: "Returns the values at a path of several documents.",
     complexity: "O(M*N) with M the number of keys and N the size of the values",
     arity: Arity::AtLeast(3),
+    args: docs::MGET,
     keys: &[KeySpec::range(1, -2, 1, Access::Read)],
     handler: mget,
     ..READ
@@ -42,6 +45,7 @@ pub(super) const RESP: Command = Command {
     summary: "Returns the values at a path in the types of the protocol.",
     complexity: "O(N) with N the size of the values",
     arity: Arity::Between(2, 3),
+    args: docs::ONE_PLACE,
     handler: resp,
     ..READ
 };

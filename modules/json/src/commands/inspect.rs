@@ -1,10 +1,11 @@
 //! JSON.TYPE, STRLEN, ARRLEN, OBJLEN, OBJKEYS, ARRINDEX, DEBUG: what is there to know about values?
 
-use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, KeySpec, Reply};
+use mortise_module::{Arg, Arity, Command, CommandResult, Context, Reply};
 
 use super::READ;
 use super::arguments::{integer, path, text};
 use crate::codec::parse;
+use crate::docs;
 use crate::error::JsonError;
 use crate::ops::{self, Range};
 use crate::path::Path;
@@ -15,6 +16,8 @@ pub(super) const TYPE: Command = Command {
     name: "json.type",
     summary: "Returns the kinds of the values at a path.",
     arity: Arity::Between(2, 3),
+    keys: docs::PEEK,
+    args: docs::ONE_PLACE,
     handler: kind,
     ..READ
 };
@@ -23,6 +26,8 @@ pub(super) const STRLEN: Command = Command {
     name: "json.strlen",
     summary: "Returns the lengths of the strings at a path, in bytes.",
     arity: Arity::Between(2, 3),
+    keys: docs::PEEK,
+    args: docs::ONE_PLACE,
     handler: strlen,
     ..READ
 };
@@ -31,6 +36,8 @@ pub(super) const ARRLEN: Command = Command {
     name: "json.arrlen",
     summary: "Returns the numbers of elements of the arrays at a path.",
     arity: Arity::Between(2, 3),
+    keys: docs::PEEK,
+    args: docs::ONE_PLACE,
     handler: arrlen,
     ..READ
 };
@@ -39,6 +46,8 @@ pub(super) const OBJLEN: Command = Command {
     name: "json.objlen",
     summary: "Returns the numbers of members of the objects at a path.",
     arity: Arity::Between(2, 3),
+    keys: docs::PEEK,
+    args: docs::ONE_PLACE,
     handler: objlen,
     ..READ
 };
@@ -48,6 +57,7 @@ pub(super) const OBJKEYS: Command = Command {
     summary: "Returns the names of the members of the objects at a path.",
     complexity: "O(N) with N the number of members",
     arity: Arity::Between(2, 3),
+    args: docs::ONE_PLACE,
     handler: objkeys,
     ..READ
 };
@@ -57,6 +67,7 @@ pub(super) const ARRINDEX: Command = Command {
     summary: "Returns where a value first stands in the arrays at a path.",
     complexity: "O(N) with N the size of the array",
     arity: Arity::Between(4, 6),
+    args: docs::ARRINDEX,
     handler: arrindex,
     ..READ
 };
@@ -66,7 +77,8 @@ pub(super) const DEBUG: Command = Command {
     summary: "Tells how much memory the values at a path take.",
     complexity: "O(N) with N the size of the values",
     arity: Arity::AtLeast(2),
-    keys: &[KeySpec::at(2, Access::Read)],
+    args: docs::DEBUG,
+    keys: docs::PEEK_SECOND,
     handler: debug,
     ..READ
 };

@@ -18,6 +18,7 @@ use std::ffi::CStr;
 use mortise_module::{Access, Arg, Command, Context, Error, Flag, KeySpec, NotifyClass};
 
 use crate::codec::Parsed;
+use crate::docs;
 use crate::error::JsonError;
 use crate::limits::{self, Before};
 use crate::ops::{self, Updated};
@@ -59,6 +60,7 @@ const READ: Command = Command {
     flags: &[Flag::ReadOnly],
     categories: &["json"],
     keys: &[KeySpec::at(1, Access::Read)],
+    complexity: docs::BY_PATH,
     parallel: true,
     ..Command::DEFAULT
 };
@@ -68,6 +70,7 @@ const WRITE: Command = Command {
     flags: &[Flag::Write, Flag::DenyOom],
     categories: &["json"],
     keys: &[KeySpec::at(1, Access::Update)],
+    complexity: docs::BY_PATH,
     ..Command::DEFAULT
 };
 
@@ -150,4 +153,17 @@ fn change_or_create<T>(
 fn announce(ctx: &mut Context<'_>, event: &CStr, key: &Arg<'_>) -> Result<(), Error> {
     ctx.replicate_verbatim()?;
     ctx.announce(NotifyClass::MODULE, event, key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declarations_make_sense() {
+        for command in COMMANDS {
+            assert_eq!(command.check(), Ok(()));
+            assert!(!command.args.is_empty() && !command.summary.is_empty(), "{}", command.name);
+        }
+    }
 }

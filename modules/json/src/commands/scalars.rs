@@ -8,6 +8,7 @@ use super::arguments::{path, text};
 use super::reply::{self, number, write_numbers, written};
 use super::{WRITE, change, change_or_create, without_create};
 use crate::codec::{Parsed, parse};
+use crate::docs;
 use crate::error::JsonError;
 use crate::ops::{self, Arithmetic, Number};
 use crate::value::{Value, View};
@@ -17,6 +18,8 @@ pub(super) const NUMINCRBY: Command = Command {
     name: "json.numincrby",
     summary: "Adds a number to the numbers at a path.",
     arity: Arity::Between(4, 5),
+    keys: docs::READ_UPDATE,
+    args: docs::NUMBER,
     handler: |ctx, args| arithmetic(ctx, args, c"json.numincrby", Arithmetic::Add),
     ..WRITE
 };
@@ -25,6 +28,8 @@ pub(super) const NUMMULTBY: Command = Command {
     name: "json.nummultby",
     summary: "Multiplies the numbers at a path by a number.",
     arity: Arity::Between(4, 5),
+    keys: docs::READ_UPDATE,
+    args: docs::NUMBER,
     handler: |ctx, args| arithmetic(ctx, args, c"json.nummultby", Arithmetic::Multiply),
     ..WRITE
 };
@@ -33,6 +38,8 @@ pub(super) const NUMPOWBY: Command = Command {
     name: "json.numpowby",
     summary: "Raises the numbers at a path to the power of a number.",
     arity: Arity::Between(4, 5),
+    keys: docs::READ_UPDATE,
+    args: docs::NUMBER,
     handler: |ctx, args| arithmetic(ctx, args, c"json.numpowby", Arithmetic::Power),
     ..WRITE
 };
@@ -42,6 +49,8 @@ pub(super) const TOGGLE: Command = Command {
     summary: "Turns true into false and false into true.",
     since: "2.0.0",
     arity: Arity::Exactly(3),
+    keys: docs::READ_UPDATE,
+    args: docs::TOGGLE,
     handler: toggle,
     ..WRITE
 };
@@ -51,6 +60,8 @@ pub(super) const STRAPPEND: Command = Command {
     summary: "Appends a string to the strings at a path.",
     complexity: "O(N) with N the length of the strings",
     arity: Arity::Between(3, 5),
+    keys: docs::INSERT,
+    args: docs::STRAPPEND,
     handler: strappend,
     ..WRITE
 };

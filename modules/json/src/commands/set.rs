@@ -7,6 +7,7 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Error,
 use super::arguments::{json, path};
 use super::{SHRINK, WRITE, announce, change, without_create};
 use crate::codec::Parsed;
+use crate::docs;
 use crate::error::JsonError;
 use crate::limits::{self, Before};
 use crate::ops::{self, Condition, Outcome};
@@ -19,6 +20,7 @@ pub(super) const SET: Command = Command {
     summary: "Sets or adds the value at a path of a document, which is created at its root.",
     complexity: "O(M+N) with M the size of the old value and N that of the new one; O(size of the document) if the path is not static",
     arity: Arity::AtLeast(4),
+    args: docs::SET,
     handler: set,
     ..WRITE
 };
@@ -29,6 +31,7 @@ pub(super) const MSET: Command = Command {
     since: "2.6.0",
     complexity: "O(K*(M+N)) with K the number of values",
     arity: Arity::AtLeast(4),
+    args: docs::MSET,
     keys: &[KeySpec::range(1, -1, 3, Access::Update)],
     handler: mset,
     ..WRITE
@@ -40,6 +43,7 @@ pub(super) const MERGE: Command = Command {
     since: "2.6.0",
     complexity: "O(M+N) with M the size of the old value and N that of the patch",
     arity: Arity::AtLeast(4),
+    args: docs::MERGE,
     handler: merge,
     ..WRITE
 };
@@ -49,7 +53,8 @@ pub(super) const DEL: Command = Command {
     summary: "Removes the values at a path.",
     complexity: "O(N) with N the size of what is removed",
     arity: Arity::Between(2, 3),
-    keys: &[KeySpec::at(1, Access::Remove)],
+    args: docs::ONE_PLACE,
+    keys: docs::DELETE,
     handler: del,
     ..SHRINK
 };
@@ -63,6 +68,7 @@ pub(super) const CLEAR: Command = Command {
     since: "2.0.0",
     complexity: "O(N) with N the size of what is cleared",
     arity: Arity::Between(2, 3),
+    args: docs::ONE_PLACE,
     handler: clear,
     ..SHRINK
 };
