@@ -90,6 +90,9 @@ mod persist_segments;
 
 mod suggestions;
 
+/// Their documentation.
+mod docs;
+
 mod commands;
 
 /// The version of RediSearch whose behaviour this module has.

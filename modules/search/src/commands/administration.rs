@@ -6,6 +6,7 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, 
 
 use crate::commands::bytes;
 use crate::commands::permission;
+use crate::docs;
 use crate::error::Error;
 use crate::scan::Keys;
 use crate::schema::alter::{self, Alter, Change};
@@ -18,6 +19,9 @@ pub const CREATE: Command = Command {
     summary: "Creates an index with the given spec",
     complexity: "O(K) at creation where K is the number of fields, O(N) if scanning the keyspace is triggered",
     arity: Arity::AtLeast(4),
+    args: docs::schema::CREATE,
+    tips: docs::TIPS,
+    history: docs::CREATE_HISTORY,
     flags: &[Flag::Write, Flag::DenyOom],
     categories: &["search"],
     handler: create,
@@ -30,6 +34,8 @@ pub const ALTER: Command = Command {
     summary: "Adds fields to the index, drops some, or changes their types",
     complexity: "O(N) where N is the number of keys in the keyspace",
     arity: Arity::AtLeast(5),
+    args: docs::schema::ALTER,
+    tips: docs::TIPS,
     flags: &[Flag::Write, Flag::DenyOom],
     categories: &["search"],
     handler: alter,
@@ -43,6 +49,8 @@ pub const DROPINDEX: Command = Command {
     summary: "Deletes the index",
     complexity: "O(1), or O(N) if documents are deleted, where N is the number of keys in the index",
     arity: Arity::Between(2, 3),
+    args: docs::schema::DROP_INDEX,
+    tips: docs::TIPS,
     flags: &[Flag::Write],
     categories: &["search", "dangerous"],
     handler: drop_index,
@@ -55,6 +63,7 @@ pub const LIST: Command = Command {
     since: "2.0.0",
     summary: "Returns a list of all existing indexes",
     arity: Arity::Exactly(1),
+    tips: docs::TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search", "admin"],
     handler: list,

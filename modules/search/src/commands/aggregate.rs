@@ -18,6 +18,7 @@ use crate::commands::loading::KeyLoader;
 use crate::commands::options::Options;
 use crate::commands::search::TIMED_OUT;
 use crate::commands::{bytes, cursor, permission, search};
+use crate::docs;
 use crate::error::{ArgumentError, Error};
 use crate::expression::value::{Value, number_text};
 use crate::index::deadline::Deadline;
@@ -39,6 +40,8 @@ pub const AGGREGATE: Command = Command {
     summary: "Run a search query on an index and perform aggregate transformations on the results",
     complexity: "O(1)",
     arity: Arity::AtLeast(3),
+    args: docs::aggregate::AGGREGATE,
+    tips: docs::TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search"],
     handler: aggregate,

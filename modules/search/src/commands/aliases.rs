@@ -6,12 +6,14 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, 
 
 use crate::args::lossy;
 use crate::commands::{bytes, permission};
+use crate::docs;
 use crate::error::Error;
 use crate::registry::{self, Registry};
 
 const DEFAULT: Command = Command {
     since: "1.0.0",
     complexity: "O(1)",
+    tips: docs::TIPS,
     flags: &[Flag::Write, Flag::DenyOom],
     categories: &["search"],
     ..Command::DEFAULT
@@ -22,6 +24,7 @@ pub const ADD: Command = Command {
     name: "FT.ALIASADD",
     summary: "Adds an alias to the index",
     arity: Arity::Exactly(3),
+    args: docs::ALIAS_OF,
     handler: add,
     ..DEFAULT
 };
@@ -34,6 +37,7 @@ pub const UPDATE: Command = Command {
     name: "FT.ALIASUPDATE",
     summary: "Adds or updates an alias to the index",
     arity: Arity::Exactly(3),
+    args: docs::ALIAS_OF,
     handler: update,
     ..DEFAULT
 };
@@ -43,6 +47,7 @@ pub const DELETE: Command = Command {
     name: "FT.ALIASDEL",
     summary: "Deletes an alias from the index",
     arity: Arity::Exactly(2),
+    args: docs::ALIAS,
     flags: &[Flag::Write],
     handler: delete,
     ..DEFAULT
@@ -58,6 +63,7 @@ pub const LIST: Command = Command {
     summary: "Returns the aliases of an index",
     complexity: "O(N) where N is the number of aliases of all indexes",
     arity: Arity::Exactly(2),
+    args: docs::ONE_INDEX,
     flags: &[Flag::ReadOnly],
     handler: list,
     ..DEFAULT

@@ -6,6 +6,7 @@
 use mortise_module::{Arg, Arity, Command, CommandResult, Config, Context, Flag, Reply, Writer};
 
 use crate::commands::bytes;
+use crate::docs;
 use crate::error::Error;
 use crate::settings::{self, ALL};
 
@@ -22,6 +23,7 @@ pub const CONFIG: Command = Command {
             summary: "Retrieves runtime configuration options",
             complexity: "O(N) where N is the number of options",
             arity: Arity::Exactly(3),
+            args: docs::OPTION,
             handler: get,
             ..SUBCOMMAND
         },
@@ -30,6 +32,7 @@ pub const CONFIG: Command = Command {
             summary: "Help description of runtime configuration options",
             complexity: "O(N) where N is the number of options",
             arity: Arity::Exactly(3),
+            args: docs::OPTION,
             handler: help,
             ..SUBCOMMAND
         },
@@ -37,6 +40,7 @@ pub const CONFIG: Command = Command {
             name: "SET",
             summary: "Sets runtime configuration options",
             arity: Arity::AtLeast(3),
+            args: docs::OPTION_AND_VALUE,
             handler: set,
             ..SUBCOMMAND
         },
@@ -45,6 +49,7 @@ pub const CONFIG: Command = Command {
 };
 
 const SUBCOMMAND: Command = Command {
+    tips: docs::TIPS,
     flags: &[Flag::Admin, Flag::ReadOnly],
     categories: &["search", "admin"],
     ..Command::DEFAULT

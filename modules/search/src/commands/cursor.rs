@@ -14,6 +14,7 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, 
 use crate::args::{Args, lossy, parse_integer};
 use crate::commands::aggregate::{Answer, positive};
 use crate::commands::{bytes, permission};
+use crate::docs;
 use crate::error::Error;
 use crate::registry;
 
@@ -24,6 +25,8 @@ pub const CURSOR: Command = Command {
     summary: "Reads from a cursor, deletes it, or collects those that are idle",
     complexity: "O(1)",
     arity: Arity::AtLeast(3),
+    args: docs::aggregate::CURSOR,
+    tips: docs::CURSOR_TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search"],
     handler: cursor,

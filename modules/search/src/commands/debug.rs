@@ -7,6 +7,7 @@ use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 
 use crate::args::lossy;
 use crate::commands::bytes;
+use crate::docs;
 use crate::error::Error;
 use crate::registry;
 use crate::source::json;
@@ -16,6 +17,8 @@ pub const DEBUG: Command = Command {
     name: "FT.DEBUG",
     summary: "Shows how long a temporary index will stay if nobody uses it; chooses how JSON documents are read",
     arity: Arity::Exactly(3),
+    args: docs::TIME_LEFT,
+    tips: docs::TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search", "admin"],
     handler: debug,

@@ -3,6 +3,7 @@
 use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 
 use crate::commands::bytes;
+use crate::docs;
 use crate::registry;
 
 /// FT.DICTADD.
@@ -12,6 +13,8 @@ pub const ADD: Command = Command {
     summary: "Adds terms to a dictionary",
     complexity: "O(N) where N is the number of terms",
     arity: Arity::AtLeast(3),
+    args: docs::DICTIONARY_AND_TERMS,
+    tips: docs::TIPS,
     flags: &[Flag::Write, Flag::DenyOom],
     categories: &["search"],
     handler: add,
@@ -33,6 +36,7 @@ pub const DUMP: Command = Command {
     summary: "Dumps all terms in the given dictionary",
     complexity: "O(N), where N is the size of the dictionary",
     arity: Arity::Exactly(2),
+    args: docs::DICTIONARY,
     flags: &[Flag::ReadOnly],
     handler: dump,
     ..ADD

@@ -7,6 +7,7 @@ use mortise_module::{
 };
 
 use crate::commands::{bytes, permission};
+use crate::docs;
 use crate::error::Error;
 use crate::registry;
 use crate::source::in_db;
@@ -16,6 +17,7 @@ pub const DEL: Command = Command {
     name: "FT.DEL",
     summary: "Deletes a document from the index and from the keyspace",
     arity: Arity::Between(3, 4),
+    args: docs::DELETE_DOCUMENT,
     flags: &[Flag::Write],
     categories: &["search"],
     keys: &[KeySpec::at(2, Access::Remove)],
@@ -28,6 +30,8 @@ pub const GET: Command = Command {
     name: "FT.GET",
     summary: "Returns the fields of a document of the index",
     arity: Arity::Exactly(3),
+    args: docs::DOCUMENT,
+    tips: docs::TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search"],
     keys: &[KeySpec::at(2, Access::Read)],
@@ -41,6 +45,8 @@ pub const MGET: Command = Command {
     summary: "Returns the fields of documents of the index",
     complexity: "O(N) where N is the number of keys",
     arity: Arity::AtLeast(3),
+    args: docs::DOCUMENTS,
+    tips: docs::TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search"],
     keys: &[KeySpec::range(2, -1, 1, Access::Read)],

@@ -6,6 +6,7 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, 
 
 use crate::args::lossy;
 use crate::commands::{bytes, options, permission, search};
+use crate::docs;
 use crate::error::Error;
 use crate::query::explain;
 use crate::registry;
@@ -15,6 +16,8 @@ pub const EXPLAIN: Command = Command {
     name: "FT.EXPLAIN",
     summary: "Returns the execution plan for a complex query",
     arity: Arity::AtLeast(3),
+    args: docs::search::EXPLAIN,
+    tips: docs::TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search"],
     handler: explain,

@@ -22,6 +22,7 @@ use crate::commands::hybrid::fusion::{Fused, fuse, nearness};
 use crate::commands::hybrid::request::{Ask, Request, read};
 use crate::commands::search::TIMED_OUT;
 use crate::commands::{bytes, cursor, permission, search};
+use crate::docs;
 use crate::error::Error;
 use crate::expression::value::Value;
 use crate::index::explanation::Explanation;
@@ -43,6 +44,9 @@ pub const HYBRID: Command = Command {
     summary: "Performs hybrid search combining text search and vector similarity",
     complexity: "O(N+M) where N is the complexity of the text search and M is the complexity of the vector search",
     arity: Arity::AtLeast(7),
+    args: docs::hybrid::HYBRID,
+    tips: docs::TIPS,
+    history: docs::HYBRID_HISTORY,
     flags: &[Flag::ReadOnly],
     categories: &["search"],
     handler: hybrid,

@@ -5,6 +5,7 @@ use mortise_module::{Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 
 use crate::args::lossy;
 use crate::commands::administration::{self, Documents};
+use crate::docs;
 use crate::error::Error;
 use crate::registry;
 
@@ -27,6 +28,7 @@ pub const DROP: Command = Command {
     summary: "Deletes the index and its documents",
     complexity: "O(N) where N is the number of keys in the index",
     arity: Arity::Between(2, 3),
+    args: docs::schema::DROP,
     flags: &[Flag::Write],
     categories: &["search", "dangerous"],
     handler: drop_all,

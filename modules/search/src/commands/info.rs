@@ -5,6 +5,7 @@ use mortise_module::{
 };
 
 use crate::commands::{cursor, permission};
+use crate::docs;
 use crate::error::Error;
 use crate::index::{Sizes, Statistics};
 use crate::registry;
@@ -19,6 +20,8 @@ pub const INFO: Command = Command {
     name: "FT.INFO",
     summary: "Returns information and statistics on the index",
     arity: Arity::Exactly(2),
+    args: docs::ONE_INDEX,
+    tips: docs::TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search"],
     handler: info,

@@ -94,3 +94,19 @@ impl From<Error> for ReplyError {
         reply_error(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declarations_make_sense() {
+        // What takes no argument, and what is gone.
+        const WITHOUT: [&str; 2] = ["FT._LIST", "FT.SYNADD"];
+        for command in COMMANDS {
+            assert_eq!(command.check(), Ok(()));
+            let documented = !command.args.is_empty() || !command.subcommands.is_empty();
+            assert!(documented || WITHOUT.contains(&command.name), "{}", command.name);
+        }
+    }
+}

@@ -15,6 +15,7 @@ use crate::args::{Args, lossy};
 use crate::commands::options::{self, Options};
 use crate::commands::search::{Answer, Sorting, complete, task};
 use crate::commands::{aggregate, bytes, hybrid, permission};
+use crate::docs;
 use crate::error::Error;
 use crate::index::profile::{Measure, Profile};
 use crate::index::search::Leaves;
@@ -32,6 +33,8 @@ pub const PROFILE: Command = Command {
     summary: "Performs a `FT.SEARCH` or `FT.AGGREGATE` command and collects performance information",
     complexity: "O(N)",
     arity: Arity::AtLeast(5),
+    args: docs::search::PROFILE,
+    tips: docs::TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search"],
     handler: profile,

@@ -9,6 +9,7 @@ use crate::args::{lossy, parse_number};
 use crate::commands::options::{self, Options};
 use crate::commands::payloads::{payload, score_by_payload};
 use crate::commands::{bytes, json_fields, permission};
+use crate::docs;
 use crate::error::Error;
 use crate::expression::value::number_text;
 use crate::highlight::Wanted;
@@ -30,6 +31,9 @@ pub const SEARCH: Command = Command {
     summary: "Searches the index with a textual query, returning either documents or just ids",
     complexity: "O(N)",
     arity: Arity::AtLeast(3),
+    args: docs::search::SEARCH,
+    tips: docs::TIPS,
+    history: docs::SEARCH_HISTORY,
     flags: &[Flag::ReadOnly],
     categories: &["search"],
     handler: search,

@@ -9,6 +9,7 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, 
 
 use crate::args::{Args, lossy};
 use crate::commands::{bytes, options, permission};
+use crate::docs;
 use crate::error::Error;
 use crate::index::snapshot::Snapshot;
 use crate::query::ast::{Kind, Node};
@@ -26,6 +27,8 @@ pub const SPELLCHECK: Command = Command {
     summary: "Performs spelling correction on a query, returning suggestions for misspelled terms",
     complexity: "O(N) where N is the number of words in the index",
     arity: Arity::AtLeast(3),
+    args: docs::SPELLING,
+    tips: docs::TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search"],
     handler: spellcheck,

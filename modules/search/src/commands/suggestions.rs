@@ -6,6 +6,7 @@ use mortise_module::{
 
 use crate::args::{Args, lossy, parse_integer, parse_number};
 use crate::commands::bytes;
+use crate::docs;
 use crate::error::{ArgumentError, Error};
 use crate::suggestions::{SUGGESTIONS, Suggestions};
 use crate::trie::{LETTERS_MAX, Put, Suggestion};
@@ -16,9 +17,12 @@ pub const ADD: Command = Command {
     summary: "Adds a suggestion string to an auto-complete suggestion dictionary",
     complexity: "O(1)",
     arity: Arity::Between(4, 7),
+    args: docs::SUGGEST,
+    tips: docs::TIPS,
+    history: docs::SUGADD_HISTORY,
     flags: &[Flag::Write, Flag::DenyOom],
     categories: &["search"],
-    keys: &[KeySpec::at(1, Access::Update)],
+    keys: &[KeySpec::at(1, Access::Insert)],
     handler: add,
     ..Command::DEFAULT
 };
@@ -28,6 +32,9 @@ pub const GET: Command = Command {
     name: "FT.SUGGET",
     summary: "Gets completion suggestions for a prefix",
     arity: Arity::Between(3, 10),
+    args: docs::SUGGESTIONS,
+    tips: &[],
+    history: docs::SUGGET_HISTORY,
     flags: &[Flag::ReadOnly],
     keys: &[KeySpec::at(1, Access::Read)],
     handler: get,
@@ -40,6 +47,9 @@ pub const DELETE: Command = Command {
     name: "FT.SUGDEL",
     summary: "Deletes a string from a suggestion index",
     arity: Arity::Exactly(3),
+    args: docs::SUGGESTION,
+    keys: &[KeySpec::at(1, Access::Delete)],
+    history: &[],
     flags: &[Flag::Write],
     handler: delete,
     ..ADD
@@ -50,8 +60,11 @@ pub const LENGTH: Command = Command {
     name: "FT.SUGLEN",
     summary: "Gets the size of an auto-complete suggestion dictionary",
     arity: Arity::Exactly(2),
+    args: docs::SUGGESTION_KEY,
+    tips: &[],
+    history: &[],
     flags: &[Flag::ReadOnly],
-    keys: &[KeySpec::at(1, Access::Read)],
+    keys: &[KeySpec::at(1, Access::Peek)],
     handler: length,
     parallel: true,
     ..ADD

@@ -6,6 +6,7 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, 
 
 use crate::args::lossy;
 use crate::commands::{bytes, permission};
+use crate::docs;
 use crate::error::Error;
 use crate::schema::Schema;
 use crate::{registry, scan};
@@ -17,6 +18,8 @@ pub const UPDATE: Command = Command {
     summary: "Creates or updates a synonym group with additional terms",
     complexity: "O(1), or O(N) where N is the number of keys in the keyspace if these are read again",
     arity: Arity::AtLeast(4),
+    args: docs::SYNONYMS,
+    tips: docs::TIPS,
     flags: &[Flag::Write, Flag::DenyOom],
     categories: &["search"],
     handler: update,
@@ -29,6 +32,8 @@ pub const DUMP: Command = Command {
     since: "1.2.0",
     summary: "Dumps the contents of a synonym group",
     arity: Arity::Exactly(2),
+    args: docs::ONE_INDEX,
+    tips: docs::TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search"],
     handler: dump,

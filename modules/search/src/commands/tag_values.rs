@@ -4,6 +4,7 @@ use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, 
 
 use crate::args::lossy;
 use crate::commands::permission;
+use crate::docs;
 use crate::error::Error;
 use crate::query::pattern::Pattern;
 use crate::query::plan::{Shape, Space};
@@ -17,6 +18,8 @@ pub const TAG_VALUES: Command = Command {
     summary: "Returns the distinct tags indexed in a Tag field",
     complexity: "O(N) where N is the number of distinct tags of the field",
     arity: Arity::Exactly(3),
+    args: docs::TAG_FIELD,
+    tips: docs::TIPS,
     flags: &[Flag::ReadOnly],
     categories: &["search", "dangerous"],
     handler: tag_values,
