@@ -3,7 +3,8 @@
 //! A module whose command takes long yields now and then. From then on, workers that would wait for the lock refuse
 //! what their clients ask for, but for the commands that are allowed while the server is busy: those of modules need
 //! the lock and are therefore handed over as visits, which the thread that has it runs when it yields the next
-//! time. A worker takes a visit back when the lock is to be had again before that.
+//! time. A command that loads a data set yields as well; then it is what may run while data is loaded. A worker takes a
+//! visit back when the lock is to be had again before that.
 //!
 //! Invariants: a visit is run or taken back, never both; one that is run does not wait for anything, and those who
 //! wait for its keys are served when the command that yields has ended.
@@ -26,6 +27,7 @@ use super::lock::Engine;
 use super::registry::Command;
 use super::slow::observe;
 use super::spec::{Flag, Run};
+use super::state::Shared;
 
 /// How long a worker waits before it looks whether the lock is free.
 const PARK: Duration = Duration::from_millis(5);
@@ -70,7 +72,7 @@ pub fn run_while_busy(
             let asks_modules =
                 command.spec.logs_in && caller.engine.shared.modules_log_in.load(Ordering::Relaxed);
             let needs_no_lock = matches!(command.spec.run, Run::Session(_)) && !asks_modules;
-            needs_no_lock && command.has(Flag::AllowBusy)
+            needs_no_lock && command.has(lets_in(&caller.engine.shared))
         });
         if allowed {
             run_hold(caller, Access::Session, std::slice::from_ref(request), out, end);
@@ -96,12 +98,19 @@ pub fn run_while_busy(
     }
 }
 
-/// Whether a command of a module may run while another one keeps the lock.
+/// Whether a command may run while another one keeps the lock. Of those that are allowed while a module is busy, which
+/// concern the module, only its own need the lock; of those that are allowed while data is loaded all may.
 fn may_visit(caller: Caller<'_>, command: &Command) -> bool {
     let shared = &caller.engine.shared;
-    let lets_in = if shared.loading.is_on() { Flag::Loading } else { Flag::AllowBusy };
-    let is_foreign = matches!(command.spec.run, Run::Foreign(_)) && command.has(lets_in);
-    is_foreign && shared.busy.lends()
+    let is_of_module = matches!(command.spec.run, Run::Foreign(_) | Run::ForeignRead(_));
+    let needs_lock = !matches!(command.spec.run, Run::Session(_));
+    let visits = if shared.loading.is_on() { needs_lock } else { is_of_module };
+    visits && command.has(lets_in(shared)) && shared.busy.lends()
+}
+
+/// What a command says of itself that may run now.
+fn lets_in(shared: &Shared) -> Flag {
+    if shared.loading.is_on() { Flag::Loading } else { Flag::AllowBusy }
 }
 
 /// A command on its way to the thread that has the lock.
@@ -123,6 +132,8 @@ pub struct Visits {
     waiting: AtomicUsize,
     /// One is being run.
     running: AtomicBool,
+    /// The clients whose commands keep the lock meanwhile: their sessions are locked.
+    hosts: Mutex<Vec<u64>>,
 }
 
 impl Visits {
@@ -188,6 +199,12 @@ impl Visits {
     pub fn is_running(&self) -> bool {
         self.running.load(Ordering::Relaxed)
     }
+
+    /// Whether a command of this client keeps the lock while another one visits, so that its session is locked by this
+    /// very thread: whoever looks at all sessions passes it over.
+    pub fn is_host(&self, client: u64) -> bool {
+        self.is_running() && self.hosts.lock().contains(&client)
+    }
 }
 
 /// Runs one request inside the command that yields. The keys that it makes ready are left to that one's unit.
@@ -201,6 +218,7 @@ pub fn run(
     let shared = &caller.engine.shared;
     let visits = &shared.visits;
     let was_running = visits.running.swap(true, Ordering::Relaxed);
+    visits.hosts.lock().push(host.env.client.map_or(0, |client| client.id));
     let (client, worker, stats) = (caller.client, caller.worker, &shared.workers[caller.worker]);
     let now_us = (shared.clock.unix_us)();
     let env = Env { shared, stats, worker, client: Some(client), now_us };
@@ -223,5 +241,6 @@ pub fn run(
     }
     end.done += 1;
     end.close |= unit.close;
+    visits.hosts.lock().pop();
     visits.running.store(was_running, Ordering::Relaxed);
 }

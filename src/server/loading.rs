@@ -1,5 +1,5 @@
 //! How does the data set come back? At the start of the process by a thread of its own, while clients are answered that
-//! it is being loaded; by DEBUG RELOAD under the lock of its command.
+//! it is being loaded; by DEBUG RELOAD under the lock of its command, which lends it (`loading/lending.rs`).
 //!
 //! The loading thread takes the lock for slices: after some bytes of the file, `loading-process-events-interval-bytes`
 //! at most, whoever waits for the lock has it first. Commands that may run meanwhile (INFO, CONFIG, SHUTDOWN, ...) wait
@@ -11,6 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+
+pub(super) mod lending;
+
+use lending::{Lending, Lent};
 
 use super::appending::Appender;
 use super::appending::start::Holder;
@@ -24,7 +28,7 @@ use crate::engine::loading::LoadProgress;
 use crate::engine::lock::{Engine, Writing};
 use crate::engine::state::SaveFailed;
 use crate::persist::rdb::disk;
-use crate::persist::rdb::load::{LoadError, Options, Outcome, Turns, load, load_in_turns};
+use crate::persist::rdb::load::{LoadError, Options, Outcome, Turns, load_in_turns};
 
 /// Bytes of the file after which others have the lock at the latest: well under a millisecond.
 const SLICE_BYTES_MAX: u64 = 256 * 1024;
@@ -213,9 +217,14 @@ pub(super) fn load_file(
     mut file: File,
     options: Options,
 ) -> Result<Outcome, LoadError> {
+    let (shared, total) = (ctx.env.shared, file.metadata()?.len());
+    shared.loading.begin(shared.now_ms() / 1000, total);
     announce(ctx, ServerEvent::Loading(Origin::File, FileStep::Begins));
-    let options = Options { bytes: Some(file.metadata()?.len()), ..options };
-    let loaded = load(ctx, &mut file, options);
+    let options = Options { bytes: Some(total), ..options };
+    let mut lending = Lending::new();
+    let loaded = load_in_turns(&mut Lent { ctx, lending: &mut lending }, &mut file, options);
+    drop(lending);
+    shared.loading.end();
     note_end(ctx, &loaded);
     loaded
 }

@@ -291,3 +291,44 @@ fn systemd_hears_when_all_is_ready() {
     let log = fs::read_to_string(folder.path().join("log")).expect("it was written");
     assert!(log.contains("Supervised by systemd."), "{log}");
 }
+
+/// A command that loads lets others see that it does; what needs no data runs meanwhile, wherever its connection lives.
+#[test]
+fn a_reload_tells_others_that_it_is_loading() {
+    for threads in ["1", "4"] {
+        let server = Server::start(&[
+            "--enable-debug-command",
+            "yes",
+            "--io-threads",
+            threads,
+            "--loading-process-events-interval-bytes",
+            "1024",
+        ]);
+        let mut client = server.client();
+        client.call(&["DEBUG", "POPULATE", &KEYS.to_string(), "key", "100"]);
+        client.call(&["CONFIG", "SET", "key-load-delay", "20000"]);
+        client.call(&["CLIENT", "SETNAME", "onlooker"]);
+        let mut loader = server.client();
+        loader.call(&["CLIENT", "SETNAME", "loader"]);
+        loader.send(&["DEBUG", "RELOAD"]).expect("it is connected");
+        loader.send(&["DBSIZE"]).expect("it is connected");
+        wait_until("it is loading", || info(&mut client, "loading").as_deref() == Some("1"));
+        for argv in [&["GET", "key:1"][..], &["PING"], &["SET", "k", "v"], &["DEBUG", "RELOAD"]] {
+            assert!(refused(&client.call(argv)), "{argv:?}");
+        }
+        let mut late = server.client();
+        assert_eq!(late.call(&["CONFIG", "GET", "maxmemory"]).items().len(), 2);
+        assert!(refused(&late.call(&["DBSIZE"])));
+        // The session of the client that loads is locked all the time.
+        assert!(client.call(&["INFO", "clients"]).text().contains("blocked_clients:0"));
+        let list = client.call(&["CLIENT", "LIST"]).text();
+        assert!(list.contains("name=onlooker") && !list.contains("name=loader"), "{list}");
+        client.call(&["MULTI"]);
+        client.call(&["CONFIG", "SET", "key-load-delay", "0"]);
+        assert_eq!(client.call(&["EXEC"]).items().len(), 1);
+        assert_eq!(loader.read().expect("it is loaded").text(), "OK");
+        assert_eq!(loader.read().expect("and goes on").int(), KEYS as i64);
+        assert_eq!(info(&mut client, "loading").as_deref(), Some("0"));
+        assert_eq!(client.call(&["GET", "key:1"]).text().len(), 100);
+    }
+}

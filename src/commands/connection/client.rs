@@ -247,14 +247,15 @@ fn info(ctx: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome
     Ok(())
 }
 
-/// Visits every client with its session, but not those that are being closed; the caller's own session is the one already borrowed.
+/// Visits every client with its session, but not those that are being closed, nor the one that lets the caller in while
+/// it keeps the lock; the caller's own session is the one already borrowed.
 fn each_client(ctx: &ExclusiveCtx<'_>, mut visit: impl FnMut(&Arc<Client>, &Session)) {
     let own = ctx.env.client.map(|client| client.id);
     let clients: Vec<Arc<Client>> = ctx.env.shared.clients.lock().iter().cloned().collect();
     for client in clients.iter().filter(|client| !client.killed.load(Ordering::Relaxed)) {
         if Some(client.id) == own {
             visit(client, ctx.session);
-        } else {
+        } else if !ctx.env.shared.visits.is_host(client.id) {
             visit(client, &client.session.lock());
         }
     }
@@ -531,7 +532,9 @@ fn unblock(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) ->
     let id = args::int(argv[2])?;
     let own = ctx.env.client.map(|client| client.id);
     let target = ctx.env.shared.clients.lock().get(id as u64).cloned();
-    let Some(client) = target.filter(|client| Some(client.id) != own) else {
+    let is_waiting =
+        |client: &Arc<Client>| Some(client.id) != own && !ctx.env.shared.visits.is_host(client.id);
+    let Some(client) = target.filter(is_waiting) else {
         reply.int(0);
         return Ok(());
     };

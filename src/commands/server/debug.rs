@@ -122,6 +122,9 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
             reply.ok();
         }
         (b"LOADAOF", []) => {
+            if ctx.env.shared.loading.is_on() {
+                return Err(CommandError::Loading);
+            }
             let host = &ctx.env.shared.host;
             host.reload_aof(ctx).map_err(|_| {
                 CommandError::text("ERR Error trying to load the AOF files, check server logs.")

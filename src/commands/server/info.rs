@@ -174,7 +174,8 @@ fn clients(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     for client in shared.clients.lock().iter() {
         input = input.max(client.query_bytes.load(Relaxed));
         output = output.max(client.output_bytes.load(Relaxed));
-        if Some(client.id) != own && client.session.lock().mode.contains(Mode::BLOCKED) {
+        let is_busy = Some(client.id) == own || shared.visits.is_host(client.id);
+        if !is_busy && client.session.lock().mode.contains(Mode::BLOCKED) {
             blocked += 1;
         }
     }

@@ -40,9 +40,18 @@ fn with_session<R>(client: &Arc<Client>, f: impl FnOnce(&mut Session) -> R) -> O
             set_errno(libc::EPERM);
             None
         }
+        (None, Some(_)) if is_host(client) => {
+            set_errno(libc::EBUSY);
+            None
+        }
         (None, Some(f)) => Some(f(&mut client.session.lock())),
         (None, None) => unreachable!("the function is taken only to be called"),
     }
+}
+
+/// Whether a command of this client keeps the lock and lets this one in.
+fn is_host(client: &Client) -> bool {
+    with_current_reading(|reader| reader.env.shared.visits.is_host(client.id)) == Some(true)
 }
 
 /// No connection is encrypted, so no client has shown a certificate.

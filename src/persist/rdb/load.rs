@@ -136,8 +136,10 @@ pub trait Turns {
 }
 
 /// One turn from the beginning to the end.
+#[cfg(test)]
 struct OneTurn<'a, 'b>(&'a mut ExclusiveCtx<'b>);
 
+#[cfg(test)]
 impl Turns for OneTurn<'_, '_> {
     fn with(&mut self, f: &mut dyn FnMut(&mut ExclusiveCtx<'_>)) {
         f(self.0);
@@ -155,7 +157,8 @@ impl Turns for OneTurn<'_, '_> {
     fn note_used_memory(&mut self, _: u64) {}
 }
 
-/// Loads a file in one turn, while a command keeps the engine. More may be read of it than the snapshot has.
+/// Loads a file in one turn. More may be read of it than the snapshot has.
+#[cfg(test)]
 pub fn load(
     ctx: &mut ExclusiveCtx<'_>,
     source: &mut (dyn Read + Send),

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::time::Instant;
 
+use super::super::loading::lending::{Lending, Lent};
 use super::super::loading::load_rdb;
 use super::super::saving::{announce, announce_alone, as_server};
 use super::{Appender, base_format};
@@ -22,15 +23,15 @@ use crate::persist::aof::manifest::{Manifest, Part, Role};
 use crate::persist::io::{words, write_all};
 use crate::persist::progress::{self, Kind};
 use crate::persist::rdb::disk;
-use crate::persist::rdb::load::{LoadError, Options, load};
+use crate::persist::rdb::load::{LoadError, Options, load_in_turns};
 use crate::persist::rdb::value::limits;
 
 /// Who holds the engine while files are loaded.
 pub enum Holder<'a, 'b> {
     /// Nobody: it is taken for a slice at a time.
     Nobody(&'a Engine),
-    /// The command that asked for it.
-    Command(&'a mut ExclusiveCtx<'b>),
+    /// The command that asked for it, which lets others in.
+    Command(&'a mut ExclusiveCtx<'b>, Lending),
 }
 
 impl std::fmt::Debug for Holder<'_, '_> {
@@ -43,14 +44,14 @@ impl Holder<'_, '_> {
     fn with<R>(&mut self, f: impl FnOnce(&mut ExclusiveCtx<'_>) -> R) -> R {
         match self {
             Holder::Nobody(engine) => as_server(&mut engine.write_patiently(), &engine.shared, f),
-            Holder::Command(ctx) => f(ctx),
+            Holder::Command(ctx, _) => f(ctx),
         }
     }
 
     fn shared(&self) -> &Shared {
         match self {
             Holder::Nobody(engine) => &engine.shared,
-            Holder::Command(ctx) => ctx.env.shared,
+            Holder::Command(ctx, _) => ctx.env.shared,
         }
     }
 
@@ -59,13 +60,20 @@ impl Holder<'_, '_> {
             Holder::Nobody(engine) => {
                 load_rdb(engine, file, options, &engine.shared.loading).map(drop)
             }
-            Holder::Command(ctx) => {
+            Holder::Command(ctx, lending) => {
                 let start = file.stream_position()?;
-                let outcome = load(ctx, file, options)?;
+                let outcome = load_in_turns(&mut Lent { ctx, lending }, file, options)?;
                 ctx.env.shared.loading.end_part(outcome.bytes);
                 file.seek(SeekFrom::Start(start + outcome.bytes))?;
                 Ok(())
             }
+        }
+    }
+
+    /// So many bytes of commands are loaded: others have their turn.
+    fn look(&mut self, offset: u64) {
+        if let Holder::Command(ctx, lending) = self {
+            lending.look(ctx, offset);
         }
     }
 }
@@ -229,7 +237,7 @@ impl Appender {
         self.open_folder(&ctx.state.config)?;
         self.remove_history(&ctx.state.config);
         let exists = self.with_folder(|folder| folder.manifest().files().next().is_some())?;
-        let loaded = self.load(Holder::Command(ctx));
+        let loaded = self.load(Holder::Command(ctx, Lending::new()));
         ctx.env.shared.loading.end();
         loaded?;
         if !exists {
@@ -290,6 +298,7 @@ fn load_file(
         if holder.shared().loading.is_cancelled() {
             return Err(SaveFailed);
         }
+        holder.look(replay.position() - start);
         let end = step.map_err(|error| {
             tracing::warn!("{error}");
             SaveFailed

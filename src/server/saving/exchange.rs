@@ -54,6 +54,10 @@ pub fn load_from(ctx: &mut ExclusiveCtx<'_>, path: &Path) -> Result<(), i32> {
     if ctx.state.replication.is_replica() {
         return Err(libc::ENOTSUP);
     }
+    if ctx.env.shared.loading.is_on() {
+        // Two loads at once would find each other's keys.
+        return Err(libc::EBUSY);
+    }
     let file = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => libc::ENOENT,
         _ => BROKEN,
