@@ -126,7 +126,8 @@ impl Schema {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::parse::{alter, create};
+    use crate::schema::alter::alter;
+    use crate::schema::parse::create;
 
     #[test]
     fn all_that_is_read_is_asked_for_at_once() {
