@@ -7,10 +7,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use mortise_search::aggregate::Row;
-use mortise_search::aggregate::binding::{Bound, bind, bind_rows};
+use mortise_search::aggregate::binding::{self, Bound, bind, bind_rows};
 use mortise_search::aggregate::pipeline::{Load, Loader, Names, Pipeline};
 use mortise_search::aggregate::steps::{self, Step};
+use mortise_search::aggregate::{Limits, Row};
 use mortise_search::args::Args;
 use mortise_search::error::Error;
 use mortise_search::expression::value::Value;
@@ -77,6 +77,13 @@ thread_local! {
     static BENCH: Bench = Bench::new();
 }
 
+/// What matters besides the steps.
+const BINDING: binding::Options = binding::Options {
+    add_scores: false,
+    dialect: 2,
+    limits: Limits { groups: 1_000_000, bytes: 1 << 30 },
+};
+
 /// Checks one input.
 pub fn check(bytes: &[u8]) {
     if bytes.len() <= TEXT_BYTES_MAX {
@@ -91,7 +98,9 @@ fn request(bench: &Bench, query: &[u8], arguments: &[&[u8]]) {
     if steps.is_err() {
         return;
     }
-    if let Ok(bound) = bind_rows(&bench.schema, &[b"t", b"n"], read(arguments).expect("again"), 2) {
+    if let Ok(bound) =
+        bind_rows(&bench.schema, &[b"t", b"n"], read(arguments).expect("again"), BINDING)
+    {
         rows_from_elsewhere(bound);
     }
     let Some(plan) = planned(&bench.schema, query) else { return };
@@ -134,29 +143,38 @@ fn planned(schema: &Schema, query: &[u8]) -> Option<Plan> {
 struct Keys;
 
 impl Loader for Keys {
-    fn load(&mut self, load: &Load, row: &mut Row<'_>, names: &mut Names) -> bool {
-        match load {
-            Load::All => {
-                let slot = names.slot(b"all");
-                row.set(slot, Some(Value::Number(7.0)));
-            }
-            Load::Fields(fields) => {
-                for field in fields {
-                    let found = field.path.first().is_some_and(|byte| *byte < b'n');
-                    let value = Value::Text(Cow::Owned(field.path.to_vec()));
-                    row.set(field.slot, found.then_some(value));
-                }
+    fn load(
+        &mut self,
+        load: &Load,
+        rows: &mut [Row<'static>],
+        names: &mut Names,
+    ) -> Result<Vec<bool>, Error> {
+        Ok(rows.iter_mut().map(|row| load_row(load, row, names)).collect())
+    }
+}
+
+fn load_row(load: &Load, row: &mut Row<'_>, names: &mut Names) -> bool {
+    match load {
+        Load::All => {
+            let slot = names.slot(b"all");
+            row.set(slot, Some(Value::Number(7.0)));
+        }
+        Load::Fields(fields) => {
+            for field in fields {
+                let found = field.path.first().is_some_and(|byte| *byte < b'n');
+                let value = Value::Text(Cow::Owned(field.path.to_vec()));
+                row.set(field.slot, found.then_some(value));
             }
         }
-        row.key.as_deref() != Some(b"c")
     }
+    row.key.as_deref() != Some(b"c")
 }
 
 /// All rows, `count` at a time, or what went wrong.
 fn run(index: &Index, plan: &Plan, arguments: &[&[u8]], count: usize) -> Result<String, String> {
     let shown = |error: Error| error.to_string();
     let steps = read(arguments).expect("the steps have been read");
-    let bound = bind(index.schema(), plan, steps, false, 2).map_err(shown)?;
+    let bound = bind(index.schema(), plan, steps, BINDING).map_err(shown)?;
     let mut pipeline = Pipeline::new(bound, true, Deadline::NONE);
     let visit = Visit {
         plan,
@@ -172,10 +190,10 @@ fn run(index: &Index, plan: &Plan, arguments: &[&[u8]], count: usize) -> Result<
     let mut rows = String::new();
     loop {
         let some = pipeline.take(count, &mut Keys).map_err(shown)?;
-        for row in &some {
+        pipeline.each_row(&some, |row| {
             let fields: Vec<_> = pipeline.fields(row).collect();
             rows.push_str(&format!("{fields:?}\n"));
-        }
+        });
         if some.len() < count {
             assert!(!pipeline.has_more());
             return Ok(rows);
@@ -189,7 +207,7 @@ fn rows_from_elsewhere(bound: Bound) {
         slots: vec![(at != 1).then(|| Value::Text(Cow::Owned(vec![b'a' + at]))), None],
         key: Some(Cow::Owned(vec![b'a' + at])),
     };
-    pipeline.push_rows((0..4).map(row).collect());
+    pipeline.push_rows((0..4).map(row).collect()).expect("four rows are few");
     let grouped = pipeline.is_grouped();
     if let Ok(rows) = pipeline.take(usize::MAX, &mut Keys) {
         assert!(grouped || rows.len() <= 4);

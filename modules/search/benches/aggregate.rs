@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use mortise_search::aggregate::Row;
-use mortise_search::aggregate::binding::bind;
+use mortise_search::aggregate::binding::{Options, bind};
 use mortise_search::aggregate::pipeline::{Load, Loader, Names, Pipeline};
 use mortise_search::aggregate::steps;
+use mortise_search::aggregate::{Limits, Row};
 use mortise_search::args::Args;
+use mortise_search::error::Error;
 use mortise_search::index::analysis::FieldValue;
 use mortise_search::index::deadline::Deadline;
 use mortise_search::index::visit::Visit;
@@ -58,7 +59,12 @@ fn measure(mut job: impl FnMut() -> usize) -> (usize, f64) {
 struct Nothing;
 
 impl Loader for Nothing {
-    fn load(&mut self, _: &Load, _: &mut Row<'_>, _: &mut Names) -> bool {
+    fn load(
+        &mut self,
+        _: &Load,
+        _: &mut [Row<'static>],
+        _: &mut Names,
+    ) -> Result<Vec<bool>, Error> {
         unreachable!("all properties have columns")
     }
 }
@@ -72,7 +78,8 @@ fn aggregate(index: &Index, line: &str) -> usize {
     }
     let plan = Plan { root: Step::All { weight: 1.0 }, leaves: Vec::new(), vectors: Vec::new() };
     let snapshot = index.snapshot();
-    let bound = bind(snapshot.schema(), &plan, parsed, false, 2).expect("the line is right");
+    let options = Options { add_scores: false, dialect: 2, limits: Limits::default() };
+    let bound = bind(snapshot.schema(), &plan, parsed, options).expect("the line is right");
     let mut pipeline = Pipeline::new(bound, false, Deadline::NONE);
     let mut deadline = Deadline::NONE;
     let leaves = snapshot.look_up(&plan, &mut deadline);
@@ -85,7 +92,11 @@ fn aggregate(index: &Index, line: &str) -> usize {
         profile: None,
     };
     pipeline.feed(&snapshot, &visit, &leaves).expect("nothing can go wrong");
-    pipeline.take(usize::MAX, &mut Nothing).expect("nothing can go wrong").len()
+    let taken = pipeline.take(usize::MAX, &mut Nothing).expect("nothing can go wrong");
+    // A reply would look at every row.
+    let mut rows = 0;
+    pipeline.each_row(&taken, |row| rows += usize::from(std::hint::black_box(row).key.is_none()));
+    rows
 }
 
 fn main() {
@@ -135,16 +146,67 @@ fn main() {
         order.select_nth_unstable_by(9, |a, b| prices[*b].total_cmp(&prices[*a]));
         order[..10].len()
     };
-    let dear = || prices.iter().filter(|price| **price * 1.2 > 11_000.0).count();
+    let top_sums = || {
+        let mut sums: HashMap<&[u8], f64> = HashMap::new();
+        for (city, price) in cities.iter().zip(&prices) {
+            *sums.entry(city).or_default() += price;
+        }
+        let mut sums: Vec<(&[u8], f64)> = sums.into_iter().collect();
+        sums.select_nth_unstable_by(9, |a, b| b.1.total_cmp(&a.1));
+        sums[..10].len()
+    };
+    let upper_case = || {
+        let mut counts: HashMap<Vec<u8>, u64> = HashMap::new();
+        tags.iter().for_each(|tag| *counts.entry(tag.to_ascii_uppercase()).or_default() += 1);
+        counts.len()
+    };
+    let tags_of_dear = || {
+        let mut counts: HashMap<&[u8], u64> = HashMap::new();
+        let dear = tags.iter().zip(&prices).filter(|(_, price)| **price > 5000.0);
+        dear.for_each(|(tag, _)| *counts.entry(tag).or_default() += 1);
+        counts.len()
+    };
+    // These answer one row whatever they find.
+    let one = |found: f64| usize::from(std::hint::black_box(found) >= 0.0);
+    let dear = || one(prices.iter().filter(|price| **price > 9000.0).count() as f64);
+    let dear_gross = || one(prices.iter().filter(|price| **price * 1.2 > 11_000.0).count() as f64);
+    let gross = || one(prices.iter().map(|price| price * 1.2 + 1.0).sum());
+    let of_tag = || one(tags.iter().filter(|tag| **tag == b"tag7").count() as f64);
     type ByHand<'h> = Box<dyn FnMut() -> usize + 'h>;
-    let cases: [(&str, &str, ByHand<'_>); 7] = [
+    let cases: [(&str, &str, ByHand<'_>); 13] = [
         ("count by tag", "GROUPBY 1 @tag REDUCE COUNT 0", Box::new(|| count_by(&tags))),
         ("count by city", "GROUPBY 1 @city REDUCE COUNT 0", Box::new(|| count_by(&cities))),
         ("sum by tag", "GROUPBY 1 @tag REDUCE SUM 1 @price", Box::new(|| sum_by(&tags))),
         ("sum by city", "GROUPBY 1 @city REDUCE SUM 1 @price", Box::new(|| sum_by(&cities))),
         ("count by both", "GROUPBY 2 @tag @city REDUCE COUNT 0", Box::new(pairs)),
         ("top ten by price", "SORTBY 2 @price DESC MAX 10", Box::new(top)),
-        ("filter and count", "FILTER @price*1.2>11000 GROUPBY 0 REDUCE COUNT 0", Box::new(dear)),
+        (
+            "top ten sums",
+            "GROUPBY 1 @city REDUCE SUM 1 @price AS s SORTBY 2 @s DESC MAX 10",
+            Box::new(top_sums),
+        ),
+        ("filter", "FILTER @price>9000 GROUPBY 0 REDUCE COUNT 0", Box::new(dear)),
+        (
+            "filter a product",
+            "FILTER @price*1.2>11000 GROUPBY 0 REDUCE COUNT 0",
+            Box::new(dear_gross),
+        ),
+        ("filter by tag", "FILTER @tag=='tag7' GROUPBY 0 REDUCE COUNT 0", Box::new(of_tag)),
+        (
+            "filter, count by tag",
+            "FILTER @price>5000 GROUPBY 1 @tag REDUCE COUNT 0",
+            Box::new(tags_of_dear),
+        ),
+        (
+            "apply and sum",
+            "APPLY @price*1.2+1 AS gross GROUPBY 0 REDUCE SUM 1 @gross",
+            Box::new(gross),
+        ),
+        (
+            "upper case, count",
+            "APPLY upper(@tag) AS u GROUPBY 1 @u REDUCE COUNT 0",
+            Box::new(upper_case),
+        ),
     ];
     for (name, line, mut by_hand) in cases {
         let (rows, ours) = measure(|| aggregate(&index, line));

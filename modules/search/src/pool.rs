@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use mortise_module::{CommandResult, Context, LogLevel, Reply};
+use mortise_module::{BlockedClient, CommandResult, Context, LogLevel, Reply};
 
 use crate::error::Error;
 use crate::settings;
@@ -56,13 +56,22 @@ pub fn run<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
     reply: impl FnOnce(&mut Context<'_>, T) -> CommandResult + Send + 'static,
 ) -> CommandResult {
+    run_with(ctx, |_| work(), reply)
+}
+
+/// The same for work that asks the server something now and then, through the client that waits.
+pub fn run_with<T: Send + 'static>(
+    ctx: &Context<'_>,
+    work: impl FnOnce(&BlockedClient) -> T + Send + 'static,
+    reply: impl FnOnce(&mut Context<'_>, T) -> CommandResult + Send + 'static,
+) -> CommandResult {
     if pool().queue.len() >= QUEUE_MAX {
         return Err(Error::Text("Too many queries are waiting for a thread").into());
     }
     let client = ctx.block_client()?;
     submit(Box::new(move || {
         // If this panics, the client is answered when it is dropped.
-        let made = work();
+        let made = work(&client);
         client.unblock(move |ctx| reply(ctx, made));
     }));
     Ok(Reply::Written)

@@ -58,6 +58,10 @@ pub static CURSOR_MAX_IDLE_MS: IntConfig =
 /// Cursors that one index may have.
 pub static INDEX_CURSOR_LIMIT: IntConfig =
     IntConfig::new("search-index-cursor-limit", 128, 0, i64::MAX).with_flags(OPEN);
+/// Bytes that the groups and rows of one FT.AGGREGATE may take, and those of all cursors together.
+pub static MAX_AGGREGATE_MEMORY: IntConfig =
+    IntConfig::new("search-max-aggregate-memory", 1 << 30, 1 << 16, i64::MAX)
+        .with_flags(OPEN.and(ConfigFlags::MEMORY));
 /// Positions between two values of an array of texts, in documents that are put in from then on. It cannot be changed in
 /// RediSearch; tools that set every parameter to what it is should not fail for this one.
 pub static MULTI_TEXT_SLOP: IntConfig =
@@ -128,4 +132,5 @@ pub static ALL: &[Config] = &[
     Config::Int(&TANH_FACTOR),
     Config::Bool(&UNSTABLE_FEATURES),
     Config::Bool(&PERSIST_SEGMENTS),
+    Config::Int(&MAX_AGGREGATE_MEMORY),
 ];

@@ -377,6 +377,50 @@ fn long_queries_answer_on_every_server() {
 }
 
 #[test]
+fn keys_are_read_in_many_short_holds_of_the_lock() {
+    // A number that INFO shows; servers put different things in front of the name.
+    fn fact(client: &mut Client, name: &str) -> u64 {
+        let info = client.run("INFO everything");
+        let at = info.find(&format!("{name}:")).expect("the module shows it") + name.len() + 1;
+        let digits: String = info[at..].chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().expect("it is a number")
+    }
+    with_module(|client| {
+        check(client, &[("FT.CREATE idx ON HASH PREFIX 1 h: SCHEMA kind TAG n NUMERIC", "+OK")]);
+        let fill = "for i = 1, 50000 do redis.call('HSET', 'h:' .. i, 'kind', i % 2, 'n', i) end";
+        eval(client, fill);
+        let query = "FT.AGGREGATE idx * TIMEOUT 0 GROUPBY 1 @kind REDUCE COUNT 0 AS c";
+        let rows = "*[:2 *[\"kind\" \"1\" \"c\" \"25000\"] *[\"kind\" \"0\" \"c\" \"25000\"]]";
+        check(client, &[(query, rows)]);
+        assert_eq!(fact(client, "loaded_rows"), 50_000);
+        let holds = fact(client, "load_holds");
+        assert!(holds >= 50_000 / 256, "no hold loads more than 256 rows: {holds}");
+        // The rows of a small reply are loaded where the command is.
+        let query = "FT.AGGREGATE idx * LOAD 1 @kind LIMIT 0 3";
+        let first = "*[:3 *[\"kind\" \"1\"] *[\"kind\" \"0\"] *[\"kind\" \"1\"]]";
+        check(client, &[(query, first)]);
+        assert_eq!(fact(client, "load_holds"), holds + 1);
+        // Where a client cannot wait, all happens at once.
+        check(
+            client,
+            &[
+                ("MULTI", "+OK"),
+                ("FT.AGGREGATE idx * TIMEOUT 0 GROUPBY 1 @kind REDUCE COUNT 0 AS c", "+QUEUED"),
+            ],
+        );
+        assert_eq!(client.run("EXEC"), format!("*[{rows}]"));
+        // A cursor's reads go the same way.
+        let read = "local r = redis.call('FT.AGGREGATE', 'idx', '*', 'TIMEOUT', '0', 'LOAD', '1', '@kind', \
+                    'WITHCURSOR', 'COUNT', '10') return tostring(r[2])";
+        let id = eval(client, read);
+        let before = fact(client, "load_holds");
+        let rest = client.run(&format!("FT.CURSOR READ idx {} COUNT 40000", id.trim_matches('"')));
+        assert!(rest.starts_with("*[*[:"), "{}", &rest[..40.min(rest.len())]);
+        assert!(fact(client, "load_holds") >= before + 40_000 / 256);
+    });
+}
+
+#[test]
 fn several_fields_decide_the_order_one_after_the_other() {
     with_module(|client| {
         check(

@@ -4,22 +4,18 @@
 //! its column if it has one (of texts that is the form that sorting sees, lower-cased unless UNF), else from the key, which
 //! is loaded in front of the step. Behind a GROUPBY there are only what it gave and what was computed since.
 
-use std::sync::Arc;
-
 use crate::aggregate::grouping::Grouper;
 use crate::aggregate::pipeline::{Load, LoadField, Stage};
 use crate::aggregate::reducers::Kind;
 use crate::aggregate::reducing::Reducer;
 use crate::aggregate::sorting::Sorter;
+use crate::aggregate::sources::Source;
 use crate::aggregate::steps::{Arrange, Group, Loaded, Step};
-use crate::aggregate::{Error as StepError, SORT_ROWS_DEFAULT};
+use crate::aggregate::{Error as StepError, Limits, SORT_ROWS_DEFAULT, deferring};
 use crate::args::lossy;
-use crate::columns::Column;
 use crate::error::Error;
-use crate::expression::value::{Several, Value, number_text};
 use crate::expression::{Expression, Wanted};
-use crate::index::visit::Batch;
-use crate::query::plan::{Leaf, Plan, STEM_MARK, Space, VectorAsk};
+use crate::query::plan::{Plan, VectorAsk};
 use crate::schema::{ColumnKind, Field, FieldKind, Schema, Source as KeyType};
 
 /// The property that ADDSCORES adds.
@@ -28,80 +24,6 @@ pub const SCORE: &[u8] = b"__score";
 pub const KEY: &[u8] = b"__key";
 /// The name of the slot for the words that a document matched; no property can have it.
 const TERMS: &[u8] = b"\0terms";
-
-/// Where a slot's value lies in the index.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Source {
-    /// In a column.
-    Column {
-        /// The column.
-        number: u16,
-        /// How several numbers of a JSON array are shown: all of them, or the first.
-        shows_all: bool,
-    },
-    /// The distance that a question about vectors found, by its number.
-    Distance(usize),
-    /// The score.
-    Score,
-    /// The key.
-    Key,
-    /// The terms of the query that the document has.
-    Terms,
-}
-
-impl Source {
-    /// The value of a row of a batch.
-    #[inline]
-    pub fn read<'a>(&self, batch: &Batch<'a, '_>, place: usize) -> Option<Value<'a>> {
-        let row = batch.matched[place];
-        match self {
-            Source::Column { number, shows_all } => match batch.rows.column(*number)? {
-                Column::Numbers(numbers) if numbers.has_more() => match numbers.more(row) {
-                    Some(all) => Some(several(all, *shows_all)),
-                    None => numbers.first(row).map(Value::Number),
-                },
-                Column::Numbers(numbers) => numbers.first(row).map(Value::Number),
-                Column::Texts(texts) => texts.get(row).map(Value::text),
-                _ => None,
-            },
-            Source::Distance(query) => {
-                let found = batch.vectors.get(*query)?;
-                found.distance(batch.rows.number(row)).map(Value::Number)
-            }
-            Source::Score => batch.scores.get(place).map(|score| Value::Number(*score)),
-            Source::Key => Some(Value::text(batch.rows.key(row))),
-            Source::Terms => batch.terms.get(place).map(|terms| words(batch, terms)),
-        }
-    }
-}
-
-/// The words among some of the query's terms; a word and its stem are one.
-fn words(batch: &Batch<'_, '_>, terms: &[u16]) -> Value<'static> {
-    let mut words: Vec<&[u8]> = Vec::with_capacity(terms.len());
-    for leaf in terms {
-        if let Some(Leaf::Term(term)) = batch.leaves.get(usize::from(*leaf))
-            && term.space == Space::Words
-        {
-            let word = term.bytes.strip_prefix(&[STEM_MARK as u8]).unwrap_or(&term.bytes);
-            if !words.contains(&word) {
-                words.push(word);
-            }
-        }
-    }
-    Value::List(words.into_iter().map(|word| Value::text(word).into_owned()).collect())
-}
-
-fn several(numbers: &[f64], shows_all: bool) -> Value<'static> {
-    let shown = match shows_all {
-        true => {
-            let texts: Vec<String> = numbers.iter().map(|number| number_text(*number)).collect();
-            format!("[{}]", texts.join(","))
-        }
-        false => number_text(numbers[0]),
-    };
-    let items = numbers.iter().map(|number| Value::Number(*number)).collect();
-    Value::Several(Arc::new(Several { shown: shown.into_bytes().into(), items }))
-}
 
 /// The steps, ready to run.
 #[derive(Debug, Default)]
@@ -116,6 +38,19 @@ pub struct Bound {
     pub group_names: Option<Vec<Box<[u8]>>>,
     /// Rows are only counted.
     pub count_only: bool,
+    /// What it all may hold.
+    pub limits: Limits,
+}
+
+/// What matters besides the steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Documents have a property for their score.
+    pub add_scores: bool,
+    /// The grammar of the query.
+    pub dialect: u32,
+    /// What the steps may hold.
+    pub limits: Limits,
 }
 
 /// Binds steps to a schema and to what a query gives its documents.
@@ -123,12 +58,11 @@ pub fn bind(
     schema: &Schema,
     plan: &Plan,
     steps: Vec<Step<'_>>,
-    add_scores: bool,
-    dialect: u32,
+    options: Options,
 ) -> Result<Bound, Error> {
-    let mut binder = Binder::new(schema, dialect);
+    let mut binder = Binder::new(schema, options);
     binder.distances(plan);
-    if add_scores {
+    if options.add_scores {
         binder.slot(SCORE, Origin::Index, Some(Source::Score));
     }
     binder.steps(steps)
@@ -139,9 +73,9 @@ pub fn bind_rows(
     schema: &Schema,
     given: &[&[u8]],
     steps: Vec<Step<'_>>,
-    dialect: u32,
+    options: Options,
 ) -> Result<Bound, Error> {
-    let mut binder = Binder { has_columns: false, ..Binder::new(schema, dialect) };
+    let mut binder = Binder { has_columns: false, ..Binder::new(schema, options) };
     given.iter().for_each(|name| {
         binder.slot(name, Origin::Index, None);
     });
@@ -173,7 +107,7 @@ enum Origin {
 
 struct Binder<'s> {
     schema: &'s Schema,
-    dialect: u32,
+    options: Options,
     bound: Bound,
     slots: Vec<Slot>,
     /// Whether a GROUPBY lies behind.
@@ -187,11 +121,11 @@ struct Binder<'s> {
 }
 
 impl<'s> Binder<'s> {
-    fn new(schema: &'s Schema, dialect: u32) -> Binder<'s> {
+    fn new(schema: &'s Schema, options: Options) -> Binder<'s> {
         Binder {
             schema,
-            dialect,
-            bound: Bound::default(),
+            options,
+            bound: Bound { limits: options.limits, ..Bound::default() },
             slots: Vec::new(),
             grouped: false,
             all_loaded: false,
@@ -205,6 +139,7 @@ impl<'s> Binder<'s> {
             self.step(step)?;
         }
         let mut bound = self.bound;
+        bound.stages = deferring::defer(bound.stages);
         let names = self.slots.into_iter().map(|slot| slot.name).collect();
         match self.grouped {
             true => bound.group_names = Some(names),
@@ -219,7 +154,7 @@ impl<'s> Binder<'s> {
             let Some(name) = &query.clause.yields else { continue };
             let slot = self.slot(name, Origin::Index, Some(Source::Distance(at)));
             if let VectorAsk::Nearest { k, .. } = &query.ask {
-                let sorter = Sorter::new(vec![(slot, false)], *k, true);
+                let sorter = Sorter::new(vec![(slot, false)], *k, true, self.options.limits);
                 self.bound.stages.push(Stage::Sort(sorter));
             }
         }
@@ -319,7 +254,7 @@ impl<'s> Binder<'s> {
         let Some(number) = field.column.filter(|_| self.has_columns) else {
             return (Origin::Loaded, None);
         };
-        let shows_all = self.dialect >= 3 || !is_path_of_many(&field.path);
+        let shows_all = self.options.dialect >= 3 || !is_path_of_many(&field.path);
         let source = Some(Source::Column { number, shows_all });
         match (field.column_kind(), self.schema.source) {
             (ColumnKind::Numbers, _) => (Origin::Index, source),
@@ -393,7 +328,11 @@ impl<'s> Binder<'s> {
             names.push(reduction.name);
         }
         self.flush_loads();
-        self.bound.stages.push(Stage::Group(Box::new(Grouper::new(keys, reducers))));
+        self.bound.stages.push(Stage::Group(Box::new(Grouper::new(
+            keys,
+            reducers,
+            self.options.limits,
+        ))));
         let slots = std::mem::take(&mut self.slots);
         if !self.grouped {
             self.bound.names = slots.into_iter().map(|slot| slot.name).collect();
@@ -423,7 +362,8 @@ impl<'s> Binder<'s> {
         let (offset, sorted) = (arrange.offset, !keys.is_empty());
         if sorted {
             let limit = arrange.limit.unwrap_or(SORT_ROWS_DEFAULT);
-            let sorter = Sorter::new(keys, offset.saturating_add(limit), !self.grouped);
+            let keep = offset.saturating_add(limit);
+            let sorter = Sorter::new(keys, keep, !self.grouped, self.options.limits);
             self.bound.stages.push(Stage::Sort(sorter));
         }
         match arrange.limit {

@@ -3,6 +3,7 @@
 //! Each group keeps the chosen properties of its rows, and at the end sorts, cuts and hands them out as maps. Where the
 //! rows are sorted and cut, and none is left out as a double, no group ever holds more than twice what it will give.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -112,12 +113,29 @@ struct Entry {
 pub struct Collector {
     options: Collecting,
     groups: Vec<Vec<Entry>>,
+    /// What the entries take. Those that were cut off again are counted until the next cut.
+    bytes: usize,
+}
+
+impl Entry {
+    fn memory(&self) -> usize {
+        let values = self.keys.iter().chain(&self.fields);
+        let of_value = |value: &Option<Value<'_>>| {
+            size_of::<Option<Value<'_>>>() + value.as_ref().map_or(0, Value::memory)
+        };
+        size_of::<Entry>() + values.map(of_value).sum::<usize>()
+    }
 }
 
 impl Collector {
     /// No groups yet.
     pub fn new(options: Collecting) -> Collector {
-        Collector { options, groups: Vec::new() }
+        Collector { options, groups: Vec::new(), bytes: 0 }
+    }
+
+    /// Bytes on the heap, about.
+    pub fn memory(&self) -> usize {
+        size_of_val(&self.groups[..]) + self.bytes
     }
 
     /// Makes room for so many groups.
@@ -137,24 +155,30 @@ impl Collector {
         let entry = Entry { keys: copy(keys), fields: copy(fields) };
         let options = &self.options;
         let entries = &mut self.groups[group as usize];
+        self.bytes += entry.memory();
         entries.push(entry);
         if let (Some((offset, count)), false) = (options.limit, options.distinct) {
             let keep = offset.saturating_add(count);
-            if options.descending.is_empty() {
-                entries.truncate(keep);
-            } else if entries.len() >= keep.saturating_mul(2).max(1000) {
-                sort(entries, &options.descending);
-                entries.truncate(keep);
+            let full = keep.saturating_mul(2).max(1000);
+            if !options.descending.is_empty() && entries.len() < full {
+                return;
             }
+            if !options.descending.is_empty() {
+                let unsorted = std::mem::take(entries);
+                *entries = sorted(unsorted, &options.descending);
+            }
+            let cut = entries.get(keep..).unwrap_or_default().iter().map(Entry::memory);
+            self.bytes -= cut.sum::<usize>();
+            entries.truncate(keep);
         }
     }
 
     /// The rows of a group, as maps.
-    pub fn finish(&mut self, group: u32) -> Value<'static> {
-        let mut entries = std::mem::take(&mut self.groups[group as usize]);
+    pub fn value(&self, group: u32) -> Value<'static> {
+        let mut entries: Vec<&Entry> = self.groups[group as usize].iter().collect();
         let options = &self.options;
         if !options.descending.is_empty() {
-            sort(&mut entries, &options.descending);
+            entries = sorted(entries, &options.descending);
         }
         if options.distinct {
             let mut values = Interner::default();
@@ -175,33 +199,28 @@ impl Collector {
         let (offset, count) = options.limit.unwrap_or((0, usize::MAX));
         let names = options.fields.as_deref().unwrap_or_default();
         let maps = entries.into_iter().skip(offset).take(count).map(|entry| {
-            let fields = names.iter().zip(entry.fields);
-            let fields = fields.filter_map(|(name, value)| Some((name.clone(), value?)));
+            let fields = names.iter().zip(&entry.fields);
+            let fields = fields.filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
             Value::Map(Arc::from_iter(fields))
         });
         Value::List(maps.collect())
     }
 }
 
-/// Sorts by the keys; rows without one come last either way. By merging insertions, since what clients store need not have
+/// Sorted by the keys; rows without one come last either way. By merging insertions, since what clients store need not have
 /// a consistent order and the standard sort may refuse it.
-fn sort(entries: &mut Vec<Entry>, descending: &[bool]) {
-    let unsorted = std::mem::take(entries);
-    *entries = merge_sorted(unsorted, &|a, b| compare(a, b, descending));
-}
-
-fn merge_sorted(mut items: Vec<Entry>, order: &dyn Fn(&Entry, &Entry) -> Ordering) -> Vec<Entry> {
+fn sorted<E: Borrow<Entry>>(mut items: Vec<E>, descending: &[bool]) -> Vec<E> {
     if items.len() < 2 {
         return items;
     }
     let right = items.split_off(items.len() / 2);
-    let left = merge_sorted(items, order);
-    let right = merge_sorted(right, order);
+    let left = sorted(items, descending);
+    let right = sorted(right, descending);
     let mut out = Vec::with_capacity(left.len() + right.len());
     let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
     while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
-        let from = if order(b, a).is_lt() { &mut right } else { &mut left };
-        out.extend(from.next());
+        let right_first = compare(b.borrow(), a.borrow(), descending).is_lt();
+        out.extend(if right_first { right.next() } else { left.next() });
     }
     out.extend(left);
     out.extend(right);
@@ -243,7 +262,7 @@ mod tests {
             };
             collector.add(0, &slots, &Row { slots: row.iter().map(value).collect(), key: None });
         }
-        let Value::List(maps) = collector.finish(0) else { unreachable!() };
+        let Value::List(maps) = collector.value(0) else { unreachable!() };
         let shown = maps.iter().map(|map| {
             let Value::Map(fields) = map else { unreachable!() };
             let fields = fields.iter().map(|(_, value)| match value {

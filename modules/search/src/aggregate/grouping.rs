@@ -1,15 +1,17 @@
 //! Which group does a row belong to?
 //!
 //! Each property of GROUPBY has its values numbered; the tuple of a row's numbers is its group. Where rows come straight
-//! from the index, they are grouped a batch at a time: the values of a packed column are looked up once per piece and code,
+//! from the index, they are grouped a block at a time: the values of a packed column are looked up once per piece and code,
 //! so that a row costs two reads from memory. Arrays put a row into the group of each of their elements.
 
-use crate::aggregate::binding::Source;
+use crate::aggregate::block::Block;
 use crate::aggregate::interning::{Interner, Tuples};
 use crate::aggregate::reducing::{Reducer, each};
-use crate::aggregate::{Error as StepError, GROUPS_MAX, Row};
+use crate::aggregate::sources::Source;
+use crate::aggregate::{Error as StepError, Limits, Row};
 use crate::columns::{Codes, Column};
 use crate::error::Error;
+use crate::expression::lane::Lane;
 use crate::expression::value::Value;
 use crate::index::visit::Batch;
 
@@ -24,8 +26,14 @@ pub struct Grouper {
     /// Groups by the numbers of their values; with one property the number is the group.
     tuples: Tuples,
     groups: usize,
+    limits: Limits,
+    /// Rows until the memory is looked at again.
+    unchecked: usize,
     scratch: Scratch,
 }
+
+/// Rows between two looks at the memory that is in use.
+const CHECK_ROWS: usize = 1024;
 
 /// One property.
 #[derive(Debug)]
@@ -37,10 +45,10 @@ struct Key {
     memo_of: usize,
 }
 
-/// Buffers, kept between batches.
+/// Buffers, kept between blocks.
 #[derive(Debug, Default)]
 struct Scratch {
-    /// The numbers of each property's values, by place in the batch.
+    /// The numbers of each property's values, by place in the block.
     numbers: Vec<Vec<u32>>,
     groups: Vec<u32>,
     tuple: Vec<u32>,
@@ -48,13 +56,29 @@ struct Scratch {
 
 impl Grouper {
     /// No groups yet; `keys` are the slots of the properties.
-    pub fn new(keys: Vec<usize>, reducers: Vec<Reducer>) -> Grouper {
+    pub fn new(keys: Vec<usize>, reducers: Vec<Reducer>, limits: Limits) -> Grouper {
         let tuples = Tuples::new(keys.len());
         let key = |slot| Key { slot, values: Interner::default(), memo: Vec::new(), memo_of: 0 };
         let scratch =
             Scratch { numbers: keys.iter().map(|_| Vec::new()).collect(), ..Scratch::default() };
         let keys = keys.into_iter().map(key).collect();
-        Grouper { keys, reducers, tuples, groups: 0, scratch }
+        Grouper { keys, reducers, tuples, groups: 0, limits, unchecked: 0, scratch }
+    }
+
+    /// Bytes on the heap, about.
+    pub fn memory(&self) -> usize {
+        let keys = self.keys.iter().map(|key| key.values.memory()).sum::<usize>();
+        keys + self.tuples.memory() + self.reducers.iter().map(Reducer::memory).sum::<usize>()
+    }
+
+    /// Counts rows, and looks at the memory now and then.
+    fn count_rows(&mut self, rows: usize) -> Result<(), Error> {
+        self.unchecked += rows;
+        if self.unchecked < CHECK_ROWS {
+            return Ok(());
+        }
+        self.unchecked = 0;
+        self.limits.check(self.memory())
     }
 
     /// The slots that it looks at.
@@ -68,8 +92,8 @@ impl Grouper {
         if end <= self.groups {
             return Ok(());
         }
-        if end > GROUPS_MAX {
-            return Err(StepError::TooManyGroups.into());
+        if end > self.limits.groups {
+            return Err(StepError::TooManyGroups(self.limits.groups).into());
         }
         self.groups = end;
         self.reducers.iter_mut().for_each(|reducer| reducer.grow(end));
@@ -82,7 +106,7 @@ impl Grouper {
         tuple.clear();
         let added = self.add_from(row, &mut tuple, 1);
         self.scratch.tuple = tuple;
-        added
+        added.and_then(|()| self.count_rows(1))
     }
 
     /// Adds a row to all groups that begin with the numbers in `tuple`; `rows` is how many groups that is already.
@@ -108,8 +132,8 @@ impl Grouper {
             tuple.truncate(at);
             return added;
         }
-        if rows.saturating_mul(count) > GROUPS_MAX {
-            return Err(StepError::TooManyGroups.into());
+        if rows.saturating_mul(count) > self.limits.groups {
+            return Err(StepError::TooManyGroups(self.limits.groups).into());
         }
         let mut numbers = Vec::with_capacity(count);
         each(value, &mut |item| numbers.push(key.values.intern(item)));
@@ -133,57 +157,56 @@ impl Grouper {
         Ok(())
     }
 
-    /// Adds a batch whose rows have all that is looked at in the index; `sources` are by slot.
-    pub fn add_batch<'a>(
-        &mut self,
-        batch: &Batch<'a, '_>,
-        sources: &[Option<Source>],
-    ) -> Result<(), Error> {
-        let source = |slot: usize| sources[slot].as_ref().expect("the caller has looked");
+    /// Adds the rows of a block.
+    pub fn add_block(&mut self, block: &Block<'_>) -> Result<(), Error> {
         for at in 0..self.keys.len() {
             let mut numbers = std::mem::take(&mut self.scratch.numbers[at]);
             numbers.clear();
-            let key = &mut self.keys[at];
-            let single = key.number_batch(batch, source(key.slot), &mut numbers);
+            let single = self.keys[at].number_block(block, &mut numbers);
             self.scratch.numbers[at] = numbers;
             if !single {
-                return self.add_rows(batch, sources);
+                return self.add_rows(block);
             }
         }
-        self.find_groups(batch.matched.len())?;
+        self.find_groups(block.len())?;
         let groups = std::mem::take(&mut self.scratch.groups);
         let mut row = Row::default();
         for reducer in &mut self.reducers {
             if reducer.is_count() {
-                reducer.count_rows(&groups);
+                match self.keys.is_empty() {
+                    true => reducer.count_all(0, groups.len()),
+                    false => reducer.count_rows(&groups),
+                }
                 continue;
             }
             if reducer.takes_numbers()
-                && let Source::Column { number, .. } = source(reducer.inputs[0])
-                && let Some(Column::Numbers(numbers)) = batch.rows.column(*number)
-                && !numbers.has_more()
+                && let Some(numbers) = block.numbers(reducer.inputs[0])
             {
-                reducer.add_numbers(&groups, |place| numbers.first(batch.matched[place]));
+                reducer.add_numbers(&groups, &numbers);
                 continue;
             }
             for (place, group) in groups.iter().enumerate() {
                 for slot in &reducer.inputs {
-                    row.set(*slot, source(*slot).read(batch, place));
+                    row.set(*slot, block.value(*slot, place));
                 }
                 reducer.add(*group, &row);
             }
         }
         self.scratch.groups = groups;
-        Ok(())
+        self.count_rows(block.len())
     }
 
-    /// The groups of a batch whose numbers are known.
+    /// The groups of a block whose numbers are known.
     fn find_groups(&mut self, rows: usize) -> Result<(), Error> {
         let mut groups = std::mem::take(&mut self.scratch.groups);
         groups.clear();
         match self.scratch.numbers.as_slice() {
             [] => groups.resize(rows, 0),
             [numbers] => groups.extend_from_slice(numbers),
+            [first, second] => {
+                let pairs = first.iter().zip(second);
+                groups.extend(pairs.map(|(a, b)| self.tuples.intern_pair(*a, *b)));
+            }
             several => {
                 let mut tuple = std::mem::take(&mut self.scratch.tuple);
                 for place in 0..rows {
@@ -199,18 +222,13 @@ impl Grouper {
         self.grow(end)
     }
 
-    /// Adds the rows of a batch one by one.
-    fn add_rows<'a>(
-        &mut self,
-        batch: &Batch<'a, '_>,
-        sources: &[Option<Source>],
-    ) -> Result<(), Error> {
+    /// Adds the rows of a block one by one.
+    fn add_rows(&mut self, block: &Block<'_>) -> Result<(), Error> {
         let slots: Vec<usize> = self.slots().collect();
         let mut row = Row::default();
-        for place in 0..batch.matched.len() {
+        for place in 0..block.len() {
             for slot in &slots {
-                let source = sources[*slot].as_ref().expect("the caller has looked");
-                row.set(*slot, source.read(batch, place));
+                row.set(*slot, block.value(*slot, place));
             }
             self.add(&row)?;
         }
@@ -227,37 +245,27 @@ impl Grouper {
         self.groups == 0
     }
 
-    /// Gives `job` a row for each group, in the order in which they came, while it answers true: the properties, then what
-    /// the reducers give.
-    pub fn finish(
-        &mut self,
-        mut job: impl FnMut(Row<'_>) -> Result<bool, Error>,
-    ) -> Result<(), Error> {
-        let Grouper { keys, tuples, reducers, .. } = self;
-        let width = keys.len() + reducers.len();
-        for group in 0..u32::try_from(self.groups).expect("GROUPS_MAX is less") {
-            let mut slots = Vec::with_capacity(width);
-            let single = [group];
-            let tuple = if keys.len() == 1 { &single[..] } else { tuples.get(group) };
-            let values = keys.iter().zip(tuple);
-            slots.extend(values.map(|(key, number)| Some(key.values.value(*number).borrowed())));
-            slots.extend(reducers.iter_mut().map(|reducer| Some(reducer.finish(group))));
-            if !job(Row { slots, key: None })? {
-                break;
-            }
-        }
-        Ok(())
+    /// Puts a group's properties, and then what the reducers give, into a row.
+    pub fn fill<'g>(&'g self, group: u32, row: &mut Row<'g>) {
+        let single = [group];
+        let tuple = if self.keys.len() == 1 { &single[..] } else { self.tuples.get(group) };
+        let keys = self.keys.iter().zip(tuple);
+        row.slots.clear();
+        row.slots.extend(keys.map(|(key, number)| Some(key.values.value(*number).borrowed())));
+        row.slots.extend(self.reducers.iter().map(|reducer| Some(reducer.value(group))));
     }
 }
 
 impl Key {
-    /// The numbers of a batch's values; answers whether all of them are single.
-    fn number_batch(
-        &mut self,
-        batch: &Batch<'_, '_>,
-        source: &Source,
-        numbers: &mut Vec<u32>,
-    ) -> bool {
+    /// The numbers of a block's values; answers whether all of them are single.
+    fn number_block(&mut self, block: &Block<'_>, numbers: &mut Vec<u32>) -> bool {
+        if let Some(lane) = block.computed(self.slot) {
+            return self.number_lane(lane, block.len(), numbers);
+        }
+        let batch = block.batch();
+        let Some(source) = block.source(self.slot) else {
+            return self.number_lane(&Lane::Same(None), block.len(), numbers);
+        };
         let column = match source {
             Source::Column { number, .. } => batch.rows.column(*number),
             _ => None,
@@ -266,7 +274,7 @@ impl Key {
             Some(Column::Numbers(column)) if column.has_more() => return false,
             Some(column) => {
                 if let Some(codes) = column.codes() {
-                    self.number_codes(batch, source, codes, numbers);
+                    self.number_codes(&batch, source, codes, numbers);
                     return true;
                 }
             }
@@ -274,8 +282,28 @@ impl Key {
             None => {}
         }
         for place in 0..batch.matched.len() {
-            let value = source.read(batch, place);
+            let value = source.read(&batch, place);
             numbers.push(self.values.intern(value.as_ref().unwrap_or(&Value::Null)));
+        }
+        true
+    }
+
+    /// The same for values that were computed.
+    fn number_lane(&mut self, lane: &Lane<'_>, rows: usize, numbers: &mut Vec<u32>) -> bool {
+        let many =
+            |value: &Option<Value<'_>>| matches!(value, Some(Value::List(_) | Value::Several(_)));
+        match lane {
+            Lane::Same(value) if !many(value) => {
+                let number = self.values.intern(value.as_ref().unwrap_or(&Value::Null));
+                numbers.resize(rows, number);
+                return true;
+            }
+            Lane::Same(_) => return false,
+            Lane::Values(values) if values.iter().any(many) => return false,
+            _ => {}
+        }
+        for row in 0..rows {
+            numbers.push(self.values.intern(&lane.get(row).unwrap_or(Value::Null)));
         }
         true
     }

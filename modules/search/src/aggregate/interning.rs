@@ -5,6 +5,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::expression::value::Value;
@@ -15,6 +16,8 @@ pub struct Interner {
     hasher: DefaultHashBuilder,
     table: HashTable<(u64, u32)>,
     values: Vec<Value<'static>>,
+    /// What the values have on the heap.
+    bytes: usize,
 }
 
 impl Interner {
@@ -26,6 +29,12 @@ impl Interner {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
+    }
+
+    /// Bytes on the heap, about.
+    pub fn memory(&self) -> usize {
+        let of_value = size_of::<Value<'_>>() + size_of::<(u64, u32)>();
+        self.values.len() * of_value + self.bytes
     }
 
     /// A value by its number.
@@ -44,6 +53,7 @@ impl Interner {
             return *number;
         }
         let number = u32::try_from(self.values.len()).expect("rows are 32-bit");
+        self.bytes += value.memory();
         self.values.push(value.clone().into_owned());
         self.table.insert_unique(hash, (hash, number), |entry| entry.0);
         number
@@ -104,6 +114,11 @@ pub struct Pairs {
 }
 
 impl Pairs {
+    /// Bytes on the heap, about.
+    pub fn memory(&self) -> usize {
+        self.table.len() * size_of::<u64>()
+    }
+
     /// Enters a pair; answers whether it is new.
     pub fn insert(&mut self, a: u32, b: u32) -> bool {
         let pair = u64::from(a) << 32 | u64::from(b);
@@ -122,7 +137,8 @@ impl Pairs {
 pub struct Tuples {
     width: usize,
     hasher: DefaultHashBuilder,
-    /// Hashes and numbers: growing needs no tuples, and few of them are compared in vain.
+    /// Hashes and numbers: growing needs no tuples, and few of them are compared in vain. A pair stands here itself, which
+    /// saves a look at `flat`.
     table: HashTable<(u64, u32)>,
     /// All tuples, one behind the other.
     flat: Vec<u32>,
@@ -135,6 +151,34 @@ impl Tuples {
         Tuples { width, ..Tuples::default() }
     }
 
+    /// Bytes on the heap, about.
+    pub fn memory(&self) -> usize {
+        self.table.len() * size_of::<(u64, u32)>() + self.flat.len() * size_of::<u32>()
+    }
+
+    /// The number of a tuple of two, which is entered if it is new.
+    #[inline]
+    pub fn intern_pair(&mut self, a: u32, b: u32) -> u32 {
+        debug_assert_eq!(self.width, 2);
+        let pair = u64::from(a) << 32 | u64::from(b);
+        let hasher = &self.hasher;
+        let entry = self.table.entry(
+            hasher.hash_one(pair),
+            |entry| entry.0 == pair,
+            |entry| hasher.hash_one(entry.0),
+        );
+        match entry {
+            Entry::Occupied(known) => known.get().1,
+            Entry::Vacant(place) => {
+                let number = self.count;
+                place.insert((pair, number));
+                self.flat.extend_from_slice(&[a, b]);
+                self.count += 1;
+                number
+            }
+        }
+    }
+
     /// A tuple by its number.
     pub fn get(&self, number: u32) -> &[u32] {
         let start = number as usize * self.width;
@@ -144,6 +188,9 @@ impl Tuples {
     /// The number of a tuple, which is entered if it is new.
     pub fn intern(&mut self, tuple: &[u32]) -> u32 {
         debug_assert_eq!(tuple.len(), self.width);
+        if let [a, b] = tuple {
+            return self.intern_pair(*a, *b);
+        }
         let hash = self.hasher.hash_one(tuple);
         let (width, flat) = (self.width, &self.flat);
         let equal = |entry: &(u64, u32)| {

@@ -2,7 +2,8 @@
 //!
 //! The arguments become steps, the steps are bound to a schema and become stages, and rows run through the stages. A row is
 //! a vector of values by slot; names are only looked up while the stages are made. As long as no stage needs the keys
-//! themselves, values are borrowed from the columns of the index, and grouping and sorting copy only what they keep.
+//! themselves, rows run in blocks and values are borrowed from the columns of the index; grouping and sorting copy only
+//! what they keep.
 
 pub mod steps;
 
@@ -20,20 +21,28 @@ pub mod grouping;
 
 pub mod sorting;
 
+pub mod sources;
+
 pub mod binding;
+
+pub mod deferring;
+
+pub mod block;
 
 pub mod pipeline;
 
+pub mod feeding;
+
 #[cfg(test)]
 mod model_test;
+#[cfg(test)]
+mod slices_test;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::expression::value::Value;
 
-/// Groups of one GROUPBY.
-pub const GROUPS_MAX: usize = 1_000_000;
 /// Properties of one GROUPBY.
 pub const GROUP_PROPERTIES_MAX: usize = 65_535;
 /// Properties of one SORTBY.
@@ -46,6 +55,28 @@ pub const SAMPLE_MAX: usize = 1000;
 pub const ROWS_MAX: u64 = 1 << 31;
 /// Rows that LIMIT may leave out.
 pub const OFFSET_MAX: u64 = 1_000_000;
+
+/// What one command may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Groups of one GROUPBY.
+    pub groups: usize,
+    /// Bytes of groups, of rows that wait, and of rows that are to be answered, each.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { groups: 1_000_000, bytes: 1 << 30 }
+    }
+}
+
+impl Limits {
+    /// Refuses what is too large.
+    pub fn check(&self, bytes: usize) -> Result<(), crate::error::Error> {
+        if bytes <= self.bytes { Ok(()) } else { Err(Error::OutOfMemory.into()) }
+    }
+}
 
 /// One row.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +92,13 @@ impl Row<'_> {
     #[inline]
     pub fn get(&self, slot: usize) -> Option<&Value<'_>> {
         self.slots.get(slot)?.as_ref()
+    }
+
+    /// Bytes that it takes, about.
+    pub fn memory(&self) -> usize {
+        let values = self.slots.iter().flatten().map(Value::memory).sum::<usize>();
+        let key = self.key.as_ref().map_or(0, |key| key.len());
+        size_of::<Row<'_>>() + self.slots.len() * size_of::<Value<'_>>() + values + key
     }
 
     /// The same row, not borrowed.
@@ -80,7 +118,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What is wrong with the steps of an FT.AGGREGATE.
+/// What is wrong with the steps of an FT.AGGREGATE, or with what they make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// A step that names a property which is not there.
@@ -99,8 +137,10 @@ pub enum Error {
     MissingArguments(String),
     /// An argument that a reducer does not take: the argument, its place, the reducer.
     UnknownArgument(String, usize, String),
-    /// More groups than [`GROUPS_MAX`].
-    TooManyGroups,
+    /// More groups than there may be.
+    TooManyGroups(usize),
+    /// More bytes than there may be.
+    OutOfMemory,
 }
 
 impl fmt::Display for Error {
@@ -121,10 +161,10 @@ impl fmt::Display for Error {
             Error::UnknownArgument(word, place, name) => {
                 write!(f, "Unknown argument `{word}` at position {place} for {name}")
             }
-            Error::TooManyGroups => write!(
-                f,
-                "Aggregate GROUPBY exceeded MAX_AGGREGATE_GROUPS limit of {GROUPS_MAX} groups"
-            ),
+            Error::TooManyGroups(max) => {
+                write!(f, "Aggregate GROUPBY exceeded MAX_AGGREGATE_GROUPS limit of {max} groups")
+            }
+            Error::OutOfMemory => f.write_str("Not enough memory available to execute the query"),
         }
     }
 }

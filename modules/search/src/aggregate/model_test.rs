@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::aggregate::Row;
-use crate::aggregate::binding::bind;
+use crate::aggregate::binding::{Options, bind};
 use crate::aggregate::pipeline::{Load, Loader, Names, Pipeline};
 use crate::aggregate::steps;
+use crate::aggregate::{Limits, Row};
 use crate::args::Args;
+use crate::error::Error;
 use crate::expression::value::{Value, number_text};
 use crate::index::analysis::FieldValue;
 use crate::index::deadline::Deadline;
@@ -83,10 +84,18 @@ fn index(documents: &[Document]) -> Index {
 struct Nothing;
 
 impl Loader for Nothing {
-    fn load(&mut self, _load: &Load, _row: &mut Row<'_>, _names: &mut Names) -> bool {
+    fn load(
+        &mut self,
+        _load: &Load,
+        _rows: &mut [Row<'static>],
+        _names: &mut Names,
+    ) -> Result<Vec<bool>, Error> {
         unreachable!("all properties have columns")
     }
 }
+
+const OPTIONS: Options =
+    Options { add_scores: false, dialect: 2, limits: Limits { groups: 1_000_000, bytes: 1 << 30 } };
 
 /// The rows of a pipeline over all documents, each as text.
 fn run(index: &Index, line: &str) -> Vec<String> {
@@ -97,7 +106,7 @@ fn run(index: &Index, line: &str) -> Vec<String> {
         assert!(steps::take(&mut steps, &mut args).unwrap(), "{line}");
     }
     let plan = Plan { root: Step::All { weight: 1.0 }, leaves: Vec::new(), vectors: Vec::new() };
-    let bound = bind(index.schema(), &plan, steps, false, 2).unwrap();
+    let bound = bind(index.schema(), &plan, steps, OPTIONS).unwrap();
     let mut pipeline = Pipeline::new(bound, false, Deadline::NONE);
     let visit = Visit {
         plan: &plan,
@@ -112,19 +121,18 @@ fn run(index: &Index, line: &str) -> Vec<String> {
     pipeline.feed(&snapshot, &visit, &leaves).unwrap();
     // As a cursor would, a few at a time.
     let mut rows = Vec::new();
-    loop {
-        let some = pipeline.take(3, &mut Nothing).unwrap();
-        let last = some.len() < 3;
-        rows.extend(some);
-        if last && !pipeline.has_more() {
-            break;
-        }
-    }
     let field = |(name, value): (&[u8], &Value<'_>)| {
         format!("{}={}", String::from_utf8_lossy(name), shown(value))
     };
-    let row = |row: &Row<'static>| pipeline.fields(row).map(field).collect::<Vec<_>>().join(" ");
-    rows.iter().map(row).collect()
+    loop {
+        let some = pipeline.take(3, &mut Nothing).unwrap();
+        let shown = |row: &Row<'_>| pipeline.fields(row).map(field).collect::<Vec<_>>().join(" ");
+        pipeline.each_row(&some, |row| rows.push(shown(row)));
+        if some.len() < 3 && !pipeline.has_more() {
+            break;
+        }
+    }
+    rows
 }
 
 fn shown(value: &Value<'_>) -> String {

@@ -8,6 +8,7 @@ use crate::aggregate::collecting::Collector;
 use crate::aggregate::interning::{Interner, Pairs};
 use crate::aggregate::reducers::Kind;
 use crate::aggregate::sketch::Sketch;
+use crate::expression::lane::Numbers;
 use crate::expression::value::Value;
 
 /// A reducer at work.
@@ -16,6 +17,8 @@ pub struct Reducer {
     /// The slots that it looks at.
     pub inputs: Vec<usize>,
     state: State,
+    /// Bytes that the groups have on the heap besides what is counted where it lies.
+    bytes: usize,
 }
 
 /// What is kept of each group.
@@ -119,7 +122,31 @@ impl Reducer {
             }
             Kind::Collect(collecting) => State::Collect(Collector::new(collecting)),
         };
-        Reducer { inputs, state }
+        Reducer { inputs, state, bytes: 0 }
+    }
+
+    /// Bytes on the heap, about.
+    pub fn memory(&self) -> usize {
+        let kept = match &self.state {
+            State::Count(counts) => size_of_val(&counts[..]),
+            State::Sum { sums, counts, .. } => size_of_val(&sums[..]) + size_of_val(&counts[..]),
+            State::Min(values) | State::Max(values) => size_of_val(&values[..]),
+            State::StdDev(deviations) => size_of_val(&deviations[..]),
+            State::Quantile { values, .. } => size_of_val(&values[..]),
+            State::Distinct { values, seen, counts } => {
+                values.memory() + seen.memory() + size_of_val(&counts[..])
+            }
+            State::Sketches { sketches, .. } => sketches.len() * Sketch::BYTES,
+            State::SketchSum(sums) => size_of_val(&sums[..]),
+            State::List { values, seen, lists } => {
+                values.memory() + seen.memory() + size_of_val(&lists[..])
+            }
+            State::First(values) => size_of_val(&values[..]),
+            State::FirstBy { best, .. } => size_of_val(&best[..]),
+            State::Sample { samples, .. } => size_of_val(&samples[..]),
+            State::Collect(collector) => collector.memory(),
+        };
+        kept + self.bytes
     }
 
     /// Makes room for so many groups.
@@ -176,13 +203,14 @@ impl Reducer {
                     sketches[at].add(value);
                 }
             }
-            State::SketchSum(sums) => add_sketch(&mut sums[at], value),
+            State::SketchSum(sums) => self.bytes += add_sketch(&mut sums[at], value),
             State::List { values, seen, lists } => {
                 if let Some(value) = value {
                     each(value, &mut |item| {
                         let number = values.intern(item);
                         if seen.insert(group, number) {
                             lists[at].push(number);
+                            self.bytes += size_of::<u32>();
                         }
                     });
                 }
@@ -190,15 +218,16 @@ impl Reducer {
             State::First(values) => {
                 if values[at].is_none() {
                     values[at] = Some(value.map_or(Value::Null, |value| owned(value)));
+                    self.bytes += value.map_or(0, Value::memory);
                 }
             }
             State::FirstBy { descending, best } => {
                 let by = row.get(self.inputs[1]).unwrap_or(&Value::Null);
-                first_by(&mut best[at], value, by, *descending);
+                self.bytes += first_by(&mut best[at], value, by, *descending);
             }
             State::Sample { size, random, samples } => {
                 if let Some(value) = value {
-                    sample(&mut samples[at], *size, random, value);
+                    self.bytes += sample(&mut samples[at], *size, random, value);
                 }
             }
             State::Collect(collector) => collector.add(group, &self.inputs, row),
@@ -214,7 +243,10 @@ impl Reducer {
             State::Min(values) => values[at] = values[at].min(number),
             State::Max(values) => values[at] = values[at].max(number),
             State::StdDev(deviations) => deviations[at].add(number),
-            State::Quantile { values, .. } => values[at].push(number),
+            State::Quantile { values, .. } => {
+                values[at].push(number);
+                self.bytes += size_of::<f64>();
+            }
             _ => unreachable!("only called for reducers of numbers"),
         }
     }
@@ -242,29 +274,33 @@ impl Reducer {
         groups.iter().for_each(|group| counts[*group as usize] += 1);
     }
 
-    /// Adds rows whose groups are given and whose numbers `number` gives by place.
-    pub fn add_numbers(&mut self, groups: &[u32], number: impl Fn(usize) -> Option<f64>) {
-        if let State::Sum { sums, counts, .. } = &mut self.state {
+    /// Counts so many rows of one group.
+    pub fn count_all(&mut self, group: u32, rows: usize) {
+        let State::Count(counts) = &mut self.state else { unreachable!("is_count() was asked") };
+        counts[group as usize] += rows as u64;
+    }
+
+    /// Adds rows whose groups are given and whose numbers are.
+    pub fn add_numbers(&mut self, groups: &[u32], numbers: &Numbers) {
+        if let (State::Sum { sums, counts, .. }, None) = (&mut self.state, &numbers.gaps) {
             // The commonest by far, so it has a loop of its own.
-            for (place, group) in groups.iter().enumerate() {
-                if let Some(number) = number(place) {
-                    sums[*group as usize] += number;
-                    counts[*group as usize] += 1;
-                }
+            for (number, group) in numbers.values.iter().zip(groups) {
+                sums[*group as usize] += number;
+                counts[*group as usize] += 1;
             }
             return;
         }
-        for (place, group) in groups.iter().enumerate() {
-            if let Some(number) = number(place) {
+        for (row, group) in groups.iter().enumerate() {
+            if let Some(number) = numbers.get(row) {
                 self.add_number(*group as usize, number);
             }
         }
     }
 
-    /// What is worked out of a group. Asked for once, since lists are handed out.
-    pub fn finish(&mut self, group: u32) -> Value<'static> {
+    /// What is worked out of a group.
+    pub fn value(&self, group: u32) -> Value<'_> {
         let at = group as usize;
-        match &mut self.state {
+        match &self.state {
             State::Count(counts) => Value::Number(counts[at] as f64),
             State::Sum { sums, counts, mean } => Value::Number(match counts[at] {
                 0 => f64::NAN,
@@ -273,7 +309,7 @@ impl Reducer {
             }),
             State::Min(values) | State::Max(values) => Value::Number(values[at]),
             State::StdDev(deviations) => Value::Number(deviations[at].value()),
-            State::Quantile { part, values } => Value::Number(part_of(&mut values[at], *part)),
+            State::Quantile { part, values } => Value::Number(part_of(values[at].clone(), *part)),
             State::Distinct { counts, .. } => Value::Number(counts[at] as f64),
             State::Sketches { sketches, raw } => match raw {
                 true => Value::Text(sketches[at].to_bytes().into()),
@@ -281,13 +317,15 @@ impl Reducer {
             },
             State::SketchSum(sums) => Value::Number(sums[at].as_ref().map_or(0.0, Sketch::count)),
             State::List { values, lists, .. } => {
-                let list = std::mem::take(&mut lists[at]);
-                Value::List(list.into_iter().map(|number| values.value(number).clone()).collect())
+                let list = lists[at].iter();
+                Value::List(list.map(|number| values.value(*number).clone()).collect())
             }
-            State::First(values) => values[at].take().unwrap_or(Value::Null),
-            State::FirstBy { best, .. } => best[at].take().map_or(Value::Null, |best| best.value),
-            State::Sample { samples, .. } => Value::List(std::mem::take(&mut samples[at].1).into()),
-            State::Collect(collector) => collector.finish(group),
+            State::First(values) => values[at].as_ref().map_or(Value::Null, Value::borrowed),
+            State::FirstBy { best, .. } => {
+                best[at].as_ref().map_or(Value::Null, |best| best.value.borrowed())
+            }
+            State::Sample { samples, .. } => Value::List(samples[at].1.as_slice().into()),
+            State::Collect(collector) => collector.value(group),
         }
     }
 }
@@ -305,20 +343,30 @@ pub fn each(value: &Value<'_>, job: &mut dyn FnMut(&Value<'_>)) {
     }
 }
 
-fn add_sketch(sum: &mut Option<Sketch>, value: Option<&Value<'_>>) {
-    let Some(Value::Text(bytes)) = value else { return };
-    let Some(sketch) = Sketch::from_bytes(bytes) else { return };
+/// Answers by how many bytes the sum has grown.
+fn add_sketch(sum: &mut Option<Sketch>, value: Option<&Value<'_>>) -> usize {
+    let Some(Value::Text(bytes)) = value else { return 0 };
+    let Some(sketch) = Sketch::from_bytes(bytes) else { return 0 };
     match sum {
         // One that does not fit the others is left out, as in RediSearch.
         Some(sum) => {
             sum.merge(&sketch);
+            0
         }
-        None => *sum = Some(sketch),
+        None => {
+            *sum = Some(sketch);
+            bytes.len()
+        }
     }
 }
 
-/// Rows without the property to compare by come last.
-fn first_by(best: &mut Option<Best>, value: Option<&Value<'_>>, by: &Value<'_>, descending: bool) {
+/// Rows without the property to compare by come last. Answers by how many bytes the group may have grown.
+fn first_by(
+    best: &mut Option<Best>,
+    value: Option<&Value<'_>>,
+    by: &Value<'_>,
+    descending: bool,
+) -> usize {
     let better = match best {
         None => true,
         Some(_) if *by == Value::Null => false,
@@ -328,29 +376,42 @@ fn first_by(best: &mut Option<Best>, value: Option<&Value<'_>>, by: &Value<'_>, 
             if descending { order.is_gt() } else { order.is_lt() }
         }
     };
-    if better {
-        *best = Some(Best { value: value.map_or(Value::Null, owned), by: owned(by) });
+    if !better {
+        return 0;
     }
+    let next = Best { value: value.map_or(Value::Null, owned), by: owned(by) };
+    let size = |best: &Best| best.value.memory() + best.by.memory();
+    let (before, after) = (best.as_ref().map_or(0, size), size(&next));
+    *best = Some(next);
+    after.saturating_sub(before)
 }
 
-/// Keeps each of the rows so far with the same chance (reservoir sampling).
+/// Keeps each of the rows so far with the same chance (reservoir sampling). Answers by how many bytes the sample may have
+/// grown.
 fn sample(
     sample: &mut (u64, Vec<Value<'static>>),
     size: usize,
     random: &mut Random,
     value: &Value<'_>,
-) {
+) -> usize {
     let (seen, kept) = sample;
     *seen += 1;
     if kept.len() < size {
         kept.push(owned(value));
-    } else if let Some(place) = kept.get_mut(random.below(*seen) as usize) {
-        *place = owned(value);
+        return size_of::<Value<'_>>() + value.memory();
+    }
+    match kept.get_mut(random.below(*seen) as usize) {
+        Some(place) => {
+            let before = place.memory();
+            *place = owned(value);
+            value.memory().saturating_sub(before)
+        }
+        None => 0,
     }
 }
 
 /// The value at rank `part * count`, rounded up, of values in order.
-fn part_of(values: &mut [f64], part: f64) -> f64 {
+fn part_of(mut values: Vec<f64>, part: f64) -> f64 {
     if values.is_empty() {
         return f64::NAN;
     }
@@ -379,7 +440,7 @@ mod tests {
             });
             reducer.add(1, &Row { slots: slots.collect(), key: None });
         }
-        shown(&reducer.finish(1))
+        shown(&reducer.value(1))
     }
 
     fn shown(value: &Value<'_>) -> String {

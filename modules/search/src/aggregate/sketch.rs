@@ -27,6 +27,9 @@ impl Default for Sketch {
 }
 
 impl Sketch {
+    /// What one that is made here has on the heap.
+    pub const BYTES: usize = 1 << INDEX_BITS;
+
     /// Counts a value.
     pub fn add(&mut self, value: &Value<'_>) {
         let hash = stable_hash(value);

@@ -227,6 +227,21 @@ fn limit<'a>(steps: &mut Vec<Step<'a>>, args: &mut Args<'a>) -> Result<(), Error
     Ok(())
 }
 
+/// Refuses a LIMIT beyond what replies may have.
+pub fn check_rows(steps: &[Step<'_>], rows_max: usize, offset_max: usize) -> Result<(), Error> {
+    for step in steps {
+        if let Step::Arrange(Arrange { offset, limit: Some(limit), .. }) = step {
+            if *limit > rows_max {
+                return Err(Error::LimitTooLarge(rows_max as u64));
+            }
+            if *offset > offset_max {
+                return Err(Error::OffsetTooLarge(offset_max as u64));
+            }
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,20 +1,20 @@
 //! FT.AGGREGATE.
 //!
-//! What needs only the index is done while the index is held; values of keys are loaded afterwards, since the server
-//! must not be asked while it is.
+//! What needs only the index is done first, on a snapshot; values of keys are loaded afterwards. Both happen on a thread of
+//! the module's own if there is much to do, and the server only gets the rows that are ready.
 
 use std::sync::Arc;
 
 use mortise_module::{
-    Access, Arg, Arity, Command, CommandResult, Context, Error as ReplyError, Flag, Reply, Writer,
+    Access, Arg, Arity, BlockedClient, Command, CommandResult, Context, Error as ReplyError, Flag,
+    Reply, Writer,
 };
 
-use crate::aggregate::Row;
-use crate::aggregate::binding;
-use crate::aggregate::pipeline::Pipeline;
+use crate::aggregate::pipeline::{Pipeline, Taken};
 use crate::aggregate::steps::{self, Step};
+use crate::aggregate::{Limits, Row, binding};
 use crate::args::{Args, lossy};
-use crate::commands::loading::KeyLoader;
+use crate::commands::loading::{KeyLoader, SlicedLoader};
 use crate::commands::options::Options;
 use crate::commands::search::TIMED_OUT;
 use crate::commands::{bytes, cursor, permission, search};
@@ -33,6 +33,8 @@ use crate::{pool, registry, settings, source};
 
 /// What a row costs that goes through a stage or two, in the steps of [`pool::INLINE_STEPS_MAX`].
 const STEPS_OF_ROW: u64 = 4;
+/// The same of a key that is read: some thousand of them take a millisecond.
+const STEPS_OF_LOAD: u64 = 150;
 
 /// FT.AGGREGATE.
 pub const AGGREGATE: Command = Command {
@@ -59,16 +61,38 @@ fn aggregate(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let mut work = Work::new(args[0], args[1], request)?;
     permission::check(ctx, work.snapshot.schema(), Access::Read)?;
     let steps = work.cost();
-    if !pool::takes(ctx, steps) {
-        let answer = work.run()?;
-        return finish(ctx, answer, args[0], cursor_options);
-    }
+    let count = rows_max(cursor_options);
     let name = args[0].to_vec();
-    pool::run(
-        ctx,
-        move || work.run(),
-        move |ctx, answer| finish(ctx, answer?, &name, cursor_options),
-    )
+    if pool::takes(ctx, steps) {
+        return pool::run_with(
+            ctx,
+            move |client| work.run()?.prepared(client, count),
+            move |ctx, answer| finish(ctx, answer?, &name, cursor_options),
+        );
+    }
+    let answer = work.run()?;
+    if pool::takes(ctx, answer.cost(count)) {
+        return pool::run_with(
+            ctx,
+            move |client| answer.prepared(client, count),
+            move |ctx, answer| finish(ctx, answer?, &name, cursor_options),
+        );
+    }
+    finish(ctx, answer, &name, cursor_options)
+}
+
+/// How many rows one reply may have.
+fn rows_max(cursor_options: Option<cursor::Options>) -> usize {
+    cursor_options
+        .map_or_else(|| settings::size(&settings::MAX_AGGREGATE_RESULTS), |options| options.count)
+}
+
+/// What one command may hold.
+pub(super) fn limits() -> Limits {
+    Limits {
+        groups: settings::size(&settings::MAX_AGGREGATE_GROUPS),
+        bytes: settings::size(&settings::MAX_AGGREGATE_MEMORY),
+    }
 }
 
 /// Loads what is left to be loaded, and replies.
@@ -78,11 +102,11 @@ fn finish(
     name: &[u8],
     cursor_options: Option<cursor::Options>,
 ) -> CommandResult {
-    let count = cursor_options.map_or(usize::MAX, |options| options.count);
-    let rows = answer.take(ctx, count)?;
+    let rows = answer.take(ctx, rows_max(cursor_options))?;
     match cursor_options {
         None => answer.write(ctx, &rows),
         Some(options) => {
+            cursor::admit(name, &answer)?;
             ctx.reply().array(2);
             answer.write(ctx, &rows);
             let id = cursor::keep(ctx, name, options, answer);
@@ -127,6 +151,11 @@ impl<'a> Request<'a> {
                 return Err(Error::UnknownArgumentAt(word, place));
             }
         }
+        steps::check_rows(
+            &request.steps,
+            settings::size(&settings::MAX_AGGREGATE_RESULTS),
+            settings::size(&settings::MAX_SEARCH_RESULTS),
+        )?;
         Ok(request)
     }
 
@@ -191,7 +220,9 @@ impl Work {
         })?;
         let schema = snapshot.schema();
         let plan = search::prepare(schema, query, &options)?;
-        let bound = binding::bind(schema, &plan, steps, add_scores, options.dialect)?;
+        let dialect = options.dialect;
+        let binding = binding::Options { add_scores, dialect, limits: limits() };
+        let bound = binding::bind(schema, &plan, steps, binding)?;
         Ok(Work {
             plan: Arc::new(plan),
             leaves: None,
@@ -248,6 +279,7 @@ impl Work {
         pipeline.feed(&snapshot, &visit, &leaves)?;
         Ok(Answer {
             pipeline,
+            ready: None,
             schema: Arc::clone(snapshot.schema()),
             dialect: self.dialect,
             timeout_ms: self.timeout_ms,
@@ -269,6 +301,8 @@ impl<'a> Sink<'a> for Greatest {
 /// Rows that wait to be taken.
 pub struct Answer {
     pipeline: Pipeline,
+    /// Rows that have been taken already.
+    ready: Option<Taken>,
     schema: Arc<Schema>,
     dialect: u32,
     timeout_ms: Option<u64>,
@@ -284,7 +318,7 @@ impl Answer {
         dialect: u32,
         timeout_ms: Option<u64>,
     ) -> Answer {
-        Answer { pipeline, schema, dialect, timeout_ms, cut: false }
+        Answer { pipeline, ready: None, schema, dialect, timeout_ms, cut: false }
     }
 
     /// The index that they are of.
@@ -297,17 +331,35 @@ impl Answer {
         &self.pipeline
     }
 
-    /// The next rows, at most `count`.
-    pub fn take(
-        &mut self,
-        ctx: &mut Context<'_>,
-        count: usize,
-    ) -> Result<Vec<Row<'static>>, ReplyError> {
+    /// About how many steps taking `count` rows will cost, in those of [`pool::INLINE_STEPS_MAX`].
+    pub fn cost(&self, count: usize) -> u64 {
+        (self.pipeline.loads(count) as u64).saturating_mul(STEPS_OF_LOAD)
+    }
+
+    /// Bytes that the rows which wait take.
+    pub fn memory(&self) -> usize {
+        self.pipeline.memory()
+    }
+
+    /// Gets the next rows ready, on a thread for which a client waits. Keys are read a few at a time.
+    pub fn prepared(mut self, client: &BlockedClient, count: usize) -> Result<Answer, Error> {
         let schema = Arc::clone(&self.schema);
-        let rows = source::in_db(ctx, schema.db, |ctx| {
-            let mut loader = KeyLoader::new(ctx, &schema, self.dialect);
-            self.pipeline.take(count, &mut loader).map_err(ReplyError::from)
-        })?;
+        if let Some(mut loader) = SlicedLoader::new(client, &schema, self.dialect) {
+            self.ready = Some(self.pipeline.take(count, &mut loader)?);
+        }
+        Ok(self)
+    }
+
+    /// The next rows, at most `count`.
+    pub fn take(&mut self, ctx: &mut Context<'_>, count: usize) -> Result<Taken, ReplyError> {
+        let schema = Arc::clone(&self.schema);
+        let rows = match self.ready.take() {
+            Some(rows) => rows,
+            None => source::in_db(ctx, schema.db, |ctx| {
+                let mut loader = KeyLoader::new(ctx, &schema, self.dialect);
+                self.pipeline.take(count, &mut loader).map_err(ReplyError::from)
+            })?,
+        };
         // See commands/search.rs: what is not complete must say so.
         let can_tell = ctx.is_resp3() || self.timeout_ms.is_some();
         if self.pipeline.timed_out() && (settings::fails_on_timeout() || !can_tell) {
@@ -327,7 +379,7 @@ impl Answer {
     }
 
     /// Writes rows as a reply, or as the first part of a cursor's.
-    pub fn write(&self, ctx: &Context<'_>, rows: &[Row<'static>]) {
+    pub fn write(&self, ctx: &Context<'_>, rows: &Taken) {
         match ctx.is_resp3() {
             true => self.write_map(ctx.reply(), rows),
             false => self.write_list(ctx.reply(), rows),
@@ -335,21 +387,21 @@ impl Answer {
     }
 
     /// RESP2: the total, then the rows.
-    pub(super) fn write_list(&self, writer: Writer<'_>, rows: &[Row<'static>]) {
+    pub(super) fn write_list(&self, writer: Writer<'_>, rows: &Taken) {
         writer.array(1 + rows.len());
         writer.int(i64::try_from(self.pipeline.total()).unwrap_or(i64::MAX));
-        for row in rows {
+        self.pipeline.each_row(rows, |row: &Row<'_>| {
             let fields = self.pipeline.fields(row);
             writer.array(fields.clone().count() * 2);
             for (name, value) in fields {
                 writer.bulk(name);
                 write_value(writer, value);
             }
-        }
+        });
     }
 
     /// RESP3: maps.
-    fn write_map(&self, writer: Writer<'_>, rows: &[Row<'static>]) {
+    fn write_map(&self, writer: Writer<'_>, rows: &Taken) {
         writer.map(Answer::PAIRS);
         self.write_pairs(writer, rows);
     }
@@ -358,7 +410,7 @@ impl Answer {
     pub(super) const PAIRS: usize = 5;
 
     /// The pairs of the map.
-    pub(super) fn write_pairs(&self, writer: Writer<'_>, rows: &[Row<'static>]) {
+    pub(super) fn write_pairs(&self, writer: Writer<'_>, rows: &Taken) {
         writer.simple("attributes");
         writer.array(0);
         writer.simple("warning");
@@ -371,7 +423,7 @@ impl Answer {
         writer.simple("STRING");
         writer.simple("results");
         writer.array(rows.len());
-        for row in rows {
+        self.pipeline.each_row(rows, |row: &Row<'_>| {
             writer.map(2);
             writer.simple("extra_attributes");
             let fields = self.pipeline.fields(row);
@@ -382,7 +434,7 @@ impl Answer {
             }
             writer.simple("values");
             writer.array(0);
-        }
+        });
     }
 
     pub(super) fn warnings(&self) -> Vec<&'static str> {

@@ -1,8 +1,9 @@
 //! FT.CURSOR READ, DEL, GC; and which cursors are there?
 //!
 //! A cursor is the rest of a pipeline: rows that have left the index, and the stages that they have not been through.
-//! It holds neither the index nor a lock. Its rows are those of the moment at which it was made; what it still loads from
-//! keys is of the moment of reading.
+//! It holds neither the index, nor a snapshot of it, nor a lock: its rows have been copied, and what they may take is
+//! limited for all cursors together. Its rows are those of the moment at which it was made; what it still loads from keys
+//! is of the moment of reading.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -12,11 +13,11 @@ use std::time::Duration;
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 
 use crate::args::{Args, lossy, parse_integer};
-use crate::commands::aggregate::{Answer, positive};
+use crate::commands::aggregate::{Answer, limits, positive};
 use crate::commands::{bytes, permission};
 use crate::docs;
 use crate::error::Error;
-use crate::registry;
+use crate::{pool, registry, settings};
 
 /// FT.CURSOR.
 pub const CURSOR: Command = Command {
@@ -35,11 +36,6 @@ pub const CURSOR: Command = Command {
 
 /// Rows of one reply where nothing else is asked for.
 const COUNT_DEFAULT: usize = 1000;
-/// How long a cursor may be idle, where nothing else is asked for and at most.
-const IDLE_MS_MAX: u64 = 300_000;
-/// Cursors of one index.
-pub const INDEX_CURSORS_MAX: usize = 128;
-
 /// What WITHCURSOR was asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -51,13 +47,15 @@ pub struct Options {
 impl Options {
     /// Reads what stands behind WITHCURSOR.
     pub fn read(args: &mut Args<'_>) -> Result<Options, Error> {
-        let mut options = Options { count: COUNT_DEFAULT, idle_ms: IDLE_MS_MAX };
+        // How long a cursor may be idle, where nothing else is asked for and at most.
+        let idle_ms_max = u64::try_from(settings::CURSOR_MAX_IDLE_MS.get()).unwrap_or(u64::MAX);
+        let mut options = Options { count: COUNT_DEFAULT, idle_ms: idle_ms_max };
         loop {
             if args.take("COUNT") {
                 let count = positive(args, "COUNT")?;
                 options.count = usize::try_from(count).unwrap_or(usize::MAX);
             } else if args.take("MAXIDLE") {
-                options.idle_ms = positive(args, "MAXIDLE")?.min(IDLE_MS_MAX);
+                options.idle_ms = positive(args, "MAXIDLE")?.min(idle_ms_max);
             } else {
                 return Ok(options);
             }
@@ -96,6 +94,11 @@ impl Cursors {
         before - self.by_id.len()
     }
 
+    /// Bytes that the rows take which wait, about.
+    fn memory(&self) -> usize {
+        self.by_id.values().map(|cursor| cursor.answer.memory()).sum()
+    }
+
     fn of_index(&self, index: &[u8]) -> usize {
         self.by_id.values().filter(|cursor| &*cursor.index == index).count()
     }
@@ -118,20 +121,56 @@ pub fn clear() {
     with(|cursors| cursors.by_id.clear());
 }
 
-/// How many cursors an index has, and how many there are.
-pub fn counts(index: &[u8]) -> (usize, usize) {
-    with(|cursors| (cursors.of_index(index), cursors.by_id.len()))
+/// What FT.INFO shows of cursors.
+#[derive(Debug, Clone, Copy)]
+pub struct Counts {
+    /// Those of the index.
+    pub of_index: usize,
+    /// Bytes that they take, about.
+    pub bytes_of_index: usize,
+    /// All that there are.
+    pub all: usize,
+}
+
+/// The cursors of an index, and all that there are.
+pub fn counts(index: &[u8]) -> Counts {
+    with(|cursors| {
+        let own = cursors.by_id.values().filter(|cursor| &*cursor.index == index);
+        Counts {
+            of_index: cursors.of_index(index),
+            bytes_of_index: own.map(|cursor| cursor.answer.memory()).sum(),
+            all: cursors.by_id.len(),
+        }
+    })
+}
+
+/// How many cursors there are, and how many bytes they take.
+pub fn totals() -> (usize, usize) {
+    with(|cursors| (cursors.by_id.len(), cursors.memory()))
 }
 
 /// Refuses an index that has as many cursors as it may have.
 pub fn check_limit(index: &[u8]) -> Result<(), Error> {
+    let limit = settings::size(&settings::INDEX_CURSOR_LIMIT);
     with(|cursors| {
         cursors.collect(registry::now_ms());
-        match cursors.of_index(index) < INDEX_CURSORS_MAX {
+        match cursors.of_index(index) < limit {
             true => Ok(()),
-            false => Err(Error::Text("INDEX_CURSOR_LIMIT of 128 has been reached for an index")),
+            false => Err(Error::Formatted(format!(
+                "INDEX_CURSOR_LIMIT of {limit} has been reached for an index"
+            ))),
         }
     })
+}
+
+/// Refuses a cursor for which there is no room any more; while its rows were looked for, others may have been made.
+pub fn admit(index: &[u8], answer: &Answer) -> Result<(), Error> {
+    if !answer.has_more() {
+        return Ok(());
+    }
+    check_limit(index)?;
+    let others = with(|cursors| cursors.memory());
+    limits().check(others.saturating_add(answer.memory()))
 }
 
 /// Keeps what is left of an answer; gives the cursor's number, or 0 if nothing is left.
@@ -153,7 +192,7 @@ pub fn keep(ctx: &Context<'_>, index: &[u8], options: Options, answer: Answer) -
 }
 
 fn expiry(options: Options) -> i64 {
-    let idle_ms = i64::try_from(options.idle_ms).expect("at most IDLE_MS_MAX");
+    let idle_ms = i64::try_from(options.idle_ms).unwrap_or(i64::MAX);
     registry::now_ms().saturating_add(idle_ms)
 }
 
@@ -221,6 +260,20 @@ fn read(ctx: &mut Context<'_>, args: &[&[u8]]) -> CommandResult {
     }
     let count = count.filter(|count| *count > 0).unwrap_or(cursor.options.count);
     cursor.answer.restart_clock();
+    if !pool::takes(ctx, cursor.answer.cost(count)) {
+        return go_on(ctx, id, cursor, count);
+    }
+    pool::run_with(
+        ctx,
+        move |client| {
+            Ok::<_, Error>(Cursor { answer: cursor.answer.prepared(client, count)?, ..cursor })
+        },
+        move |ctx, cursor| go_on(ctx, id, cursor?, count),
+    )
+}
+
+/// Replies the next rows, and puts the cursor back if there may be more.
+fn go_on(ctx: &mut Context<'_>, id: i64, mut cursor: Cursor, count: usize) -> CommandResult {
     let rows = cursor.answer.take(ctx, count)?;
     ctx.reply().array(2);
     cursor.answer.write(ctx, &rows);

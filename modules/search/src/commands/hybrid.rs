@@ -13,11 +13,11 @@ use std::time::Instant;
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply, Writer};
 
 use crate::aggregate::Row;
-use crate::aggregate::binding::{KEY, SCORE, bind_rows};
-use crate::aggregate::pipeline::Pipeline;
+use crate::aggregate::binding::{KEY, Options, SCORE, bind_rows};
+use crate::aggregate::pipeline::{Pipeline, Taken};
 use crate::aggregate::steps::Step;
 use crate::args::lossy;
-use crate::commands::aggregate::{Answer, write_value};
+use crate::commands::aggregate::{Answer, limits, write_value};
 use crate::commands::hybrid::fusion::{Fused, fuse, nearness};
 use crate::commands::hybrid::request::{Ask, Request, read};
 use crate::commands::search::TIMED_OUT;
@@ -251,7 +251,7 @@ fn fail_if_late(found: &Both) -> Result<(), Error> {
 /// Rows as they are shown.
 struct Shown<'r> {
     answer: Answer,
-    rows: Vec<Row<'static>>,
+    rows: Taken,
     /// Names of what the rows bring that has not been asked for.
     hidden: Vec<&'r [u8]>,
     /// Fused scores and how they came about, by key, if that is wanted.
@@ -300,8 +300,13 @@ fn explain_rows(
     found: &Both,
     request: &Request<'_>,
     fused: &[Fused],
-    rows: &[Row<'static>],
+    rows: &Taken,
 ) -> HashMap<Vec<u8>, (f64, Explanation)> {
+    // Groups are no documents.
+    let rows: &[Row<'static>] = match rows {
+        Taken::Rows(rows) => rows,
+        Taken::Groups(_) => &[],
+    };
     let shown: HashSet<&[u8]> = rows.iter().filter_map(|row| row.key.as_deref()).collect();
     let fused = fused.iter().filter(|fused| shown.contains(found.snapshot().key(fused.number)));
     let words = fused.clone().filter(|fused| fused.by_words.is_some()).map(|fused| fused.number);
@@ -333,9 +338,10 @@ fn post(
     rows: Vec<Row<'static>>,
 ) -> Result<Answer, Error> {
     let schema = found.snapshot().schema();
-    let bound = bind_rows(schema, given, steps, DIALECT)?;
+    let options = Options { add_scores: false, dialect: DIALECT, limits: limits() };
+    let bound = bind_rows(schema, given, steps, options)?;
     let mut pipeline = Pipeline::new(bound, false, search::deadline(timeout_ms));
-    pipeline.push_rows(rows);
+    pipeline.push_rows(rows)?;
     Ok(Answer::of_rows(pipeline, Arc::clone(schema), DIALECT, timeout_ms))
 }
 
@@ -348,13 +354,17 @@ fn cursors(
     request: &Request<'_>,
     lists: [Vec<(u32, f64)>; 2],
 ) -> CommandResult {
-    cursor::check_limit(name)?;
-    let writer = ctx.reply();
-    writer.map(3);
-    for (list, which) in lists.into_iter().zip(["SEARCH", "VSIM"]) {
+    let mut answers = Vec::with_capacity(lists.len());
+    for list in lists {
         let rows = list.iter().map(|(number, score)| row(found, *number, &[Some(*score)]));
         let rows = rows.collect();
         let answer = post(found, &[KEY, SCORE], Vec::new(), request.timeout_ms, rows)?;
+        cursor::admit(name, &answer)?;
+        answers.push(answer);
+    }
+    let writer = ctx.reply();
+    writer.map(3);
+    for (answer, which) in answers.into_iter().zip(["SEARCH", "VSIM"]) {
         let id = cursor::keep(ctx, name, options, answer);
         writer.simple(which);
         writer.int(id);
@@ -390,7 +400,7 @@ impl Shown<'_> {
         writer.int(i64::try_from(pipeline.total()).unwrap_or(i64::MAX));
         writer.simple("results");
         writer.array(self.rows.len());
-        self.rows.iter().for_each(|row| self.write_row(writer, row));
+        pipeline.each_row(&self.rows, |row| self.write_row(writer, row));
         writer.simple("warnings");
         let mut warnings = warnings(found);
         if pipeline.timed_out() {
@@ -402,7 +412,7 @@ impl Shown<'_> {
         writer.double(start.elapsed().as_secs_f64() * 1000.0);
     }
 
-    fn write_row(&self, writer: Writer<'_>, row: &Row<'static>) {
+    fn write_row(&self, writer: Writer<'_>, row: &Row<'_>) {
         let pipeline = self.answer.pipeline();
         let shown = |name: &[u8]| pipeline.is_grouped() || !self.hidden.contains(&name);
         let fields = pipeline.fields(row).filter(|(name, _)| shown(name));

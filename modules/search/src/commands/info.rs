@@ -4,16 +4,16 @@ use mortise_module::{
     Access, Arg, Arity, Command, CommandResult, Context, Flag, InfoWriter, Reply, Writer,
 };
 
-use crate::commands::{cursor, permission};
+use crate::commands::{cursor, loading, permission};
 use crate::docs;
 use crate::error::Error;
 use crate::index::{Sizes, Statistics};
-use crate::registry;
 use crate::schema::{Field, FieldKind, Schema, Source};
 use crate::shape::Surface;
 use crate::storage::loading::Origin;
 use crate::storage::saving;
 use crate::vector::{self, Algorithm};
+use crate::{registry, settings};
 
 /// FT.INFO.
 pub const INFO: Command = Command {
@@ -306,13 +306,14 @@ fn numbers(writer: Writer<'_>, snapshot: &Snapshot) {
     int("segments_loaded_bytes", snapshot.origin.bytes);
     int("number_of_uses", snapshot.uses);
     int("cleaning", 0);
-    let (of_index, all) = cursor::counts(&snapshot.schema.name);
+    let cursors = cursor::counts(&snapshot.schema.name);
     writer.simple("cursor_stats");
-    writer.map(4);
-    int("global_idle", all as u64);
-    int("global_total", all as u64);
-    int("index_capacity", cursor::INDEX_CURSORS_MAX as u64);
-    int("index_total", of_index as u64);
+    writer.map(5);
+    int("global_idle", cursors.all as u64);
+    int("global_total", cursors.all as u64);
+    int("index_capacity", settings::size(&settings::INDEX_CURSOR_LIMIT) as u64);
+    int("index_total", cursors.of_index as u64);
+    int("index_bytes", cursors.bytes_of_index as u64);
     writer.simple("dialect_stats");
     writer.map(4);
     for dialect in 1..=4 {
@@ -381,6 +382,12 @@ pub fn server_info(writer: &mut InfoWriter<'_>) {
     let _ = writer.section("index").and_then(|_| writer.field("number_of_indexes", indexes));
     let _ = writer.field("total_documents", documents);
     let _ = writer.section("memory").and_then(|_| writer.field("used_memory_indexes", memory));
+    let (cursors, held) = cursor::totals();
+    let _ = writer.section("cursors").and_then(|_| writer.field("global_total", cursors));
+    let _ = writer.field("used_memory_cursors", held);
+    let (rows, holds) = loading::counts();
+    let _ = writer.section("loading").and_then(|_| writer.field("loaded_rows", rows));
+    let _ = writer.field("load_holds", holds);
     let saved = saving::figures();
     let _ = writer.section("persistence").and_then(|_| writer.field("segments_loaded", segments));
     let fields = [

@@ -1,19 +1,40 @@
 //! How do values of keys get into rows?
+//!
+//! Under the server's lock. A command that has little to load does so at once; a thread that has much takes the lock for
+//! some rows at a time, and lets others have it in between.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use mortise_module::{Context, KeyType};
+use mortise_module::{BlockedClient, Context, Error as SdkError, KeyType};
 use serde_json::value::RawValue;
 
 use crate::aggregate::Row;
 use crate::aggregate::pipeline::{Load, LoadField, Loader, Names};
 use crate::commands::json_fields::{self, DIALECT_MULTI_VALUE};
+use crate::error::Error;
 use crate::expression::value::{Several, Value, text_to_number};
 use crate::schema::questions::Questions;
 use crate::schema::{FieldKind, Schema, Source};
+use crate::source;
 
 /// The property that is a whole JSON document.
 const DOCUMENT: &[u8] = b"$";
+
+/// Rows that have been loaded since the module began, and holds of the server's lock that it took.
+static LOADED_ROWS: AtomicU64 = AtomicU64::new(0);
+static LOAD_HOLDS: AtomicU64 = AtomicU64::new(0);
+
+/// How many rows have been loaded for FT.AGGREGATE and its kin, and in how many holds of the server's lock.
+pub fn counts() -> (u64, u64) {
+    (LOADED_ROWS.load(Ordering::Relaxed), LOAD_HOLDS.load(Ordering::Relaxed))
+}
+
+fn count_hold(rows: usize) {
+    LOADED_ROWS.fetch_add(rows as u64, Ordering::Relaxed);
+    LOAD_HOLDS.fetch_add(1, Ordering::Relaxed);
+}
 
 /// Loads from the keyspace.
 pub struct KeyLoader<'k, 'c> {
@@ -101,8 +122,9 @@ fn json_field(text: &[u8], field: &LoadField, shows_all: bool) -> Option<Value<'
     }
 }
 
-impl Loader for KeyLoader<'_, '_> {
-    fn load(&mut self, load: &Load, row: &mut Row<'_>, names: &mut Names) -> bool {
+impl KeyLoader<'_, '_> {
+    /// Loads into one row; answers whether its key exists.
+    fn load_row(&mut self, load: &Load, row: &mut Row<'_>, names: &mut Names) -> bool {
         let Some(key) = row.key.take() else { return false };
         let loaded = match self.schema.source {
             Source::Hash => self.hash(&key, load, row, names),
@@ -110,6 +132,92 @@ impl Loader for KeyLoader<'_, '_> {
         };
         row.key = Some(key);
         loaded
+    }
+}
+
+impl Loader for KeyLoader<'_, '_> {
+    fn load(
+        &mut self,
+        load: &Load,
+        rows: &mut [Row<'static>],
+        names: &mut Names,
+    ) -> Result<Vec<bool>, Error> {
+        count_hold(rows.len());
+        Ok(rows.iter_mut().map(|row| self.load_row(load, row, names)).collect())
+    }
+}
+
+/// Rows that are loaded in one hold of the server's lock, and how long one may take. A hold ends with the row that is
+/// being loaded, so only a single document can make it longer.
+const HOLD_ROWS: usize = 256;
+const HOLD_TIME: Duration = Duration::from_micros(250);
+/// How long others have the lock to themselves between two holds. Without it the same thread could win it again and again.
+const PAUSE: Duration = Duration::from_micros(20);
+
+/// Loads from the keyspace on another thread than the server's, in many short holds of the lock.
+pub struct SlicedLoader<'l> {
+    client: &'l BlockedClient,
+    schema: &'l Schema,
+    dialect: u32,
+}
+
+impl<'l> SlicedLoader<'l> {
+    /// A loader for keys that an index of this schema follows; none where the lock cannot be taken, which is so on a
+    /// thread that the server itself has called.
+    pub fn new(
+        client: &'l BlockedClient,
+        schema: &'l Schema,
+        dialect: u32,
+    ) -> Option<SlicedLoader<'l>> {
+        client.lock(|_| ()).is_ok().then_some(SlicedLoader { client, schema, dialect })
+    }
+
+    /// Loads into the first of some rows, as many as one hold of the lock allows.
+    fn hold(
+        &self,
+        load: &Load,
+        rows: &mut [Row<'static>],
+        names: &mut Names,
+    ) -> Result<Vec<bool>, SdkError> {
+        let (schema, dialect) = (self.schema, self.dialect);
+        self.client.lock(|ctx| {
+            source::in_db(ctx, schema.db, |ctx| {
+                let mut loader = KeyLoader::new(ctx, schema, dialect);
+                Ok(sliced(rows, |row| loader.load_row(load, row, names)))
+            })
+        })?
+    }
+}
+
+/// Gives `job` rows, until there are as many as one hold may take or its time is over.
+fn sliced(rows: &mut [Row<'static>], mut job: impl FnMut(&mut Row<'static>) -> bool) -> Vec<bool> {
+    let end = Instant::now() + HOLD_TIME;
+    let mut exist = Vec::with_capacity(rows.len().min(HOLD_ROWS));
+    for row in rows.iter_mut().take(HOLD_ROWS) {
+        exist.push(job(row));
+        if Instant::now() >= end {
+            break;
+        }
+    }
+    exist
+}
+
+impl Loader for SlicedLoader<'_> {
+    fn load(
+        &mut self,
+        load: &Load,
+        rows: &mut [Row<'static>],
+        names: &mut Names,
+    ) -> Result<Vec<bool>, Error> {
+        let mut exist: Vec<bool> = Vec::with_capacity(rows.len());
+        while exist.len() < rows.len() {
+            let some = self.hold(load, &mut rows[exist.len()..], names);
+            let some = some.map_err(|error| Error::Internal(error.to_string()))?;
+            count_hold(some.len());
+            exist.extend(some);
+            std::thread::sleep(PAUSE);
+        }
+        Ok(exist)
     }
 }
 
@@ -169,6 +277,23 @@ mod tests {
             Some(Value::Number(number)) => (number.to_string(), 0),
             other => (format!("{other:?}"), 0),
         }
+    }
+
+    #[test]
+    fn a_hold_takes_some_rows_and_not_much_longer_than_it_may() {
+        let mut rows: Vec<Row<'static>> = Vec::new();
+        rows.resize_with(HOLD_ROWS * 2, Row::default);
+        let quick = sliced(&mut rows, |_| true).len();
+        assert!((1..=HOLD_ROWS).contains(&quick));
+        let slow = sliced(&mut rows, |_| {
+            let start = Instant::now();
+            while start.elapsed() <= HOLD_TIME {
+                std::hint::spin_loop();
+            }
+            false
+        });
+        assert_eq!(slow, [false]);
+        assert!(sliced(&mut [], |_| true).is_empty());
     }
 
     #[test]
