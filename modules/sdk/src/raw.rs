@@ -19,6 +19,7 @@ mod blocked;
 mod calls;
 mod collections;
 mod context;
+mod counting;
 mod docs;
 mod entry;
 pub mod foreign;
@@ -44,6 +45,7 @@ use mortise_module_abi::for_each_api;
 use crate::error::Error;
 
 pub use alloc::ModuleAllocator;
+pub use counting::CountingAllocator;
 pub use entry::{load, unload};
 pub use native::{RegisterType, Type};
 pub use strings::{Arg, OwnedString, Text};
