@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use mortise_search::highlight::{Summary, Tags, Wanted};
+use mortise_search::highlight::{Limits, Summary, Tags, Wanted};
 use mortise_search::index::analysis::FieldValue;
 use mortise_search::index::deadline::Deadline;
 use mortise_search::index::profile::Profile;
@@ -160,12 +160,15 @@ fn query(bench: &Bench, choice: u8, text: &[u8]) {
 fn excerpts(schema: &Schema, plan: &Plan, text: &[u8]) {
     let wanted = Wanted::new(plan, schema, Language::default(), |_| 1.0);
     let tags = Tags { open: b"\xfe", close: b"\xff" };
-    if let Some(marked) = wanted.highlight(text, 0, &tags) {
+    let mut limits = Limits::new(Deadline::NONE);
+    if let Some(marked) = wanted.highlight(text, 0, &tags, &mut limits) {
         let ours = |byte: &&u8| **byte < 0xfe;
         let bare: Vec<&u8> = marked.iter().filter(ours).collect();
         assert_eq!(bare, text.iter().filter(ours).collect::<Vec<_>>());
     }
-    wanted.summarize(text, 0, &Summary { fragments: 2, words: 3, separator: b"|" }, Some(&tags));
+    let summary = Summary { fragments: 2, words: 3, separator: b"|" };
+    wanted.summarize(text, 0, &summary, Some(&tags), &mut limits);
+    assert!(!limits.is_exceeded());
 }
 
 /// All hits, by number; that pages and other orders have the same is checked on the way.

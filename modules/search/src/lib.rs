@@ -3,7 +3,7 @@
 //! A key that is written becomes a document of every index that follows it, inside the command that wrote it; a query
 //! is parsed, planned against the index's schema, and run over the pieces of the index. In reading order:
 
-use mortise_module::{Arg, Context, Error, Module, ModuleAllocator};
+use mortise_module::{Arg, Context, Error, Module};
 
 // Pure parts, from the bottom up. Blank lines keep the reading order.
 
@@ -49,6 +49,9 @@ pub mod score;
 
 /// Excerpts of texts.
 pub mod highlight;
+
+#[cfg(test)]
+mod hostile_excerpts_test;
 
 /// Documents of one index.
 pub mod index;
@@ -99,8 +102,14 @@ mod commands;
 const VERSION: i32 = 80000;
 
 /// Memory is counted by the server.
+#[cfg(not(test))]
 #[global_allocator]
-static ALLOCATOR: ModuleAllocator = ModuleAllocator;
+static ALLOCATOR: mortise_module::ModuleAllocator = mortise_module::ModuleAllocator;
+
+/// Tests measure it themselves.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: mortise_module::CountingAllocator = mortise_module::CountingAllocator;
 
 mortise_module::module!(Module {
     commands: commands::COMMANDS,

@@ -452,3 +452,56 @@ fn several_fields_decide_the_order_one_after_the_other() {
         );
     });
 }
+
+#[test]
+fn what_is_shown_is_bounded_as_well() {
+    with_module(|client| {
+        check(client, &[(CREATE, "+OK")]);
+        let fill = "for i = 1, 20000 do redis.call('HSET', 'h:'..i, 'title', 'bird song '..i, 'x', i) end \
+                    redis.call('HSET', 'h:long', 'title', string.rep('bird ', 20000))";
+        eval(client, fill);
+        client.until("FT.SEARCH idx @title:(bird) LIMIT 0 0", "*[:20001]");
+
+        // Each value of a key that is sorted by has to be read, which takes longer than a millisecond.
+        let over = "-Timeout limit was reached";
+        let ends = |reply: String| assert!(reply.starts_with(over) || reply == "*[:0]", "{reply}");
+        ends(client.run("FT.SEARCH idx bird SORTBY title NOCONTENT TIMEOUT 1 LIMIT 0 1"));
+        let page = client.run("FT.SEARCH idx bird LIMIT 0 20001 TIMEOUT 1");
+        assert!(page.matches("\"h:").count() < 20_001, "a part of it is shown");
+
+        let raw = |client: &mut Client, words: &[&str], more: &[String]| {
+            let all = words.iter().copied().chain(more.iter().map(String::as_str));
+            let all: Vec<&[u8]> = all.map(str::as_bytes).collect();
+            client.raw(&all).to_string()
+        };
+        let search = ["FT.SEARCH", "idx", "@n:[1 2]|bird"];
+        let filters: Vec<String> =
+            "FILTER n 0 9 ".repeat(50_000).split_whitespace().map(String::from).collect();
+        let reply = raw(client, &search, &filters);
+        assert!(reply.starts_with("-Too many FILTER"), "{reply}");
+
+        // Ten thousand names for one field, and as many parameters that nobody asks for.
+        let mut more: Vec<String> = ["LIMIT", "0", "2", "RETURN", "30000"].map(String::from).into();
+        more.extend((0..10_000).flat_map(|at| ["title".into(), "AS".into(), format!("t{at}")]));
+        more.extend(["HIGHLIGHT", "PARAMS", "20000"].map(String::from));
+        more.extend((0..20_000).map(|at| format!("p{at}")));
+        let reply = raw(client, &["FT.SEARCH", "idx", "song", "TIMEOUT", "0"], &more);
+        assert_eq!(
+            reply.matches("<b>song</b>").count(),
+            20_000,
+            "two documents, ten thousand times"
+        );
+
+        // A long tag around each of many words.
+        let tags = ["HIGHLIGHT", "TAGS"].map(String::from).into_iter();
+        let tags: Vec<String> = tags.chain([1, 2].map(|_| "<".repeat(4 << 10))).collect();
+        let reply = raw(client, &["FT.SEARCH", "idx", "bird", "INKEYS", "1", "h:long"], &tags);
+        assert!(reply.starts_with("-HIGHLIGHT and SUMMARIZE would add more"), "{}", reply.len());
+
+        // Words that are compared with all of the dictionary, far too many of them.
+        let words: Vec<String> = (0..20_000).map(|at| format!("unknown{at}")).collect();
+        let query = words.join(" ");
+        let reply = raw(client, &["FT.SPELLCHECK", "idx", &query, "DISTANCE", "4"], &[]);
+        assert!(reply.starts_with(over), "{}", &reply[..reply.len().min(100)]);
+    });
+}

@@ -1,16 +1,18 @@
 //! HIGHLIGHT and SUMMARIZE of FT.SEARCH.
 
+use std::collections::HashMap;
+
 use crate::args::Args;
 use crate::commands::options::Options;
 use crate::error::Error;
-use crate::highlight::{Summary, Tags, Wanted};
-use crate::schema::{Field, FieldKind, Schema, Source};
+use crate::highlight::{Limits, Summary, Tags, Wanted};
+use crate::schema::{FieldKind, Schema, Source};
 
 /// What happens to the texts of a reply.
 #[derive(Debug, Default)]
 pub struct Excerpts<'a> {
     /// To fields that are named.
-    fields: Vec<(&'a [u8], Treatment<'a>)>,
+    fields: HashMap<&'a [u8], Treatment<'a>>,
     /// To all others.
     others: Treatment<'a>,
 }
@@ -73,26 +75,7 @@ impl<'a> Excerpts<'a> {
             change(&mut self.others);
         }
         for name in fields {
-            let at = self.fields.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-                self.fields.push((*name, Treatment::default()));
-                self.fields.len() - 1
-            });
-            change(&mut self.fields[at].1);
-        }
-    }
-
-    /// What happens to a field. Once fields are named, or returned by name, only those are touched at all.
-    fn of(&self, name: &[u8], options: &Options<'_>) -> Treatment<'a> {
-        let named = self.fields.iter().find(|(known, _)| *known == name).map(|(_, own)| own);
-        let returned =
-            options.fields.as_ref().is_some_and(|list| list.iter().any(|f| f.name == name));
-        match named {
-            Some(own) => Treatment {
-                tags: own.tags.clone().or_else(|| self.others.tags.clone()),
-                summary: own.summary.clone().or_else(|| self.others.summary.clone()),
-            },
-            None if self.fields.is_empty() || returned => self.others.clone(),
-            None => Treatment::default(),
+            change(self.fields.entry(*name).or_default());
         }
     }
 
@@ -114,28 +97,76 @@ impl<'a> Excerpts<'a> {
         Ok(())
     }
 
+    /// What happens to the fields of a reply.
+    pub fn treatments<'s>(
+        &'s self,
+        schema: &'s Schema,
+        options: &'s Options<'a>,
+    ) -> Treatments<'s> {
+        let mut texts = HashMap::new();
+        // A name goes before a path, and an earlier field before a later one.
+        let paths = schema.fields.iter().rev().map(|field| (&*field.path, field));
+        let names = schema.fields.iter().rev().map(|field| (&*field.name, field));
+        for (name, field) in paths.chain(names) {
+            let id = match field.kind {
+                FieldKind::Text { id, .. } => Some(id),
+                _ => None,
+            };
+            texts.insert(name, id);
+        }
+        Treatments {
+            named: &self.fields,
+            others: &self.others,
+            returned: options.fields.iter().flatten().rev().map(|f| (f.name, f.path)).collect(),
+            texts,
+        }
+    }
+}
+
+/// What happens to the fields of a reply, by their names.
+pub struct Treatments<'s> {
+    named: &'s HashMap<&'s [u8], Treatment<'s>>,
+    others: &'s Treatment<'s>,
+    /// Where fields that RETURN names are found.
+    returned: HashMap<&'s [u8], &'s [u8]>,
+    /// The numbers of TEXT fields, and none for others.
+    texts: HashMap<&'s [u8], Option<u8>>,
+}
+
+impl Treatments<'_> {
+    /// What happens to a field. Once fields are named, or returned by name, only those are touched at all.
+    fn of(&self, name: &[u8]) -> Treatment<'_> {
+        match self.named.get(name) {
+            Some(own) => Treatment {
+                tags: own.tags.clone().or_else(|| self.others.tags.clone()),
+                summary: own.summary.clone().or_else(|| self.others.summary.clone()),
+            },
+            None if self.named.is_empty() || self.returned.contains_key(name) => {
+                self.others.clone()
+            }
+            None => Treatment::default(),
+        }
+    }
+
     /// Puts excerpts in place of the texts of one result.
     pub fn apply(
         &self,
         fields: &mut [(Vec<u8>, Vec<u8>)],
         wanted: &Wanted<'_>,
-        schema: &Schema,
-        options: &Options<'_>,
+        limits: &mut Limits,
     ) {
         for (name, text) in fields {
-            let treatment = self.of(name, options);
+            let treatment = self.of(name);
             if treatment.is_none() {
                 continue;
             }
-            let Some(Field { kind: FieldKind::Text { id, .. }, .. }) =
-                shown_field(schema, name, options)
-            else {
-                continue;
-            };
+            // A field is known by its name, by its path, or by what RETURN calls it.
+            let path = self.returned.get(&**name).copied().unwrap_or(name);
+            let Some(Some(id)) = self.texts.get(path) else { continue };
             let tags = treatment.tags.as_ref();
             let changed = match (&treatment.summary, tags) {
-                (Some(summary), tags) => wanted.summarize(text, *id, summary, tags),
-                (None, Some(tags)) => wanted.highlight(text, *id, tags),
+                (Some(summary), tags) => wanted.summarize(text, *id, summary, tags, limits),
+                (None, Some(tags)) => wanted.highlight(text, *id, tags, limits),
                 (None, None) => None,
             };
             if let Some(changed) = changed {
@@ -143,14 +174,6 @@ impl<'a> Excerpts<'a> {
             }
         }
     }
-}
-
-/// The field of the schema that a reply shows as `name`: by its name, by its path, or by what RETURN calls it.
-fn shown_field<'s>(schema: &'s Schema, name: &[u8], options: &Options<'_>) -> Option<&'s Field> {
-    let returned = options.fields.iter().flatten().find(|field| field.name == name);
-    let name = returned.map_or(name, |field| field.path);
-    let by_name = schema.field(name).map(|(_, field)| field);
-    by_name.or_else(|| schema.fields.iter().find(|field| *field.path == *name))
 }
 
 /// `[FIELDS n name...]`.

@@ -80,6 +80,9 @@ pub struct Returned<'a> {
     pub name: &'a [u8],
 }
 
+/// Clauses that FILTER and GEOFILTER may add: each is a level of the query's tree.
+const FILTERS_MAX: usize = 100;
+
 /// Reads everything behind the query.
 pub fn read<'a>(items: &'a [&'a [u8]]) -> Result<Options<'a>, Error> {
     let mut args = Args::new(items);
@@ -90,6 +93,9 @@ pub fn read<'a>(items: &'a [&'a [u8]]) -> Result<Options<'a>, Error> {
             let word = lossy(args.peek().unwrap_or_default());
             return Err(Error::UnknownArgumentAt(word, place));
         }
+    }
+    if options.filters.len() + options.geo_filters.len() > FILTERS_MAX {
+        return Err(Error::Text("Too many FILTER and GEOFILTER arguments, at most 100"));
     }
     if options.explain_score && !options.with_scores {
         return Err(Error::Text("EXPLAINSCORE must be accompanied with WITHSCORES"));

@@ -5,7 +5,7 @@
 use mortise_module::Context;
 
 use crate::commands::options::Options;
-use crate::commands::search::load_one;
+use crate::commands::search::{deadline, load_one};
 use crate::index::search::Found;
 use crate::schema::Schema;
 
@@ -20,21 +20,27 @@ pub fn payload(
     load_one(ctx, schema, key, path, options.dialect)
 }
 
-/// Scores all that was found by the scorer HAMMING, puts it in order, and drops what is not on the page.
+/// Scores all that was found by the scorer HAMMING, puts it in order, and drops what is not on the page. False: the time was
+/// over before that.
 pub fn score_by_payload(
     ctx: &mut Context<'_>,
     schema: &Schema,
     found: &mut Found,
     options: &Options<'_>,
-) {
+) -> bool {
     let wanted = options.payload.unwrap_or_default();
+    let mut deadline = deadline(options.timeout_ms);
     for hit in &mut found.hits {
+        if deadline.long_step() {
+            return false;
+        }
         let own = payload(ctx, schema, &hit.key, options);
         hit.score = own.map_or(0.0, |own| hamming(&own, wanted));
     }
     found.hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.number.cmp(&b.number)));
     found.hits.truncate(options.offset.saturating_add(options.limit));
     found.hits.drain(..options.offset.min(found.hits.len()));
+    true
 }
 
 /// How near two texts of one length are: 1 if they are equal, less for each bit that differs.

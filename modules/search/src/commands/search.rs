@@ -1,5 +1,6 @@
 //! FT.SEARCH.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::commands::{bytes, json_fields, permission};
 use crate::docs;
 use crate::error::Error;
 use crate::expression::value::number_text;
-use crate::highlight::Wanted;
+use crate::highlight::{Limits, Wanted};
 use crate::index::deadline::Deadline;
 use crate::index::explanation::Explanation;
 use crate::index::search::{Found, Hit, Order, SortKeys, SortValue};
@@ -42,6 +43,10 @@ pub const SEARCH: Command = Command {
 
 /// What is said of results that are not complete because the time was over.
 pub(super) const TIMED_OUT: &str = "Timeout limit was reached";
+/// Bytes of values that a reply may have, unless it may take any time: a field can be returned by a thousand names.
+const REPLY_BYTES_MAX: u64 = 512 << 20;
+/// Fields that are read at once, between two looks at the clock.
+const FIELDS_AT_ONCE: usize = 64;
 
 fn search(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let args = bytes(args);
@@ -103,24 +108,33 @@ pub(super) fn complete(
     options: &Options<'_>,
 ) -> Result<Answer, mortise_module::Error> {
     if found.timed_out {
-        // What is not complete must say so, and RESP2 has no place for it: there only a client that has set itself a
-        // time gets a part, as RediSearch gives it.
-        let can_tell = ctx.is_resp3() || options.timeout_ms.is_some();
-        if settings::fails_on_timeout() || !can_tell {
-            return Err(Error::Text(TIMED_OUT).into());
-        }
+        check_time(ctx, options)?;
     }
     let schema = task.snapshot.schema();
     source::in_db(ctx, schema.db, |ctx| {
-        match sorting {
-            Sorting::Index => {}
+        let in_order = match sorting {
+            Sorting::Index => true,
             Sorting::Loaded { path, normalized } => {
-                sort_by_loaded(ctx, schema, &mut found, path, *normalized, options);
+                sort_by_loaded(ctx, schema, &mut found, path, *normalized, options)
             }
             Sorting::Payload => score_by_payload(ctx, schema, &mut found, options),
+        };
+        // An order of which a part is missing would put anything first.
+        if !in_order {
+            return Err(Error::Text(TIMED_OUT).into());
         }
-        Ok(load_all(ctx, task, found, options))
+        load_all(ctx, task, found, options)
     })
+}
+
+/// What is not complete must say so, and RESP2 has no place for it: there only a client that has set itself a time gets
+/// a part, as RediSearch gives it.
+fn check_time(ctx: &Context<'_>, options: &Options<'_>) -> Result<(), Error> {
+    let can_tell = ctx.is_resp3() || options.timeout_ms.is_some();
+    match settings::fails_on_timeout() || !can_tell {
+        true => Err(Error::Text(TIMED_OUT)),
+        false => Ok(()),
+    }
 }
 
 /// Who puts the results in order.
@@ -258,11 +272,12 @@ fn narrowed(mut node: Node, kind: Kind) -> Node {
 }
 
 fn text_fields(schema: &Schema, names: &[&[u8]]) -> FieldMask {
-    let masks = names.iter().map(|name| match schema.field(name) {
-        Some((_, crate::schema::Field { kind: FieldKind::Text { id, .. }, .. })) => 1 << id,
-        _ => 0,
-    });
-    masks.fold(0, |all, mask: FieldMask| all | mask)
+    let names: HashSet<&[u8]> = names.iter().copied().collect();
+    let named = schema.fields.iter().filter(|field| names.contains(&*field.name));
+    named.fold(0, |all, field| match field.kind {
+        FieldKind::Text { id, .. } => all | 1 << id,
+        _ => all,
+    })
 }
 
 fn order(schema: &Schema, plan: &Plan, options: &Options<'_>) -> Result<(Order, Sorting), Error> {
@@ -313,7 +328,8 @@ fn columns_order(
     SortKeys::new(&keys).map(Order::Columns).ok_or(Error::Text("SORTBY names too many fields"))
 }
 
-/// Sorts by a field that has no column. Every match is read, so this is slow; SORTABLE is the remedy.
+/// Sorts by a field that has no column. Every match is read, so this is slow; SORTABLE is the remedy. False: the time was
+/// over before that.
 fn sort_by_loaded(
     ctx: &mut Context<'_>,
     schema: &Schema,
@@ -321,9 +337,13 @@ fn sort_by_loaded(
     path: &[u8],
     normalized: bool,
     options: &Options<'_>,
-) {
+) -> bool {
     let descending = options.sort.is_some_and(|(_, descending)| descending);
+    let mut deadline = deadline(options.timeout_ms);
     for hit in &mut found.hits {
+        if deadline.long_step() {
+            return false;
+        }
         let value = load_one(ctx, schema, &hit.key, path, options.dialect);
         hit.sort_value = match value {
             None => SortValue::Absent,
@@ -334,6 +354,7 @@ fn sort_by_loaded(
     found.hits.sort_by(|a, b| a.sort_value.order(a.number, &b.sort_value, b.number, descending));
     found.hits.truncate(options.offset.saturating_add(options.limit));
     found.hits.drain(..options.offset.min(found.hits.len()));
+    true
 }
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -345,8 +366,9 @@ fn load(
     found: &Found,
     hit: &Hit,
     options: &Options<'_>,
+    deadline: &mut Deadline,
 ) -> Option<Fields> {
-    let mut fields = load_key(ctx, schema, found, hit, options)?;
+    let mut fields = load_key(ctx, schema, found, hit, options, deadline)?;
     if options.fields.is_none() {
         let distances = found.distances.iter().filter_map(|(name, matches)| {
             Some((name.clone(), number_text(matches.distance(hit.number)?).into_bytes()))
@@ -368,6 +390,7 @@ fn load_key(
     found: &Found,
     hit: &Hit,
     options: &Options<'_>,
+    deadline: &mut Deadline,
 ) -> Option<Fields> {
     match (&options.fields, schema.source) {
         (Some(fields), _) => {
@@ -375,13 +398,19 @@ fn load_key(
                 return None;
             }
             let path = |wanted: &[u8]| schema.field(wanted).map(|(_, field)| &*field.path);
-            let paths: Vec<&[u8]> =
-                fields.iter().map(|wanted| path(wanted.path).unwrap_or(wanted.path)).collect();
-            let values = load_some(ctx, schema, &hit.key, &paths, options.dialect);
-            let mut loaded = Vec::with_capacity(fields.len());
-            for (wanted, value) in fields.iter().zip(values) {
-                if let Some(value) = given(found, hit, wanted.path).or(value) {
-                    loaded.push((wanted.name.to_vec(), value));
+            let (mut loaded, mut bytes) = (Vec::new(), 0);
+            for fields in fields.chunks(FIELDS_AT_ONCE) {
+                if deadline.long_step() || bytes > deadline.room() {
+                    break;
+                }
+                let paths: Vec<&[u8]> =
+                    fields.iter().map(|wanted| path(wanted.path).unwrap_or(wanted.path)).collect();
+                let values = load_some(ctx, schema, &hit.key, &paths, options.dialect);
+                for (wanted, value) in fields.iter().zip(values) {
+                    if let Some(value) = given(found, hit, wanted.path).or(value) {
+                        bytes += value.len() as u64;
+                        loaded.push((wanted.name.to_vec(), value));
+                    }
                 }
             }
             Some(loaded)
@@ -457,26 +486,62 @@ pub(super) struct Answer {
 }
 
 /// Reads what the reply shows of the results.
-fn load_all(ctx: &mut Context<'_>, task: &Task, found: Found, options: &Options<'_>) -> Answer {
+fn load_all(
+    ctx: &mut Context<'_>,
+    task: &Task,
+    mut found: Found,
+    options: &Options<'_>,
+) -> Result<Answer, mortise_module::Error> {
     let schema = task.snapshot.schema();
     let content = !options.no_content && options.fields.as_ref().is_none_or(|f| !f.is_empty());
-    let hits = found.hits.iter();
-    let mut loaded: Option<Vec<Option<Fields>>> =
-        content.then(|| hits.clone().map(|hit| load(ctx, schema, &found, hit, options)).collect());
+    // What is read may be much more than what was searched; it has as much time.
+    let mut deadline = deadline(options.timeout_ms);
+    if options.timeout_ms != Some(0) {
+        deadline.set_room(REPLY_BYTES_MAX);
+    }
+    let mut loaded: Option<Vec<Option<Fields>>> = None;
+    if content {
+        let mut documents = Vec::with_capacity(found.hits.len());
+        for hit in &found.hits {
+            if deadline.long_step() {
+                break;
+            }
+            let fields = load(ctx, schema, &found, hit, options, &mut deadline);
+            let values = fields.iter().flatten().map(|(name, value)| name.len() + value.len());
+            deadline.take_room(values.sum());
+            documents.push(fields);
+        }
+        found.hits.truncate(documents.len());
+        loaded = Some(documents);
+    }
     if let Some(loaded) = &mut loaded
         && !options.excerpts.is_empty()
     {
         let rarities = task.snapshot.rarities(&task.plan);
         let language = options.language.and_then(Language::find).unwrap_or(schema.language);
         let wanted = Wanted::new(&task.plan, schema, language, |leaf| rarities[leaf]);
+        let treatments = options.excerpts.treatments(schema, options);
+        let mut limits = Limits::new(deadline);
         let documents = loaded.iter_mut().flatten();
-        documents.for_each(|fields| options.excerpts.apply(fields, &wanted, schema, options));
+        documents.for_each(|fields| treatments.apply(fields, &wanted, &mut limits));
+        if limits.is_exceeded() {
+            return Err(Error::Text(
+                "HIGHLIGHT and SUMMARIZE would add more than 64 MiB of tags and separators",
+            )
+            .into());
+        }
+        deadline = limits.deadline;
     }
+    if deadline.passed() {
+        check_time(ctx, options)?;
+        found.timed_out = true;
+    }
+    let hits = found.hits.iter();
     let payloads = options
         .with_payloads
         .then(|| hits.clone().map(|hit| payload(ctx, schema, &hit.key, options)).collect());
     let explanations = options.explain_score.then(|| task.explain(hits.map(|hit| hit.number)));
-    Answer { found, loaded, payloads, explanations }
+    Ok(Answer { found, loaded, payloads, explanations })
 }
 
 impl Answer {

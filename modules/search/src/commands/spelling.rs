@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply, Writer};
 
 use crate::args::{Args, lossy};
-use crate::commands::{bytes, options, permission};
+use crate::commands::{bytes, options, permission, search};
 use crate::docs;
 use crate::error::Error;
+use crate::index::deadline::Deadline;
 use crate::index::snapshot::Snapshot;
 use crate::query::ast::{Kind, Node};
 use crate::query::parser::{Context as ParseContext, Parameters, parse};
@@ -86,9 +87,16 @@ fn spellcheck(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
         collect(&node, &mut words);
         let index = &all.get(name).expect("it was there a moment ago").index;
         let documents = index.len();
-        let unknown =
-            words.into_iter().filter_map(|(word, fields)| check(all, name, word, fields, &options));
-        Ok((documents, unknown.collect::<Vec<_>>()))
+        let mut deadline = search::deadline(None);
+        let unknown = words
+            .into_iter()
+            .filter_map(|(word, fields)| check(all, name, word, fields, &options, &mut deadline));
+        let unknown: Vec<_> = unknown.collect();
+        // What was not compared cannot be told from what is right.
+        if deadline.passed() {
+            return Err(Error::Text(search::TIMED_OUT));
+        }
+        Ok((documents, unknown))
     })?;
     reply(ctx, documents, &misspelled);
     Ok(Reply::Written)
@@ -161,7 +169,11 @@ fn check(
     word: &str,
     fields: FieldMask,
     options: &Options<'_>,
+    deadline: &mut Deadline,
 ) -> Option<Misspelled> {
+    if deadline.long_step() {
+        return None;
+    }
     let bytes = word.as_bytes();
     let known = |index: &Snapshot| index.documents_with(&word_term(word), ALL_FIELDS) > 0;
     let dictionaries = &all.dictionaries;
@@ -170,22 +182,23 @@ fn check(
         return None;
     }
     let pattern = Pattern::Fuzzy { word: word.to_owned(), distance: options.distance };
-    let near = |name: &&[u8]| {
+    let mut near = |name: &&[u8]| {
         let words = dictionaries.get(name).into_iter().flatten();
-        words.filter(|word| pattern.matches(word)).cloned().collect::<Vec<_>>()
+        let found = words.filter(|word| !deadline.step_over(word.len()) && pattern.matches(word));
+        found.cloned().collect::<Vec<_>>()
     };
-    let included: Vec<Box<[u8]>> = options.include.iter().flat_map(near).collect();
+    let included: Vec<Box<[u8]>> = options.include.iter().flat_map(&mut near).collect();
     let index = &all.get(name)?.index.snapshot();
     if known(index) {
         return None;
     }
     let shape = Shape { space: Space::Words, prefix: Vec::new(), pattern };
-    let everywhere = index.vocabulary(&shape, ALL_FIELDS);
+    let everywhere = index.vocabulary(&shape, ALL_FIELDS, deadline);
     let mut suggestions: BTreeMap<Vec<u8>, u64> = if fields == ALL_FIELDS {
         everywhere.clone()
     } else {
         // As in RediSearch, the fields decide whether a word is suggested, and all documents how often it occurs.
-        let words = index.vocabulary(&shape, fields).into_keys();
+        let words = index.vocabulary(&shape, fields, deadline).into_keys();
         words
             .filter_map(|word| everywhere.get_key_value(&word))
             .map(|(w, n)| (w.clone(), *n))

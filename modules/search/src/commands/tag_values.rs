@@ -6,6 +6,7 @@ use crate::args::lossy;
 use crate::commands::permission;
 use crate::docs;
 use crate::error::Error;
+use crate::index::deadline::Deadline;
 use crate::query::pattern::Pattern;
 use crate::query::plan::{Shape, Space};
 use crate::registry;
@@ -42,7 +43,7 @@ fn tag_values(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let prefix = number.to_be_bytes();
     let shape =
         Shape { space: Space::Tags, prefix: prefix.to_vec(), pattern: Pattern::Prefix(Vec::new()) };
-    let terms = snapshot.vocabulary(&shape, ALL_FIELDS);
+    let terms = snapshot.vocabulary(&shape, ALL_FIELDS, &mut { Deadline::NONE });
     let writer = ctx.reply();
     writer.set(terms.len());
     terms.keys().for_each(|term| writer.bulk(&term[prefix.len()..]));

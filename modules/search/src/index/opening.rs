@@ -24,6 +24,11 @@ use crate::settings;
 /// Alternatives of a union from which on their lists are merged beforehand, not row by row.
 const UNION_MERGE_MIN: usize = 16;
 
+/// What a term of a shape takes while it is looked up, beside its bytes, which are kept twice.
+const EXPANSION_BYTES: usize = 128;
+/// What an open posting list takes beside itself: a block of positions.
+const POSITIONS_BYTES: usize = 768;
+
 /// Steps that looking a term up takes.
 const TERM_STEPS: u64 = 100;
 /// Steps that comparing positions takes, per list.
@@ -91,12 +96,15 @@ fn expand<T: Tier>(
 ) -> Vec<(Vec<u8>, T::Handle)> {
     let mut found = Vec::new();
     let max = settings::size(&settings::MAX_PREFIX_EXPANSIONS);
+    let (mut bytes, room) = (0, deadline.room());
     tier.expand(shape, deadline, &mut |term, handle, documents| {
         found.push((term.to_vec(), handle));
         *totals.terms.entry(term.to_vec()).or_default() += u64::from(documents);
+        bytes += EXPANSION_BYTES + 2 * term.len();
         // One more than may be used, so that it shows when there are too many.
-        found.len() <= max
+        found.len() <= max && bytes as u64 <= room
     });
+    deadline.take_room(bytes);
     found
 }
 
@@ -217,6 +225,9 @@ struct Wish {
 }
 
 impl<'a, T: Tier> Opener<'a, T> {
+    /// What an open list takes.
+    const LIST_BYTES: usize = size_of::<Op<'_, T::Cursor<'_>>>() + POSITIONS_BYTES;
+
     /// The operators of the whole plan.
     pub fn open(&self, deadline: &mut Deadline) -> Op<'a, T::Cursor<'a>> {
         let wish = Wish { scores: self.scored, positions: self.scored && self.distances };
@@ -273,10 +284,16 @@ impl<'a, T: Tier> Opener<'a, T> {
             }
             Step::And { children, weight, proximity } => {
                 let wish = Wish { positions: wish.positions || proximity.is_some(), ..wish };
-                let child = |child| self.step(child, wish, deadline);
-                let ops = children.iter().map(child).collect();
+                let mut ops = Vec::with_capacity(children.len());
+                for child in children {
+                    ops.push(self.step(child, wish, deadline));
+                    if deadline.passed() {
+                        // The search is over; an intersection of some clauses would find too much.
+                        return Op::Nothing;
+                    }
+                }
                 let mut and = AndOp::new(ops, *proximity, *weight);
-                self.restrict(&mut and, children, wish);
+                self.restrict(&mut and, children, wish, deadline);
                 Op::And(and)
             }
             Step::Or { children, weight } => self.or(children, *weight, wish, deadline),
@@ -350,16 +367,33 @@ impl<'a, T: Tier> Opener<'a, T> {
 
     /// Where even the shortest list of an intersection is long, going from one row of it to the next costs more than
     /// laying all lists over each other.
-    fn restrict(&self, and: &mut AndOp<'a, T::Cursor<'a>>, children: &[Step], wish: Wish) {
+    fn restrict(
+        &self,
+        and: &mut AndOp<'a, T::Cursor<'a>>,
+        children: &[Step],
+        wish: Wish,
+        deadline: &mut Deadline,
+    ) {
         let least = and.children.iter().map(Op::cost).min().unwrap_or(0);
         if !self.is_long(least.into()) {
             return;
         }
-        let mut masks: Vec<Mask> = children.iter().filter_map(|child| self.mask(child)).collect();
-        let exact = masks.len() == children.len() && !wish.scores && !wish.positions;
-        let Some(mut mask) = masks.pop().filter(|_| !masks.is_empty()) else { return };
-        masks.iter().for_each(|other| mask.intersect(other));
-        and.restrict(mask, exact);
+        let (mut all, mut count): (Option<Mask>, usize) = (None, 0);
+        for child in children {
+            let Some(mask) = self.mask(child, deadline) else { continue };
+            count += 1;
+            match &mut all {
+                None => all = Some(mask),
+                Some(all) => all.intersect(&mask),
+            }
+            if deadline.passed() {
+                return;
+            }
+        }
+        let exact = count == children.len() && !wish.scores && !wish.positions;
+        if let Some(mask) = all.filter(|_| count > 1) {
+            and.restrict(mask, exact);
+        }
     }
 
     fn is_long(&self, documents: u64) -> bool {
@@ -367,7 +401,7 @@ impl<'a, T: Tier> Opener<'a, T> {
     }
 
     /// The rows of a clause that is a term with a long list, or a union of terms.
-    fn mask(&self, step: &Step) -> Option<Mask> {
+    fn mask(&self, step: &Step, deadline: &mut Deadline) -> Option<Mask> {
         let terms = match step {
             Step::Leaf { .. } => std::slice::from_ref(step),
             Step::Or { children, .. } => children,
@@ -393,7 +427,7 @@ impl<'a, T: Tier> Opener<'a, T> {
         for handle in handles {
             self.tier.each_block(handle, &mut |rows, _| {
                 mask.insert_all(rows);
-                true
+                !deadline.steps_of(rows.len() as u32)
             });
         }
         Some(mask)
@@ -417,6 +451,7 @@ impl<'a, T: Tier> Opener<'a, T> {
             (PieceLeaf::Term(Some(handle)), Leaf::Term(term)) => {
                 let rarity = self.rarity(term.space, self.totals[leaf].documents);
                 let is_stem = term.bytes.first() == Some(&(STEM_MARK as u8));
+                deadline.take_room(Self::LIST_BYTES);
                 Op::Term(self.term(handle, term.space, is_stem, fields, rarity, weight, wish))
             }
             (PieceLeaf::Shape(terms), Leaf::Shape(shape)) => {
@@ -474,10 +509,13 @@ impl<'a, T: Tier> Opener<'a, T> {
         wish: Wish,
         deadline: &mut Deadline,
     ) -> Op<'a, T::Cursor<'a>> {
-        let totals = &self.totals[leaf].terms;
+        let (totals, room) = (&self.totals[leaf].terms, deadline.room());
         let mut opened: Vec<(&[u8], TermOp<'a, T::Cursor<'a>>)> = Vec::with_capacity(terms.len());
         for (bytes, handle) in terms {
             if let Some(documents) = totals.get(bytes) {
+                if deadline.take_room(Self::LIST_BYTES) {
+                    break;
+                }
                 let rarity = self.rarity(space, *documents);
                 opened.push((bytes, self.term(handle, space, false, fields, rarity, 1.0, wish)));
             }
@@ -487,6 +525,8 @@ impl<'a, T: Tier> Opener<'a, T> {
             let children: Vec<_> = opened.into_iter().map(|(_, term)| Op::Term(term)).collect();
             return Op::Or(OrOp::new(children, true, weight));
         }
+        // Their lists are read here and now.
+        deadline.set_room(room);
         let terms = opened.into_iter().map(|(_, term)| term);
         Op::Set(merge_lists(terms, self.tier.rows().len(), weight, true, deadline))
     }
@@ -506,6 +546,9 @@ impl<'a, T: Tier> Opener<'a, T> {
             let op = self.step(child, wish, deadline);
             if !matches!(op, Op::Nothing) {
                 ops.push(op);
+            }
+            if deadline.passed() {
+                break;
             }
         }
         if ops.is_empty() {
@@ -562,12 +605,16 @@ fn merge_lists<'a, C: Cursor + 'a>(
     let mut seen = Bits::default();
     for (number, mut term) in (0u32..).zip(terms) {
         set.rarities.push(term.rarity);
-        let mut row = term.cursor.row();
+        let (mut row, before) = (term.cursor.row(), set.entries.capacity());
         while row != END && !deadline.step() {
             if term.matches(row) && (!first_only || seen.insert(row)) {
                 set.entries.push((row, number, term.frequency()));
             }
             row = term.cursor.advance();
+        }
+        let more = set.entries.capacity() - before;
+        if deadline.take_room(more * size_of::<(u32, u32, u32)>()) {
+            break;
         }
     }
     if first_only && set.entries.len() > rows as usize / DENSE_SHARE {

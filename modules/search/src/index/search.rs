@@ -205,6 +205,7 @@ impl Snapshot {
 
     /// Finds the terms of a plan.
     pub fn look_up(&self, plan: &Plan, deadline: &mut Deadline) -> Leaves {
+        deadline.give_room(self.documents);
         let mut totals = Vec::new();
         totals.resize_with(plan.leaves.len(), LeafTotals::default);
         let mut in_sealed = |segment: &Segment| look_up(segment, plan, &mut totals, deadline);
@@ -372,6 +373,8 @@ impl<'a> Run<'a> {
         weights: Option<&'a Weights>,
     ) -> Run<'a> {
         let documents = snapshot.documents;
+        let mut deadline = request.deadline;
+        deadline.give_room(documents);
         Run {
             request,
             totals,
@@ -385,7 +388,7 @@ impl<'a> Run<'a> {
             text_fields: text_fields(&snapshot.schema),
             weights,
             scored: request.limit > 0 && (request.order == Order::Score || request.with_scores),
-            deadline: request.deadline,
+            deadline,
             vectors: Arc::default(),
             profile: None,
             total: 0,
@@ -409,9 +412,11 @@ impl<'a> Run<'a> {
         'a: 't,
     {
         let opener = self.opener(tier, leaves);
+        let room = self.deadline.room();
         let op = opener.open_part(filter, &mut self.deadline);
         let only = self.request.only;
         filter_slots(op, tier.rows(), column, dead, only, slots, &mut self.deadline);
+        self.deadline.set_room(room);
     }
 
     /// What opens the plan on one piece.
@@ -450,6 +455,7 @@ impl<'a> Run<'a> {
                 terms => self.union(tier, terms, weight, dead),
             };
         }
+        let room = self.deadline.room();
         let mut op = opener.open(&mut self.deadline);
         if let Some(only) = self.request.only {
             op = Op::And(AndOp::new(
@@ -474,6 +480,7 @@ impl<'a> Run<'a> {
             row = op.next(row + 1);
         }
         debug_assert!(row == END || row == rows.len());
+        self.deadline.set_room(room);
     }
 
     /// A query of one term: its list is all there is to walk.

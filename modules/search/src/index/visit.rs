@@ -73,6 +73,7 @@ impl Snapshot {
     ) {
         let weights = self.schema.weights().map(Weights::new);
         let vectors = self.nearest(visit, leaves, deadline);
+        deadline.give_room(self.documents);
         let run = Run::new(self, visit, &leaves.totals, weights.as_ref(), vectors);
         for (piece, leaves) in self.sealed.iter().zip(&leaves.sealed) {
             if !run.piece(&*piece.tier, &piece.dead, leaves, sink, deadline) {
@@ -151,6 +152,7 @@ impl<'v> Run<'v> {
             vectors: Arc::clone(&self.vectors),
             profile: self.visit.profile,
         };
+        let room = deadline.room();
         let mut op = opener.open(deadline);
         let rows = tier.rows();
         let only = self
@@ -184,6 +186,7 @@ impl<'v> Run<'v> {
             }
             row = op.next(row + 1);
         }
+        deadline.set_room(room);
         collector.flush(rows, sink)
     }
 

@@ -17,16 +17,21 @@ use crate::score::Rarity;
 pub type Vocabulary = BTreeMap<Vec<u8>, u64>;
 
 impl Snapshot {
-    /// The terms of a shape.
-    pub fn vocabulary(&self, shape: &Shape, fields: FieldMask) -> Vocabulary {
+    /// The terms of a shape; some may be missing if the time was over.
+    pub fn vocabulary(
+        &self,
+        shape: &Shape,
+        fields: FieldMask,
+        deadline: &mut Deadline,
+    ) -> Vocabulary {
         let mut found = Vocabulary::new();
         for piece in &self.sealed {
-            gather(&*piece.tier, &piece.dead, shape, fields, &mut found);
+            gather(&*piece.tier, &piece.dead, shape, fields, &mut found, deadline);
         }
         for piece in &self.frozen {
-            gather(&*piece.tier, &piece.dead, shape, fields, &mut found);
+            gather(&*piece.tier, &piece.dead, shape, fields, &mut found, deadline);
         }
-        gather(&*self.fresh, &self.fresh_dead, shape, fields, &mut found);
+        gather(&*self.fresh, &self.fresh_dead, shape, fields, &mut found, deadline);
         found
     }
 
@@ -60,10 +65,10 @@ fn gather<T: Tier>(
     shape: &Shape,
     fields: FieldMask,
     found: &mut Vocabulary,
+    deadline: &mut Deadline,
 ) {
     let fields = if shape.space == Space::Tags { ALL_FIELDS } else { fields };
-    let mut deadline = Deadline::NONE;
-    tier.expand(shape, &mut deadline, &mut |term, handle, documents| {
+    tier.expand(shape, deadline, &mut |term, handle, documents| {
         let count = living(tier, dead, &handle, documents, fields);
         if count > 0 {
             *found.entry(term.to_vec()).or_default() += count;

@@ -13,6 +13,9 @@ use crate::query::pattern::Pattern;
 use crate::query::plan::Options;
 use crate::schema::{ALL_FIELDS, FieldKind, FieldMask, Schema};
 
+/// Bytes of the text at most: a line may be indented by hundreds of blanks.
+const TEXT_BYTES_MAX: usize = 16 << 20;
+
 /// The text of a tree.
 pub fn explain(node: &Node, schema: &Schema, options: &Options) -> Result<String, Error> {
     let mut explainer = Explainer { schema, options, text: String::new() };
@@ -28,6 +31,9 @@ struct Explainer<'a> {
 
 impl Explainer<'_> {
     fn node(&mut self, node: &Node, depth: usize) -> Result<(), Error> {
+        if self.text.len() > TEXT_BYTES_MAX {
+            return Err(Error::Text("Query is too long to be explained"));
+        }
         match &node.kind {
             Kind::Word { word, verbatim } => return self.word(node, word, *verbatim, depth),
             Kind::Nothing => self.line(depth, node.fields, "<empty>"),

@@ -17,12 +17,18 @@ use crate::args::{lossy, parse_number};
 use crate::error::Error;
 use crate::query::ast::{Kind, Node};
 use crate::query::lexer::{Affix, AffixText, Lexer, Token, TokenKind};
-use crate::query::pattern::Pattern;
+use crate::query::pattern::{Pattern, shortened};
 use crate::schema::Schema;
 use crate::tokenize::{StopWords, normalize, words};
 
 /// How deep clauses may nest; RediSearch's parser overflows its stack a little later.
 const DEPTH_MAX: usize = 200;
+
+/// Bytes that the tree may take: a short text can stand for a large one, by naming a long parameter many times.
+const TREE_BYTES_MAX: usize = 64 << 20;
+const TOO_LONG: Error = Error::Text("Query is too long: it takes more than 64 MiB");
+/// About what a clause takes.
+const CLAUSE_BYTES: usize = 256;
 
 /// Values of `$name`, as PARAMS gives them.
 pub type Parameters = HashMap<Vec<u8>, Vec<u8>>;
@@ -57,6 +63,9 @@ pub fn parse(text: &[u8], context: Context<'_>) -> Result<Node, Error> {
     };
     if parser.token.kind != TokenKind::End {
         return Err(parser.unexpected());
+    }
+    if parser.room == 0 {
+        return Err(TOO_LONG);
     }
     if let Some(error) = parser.deferred {
         return Err(error);
@@ -93,6 +102,8 @@ struct Parser<'a> {
     deferred: Option<Error>,
     /// The NESTED field whose elements the clause that is being read is about.
     group: Option<u16>,
+    /// Bytes that the tree may still take.
+    room: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -107,6 +118,7 @@ impl<'a> Parser<'a> {
             last_offset: 0,
             deferred: None,
             group: None,
+            room: TREE_BYTES_MAX,
         };
         parser.note();
         parser
@@ -134,6 +146,11 @@ impl<'a> Parser<'a> {
             TokenKind::Compare(_) | TokenKind::Punctuation(_) | TokenKind::Arrow => {}
         }
         self.last_offset = self.token.offset;
+    }
+
+    /// Takes room in the tree; [`Parser::unary`] is where a lack of it shows.
+    fn charge(&mut self, bytes: usize) {
+        self.room = self.room.saturating_sub(bytes);
     }
 
     fn is(&self, byte: u8) -> bool {
@@ -238,6 +255,10 @@ impl<'a> Parser<'a> {
         if depth > DEPTH_MAX {
             return self.union(depth);
         }
+        self.charge(CLAUSE_BYTES);
+        if self.room == 0 {
+            return Err(TOO_LONG);
+        }
         if self.take(b'-') {
             let clause = self.unary(depth + 1)?;
             return Ok(Clause { node: clause.node.map(negate), ..clause });
@@ -286,6 +307,11 @@ impl<'a> Parser<'a> {
             }
             TokenKind::Quoted(text) => {
                 self.advance();
+                // A word of it takes as much as a clause, and may be one letter.
+                self.charge(text.len().saturating_mul(CLAUSE_BYTES / 2));
+                if self.room == 0 {
+                    return Err(TOO_LONG);
+                }
                 Ok(Clause::text(Some(phrase(text, self.context.stop_words))))
             }
             TokenKind::Affix(affix, text, written) => {
@@ -329,7 +355,7 @@ impl<'a> Parser<'a> {
             Some(name) => self.parameter(name),
             None => text.to_vec(),
         };
-        crate::tokenize::lower_bytes(&raw)
+        shortened(&crate::tokenize::lower_bytes(&raw))
     }
 
     /// `%word%`, with up to three signs on each side.
@@ -357,7 +383,10 @@ impl<'a> Parser<'a> {
     /// The value of `$name`; a missing one is an error once the grammar has been satisfied.
     fn parameter(&mut self, name: &[u8]) -> Vec<u8> {
         match self.context.parameters.get(name) {
-            Some(value) => value.clone(),
+            Some(value) => {
+                self.charge(value.len());
+                if self.room > 0 { value.clone() } else { Vec::new() }
+            }
             None => {
                 self.defer(Error::NoSuchParameter(lossy(name)));
                 Vec::new()

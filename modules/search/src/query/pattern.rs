@@ -4,6 +4,7 @@
 //! the literal beginning of a pattern narrows which part of the dictionary must be asked.
 
 use crate::settings;
+use crate::tokenize::WORD_BYTES_MAX;
 
 /// A shape of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,23 @@ fn contains(word: &[u8], text: &[u8]) -> bool {
     text.is_empty() || word.windows(text.len()).any(|window| window == text)
 }
 
+/// The text of a wildcard in its shortest form: several stars in a row are one, and what stands behind more letters than
+/// any word has is left away, since nothing matches with it or without it.
+pub fn shortened(text: &[u8]) -> Vec<u8> {
+    let (mut out, mut letters, mut at, mut was_star) = (Vec::new(), 0, 0, false);
+    while at < text.len() && letters <= WORD_BYTES_MAX {
+        let escapes = text[at] == b'\\' && at + 1 < text.len();
+        let end = at + 1 + usize::from(escapes);
+        let is_star = text[at] == b'*';
+        if !(is_star && was_star) {
+            out.extend_from_slice(&text[at..end]);
+        }
+        letters += usize::from(!is_star);
+        (was_star, at) = (is_star, end);
+    }
+    out
+}
+
 /// Glob matching in linear time: only the last `*` needs to be returned to.
 fn wildcard(pattern: &[u8], word: &[u8]) -> bool {
     let (mut p, mut w) = (0, 0);
@@ -139,6 +157,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_shortened_wildcard_means_the_same() {
+        assert_eq!(shortened(b"a**b***?*"), b"a*b*?*");
+        assert_eq!(shortened(br"\**\*\"), br"\**\*\");
+        let long = [&b"*".repeat(100_000)[..], &b"a".repeat(100_000)].concat();
+        assert_eq!(shortened(&long).len(), 1 + 4097);
+        assert!(!wildcard(&shortened(&long), &b"a".repeat(4096)));
+    }
 
     #[test]
     fn wildcards_match_as_globs_do() {

@@ -6,7 +6,7 @@
 use crate::query::ast::TagItem;
 use crate::query::lexer::{Affix, AffixText, Lexer, TokenKind};
 use crate::query::parser::affix_pattern;
-use crate::query::pattern::Pattern;
+use crate::query::pattern::{Pattern, shortened};
 use crate::tokenize::lower_bytes;
 
 /// The value that `raw` stands for; `parameter` gives the values of `$name`.
@@ -27,7 +27,7 @@ pub fn item(
                     Some(name) => parameter(name),
                     None => text.to_vec(),
                 };
-                return TagItem::Pattern(Pattern::Wildcard(case(text)));
+                return TagItem::Pattern(Pattern::Wildcard(shortened(&case(text))));
             }
             TokenKind::Affix(affix, text, AffixText::Parameter) => {
                 return TagItem::Pattern(affix_pattern(affix, case(parameter(text))));

@@ -11,6 +11,9 @@ use crate::query::parser::{Clause, Join, Parser, join, negate};
 use crate::query::tags::{self, unescape};
 use crate::schema::{Field, FieldKind, FieldMask};
 
+/// About what a value of a tag clause takes.
+const TAG_BYTES: usize = 96;
+
 impl<'a> Parser<'a> {
     /// `ismissing(@field)`, behind the word.
     pub(super) fn missing(&mut self, depth: usize) -> Result<Clause, Error> {
@@ -224,6 +227,7 @@ impl<'a> Parser<'a> {
         if items.iter().any(|raw| raw.is_empty()) {
             return Err(self.unexpected());
         }
+        self.charge(items.len().saturating_mul(TAG_BYTES));
         self.lexer.jump(close + 1);
         self.token = self.lexer.next_token();
         self.note();

@@ -15,6 +15,8 @@ use crate::query::parser::{Clause, Parser};
 use crate::schema::{Field, FieldKind};
 use crate::shape::{Question, Relation};
 
+/// What a byte of a shape's text may take in the tree.
+const SHAPE_BYTES: usize = 16;
 /// How many neighbours may be asked for; RediSearch's limit.
 const K_MAX: u64 = 1 << 58;
 
@@ -74,6 +76,8 @@ impl<'a> Parser<'a> {
             return Err(wrong_type("Expected a GEOSHAPE field", token));
         };
         let text = self.parameter(name);
+        // A corner takes four bytes of text at least, and many more as a number.
+        self.charge(text.len().saturating_mul(SHAPE_BYTES));
         Ok(Clause::other(match Question::new(relation, &text, *surface) {
             Ok(question) => Kind::Shape { field, question: Arc::new(question) },
             Err(why) => {
