@@ -161,6 +161,8 @@ fn battery(client: &mut Client) -> Vec<String> {
 /// Compares the index with one that is built from the keys, and leaves that one in its place.
 #[track_caller]
 fn check_against_fresh(client: &mut Client) {
+    // The log may make an index that is filled when loading is over.
+    wait_for_scan(client);
     let answers = battery(client);
     client.run("FT.DROPINDEX idx");
     assert_eq!(client.run(CREATE), "+OK");
@@ -522,7 +524,7 @@ fn kill_at_any_moment(arguments: &[&str], save: &'static str) {
     for round in 0..rounds {
         random =
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let wait = Duration::from_millis((random >> 33) as u64 % 400);
+        let wait = Duration::from_millis((random >> 33) as u64 % 1200);
         eprintln!("round {round}: killed after {wait:?}");
         let over = AtomicBool::new(false);
         let over = &over;
