@@ -6,7 +6,7 @@
 //! of the text with some context. Sizes are RediSearch's: it guesses six bytes a word where it fills up context.
 //!
 //! Texts may be long and queries too: a word is looked up among the terms of the query, not compared with each; words
-//! are not kept, only fragments that may be shown; and [`Limits`] end what takes too long or grows too large.
+//! are not kept, only fragments that may be shown; and `Limits` end what takes too long or grows too large.
 
 use std::collections::HashMap;
 use std::ops::Range;
