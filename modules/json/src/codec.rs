@@ -40,12 +40,20 @@ impl std::error::Error for ParseError {}
 
 /// Reads one JSON text.
 pub fn parse(text: &str) -> Result<Parsed, ParseError> {
-    let mut parser = Parser { builder: Builder::new(text.len()), depth: 0, deepest: 0 };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let root = ValueSeed(&mut parser)
-        .deserialize(&mut deserializer)
-        .and_then(|root| deserializer.end().map(|()| root))
-        .map_err(|error| ParseError(error.to_string()))?;
+    parse_from(&mut deserializer, text.len())
+        .and_then(|parsed| deserializer.end().map(|()| parsed))
+        .map_err(|error| ParseError(error.to_string()))
+}
+
+/// Reads a value of any deserializer, of about `bytes` bytes of text. It has to keep [`DEPTH_MAX`] itself.
+#[doc(hidden)]
+pub fn parse_from<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    bytes: usize,
+) -> Result<Parsed, D::Error> {
+    let mut parser = Parser { builder: Builder::new(bytes), depth: 0, deepest: 0 };
+    let root = ValueSeed(&mut parser).deserialize(deserializer)?;
     Ok(Parsed { value: parser.builder.finish(root), depth: parser.deepest })
 }
 
