@@ -552,7 +552,8 @@ fn kill_at_any_moment(arguments: &[&str], save: &'static str) {
                     if done.is_err() || over.load(Ordering::Relaxed) {
                         return;
                     }
-                    std::thread::sleep(Duration::from_millis(3));
+                    // Longer than the segments take, so that some of the kills find them whole.
+                    std::thread::sleep(Duration::from_millis(150));
                 }
             });
             std::thread::sleep(wait);
