@@ -148,6 +148,14 @@ impl<'i> RdbReader<'i> {
         dispatch::hear_keyspace_events(self.0.context()?)
     }
 
+    /// Lets the server answer its clients, that it is loading mostly, when reading takes long. Nothing of the module may be
+    /// borrowed meanwhile that its handlers want. Servers that cannot do that leave their clients waiting.
+    pub fn give_way(&mut self) {
+        if let Ok(ctx) = self.0.context() {
+            let _ = ctx.yield_to_clients();
+        }
+    }
+
     /// The key that the value will be in.
     pub fn key(&self) -> Option<Arg<'_>> {
         self.0.key_name()

@@ -42,7 +42,7 @@ impl Native for Segments {
     fn aux_load(reader: &mut RdbReader<'_>, _encver: i32) -> Result<(), Error> {
         // An id that cannot be one leads to no segments; the keys are there all the same.
         if let Some(id) = Uid::of(&reader.bytes()?) {
-            loading::restore(id);
+            loading::restore(id, &mut || reader.give_way());
         }
         Ok(())
     }

@@ -231,22 +231,32 @@ impl Registry {
         schemas.filter(follows).cloned().collect()
     }
 
-    /// Ticks a loaded key off in the indexes that have it from disk; the definitions of the others that follow it.
-    pub fn recall(&mut self, db: i32, key: &[u8], expires_at_ms: Option<i64>) -> Vec<Arc<Schema>> {
-        let mut others = Vec::new();
+    /// Ticks a loaded key off in the indexes that have it from disk. The definitions of the others that follow it, and
+    /// whether one that has it wants to know when it expires.
+    pub fn recall(&mut self, db: i32, key: &[u8]) -> (Vec<Arc<Schema>>, bool) {
+        let (mut others, mut expires) = (Vec::new(), false);
         for entry in self.indexes.values_mut() {
             if !entry.index.schema().follows(db, key) {
                 continue;
             }
             let number = entry.recall.as_ref().and_then(|_| entry.index.number(key));
-            let is_known = number.zip(entry.recall.as_mut()).is_some_and(|(n, r)| r.tick(n));
-            if !is_known {
-                others.push(Arc::clone(entry.index.schema()));
-            } else if expires_at_ms.is_some() {
-                entry.index.set_expiry(key, expires_at_ms);
+            let found = number.zip(entry.recall.as_mut());
+            let ticked = found.map(|(number, recall)| (recall.tick(number), recall.expires));
+            match ticked {
+                Some((true, wants)) => expires |= wants,
+                _ => others.push(Arc::clone(entry.index.schema())),
             }
         }
-        others
+        (others, expires)
+    }
+
+    /// Sets or clears the time at which a key's documents vanish, in all indexes that follow it.
+    pub fn set_expiry(&mut self, db: i32, key: &[u8], at_ms: Option<i64>) {
+        for entry in self.indexes.values_mut() {
+            if entry.index.schema().follows(db, key) {
+                entry.index.set_expiry(key, at_ms);
+            }
+        }
     }
 
     /// Takes a key's documents out of all indexes of its database.

@@ -486,11 +486,14 @@ fn files_are_written_once_and_go_when_nothing_needs_them() {
     fs::write(segment_files(&server)[0].with_extension("segment.tmp"), "half").expect("written");
     let mut client = restart(&mut server, &[]);
     let before = battery(&mut client);
-    client.run("FT.DROPINDEX idx");
     client.run("FT.CREATE small PREFIX 1 s: SCHEMA title TEXT");
+    client.run("FT.DROPINDEX idx");
     assert_eq!(client.run("SAVE"), "+OK");
     let left = segment_files(&server);
     assert!(left.len() == 2 && left.contains(&strange), "{left:?}");
+    client.run("FT.DROPINDEX small");
+    assert_eq!(client.run("SAVE"), "+OK");
+    assert_eq!(segment_files(&server), [strange]);
     let mut client = restart(&mut server, &[]);
     assert_eq!(client.run(CREATE), "+OK");
     wait_for_scan(&mut client);

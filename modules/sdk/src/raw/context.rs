@@ -63,6 +63,13 @@ impl<'h> Ctx<'h> {
         Ok(unsafe { get_client_id(self.ptr()) })
     }
 
+    pub(crate) fn yield_to_clients(self) -> Result<(), Error> {
+        let yield_now = need!(Yield);
+        // SAFETY: the context is live; without a text the server has its own.
+        unsafe { yield_now(self.ptr(), abi::YIELD_FLAG_CLIENTS, std::ptr::null()) };
+        Ok(())
+    }
+
     pub(crate) fn db_size(self) -> Result<u64, Error> {
         let db_size = need!(DbSize);
         // SAFETY: the context is live.

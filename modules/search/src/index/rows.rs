@@ -124,7 +124,14 @@ impl Rows {
 
     /// The row of a document.
     pub fn row(&self, number: u32) -> Option<u32> {
-        let at = self.numbers.binary_search(&number).ok()?;
+        // Numbers rise by one where nothing was dropped, and never by less.
+        let first = *self.numbers.first()?;
+        let farthest = number.checked_sub(first)? as usize;
+        if self.numbers.get(farthest) == Some(&number) {
+            return Some(number - first);
+        }
+        let reach = &self.numbers[..farthest.min(self.numbers.len())];
+        let at = reach.binary_search(&number).ok()?;
         Some(u32::try_from(at).expect("rows are 32-bit"))
     }
 

@@ -27,6 +27,8 @@ pub struct Kept {
     pub snapshot: Arc<Snapshot>,
     /// The number that the next one gets.
     pub next_number: u32,
+    /// Whether some of them are about to vanish.
+    pub expires: bool,
 }
 
 /// What was read from disk.
@@ -38,6 +40,8 @@ pub struct Restored {
     pub vectors: Vec<Store>,
     /// The number that the next document gets.
     pub next_number: u32,
+    /// Whether some of them are about to vanish: their keys know when.
+    pub expires: bool,
 }
 
 /// Which documents from disk have been loaded as keys, too.
@@ -47,6 +51,8 @@ pub struct Recall {
     pieces: Vec<(Arc<Segment>, Arc<Bits>, Bits)>,
     /// Numbers from here on are of documents that were put in since.
     limit: u32,
+    /// Whether keys must be asked when they expire.
+    pub expires: bool,
 }
 
 impl Recall {
@@ -91,15 +97,16 @@ impl Index {
             let stores = self.change().vectors.iter_mut();
             stores.filter(|store| store.uid().is_none()).for_each(|s| s.set_uid(Uid::new()));
         }
-        Kept { snapshot: self.snapshot(), next_number: self.next_number }
+        let (next_number, expires) = (self.next_number, !self.expiry.is_empty());
+        Kept { snapshot: self.snapshot(), next_number, expires }
     }
 
     /// Begins with what was read from disk: the index must be empty, and what was read of its definition.
     pub fn restore(&mut self, restored: Restored) -> Result<Recall, Broken> {
         ensure(self.next_number == 0, "the index is not empty")?;
-        let Restored { segments, vectors, next_number } = restored;
+        let Restored { segments, vectors, next_number, expires } = restored;
         check(&self.now, &segments, &vectors, next_number)?;
-        let mut recall = Recall { pieces: Vec::with_capacity(segments.len()), limit: next_number };
+        let mut recall = Recall { pieces: Vec::new(), limit: next_number, expires };
         for (tier, dead) in segments {
             self.next_piece += 1;
             let piece = Piece { id: self.next_piece, tier, dead: Arc::new(dead) };
@@ -244,9 +251,9 @@ pub(crate) mod tests {
             Store::decode(&written(|out| store.encode(out)), Arc::clone(options)).unwrap()
         });
         let (vectors, next_number) = (stores.collect(), kept.next_number);
+        let restored = Restored { segments, vectors, next_number, expires: kept.expires };
         let mut reloaded = Index::new(schema, work);
-        let mut recall =
-            reloaded.restore(Restored { segments, vectors, next_number }).expect("it fits");
+        let mut recall = reloaded.restore(restored).expect("it fits");
         for key in kept.snapshot.keys() {
             assert!(recall.tick(reloaded.number(key).expect("all keys are there")));
         }
@@ -294,8 +301,9 @@ pub(crate) mod tests {
         .unwrap();
         let vectors = kept.vectors().to_vec();
         let mut index = Index::new(Arc::clone(kept.snapshot.schema()), Work::Inline);
-        let next_number = kept.next_number;
-        let mut recall = index.restore(Restored { segments, vectors, next_number }).unwrap();
+        let restored =
+            Restored { segments, vectors, next_number: kept.next_number, expires: false };
+        let mut recall = index.restore(restored).unwrap();
         for key in (1..=40u8).filter(|key| ![7, 8, 9].contains(key)) {
             assert!(recall.tick(index.number(&[key]).unwrap()));
         }

@@ -1,15 +1,16 @@
 //! How does an index begin with segments from disk?
 //!
-//! The id in a snapshot leads to a manifest, that to files; these are read and taken apart by several threads while
-//! the server waits, before its keys come. Then each key that is loaded is ticked off in the indexes that have it, and put
+//! The id in a snapshot leads to a manifest, that to files; these are read and taken apart by several threads before its
+//! keys come, while the server answers its clients that it is loading. Then each key that is loaded is ticked off in the indexes that have it, and put
 //! into those that have not. What was not ticked off until loading ends is taken out: keys that have expired
 //! while nobody was there.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use mortise_module::{Context, LogLevel, Phase, ServerEvent, log};
@@ -19,6 +20,7 @@ use crate::index::bits::Bits;
 use crate::index::sealed::Segment;
 use crate::index::storing::{Recall, Restored};
 use crate::index::tier::Tier;
+use crate::index::{Index, Work};
 use crate::schema::Schema;
 use crate::storage::codec::ensure;
 use crate::storage::manifest::{BYTES_MAX, IndexPart, Kind, Manifest, Part, SegmentPart};
@@ -27,6 +29,8 @@ use crate::vector::Options;
 use crate::vector::store::Store;
 use crate::{registry, settings, source};
 
+/// How often others are let in while files are read.
+const WAY_GIVEN_EVERY: Duration = Duration::from_millis(10);
 /// Threads that read files: with more, it is the disk that all wait for.
 const THREADS_MAX: usize = 4;
 
@@ -49,7 +53,8 @@ fn set_loaded(loaded: Option<(Uid, Kind)>) {
 }
 
 /// Begins with the segments of a snapshot, as far as they are there. Its indexes have been made already, without documents.
-pub fn restore(id: Uid) {
+/// `give_way` is called now and then, and may call back into the module.
+pub fn restore(id: Uid, give_way: &mut dyn FnMut()) {
     set_loaded(None);
     if !settings::PERSIST_SEGMENTS.get() {
         return;
@@ -64,7 +69,7 @@ pub fn restore(id: Uid) {
     };
     let mut sums = (0, 0, 0);
     for part in &manifest.indexes {
-        match restore_index(&folder, part) {
+        match restore_index(&folder, part, give_way) {
             Ok((origin, documents)) => {
                 sums = (sums.0 + origin.segments, sums.1 + origin.bytes, sums.2 + documents);
                 saving::note_good(files(part));
@@ -106,29 +111,59 @@ fn files(part: &IndexPart) -> impl Iterator<Item = Part> {
 }
 
 /// Begins an index with its segments.
-fn restore_index(folder: &Path, part: &IndexPart) -> Result<(Origin, usize), Error> {
+fn restore_index(
+    folder: &Path,
+    part: &IndexPart,
+    give_way: &mut dyn FnMut(),
+) -> Result<(Origin, usize), Error> {
     let found = registry::with(|all| {
         let entry = all.get(&part.name).filter(|entry| *entry.index.schema().name == *part.name)?;
         Some((entry.id, Arc::clone(entry.index.schema())))
     });
     let (id, schema) = found.ok_or(Error::Text("it does not exist"))?;
-    let same = schema
-        .definition
-        .iter()
-        .map(|argument| &**argument)
-        .eq(part.definition.iter().map(Vec::as_slice));
+    let given = part.definition.iter().map(Vec::as_slice);
+    let same = schema.definition.iter().map(|argument| &**argument).eq(given);
     ensure(same && u32::try_from(schema.db) == Ok(part.db), "its definition is another one")?;
-    let restored = read(folder, part, &schema)?;
     let origin = Origin {
         segments: part.segments.len(),
         bytes: files(part).map(|part| part.seal.length).sum(),
     };
+    let build = || -> Result<(Index, Recall), Error> {
+        let mut index = Index::new(Arc::clone(&schema), Work::Background);
+        let recall = index.restore(read(folder, part, &schema)?)?;
+        Ok((index, recall))
+    };
+    let (index, recall) = apart(build, give_way)?;
     registry::with(|all| {
-        let entry = all.get(&part.name).filter(|entry| entry.id == id);
-        let entry = entry.ok_or(Error::Text("it does not exist"))?;
-        entry.recall = Some(entry.index.restore(restored)?);
-        entry.origin = origin;
+        let entry = all.get(&part.name).filter(|e| e.id == id && e.index.next_number() == 0);
+        let entry = entry.ok_or(Error::Text("it is in use already"))?;
+        (entry.index, entry.recall, entry.origin) = (index, Some(recall), origin);
         Ok((origin, entry.index.len()))
+    })
+}
+
+/// Does a job on a thread of its own and gives way until it is done.
+fn apart<T: Send>(
+    job: impl FnOnce() -> Result<T, Error> + Send,
+    give_way: &mut dyn FnMut(),
+) -> Result<T, Error> {
+    let (done, is_done) = channel();
+    thread::scope(|scope| {
+        let job = move || {
+            // tantivy trusts its files, and a checksum can be right by accident.
+            let result = catch_unwind(AssertUnwindSafe(job));
+            let _ = done.send(result.unwrap_or(Err(Error::Text("a file cannot be understood"))));
+        };
+        thread::Builder::new().name("search-load".into()).spawn_scoped(scope, job)?;
+        loop {
+            match is_done.recv_timeout(WAY_GIVEN_EVERY) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Timeout) => give_way(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::Text("a thread has ended"));
+                }
+            }
+        }
     })
 }
 
@@ -159,7 +194,7 @@ fn read(folder: &Path, part: &IndexPart, schema: &Schema) -> Result<Restored, Er
         while let Some(at) =
             Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < tasks.len())
         {
-            // tantivy trusts its files, and a checksum can be right by accident.
+            // As above, so that the others go on.
             let found = catch_unwind(AssertUnwindSafe(|| read_one(folder, &tasks[at], schema)));
             let found = found.unwrap_or(Err(Error::Text("a file cannot be understood")));
             results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(found);
@@ -181,7 +216,8 @@ fn read(folder: &Path, part: &IndexPart, schema: &Schema) -> Result<Restored, Er
             Found::Vectors(store) => stores.push(store),
         }
     }
-    Ok(Restored { segments, vectors: stores, next_number: part.next_number })
+    let (next_number, expires) = (part.next_number, part.expires);
+    Ok(Restored { segments, vectors: stores, next_number, expires })
 }
 
 fn read_one(folder: &Path, task: &Task<'_>, schema: &Schema) -> Result<Found, Error> {
@@ -212,8 +248,11 @@ pub fn on_loaded(ctx: &mut Context<'_>, key: &[u8]) {
         return source::refresh(ctx, key, None);
     }
     let db = ctx.db();
-    let expires_at_ms = source::expires_at_ms(ctx, key).flatten();
-    for schema in registry::with(|all| all.recall(db, key, expires_at_ms)) {
+    let (others, expires) = registry::with(|all| all.recall(db, key));
+    if expires && let Some(at_ms) = source::expires_at_ms(ctx, key).flatten() {
+        registry::with(|all| all.set_expiry(db, key, Some(at_ms)));
+    }
+    for schema in others {
         source::refresh_in(ctx, &schema, key);
     }
 }

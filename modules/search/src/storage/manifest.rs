@@ -54,6 +54,8 @@ pub struct IndexPart {
     pub definition: Vec<Vec<u8>>,
     /// The number that its next document gets.
     pub next_number: u32,
+    /// Whether some of its documents are about to vanish.
+    pub expires: bool,
     /// Its segments, in the order of their numbers.
     pub segments: Vec<SegmentPart>,
     /// The vectors of its VECTOR fields, in their order.
@@ -144,7 +146,7 @@ impl Manifest {
 }
 
 impl IndexPart {
-    const SIZE_MIN: usize = 8 + 4 + 8 + 4 + 8 + 8;
+    const SIZE_MIN: usize = 8 + 4 + 8 + 4 + 1 + 8 + 8;
 
     fn encode(&self, out: &mut Encoder<'_>) -> io::Result<()> {
         out.bytes(&self.name)?;
@@ -152,6 +154,7 @@ impl IndexPart {
         out.length(self.definition.len())?;
         self.definition.iter().try_for_each(|argument| out.bytes(argument))?;
         out.number(self.next_number)?;
+        out.number(u8::from(self.expires))?;
         out.length(self.segments.len())?;
         for segment in &self.segments {
             segment.part.encode(out)?;
@@ -169,6 +172,7 @@ impl IndexPart {
         let definition = (0..count).map(|_| Ok(bytes.bytes()?.to_vec()));
         let definition = definition.collect::<Result<_, Broken>>()?;
         let next_number = bytes.number()?;
+        let expires = bytes.number::<u8>()? != 0;
         let count = bytes.length(Part::SIZE + 4 + 8)?;
         let segments = (0..count).map(|_| {
             let part = Part::decode(bytes)?;
@@ -178,7 +182,7 @@ impl IndexPart {
         let segments = segments.collect::<Result<_, Broken>>()?;
         let count = bytes.length(Part::SIZE)?;
         let vectors = (0..count).map(|_| Part::decode(bytes)).collect::<Result<_, _>>()?;
-        Ok(IndexPart { name, db, definition, next_number, segments, vectors })
+        Ok(IndexPart { name, db, definition, next_number, expires, segments, vectors })
     }
 }
 
@@ -253,6 +257,7 @@ mod tests {
                 db: 3,
                 definition: vec![b"SCHEMA".to_vec(), b"t".to_vec(), b"TEXT".to_vec()],
                 next_number: 100,
+                expires: true,
                 segments: vec![SegmentPart { part: part(1), rows: 70, dead }],
                 vectors: vec![part(2)],
             }],

@@ -135,13 +135,18 @@ pub fn on_persistence(ctx: &mut Context<'_>, event: &ServerEvent<'_>) {
             return;
         }
     };
-    let replaces = if registry::is_empty() { None } else { dump_file(ctx) };
+    let replaces = if is_unused() { None } else { dump_file(ctx) };
     let mut pending = lock(&PENDING);
     if pending.len() == PENDING_MAX {
         // The end of these was never told.
         pending.clear();
     }
     pending.push(Pending { kind, at_once, replaces, taken: None });
+}
+
+/// Whether there is neither an index nor anything on disk, so that saving costs no more than without the module.
+fn is_unused() -> bool {
+    registry::is_empty() && !folder().is_ok_and(|folder| folder.is_dir())
 }
 
 /// The file that SAVE writes, as it is now.
@@ -175,7 +180,9 @@ pub fn take() -> Option<Uid> {
 /// A snapshot is where it should be: its segments follow.
 fn put_in_place(ctx: &mut Context<'_>, pending: Pending) {
     let Pending { kind, at_once, replaces, taken } = pending;
-    let Some(taken) = taken else { return };
+    if taken.is_none() && is_unused() {
+        return;
+    }
     // One that went to replicas, or into another file, has left the file as it was.
     if kind == Kind::Rdb && dump_file(ctx) == replaces {
         return;
@@ -193,7 +200,11 @@ fn put_in_place(ctx: &mut Context<'_>, pending: Pending) {
         Box::new(move || {
             // Dropped at the end, however that comes about.
             let _done = done;
-            save(&folder, kind, taken, &is_outdated);
+            match taken {
+                Some(taken) => save(&folder, kind, taken, &is_outdated),
+                // What there was of an older one has lost its snapshot.
+                None => tidy_up(&folder, Some(After::Without(kind))),
+            }
         }),
     );
     if at_once {
@@ -203,7 +214,7 @@ fn put_in_place(ctx: &mut Context<'_>, pending: Pending) {
 
 /// Waits for what is being written: the process is about to end.
 pub fn on_shutdown(_ctx: &mut Context<'_>, _event: &ServerEvent<'_>) {
-    if is_child() {
+    if is_child() || is_unused() {
         return;
     }
     let (done, is_done) = channel::<()>();
@@ -218,8 +229,7 @@ pub fn tidy_later(loaded: Option<(Uid, Kind)>) {
         Lane::Store,
         Box::new(move || {
             lock(&DISK).get_or_insert_default().loaded = loaded;
-            // There may be no folder.
-            let _ = tidy(&folder, None);
+            tidy_up(&folder, None);
         }),
     );
 }
@@ -241,7 +251,6 @@ fn save(folder: &Path, kind: Kind, taken: Taken, is_outdated: &dyn Fn() -> bool)
     // It works as well without.
     let _ = rustix::process::setpriority_process(None, NICE);
     let start = Instant::now();
-    let mut saved = None;
     let mut writing = Writing { folder, is_outdated, bytes: 0, written: 0 };
     match writing.all(kind, taken) {
         Ok(None) => {}
@@ -258,15 +267,12 @@ fn save(folder: &Path, kind: Kind, taken: Taken, is_outdated: &dyn Fn() -> bool)
                 "segments of {indexes} indexes saved: {bytes} bytes, {written} of them new, in {ms} ms"
             );
             log(LogLevel::Notice, &text);
-            // What was loaded is not what the server begins with any more.
-            lock(&DISK).get_or_insert_default().loaded.take_if(|(_, loaded)| *loaded == kind);
-            saved = Some(manifest.id);
+            tidy_up(folder, Some(After::Saved(kind, manifest.id)));
         }
-        Err(error) => note_failure(&error),
-    }
-    if let Err(error) = tidy(folder, saved) {
-        let text = format!("files of indexes could not be tidied up: {error}");
-        log(LogLevel::Warning, &text);
+        Err(error) => {
+            note_failure(&error);
+            tidy_up(folder, Some(After::Without(kind)));
+        }
     }
 }
 
@@ -340,6 +346,7 @@ impl Writing<'_> {
             db: u32::try_from(schema.db).unwrap_or(0),
             definition: schema.definition.iter().map(|argument| argument.to_vec()).collect(),
             next_number: kept.next_number,
+            expires: kept.expires,
             segments,
             vectors,
         })
@@ -372,10 +379,40 @@ impl Writing<'_> {
     }
 }
 
-/// Removes manifests but the newest of each kind (the one just saved, if it is of that kind) and the one that was loaded,
-/// and then the files that none of these names. Files of other names are left alone.
-fn tidy(folder: &Path, saved: Option<Uid>) -> io::Result<()> {
-    let loaded = lock(&DISK).get_or_insert_default().loaded.map(|(id, _)| id);
+/// What a snapshot that is in place means for those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// It has this manifest.
+    Saved(Kind, Uid),
+    /// It has none.
+    Without(Kind),
+}
+
+fn tidy_up(folder: &Path, after: Option<After>) {
+    match tidy(folder, after) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let text = format!("files of indexes could not be tidied up: {error}");
+            log(LogLevel::Warning, &text);
+        }
+        // There may be no folder, and another server may have tidied up the same one.
+        _ => {}
+    }
+}
+
+/// Removes manifests whose snapshots have been replaced, but the newest of each kind and the one that was loaded, and then
+/// the files that none of the others names. Files of other names are left alone.
+fn tidy(folder: &Path, after: Option<After>) -> io::Result<()> {
+    let (kind, saved) = match after {
+        Some(After::Saved(kind, id)) => (Some(kind), Some(id)),
+        Some(After::Without(kind)) => (Some(kind), None),
+        None => (None, None),
+    };
+    let loaded = {
+        let mut disk = lock(&DISK);
+        let loaded = &mut disk.get_or_insert_default().loaded;
+        loaded.take_if(|(_, loaded)| Some(*loaded) == kind);
+        loaded.map(|(id, _)| id)
+    };
     let mut newest: [Option<Manifest>; 2] = [None, None];
     let mut kept: Vec<Manifest> = Vec::new();
     let ours = our_files(folder)?;
@@ -384,13 +421,12 @@ fn tidy(folder: &Path, saved: Option<Uid>) -> io::Result<()> {
             .ok()
             .and_then(|bytes| Manifest::of_bytes(&bytes).ok());
         let Some(manifest) = manifest else { continue };
-        if Some(manifest.id) == loaded {
-            kept.push(manifest.clone());
-        }
-        // A clock can be set back.
-        let age = |manifest: &Manifest| (Some(manifest.id) == saved, manifest.at_ms);
         let newest = &mut newest[manifest.kind as usize];
-        if newest.as_ref().is_none_or(|other| age(other) < age(&manifest)) {
+        if Some(manifest.id) == loaded || Some(manifest.id) == saved {
+            kept.push(manifest);
+        } else if Some(manifest.kind) != kind
+            && newest.as_ref().is_none_or(|other| other.at_ms < manifest.at_ms)
+        {
             *newest = Some(manifest);
         }
     }
