@@ -108,7 +108,7 @@ mod tests {
             ("@o:x", "Expected conditions in parentheses for a NESTED field at offset 0 near o"),
             ("@o:(@t:{x}", "Syntax error at offset 7 near t"),
             ("@o:()", "Syntax error at offset 4 near o"),
-            ("@o==3", "Syntax error at offset 2 near o"),
+            ("@o==3", "Expected a NUMERIC field at offset 0 near o"),
             ("@w|o:x", "Expected a TEXT field at offset 3 near o"),
         ];
         for (text, expected) in cases {
