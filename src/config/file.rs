@@ -41,6 +41,8 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// Directives that may be parameters of modules: line, name and value.
     unknown: Vec<(Line, Vec<u8>, Vec<u8>)>,
+    /// Those of `module_settings` that are mistakes unless a shipped module knows them.
+    doubtful: Vec<(Vec<u8>, Line)>,
     save_was_set: bool,
     includes: usize,
 }
@@ -216,11 +218,20 @@ impl Loaded {
         Ok(())
     }
 
+    /// The error for a setting, by its name in lower case, that was left to the shipped modules and that none of them knows.
+    pub fn refusal(&self, name: &[u8]) -> Option<FileError> {
+        let (_, line) = self.doubtful.iter().find(|(other, _)| other == name)?;
+        Some(line.error(BAD_DIRECTIVE))
+    }
+
     /// Once all is read: directives that nobody here knows are for the modules, if there are some.
     fn settle_unknown(&mut self) -> Result<(), FileError> {
         for (line, name, value) in std::mem::take(&mut self.unknown) {
             if self.modules.is_empty() {
-                return Err(line.error(BAD_DIRECTIVE));
+                if !self.config.flag(Param::DefaultModules) {
+                    return Err(line.error(BAD_DIRECTIVE));
+                }
+                self.doubtful.push((name.to_ascii_lowercase(), line));
             }
             self.module_settings.retain(|(other, _)| *other != name);
             self.module_settings.push((name, value));

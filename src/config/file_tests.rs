@@ -76,7 +76,6 @@ fn errors_name_the_line() {
     );
     for (text, message) in [
         ("port", "wrong number of arguments"),
-        ("nothing 1", "Bad directive or wrong number of arguments"),
         ("user", "Bad directive or wrong number of arguments"),
         ("port \"1", "Unbalanced quotes in configuration line"),
         ("port 65536", "argument must be between 0 and 65535 inclusive"),
@@ -102,6 +101,16 @@ fn errors_name_the_line() {
     ] {
         assert!(report(text).ends_with(&format!("\n>>> '{text}'\n{message}\n")), "{text}");
     }
+    let nothing = "\n>>> 'nothing 1'\nBad directive or wrong number of arguments\n";
+    assert!(report("default-modules no\nnothing 1").ends_with(nothing));
+    // A shipped module may know it.
+    let left = loaded("Nothing 1").unwrap();
+    let refusal = left.refusal(b"nothing").expect("nobody has taken it");
+    assert!(
+        refusal
+            .report("P")
+            .ends_with("\n>>> 'Nothing 1'\nBad directive or wrong number of arguments\n")
+    );
     let whole = report("cluster-enabled yes\nreplicaof a 1");
     assert!(whole.ends_with("***\nreplicaof directive not allowed in cluster mode\n"));
 }

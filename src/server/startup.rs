@@ -381,6 +381,9 @@ fn load_modules(engine: &Arc<Engine>, loaded: &Loaded) -> Result<(), StartError>
         }
     }
     if let Some(name) = host().given.lock().keys().next() {
+        if let Some(error) = loaded.refusal(name) {
+            return Err(StartError(error.report(&format!("Mortise {MORTISE_VERSION}"))));
+        }
         let name = String::from_utf8_lossy(name);
         return Err(StartError(format!(
             "Module Configuration detected without loadmodule directive or no ApplyConfig call: \

@@ -16,7 +16,7 @@ use crate::{registry, scan, temporary};
 /// FT.CREATE.
 pub const CREATE: Command = Command {
     name: "FT.CREATE",
-    summary: "Creates an index with the given spec",
+    summary: "Makes an index over hashes or JSON documents",
     complexity: "O(K) at creation where K is the number of fields, O(N) if scanning the keyspace is triggered",
     arity: Arity::AtLeast(4),
     args: docs::schema::CREATE,
@@ -31,7 +31,7 @@ pub const CREATE: Command = Command {
 /// FT.ALTER.
 pub const ALTER: Command = Command {
     name: "FT.ALTER",
-    summary: "Adds fields to the index, drops some, or changes their types",
+    summary: "Adds fields to an index, drops some or changes their types",
     complexity: "O(N) where N is the number of keys in the keyspace",
     arity: Arity::AtLeast(5),
     args: docs::schema::ALTER,
@@ -46,7 +46,7 @@ pub const ALTER: Command = Command {
 pub const DROPINDEX: Command = Command {
     name: "FT.DROPINDEX",
     since: "2.0.0",
-    summary: "Deletes the index",
+    summary: "Removes an index and leaves its keys",
     complexity: "O(1), or O(N) if documents are deleted, where N is the number of keys in the index",
     arity: Arity::Between(2, 3),
     args: docs::schema::DROP_INDEX,
@@ -61,7 +61,7 @@ pub const DROPINDEX: Command = Command {
 pub const LIST: Command = Command {
     name: "FT._LIST",
     since: "2.0.0",
-    summary: "Returns a list of all existing indexes",
+    summary: "Names all indexes",
     arity: Arity::Exactly(1),
     tips: docs::TIPS,
     flags: &[Flag::ReadOnly],

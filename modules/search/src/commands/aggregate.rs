@@ -39,7 +39,7 @@ const STEPS_OF_LOAD: u64 = 150;
 /// FT.AGGREGATE.
 pub const AGGREGATE: Command = Command {
     name: "FT.AGGREGATE",
-    summary: "Run a search query on an index and perform aggregate transformations on the results",
+    summary: "Filters, computes, groups and sorts what a query finds",
     complexity: "O(1)",
     arity: Arity::AtLeast(3),
     args: docs::aggregate::AGGREGATE,

@@ -22,7 +22,7 @@ const DEFAULT: Command = Command {
 /// FT.ALIASADD.
 pub const ADD: Command = Command {
     name: "FT.ALIASADD",
-    summary: "Adds an alias to the index",
+    summary: "Gives an index a further name",
     arity: Arity::Exactly(3),
     args: docs::ALIAS_OF,
     handler: add,
@@ -35,7 +35,7 @@ pub const ADD_IF_NEW: Command = Command { name: "FT._ALIASADDIFNX", handler: add
 /// FT.ALIASUPDATE.
 pub const UPDATE: Command = Command {
     name: "FT.ALIASUPDATE",
-    summary: "Adds or updates an alias to the index",
+    summary: "Gives a further name to an index, or to another than before",
     arity: Arity::Exactly(3),
     args: docs::ALIAS_OF,
     handler: update,
@@ -45,7 +45,7 @@ pub const UPDATE: Command = Command {
 /// FT.ALIASDEL.
 pub const DELETE: Command = Command {
     name: "FT.ALIASDEL",
-    summary: "Deletes an alias from the index",
+    summary: "Takes a further name away",
     arity: Arity::Exactly(2),
     args: docs::ALIAS,
     flags: &[Flag::Write],
@@ -60,7 +60,7 @@ pub const DELETE_IF_KNOWN: Command =
 /// FT.ALIASLIST.
 pub const LIST: Command = Command {
     name: "FT.ALIASLIST",
-    summary: "Returns the aliases of an index",
+    summary: "Lists the further names of an index",
     complexity: "O(N) where N is the number of aliases of all indexes",
     arity: Arity::Exactly(2),
     args: docs::ONE_INDEX,

@@ -20,7 +20,7 @@ pub const CONFIG: Command = Command {
     subcommands: &[
         Command {
             name: "GET",
-            summary: "Retrieves runtime configuration options",
+            summary: "Shows parameters with their values",
             complexity: "O(N) where N is the number of options",
             arity: Arity::Exactly(3),
             args: docs::OPTION,
@@ -29,7 +29,7 @@ pub const CONFIG: Command = Command {
         },
         Command {
             name: "HELP",
-            summary: "Help description of runtime configuration options",
+            summary: "Describes parameters",
             complexity: "O(N) where N is the number of options",
             arity: Arity::Exactly(3),
             args: docs::OPTION,
@@ -38,7 +38,7 @@ pub const CONFIG: Command = Command {
         },
         Command {
             name: "SET",
-            summary: "Sets runtime configuration options",
+            summary: "Changes a parameter",
             arity: Arity::AtLeast(3),
             args: docs::OPTION_AND_VALUE,
             handler: set,

@@ -10,7 +10,7 @@ use crate::registry;
 pub const ADD: Command = Command {
     name: "FT.DICTADD",
     since: "1.4.0",
-    summary: "Adds terms to a dictionary",
+    summary: "Puts words into a dictionary",
     complexity: "O(N) where N is the number of terms",
     arity: Arity::AtLeast(3),
     args: docs::DICTIONARY_AND_TERMS,
@@ -24,7 +24,7 @@ pub const ADD: Command = Command {
 /// FT.DICTDEL.
 pub const DELETE: Command = Command {
     name: "FT.DICTDEL",
-    summary: "Deletes terms from a dictionary",
+    summary: "Takes words out of a dictionary",
     flags: &[Flag::Write],
     handler: delete,
     ..ADD
@@ -33,7 +33,7 @@ pub const DELETE: Command = Command {
 /// FT.DICTDUMP.
 pub const DUMP: Command = Command {
     name: "FT.DICTDUMP",
-    summary: "Dumps all terms in the given dictionary",
+    summary: "Lists the words of a dictionary",
     complexity: "O(N), where N is the size of the dictionary",
     arity: Arity::Exactly(2),
     args: docs::DICTIONARY,

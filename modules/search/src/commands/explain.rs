@@ -14,7 +14,7 @@ use crate::registry;
 /// FT.EXPLAIN.
 pub const EXPLAIN: Command = Command {
     name: "FT.EXPLAIN",
-    summary: "Returns the execution plan for a complex query",
+    summary: "Shows how a query is understood",
     arity: Arity::AtLeast(3),
     args: docs::search::EXPLAIN,
     tips: docs::TIPS,

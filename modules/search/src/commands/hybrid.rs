@@ -41,7 +41,7 @@ use crate::{pool, registry, settings, source};
 pub const HYBRID: Command = Command {
     name: "FT.HYBRID",
     since: "8.4.0",
-    summary: "Performs hybrid search combining text search and vector similarity",
+    summary: "Merges what words find with what is near a vector",
     complexity: "O(N+M) where N is the complexity of the text search and M is the complexity of the vector search",
     arity: Arity::AtLeast(7),
     args: docs::hybrid::HYBRID,

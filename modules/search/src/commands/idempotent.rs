@@ -25,7 +25,7 @@ pub const DROPINDEX: Command =
 pub const DROP: Command = Command {
     name: "FT.DROP",
     since: "1.0.0",
-    summary: "Deletes the index and its documents",
+    summary: "Removes an index with its documents",
     complexity: "O(N) where N is the number of keys in the index",
     arity: Arity::Between(2, 3),
     args: docs::schema::DROP,

@@ -18,7 +18,7 @@ use crate::{registry, settings};
 /// FT.INFO.
 pub const INFO: Command = Command {
     name: "FT.INFO",
-    summary: "Returns information and statistics on the index",
+    summary: "Tells what an index follows, holds and weighs",
     arity: Arity::Exactly(2),
     args: docs::ONE_INDEX,
     tips: docs::TIPS,

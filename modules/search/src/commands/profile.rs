@@ -30,7 +30,7 @@ type Head<'h> = dyn Fn(&[(&str, &str)]) + 'h;
 pub const PROFILE: Command = Command {
     name: "FT.PROFILE",
     since: "2.2.0",
-    summary: "Performs a `FT.SEARCH` or `FT.AGGREGATE` command and collects performance information",
+    summary: "Runs a query and tells where its time goes",
     complexity: "O(N)",
     arity: Arity::AtLeast(5),
     args: docs::search::PROFILE,

@@ -29,7 +29,7 @@ use crate::{pool, registry, settings, source};
 /// FT.SEARCH.
 pub const SEARCH: Command = Command {
     name: "FT.SEARCH",
-    summary: "Searches the index with a textual query, returning either documents or just ids",
+    summary: "Finds documents, the best ones first",
     complexity: "O(N)",
     arity: Arity::AtLeast(3),
     args: docs::search::SEARCH,

@@ -25,7 +25,7 @@ use crate::{settings, source};
 pub const SPELLCHECK: Command = Command {
     name: "FT.SPELLCHECK",
     since: "1.4.0",
-    summary: "Performs spelling correction on a query, returning suggestions for misspelled terms",
+    summary: "Proposes words for those of a query that the index does not have",
     complexity: "O(N) where N is the number of words in the index",
     arity: Arity::AtLeast(3),
     args: docs::SPELLING,

@@ -14,7 +14,7 @@ use crate::trie::{LETTERS_MAX, Put, Suggestion};
 /// FT.SUGADD.
 pub const ADD: Command = Command {
     name: "FT.SUGADD",
-    summary: "Adds a suggestion string to an auto-complete suggestion dictionary",
+    summary: "Puts a text into a key of suggestions, with a score",
     complexity: "O(1)",
     arity: Arity::Between(4, 7),
     args: docs::SUGGEST,
@@ -30,7 +30,7 @@ pub const ADD: Command = Command {
 /// FT.SUGGET.
 pub const GET: Command = Command {
     name: "FT.SUGGET",
-    summary: "Gets completion suggestions for a prefix",
+    summary: "Finds texts that begin with what was typed so far",
     arity: Arity::Between(3, 10),
     args: docs::SUGGESTIONS,
     tips: &[],
@@ -45,7 +45,7 @@ pub const GET: Command = Command {
 /// FT.SUGDEL.
 pub const DELETE: Command = Command {
     name: "FT.SUGDEL",
-    summary: "Deletes a string from a suggestion index",
+    summary: "Takes a text out of a key of suggestions",
     arity: Arity::Exactly(3),
     args: docs::SUGGESTION,
     keys: &[KeySpec::at(1, Access::Delete)],
@@ -58,7 +58,7 @@ pub const DELETE: Command = Command {
 /// FT.SUGLEN.
 pub const LENGTH: Command = Command {
     name: "FT.SUGLEN",
-    summary: "Gets the size of an auto-complete suggestion dictionary",
+    summary: "Counts the texts in a key of suggestions",
     arity: Arity::Exactly(2),
     args: docs::SUGGESTION_KEY,
     tips: &[],

@@ -15,7 +15,7 @@ use crate::{registry, scan};
 pub const UPDATE: Command = Command {
     name: "FT.SYNUPDATE",
     since: "1.2.0",
-    summary: "Creates or updates a synonym group with additional terms",
+    summary: "Adds words to a group that counts as one word",
     complexity: "O(1), or O(N) where N is the number of keys in the keyspace if these are read again",
     arity: Arity::AtLeast(4),
     args: docs::SYNONYMS,
@@ -30,7 +30,7 @@ pub const UPDATE: Command = Command {
 pub const DUMP: Command = Command {
     name: "FT.SYNDUMP",
     since: "1.2.0",
-    summary: "Dumps the contents of a synonym group",
+    summary: "Lists the words that have synonyms, with their groups",
     arity: Arity::Exactly(2),
     args: docs::ONE_INDEX,
     tips: docs::TIPS,

@@ -16,7 +16,7 @@ use crate::source;
 /// FT.TAGVALS.
 pub const TAG_VALUES: Command = Command {
     name: "FT.TAGVALS",
-    summary: "Returns the distinct tags indexed in a Tag field",
+    summary: "Lists the values of a TAG field",
     complexity: "O(N) where N is the number of distinct tags of the field",
     arity: Arity::Exactly(3),
     args: docs::TAG_FIELD,
