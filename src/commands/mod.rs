@@ -132,7 +132,15 @@ pub const TABLES: &[&[CommandSpec]] = &[
 pub const AHEAD_MAX: usize = 32;
 
 /// Asks for the memory of the first [`AHEAD_MAX`] of many keys, so that their cache misses overlap.
-pub fn fetch_ahead<'a>(db: &Db, keys: impl Iterator<Item = &'a [u8]>) {
+/// One key alone is fetched by who asks for it.
+#[inline]
+pub fn fetch_ahead<'a>(db: &Db, keys: impl ExactSizeIterator<Item = &'a [u8]>) {
+    if keys.len() > 1 {
+        fetch_all_ahead(db, keys);
+    }
+}
+
+fn fetch_all_ahead<'a>(db: &Db, keys: impl Iterator<Item = &'a [u8]>) {
     let mut hashes = [0; AHEAD_MAX];
     let mut count = 0;
     for (hash, key) in hashes.iter_mut().zip(keys) {
@@ -140,10 +148,7 @@ pub fn fetch_ahead<'a>(db: &Db, keys: impl Iterator<Item = &'a [u8]>) {
         db.prefetch_bucket(*hash);
         count += 1;
     }
-    // One key is fetched by who asks for it.
-    if count > 1 {
-        hashes[..count].iter().for_each(|hash| db.prefetch_entry(*hash));
-    }
+    hashes[..count].iter().for_each(|hash| db.prefetch_entry(*hash));
 }
 
 /// The error for a subcommand with arguments that it does not take.

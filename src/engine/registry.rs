@@ -476,8 +476,8 @@ fn renamed(name: &str, command: &'static Command) -> &'static Command {
     }))
 }
 
-/// A name in lower case, as its first and last eight bytes: all of it up to sixteen bytes, for the two
-/// overlap in shorter names.
+/// A name in lower case. One of up to eight bytes is in the first word, its first and last four bytes, which overlap in shorter
+/// ones; a longer one is its first and last eight bytes, which is all of it up to sixteen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Words {
     first: u64,
@@ -488,18 +488,22 @@ struct Words {
 impl Words {
     #[inline]
     fn of(name: &[u8]) -> Self {
-        let (first, last) = if let (Some(first), Some(last)) =
-            (name.first_chunk::<8>(), name.last_chunk::<8>())
+        let len = name.len() as u64;
+        if len > 8
+            && let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>())
         {
-            (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
-        } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>())
-        {
-            (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
-        } else {
-            let byte = |i: usize| u64::from(name.get(i).copied().unwrap_or(0));
-            (byte(0) | byte(1) << 8, byte(2))
-        };
-        Self { first: lower(first), last: lower(last), len: name.len() as u64 }
+            let [first, last] = [first, last].map(|word| lower(u64::from_le_bytes(*word)));
+            return Self { first, last, len };
+        }
+        let word =
+            if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+                let [first, last] = [first, last].map(|half| u64::from(u32::from_le_bytes(*half)));
+                first | last << 32
+            } else {
+                let byte = |i: usize| u64::from(name.get(i).copied().unwrap_or(0));
+                byte(0) | byte(1) << 8 | byte(2) << 16
+            };
+        Self { first: lower(word), last: 0, len }
     }
 
     /// Whether the words are the whole name.

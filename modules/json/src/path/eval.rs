@@ -108,8 +108,7 @@ impl Path {
     /// The one match that a plain path may have; the outer `None` for any other path.
     #[inline]
     fn find_plain<'v>(&self, root: View<'v>) -> Option<Option<View<'v>>> {
-        let mut steps = self.steps()?;
-        Some(steps.try_fold(root, |view, step| view.step(step).map(|(_, child)| child)))
+        Some(root.along(self.steps()?))
     }
 
     /// Calls `found` with every match, in document order, until it fails.

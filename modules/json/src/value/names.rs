@@ -47,6 +47,7 @@ impl NameId {
         self.0
     }
 
+    #[inline]
     fn admitted(self) -> &'static Admitted {
         NAMES[usize::from(self.0)].get().expect("a number exists only once its name is in place")
     }

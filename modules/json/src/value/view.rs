@@ -11,6 +11,7 @@ use triomphe::Arc;
 use super::names::Name;
 use super::object::Object;
 use super::packed::{self, Container, Elements, Members, NameRef, Packed, Run, Sought};
+use super::way::{Step, packed_along};
 use super::{Node, Value};
 use crate::sink::Sink;
 
@@ -270,6 +271,25 @@ impl<'a> View<'a> {
             }
             _ => ControlFlow::Continue(()),
         }
+    }
+
+    /// What the steps lead to. Within a packed value only the last of them becomes a view.
+    #[inline]
+    pub(crate) fn along<'p>(self, mut steps: impl Iterator<Item = Step<'p>>) -> Option<View<'a>> {
+        let mut view = self;
+        while let Some(step) = steps.next() {
+            let run = match view {
+                View::Object(ObjectView(ObjectRepr::Packed(run))) => run,
+                _ => {
+                    view = view.step(step)?.1;
+                    continue;
+                }
+            };
+            let Step::Member(name) = step else { return None };
+            let (_, value) = run.find(Sought::new(name))?;
+            return packed_along(value, steps).map(View::of_packed);
+        }
+        Some(view)
     }
 
     /// How many children the value has; none if it is a scalar.

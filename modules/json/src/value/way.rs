@@ -163,6 +163,16 @@ fn number<'v, 'p, T>(
 
 /// Where in the packed value `bytes` the steps lead to.
 fn place_of<'p>(bytes: &[u8], steps: impl Iterator<Item = Step<'p>>) -> Option<Range<usize>> {
+    let value = packed_along(bytes, steps)?;
+    let start = value.as_ptr().addr() - bytes.as_ptr().addr();
+    Some(start..start + packed::value_len(value))
+}
+
+/// The bytes that begin with what the steps lead to from the packed value `bytes`.
+pub(super) fn packed_along<'v, 'p>(
+    bytes: &'v [u8],
+    steps: impl Iterator<Item = Step<'p>>,
+) -> Option<&'v [u8]> {
     let mut value = bytes;
     for step in steps {
         value = match (packed::read(value), step) {
@@ -174,6 +184,5 @@ fn place_of<'p>(bytes: &[u8], steps: impl Iterator<Item = Step<'p>>) -> Option<R
             _ => return None,
         };
     }
-    let start = value.as_ptr().addr() - bytes.as_ptr().addr();
-    Some(start..start + packed::value_len(value))
+    Some(value)
 }

@@ -6,9 +6,9 @@
 
 use super::super::names;
 use super::{
-    ARRAY_8, ARRAY_16, Container, DECIMAL, DECIMAL_LAST, HEADER_BYTES, INT, NameRef, OBJECT_8,
-    OBJECT_16, Packed, Run, SHORT_TEXT, SMALL_INT, SMALL_INT_LAST, int_at, read, read_name, u16_at,
-    value_len,
+    ARRAY_8, ARRAY_16, Container, DECIMAL, DECIMAL_LAST, HEADER_BYTES, INT, NAME_ID, NAME_ID_LAST,
+    NameId, OBJECT_8, OBJECT_16, Packed, Run, SHORT_TEXT, SMALL_INT, SMALL_INT_LAST, int_at, read,
+    read_name, u16_at, value_len,
 };
 use crate::sink::Sink;
 
@@ -58,11 +58,13 @@ impl Printer<'_> {
     /// The name at the start of `bytes`, with a comma and a colon around it; how many bytes it takes there.
     #[inline]
     fn name(&mut self, bytes: &[u8]) -> usize {
-        let (name, len) = read_name(bytes);
-        match name {
-            NameRef::Id(id) => id.introduce(self.sink),
-            NameRef::Text(name) => names::introduce(name, self.sink),
+        if let [high @ NAME_ID..=NAME_ID_LAST, low, ..] = *bytes {
+            let number = u16::from(high - NAME_ID) << 8 | u16::from(low);
+            NameId::new(number).introduce(self.sink);
+            return 2;
         }
+        let (name, len) = read_name(bytes);
+        names::introduce(name.text(), self.sink);
         len
     }
 
