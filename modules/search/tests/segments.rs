@@ -99,7 +99,8 @@ fn battery(client: &mut Client) -> Vec<String> {
         words.extend([b"TIMEOUT".as_slice(), b"0"]);
         answers.push(format!("{query}: {}", client.raw(&words)));
     }
-    let vector: Vec<u8> = [300f32, 450.0].iter().flat_map(|n| n.to_le_bytes()).collect();
+    // Between the points, so that no two documents are as near: which of them counts would be left open.
+    let vector: Vec<u8> = [300.3f32, 450.4].iter().flat_map(|n| n.to_le_bytes()).collect();
     for query in [
         "*=>[KNN 9 @flat $v AS d]",
         "@kind:{k2}=>[KNN 9 @graph $v EF_RUNTIME 5000 AS d]",
@@ -342,6 +343,7 @@ fn definitions_that_change_behind_a_base_are_followed() {
     client.run("FT.CREATE later PREFIX 1 h: SCHEMA title TEXT");
     client.run("FT.ALTER idx SCHEMA ADD extra TAG");
     client.run("HSET h:30 extra x");
+    client.until_contains("FT.INFO later", "+indexing :0");
     let all = client.run("FT.SEARCH later * LIMIT 0 0");
     let mut client = restart(&mut server, &[]);
     assert_eq!(client.run("FT._LIST"), "*[\"idx\" \"later\"]");
