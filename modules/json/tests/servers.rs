@@ -125,8 +125,10 @@ fn memory_is_what_the_server_has_given() {
             let told = client.run("JSON.DEBUG MEMORY d");
             let told: f64 = told.trim_start_matches(':').parse().expect(&told);
             let taken = used(client) - before;
-            // Allocators round up.
-            assert!((0.97..1.3).contains(&(taken / told)), "{taken} taken, {told} told");
+            // What is told is rounded up as jemalloc does it, by up to a quarter; another allocator takes less.
+            let is_jemalloc = client.run("INFO memory").contains("mem_allocator:jemalloc");
+            let least = if is_jemalloc { 0.97 } else { 0.8 };
+            assert!((least..1.3).contains(&(taken / told)), "{taken} taken, {told} told");
         }
     });
 }
