@@ -226,6 +226,10 @@ impl Blocked {
         {
             let mut wait = self.wait.lock();
             (wait.reply, wait.log_in, wait.disconnect) = (None, None, None);
+            if !self.on_keys {
+                // The module has seen to it: nothing is given back, as in Redis.
+                wait.data = Foreign(std::ptr::null_mut());
+            }
         }
         self.unblock(std::ptr::null_mut())
     }
