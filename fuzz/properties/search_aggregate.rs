@@ -5,7 +5,6 @@
 //! at once; rows that come by other means than the index (as FT.HYBRID's do) go through, and are no more than they may be.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use mortise_search::aggregate::binding::{self, Bound, bind, bind_rows};
 use mortise_search::aggregate::pipeline::{Load, Loader, Names, Pipeline};
@@ -17,13 +16,14 @@ use mortise_search::expression::value::Value;
 use mortise_search::index::analysis::FieldValue;
 use mortise_search::index::deadline::Deadline;
 use mortise_search::index::visit::Visit;
-use mortise_search::index::{Attributes, Index, Work};
+use mortise_search::index::{Attributes, Index};
 use mortise_search::query::expand::Expander;
 use mortise_search::query::parser::{Context, Parameters, parse};
 use mortise_search::query::plan::{Options, Plan, plan};
-use mortise_search::schema::parse::create;
 use mortise_search::schema::{ALL_FIELDS, Schema};
 use mortise_search::tokenize::Language;
+
+use super::search_pieces::Pieces;
 
 /// Longer requests add work but nothing new: arrays multiply where several are grouped by.
 const TEXT_BYTES_MAX: usize = 512;
@@ -38,31 +38,6 @@ const DOCUMENTS: &[[&str; 6]] = &[
     ["ab", "one", "2.5", "5", "x", "a,b"],
 ];
 
-struct Bench {
-    schema: Arc<Schema>,
-    fresh: Index,
-    sealed: Index,
-}
-
-impl Bench {
-    fn new() -> Bench {
-        let words: Vec<&[u8]> = SCHEMA.split_ascii_whitespace().map(str::as_bytes).collect();
-        let schema = Arc::new(create(b"idx", &words).expect("the schema is one"));
-        let mut fresh = Index::new(Arc::clone(&schema), Work::Inline);
-        let mut sealed = Index::new(Arc::clone(&schema), Work::Inline);
-        for (number, document) in DOCUMENTS.iter().enumerate() {
-            put(&mut fresh, number, document);
-            put(&mut sealed, number, document);
-            if number % 3 == 2 {
-                // A schema with more fields seals what came under the one before.
-                sealed.alter(Arc::clone(&schema));
-                sealed.finish_jobs();
-            }
-        }
-        Bench { schema, fresh, sealed }
-    }
-}
-
 fn put(index: &mut Index, number: usize, document: &[&str; 6]) {
     let value = |text: &&str| match *text {
         "" => FieldValue::Missing,
@@ -74,7 +49,8 @@ fn put(index: &mut Index, number: usize, document: &[&str; 6]) {
 }
 
 thread_local! {
-    static BENCH: Bench = Bench::new();
+    static PIECES: Pieces =
+        Pieces::new(SCHEMA, DOCUMENTS.len(), |index, number| put(index, number, &DOCUMENTS[number]));
 }
 
 /// What matters besides the steps.
@@ -88,26 +64,26 @@ const BINDING: binding::Options = binding::Options {
 pub fn check(bytes: &[u8]) {
     if bytes.len() <= TEXT_BYTES_MAX {
         let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
-        BENCH.with(|bench| request(bench, lines[0], &lines[1..]));
+        PIECES.with(|pieces| request(pieces, lines[0], &lines[1..]));
     }
 }
 
-fn request(bench: &Bench, query: &[u8], arguments: &[&[u8]]) {
+fn request(pieces: &Pieces, query: &[u8], arguments: &[&[u8]]) {
     let steps = read(arguments);
     assert_eq!(format!("{steps:?}"), format!("{:?}", read(arguments)));
     if steps.is_err() {
         return;
     }
     if let Ok(bound) =
-        bind_rows(&bench.schema, &[b"t", b"n"], read(arguments).expect("again"), BINDING)
+        bind_rows(&pieces.schema, &[b"t", b"n"], read(arguments).expect("again"), BINDING)
     {
         rows_from_elsewhere(bound);
     }
-    let Some(plan) = planned(&bench.schema, query) else { return };
+    let Some(plan) = planned(&pieces.schema, query) else { return };
     // Samples are drawn by chance.
     let drawn = arguments.iter().any(|word| word.eq_ignore_ascii_case(b"RANDOM_SAMPLE"));
-    let at_once = run(&bench.fresh, &plan, arguments, usize::MAX);
-    for (index, count) in [(&bench.fresh, 1), (&bench.sealed, usize::MAX), (&bench.sealed, 2)] {
+    let at_once = run(&pieces.fresh, &plan, arguments, usize::MAX);
+    for (index, count) in [(&pieces.fresh, 1), (&pieces.sealed, usize::MAX), (&pieces.sealed, 2)] {
         let other = run(index, &plan, arguments, count);
         assert!(drawn || at_once == other, "{at_once:?} and {other:?}");
     }

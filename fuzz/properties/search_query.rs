@@ -6,23 +6,23 @@
 //! measured search finds what an unmeasured one does; a planned query can be explained, and highlighting a text adds tags alone.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use mortise_search::highlight::{Limits, Summary, Tags, Wanted};
 use mortise_search::index::analysis::FieldValue;
 use mortise_search::index::deadline::Deadline;
 use mortise_search::index::profile::Profile;
 use mortise_search::index::search::{Hit, Order, Request};
-use mortise_search::index::{Attributes, Index, Work};
+use mortise_search::index::{Attributes, Index};
 use mortise_search::query::expand::Expander;
 use mortise_search::query::explain::explain;
 use mortise_search::query::lexer::{Lexer, TokenKind};
 use mortise_search::query::parser::{Context, Parameters, parse};
 use mortise_search::query::plan::{Options, Plan, plan};
-use mortise_search::schema::parse::create;
 use mortise_search::schema::{ALL_FIELDS, Schema};
 use mortise_search::score::Scorer;
 use mortise_search::tokenize::Language;
+
+use super::search_pieces::Pieces;
 
 /// Longer queries add work but nothing new.
 const TEXT_BYTES_MAX: usize = 512;
@@ -47,39 +47,17 @@ const DOCUMENTS: &[[&str; 6]] = &[
     ["", "\u{e9}t\u{e9} stra\u{df}e 10", "\u{41f}\u{440}\u{438}", "\u{e9}", "\u{c9}", "0"],
 ];
 
-struct Bench {
-    schema: Arc<Schema>,
-    parameters: Parameters,
-    fresh: Index,
-    sealed: Index,
-}
-
-impl Bench {
-    fn new() -> Bench {
-        let words: Vec<&[u8]> = SCHEMA.split_ascii_whitespace().map(str::as_bytes).collect();
-        let schema = Arc::new(create(b"idx", &words).expect("the schema is one"));
-        let mut fresh = Index::new(Arc::clone(&schema), Work::Inline);
-        let mut sealed = Index::new(Arc::clone(&schema), Work::Inline);
-        for (number, document) in DOCUMENTS.iter().enumerate() {
-            put(&mut fresh, number, document);
-            put(&mut sealed, number, document);
-            if number % 3 == 2 {
-                // A schema with more fields seals what came under the one before.
-                sealed.alter(Arc::clone(&schema));
-                sealed.finish_jobs();
-            }
-        }
-        let parameters = [
-            ("p", "cat"),
-            ("n", "2"),
-            ("e", ""),
-            ("v", "bb"),
-            ("km", "km"),
-            ("s", "POLYGON((1 1, 8 1, 8 8, 1 8, 1 1))"),
-        ];
-        let parameters = parameters.map(|(name, value)| (name.into(), value.into())).into();
-        Bench { schema, parameters, fresh, sealed }
-    }
+/// What queries name by `$`.
+fn parameters() -> Parameters {
+    let parameters = [
+        ("p", "cat"),
+        ("n", "2"),
+        ("e", ""),
+        ("v", "bb"),
+        ("km", "km"),
+        ("s", "POLYGON((1 1, 8 1, 8 8, 1 8, 1 1))"),
+    ];
+    parameters.map(|(name, value)| (name.into(), value.into())).into()
 }
 
 fn put(index: &mut Index, number: usize, document: &[&str; 6]) {
@@ -98,7 +76,10 @@ fn put(index: &mut Index, number: usize, document: &[&str; 6]) {
 }
 
 thread_local! {
-    static BENCH: Bench = Bench::new();
+    static PIECES: (Pieces, Parameters) = {
+        let put = |index: &mut Index, number| put(index, number, &DOCUMENTS[number]);
+        (Pieces::new(SCHEMA, DOCUMENTS.len(), put), parameters())
+    };
 }
 
 /// Checks one input.
@@ -106,7 +87,7 @@ pub fn check(bytes: &[u8]) {
     let Some((&choice, text)) = bytes.split_first() else { return };
     if text.len() <= TEXT_BYTES_MAX {
         tokens(text);
-        BENCH.with(|bench| query(bench, choice, text));
+        PIECES.with(|(pieces, parameters)| query(pieces, parameters, choice, text));
     }
 }
 
@@ -124,11 +105,11 @@ fn tokens(text: &[u8]) {
     }
 }
 
-fn query(bench: &Bench, choice: u8, text: &[u8]) {
+fn query(pieces: &Pieces, parameters: &Parameters, choice: u8, text: &[u8]) {
     let context = Context {
-        schema: &bench.schema,
-        stop_words: &bench.schema.stop_words,
-        parameters: &bench.parameters,
+        schema: &pieces.schema,
+        stop_words: &pieces.schema.stop_words,
+        parameters,
         dialect: u32::from(choice & 3) + 1,
     };
     let node = parse(text, context);
@@ -143,12 +124,12 @@ fn query(bench: &Bench, choice: u8, text: &[u8]) {
         slop: (choice & 16 != 0).then_some(1),
         in_order: choice & 32 != 0,
     };
-    let Ok(plan) = plan(&node, &bench.schema, &options) else { return };
-    explain(&node, &bench.schema, &options).expect("what can be planned can be explained");
-    excerpts(&bench.schema, &plan, text);
+    let Ok(plan) = plan(&node, &pieces.schema, &options) else { return };
+    explain(&node, &pieces.schema, &options).expect("what can be planned can be explained");
+    excerpts(&pieces.schema, &plan, text);
     let scorer = SCORERS[usize::from(choice >> 6)];
-    let fresh = search(&bench.fresh, &plan, scorer);
-    let sealed = search(&bench.sealed, &plan, scorer);
+    let fresh = search(&pieces.fresh, &plan, scorer);
+    let sealed = search(&pieces.sealed, &plan, scorer);
     assert_eq!(keys(&fresh), keys(&sealed));
     for (a, b) in fresh.iter().zip(&sealed) {
         let same = (a.score - b.score).abs() <= 1e-5 * a.score.abs().max(1.0);

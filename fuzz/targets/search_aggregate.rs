@@ -1,6 +1,8 @@
 //! Runs the property of `properties/search_aggregate.rs` under libFuzzer.
 #![no_main]
 
+#[path = "../properties/search_pieces.rs"]
+mod search_pieces;
 #[path = "../properties/search_aggregate.rs"]
 mod property;
 

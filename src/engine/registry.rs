@@ -600,6 +600,42 @@ mod tests {
     }
 
     #[test]
+    fn names_one_after_the_other_are_found_as_each_alone() {
+        const SUB: &[CommandSpec] = &[
+            CommandSpec { name: "ONE", ..CommandSpec::BASE },
+            CommandSpec { name: "TWO", ..CommandSpec::BASE },
+        ];
+        static SPECS: [CommandSpec; 5] = [
+            CommandSpec { name: "BOX", subcommands: SUB, ..CommandSpec::BASE },
+            CommandSpec { name: "GET", ..CommandSpec::BASE },
+            CommandSpec { name: "SET", ..CommandSpec::BASE },
+            CommandSpec { name: "LPUSH", ..CommandSpec::BASE },
+            CommandSpec { name: "EVALSHA_RO", ..CommandSpec::BASE },
+        ];
+        let commands = SPECS.iter().map(|spec| (None, Command::new(spec, None, None, 1)));
+        let registry = Registry::new(commands, 1);
+        let mut names = Names::new(&registry);
+        let words: [&[&[u8]]; 12] = [
+            &[b"get"],
+            &[b"get"],
+            &[b"GET"],
+            &[b"set"],
+            &[b"box", b"one"],
+            &[b"box", b"two"],
+            &[b"box"],
+            &[b"lpush"],
+            &[b"lpusx"],
+            &[b"lpush"],
+            &[b"evalsha_ro"],
+            &[],
+        ];
+        for argv in words.into_iter().chain(words) {
+            let name = |command: Option<&'static Command>| command.map(|command| &*command.name);
+            assert_eq!(name(names.resolve(argv)), name(registry.resolve(argv)), "{argv:?}");
+        }
+    }
+
+    #[test]
     fn long_names_are_compared_whole() {
         const LONG: CommandSpec = CommandSpec { name: "GEORADIUSBYMEMBER_RO", ..CommandSpec::BASE };
         let registry = Registry::new([(None, Command::new(&LONG, None, None, 1))], 1);

@@ -210,7 +210,8 @@ impl Blocked {
                 if self.timeout.is_none() || wait.unblocked {
                     return self.timeout.is_some();
                 }
-            } else if !data.is_null() || wait.data.0.is_null() {
+            } else {
+                // Nothing, perhaps: what the module has set before is its own affair then, as in Redis.
                 wait.data = Foreign(data);
             }
             if std::mem::replace(&mut wait.unblocked, true) {
@@ -226,10 +227,6 @@ impl Blocked {
         {
             let mut wait = self.wait.lock();
             (wait.reply, wait.log_in, wait.disconnect) = (None, None, None);
-            if !self.on_keys {
-                // The module has seen to it: nothing is given back, as in Redis.
-                wait.data = Foreign(std::ptr::null_mut());
-            }
         }
         self.unblock(std::ptr::null_mut())
     }

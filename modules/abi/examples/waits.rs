@@ -266,6 +266,7 @@ unsafe extern "C" fn give_up(_: *mut abi::Ctx, handle: *mut abi::BlockedClient) 
     assert!(aborted == abi::OK && data.cast() == handle, "what was promised is given up");
     let again = (api().CallReplyPromiseAbort)(promise, std::ptr::null_mut());
     assert_eq!(again, abi::ERR, "once");
+    (api().FreeCallReply)(promise);
     (api().AbortBlock)(handle);
 }
 

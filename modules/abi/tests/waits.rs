@@ -201,7 +201,8 @@ fn commands_that_modules_call_may_wait_and_are_promised() {
         assert_eq!(waiter.run("waits.call WAIT 1 20"), ":0");
         assert_eq!(waiter.run("waits.call waits.keys 1 20 created none"), "+too late");
         assert_eq!(client.run("GET kept"), "\"6\"");
-        // A client that leaves has its command given up.
+        // A client that leaves has its command given up. The module frees what was promised, and gets it no second time.
+        let freed = client.run("waits.freed");
         begin(&mut waiter, "waits.call waits.call BLPOP k2 0", client, 1);
         drop(waiter);
         until_blocked(client, 0);
@@ -209,5 +210,6 @@ fn commands_that_modules_call_may_wait_and_are_promised() {
         assert_eq!(client.run("RPUSH k2 a"), ":1");
         assert_eq!(client.run("LLEN k2"), ":1");
         assert_eq!(client.run("GET kept"), "\"6\"");
+        assert_eq!(client.run("waits.freed"), freed);
     });
 }

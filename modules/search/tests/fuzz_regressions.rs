@@ -6,6 +6,8 @@ mod replay;
 mod search_aggregate;
 #[path = "../../../fuzz/properties/search_expression.rs"]
 mod search_expression;
+#[path = "../../../fuzz/properties/search_pieces.rs"]
+mod search_pieces;
 #[path = "../../../fuzz/properties/search_query.rs"]
 mod search_query;
 #[path = "../../../fuzz/properties/search_schema.rs"]

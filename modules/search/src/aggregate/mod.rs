@@ -37,6 +37,8 @@ pub mod feeding;
 mod model_test;
 #[cfg(test)]
 mod slices_test;
+#[cfg(test)]
+mod testing;
 
 use std::borrow::Cow;
 use std::fmt;

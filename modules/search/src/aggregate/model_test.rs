@@ -8,18 +8,13 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::aggregate::binding::{Options, bind};
-use crate::aggregate::pipeline::{Load, Loader, Names, Pipeline};
-use crate::aggregate::steps;
+use crate::aggregate::pipeline::{Load, Loader, Names};
+use crate::aggregate::testing::fed;
 use crate::aggregate::{Limits, Row};
-use crate::args::Args;
 use crate::error::Error;
 use crate::expression::value::{Value, number_text};
 use crate::index::analysis::FieldValue;
-use crate::index::deadline::Deadline;
-use crate::index::visit::Visit;
 use crate::index::{Attributes, Index, Work};
-use crate::query::plan::{Plan, Step};
 use crate::schema::parse::create;
 use crate::tokenize::Language;
 
@@ -94,31 +89,11 @@ impl Loader for Nothing {
     }
 }
 
-const OPTIONS: Options =
-    Options { add_scores: false, dialect: 2, limits: Limits { groups: 1_000_000, bytes: 1 << 30 } };
+const LIMITS: Limits = Limits { groups: 1_000_000, bytes: 1 << 30 };
 
 /// The rows of a pipeline over all documents, each as text.
 fn run(index: &Index, line: &str) -> Vec<String> {
-    let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-    let mut args = Args::new(&words);
-    let mut steps = Vec::new();
-    while !args.is_empty() {
-        assert!(steps::take(&mut steps, &mut args).unwrap(), "{line}");
-    }
-    let plan = Plan { root: Step::All { weight: 1.0 }, leaves: Vec::new(), vectors: Vec::new() };
-    let bound = bind(index.schema(), &plan, steps, OPTIONS).unwrap();
-    let mut pipeline = Pipeline::new(bound, false, Deadline::NONE);
-    let visit = Visit {
-        plan: &plan,
-        scorer: None,
-        score_divisor: 1.0,
-        with_terms: false,
-        only: None,
-        profile: None,
-    };
-    let snapshot = index.snapshot();
-    let leaves = snapshot.look_up(&plan, &mut Deadline::NONE.clone());
-    pipeline.feed(&snapshot, &visit, &leaves).unwrap();
+    let mut pipeline = fed(index, line, LIMITS).unwrap();
     // As a cursor would, a few at a time.
     let mut rows = Vec::new();
     let field = |(name, value): (&[u8], &Value<'_>)| {

@@ -4,17 +4,13 @@
 
 use std::sync::Arc;
 
-use crate::aggregate::binding::{Options, bind};
 use crate::aggregate::pipeline::{Load, Loader, Names, Pipeline, SLICE_ROWS};
-use crate::aggregate::{Limits, Row, steps};
-use crate::args::Args;
+use crate::aggregate::testing::fed;
+use crate::aggregate::{Limits, Row};
 use crate::error::Error;
 use crate::expression::value::{Value, number_text};
 use crate::index::analysis::FieldValue;
-use crate::index::deadline::Deadline;
-use crate::index::visit::Visit;
 use crate::index::{Attributes, Index, Work};
-use crate::query::plan::{Plan, Step};
 use crate::schema::parse::create;
 use crate::tokenize::Language;
 
@@ -65,31 +61,6 @@ impl Loader for Keys {
     }
 }
 
-fn pipeline(index: &Index, line: &str, limits: Limits) -> Result<Pipeline, Error> {
-    let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-    let mut args = Args::new(&words);
-    let mut parsed = Vec::new();
-    while !args.is_empty() {
-        assert!(steps::take(&mut parsed, &mut args).unwrap(), "{line}");
-    }
-    let plan = Plan { root: Step::All { weight: 1.0 }, leaves: Vec::new(), vectors: Vec::new() };
-    let options = Options { add_scores: false, dialect: 2, limits };
-    let bound = bind(index.schema(), &plan, parsed, options)?;
-    let mut pipeline = Pipeline::new(bound, false, Deadline::NONE);
-    let visit = Visit {
-        plan: &plan,
-        scorer: None,
-        score_divisor: 1.0,
-        with_terms: false,
-        only: None,
-        profile: None,
-    };
-    let snapshot = index.snapshot();
-    let leaves = snapshot.look_up(&plan, &mut Deadline::NONE.clone());
-    pipeline.feed(&snapshot, &visit, &leaves)?;
-    Ok(pipeline)
-}
-
 /// The next rows, at most `count`, each as text.
 fn take(pipeline: &mut Pipeline, count: usize, keys: &mut Keys) -> Vec<String> {
     let taken = pipeline.take(count, keys).unwrap();
@@ -110,7 +81,7 @@ fn take(pipeline: &mut Pipeline, count: usize, keys: &mut Keys) -> Vec<String> {
 
 fn run(line: &str, count: usize) -> (Vec<String>, Vec<usize>) {
     let mut keys = Keys::default();
-    let mut pipeline = pipeline(&index(), line, Limits::default()).unwrap();
+    let mut pipeline = fed(&index(), line, Limits::default()).unwrap();
     (take(&mut pipeline, count, &mut keys), keys.calls)
 }
 
@@ -144,7 +115,7 @@ fn only_keys_that_are_answered_are_read() {
 fn a_cursor_reads_keys_as_it_goes_on() {
     let index = index();
     let mut keys = Keys::default();
-    let mut pipeline = pipeline(&index, "LOAD 1 @t FILTER @t>=3", Limits::default()).unwrap();
+    let mut pipeline = fed(&index, "LOAD 1 @t FILTER @t>=3", Limits::default()).unwrap();
     assert_eq!(pipeline.loads(4), 4);
     assert_eq!(take(&mut pipeline, 4, &mut keys), ["t=3", "t=4", "t=3", "t=4"]);
     // As many as are missing each time, until the filter has let enough through.
@@ -160,7 +131,7 @@ fn an_error_counts_only_if_its_row_is_reached() {
     // The first block has rows on which the second operand fails; the first row is none of them.
     let line = "APPLY case(@n<3,1,strlen(@n)) AS x LIMIT 0 3";
     assert_eq!(run(line, usize::MAX).0, ["n=0 x=1", "n=1 x=1", "n=2 x=1"]);
-    let failed = pipeline(&index(), &line.replace("0 3", "0 4"), Limits::default()).unwrap_err();
+    let failed = fed(&index(), &line.replace("0 3", "0 4"), Limits::default()).unwrap_err();
     assert_eq!(
         failed.to_string(),
         "Invalid type for argument 0 in function 'strlen'. Expected a string"
@@ -172,13 +143,13 @@ fn groups_are_limited() {
     let index = index();
     let limits = |groups| Limits { groups, ..Limits::default() };
     let line = "GROUPBY 1 @g REDUCE COUNT 0";
-    assert!(pipeline(&index, line, limits(DOCUMENTS)).is_ok());
-    let refused = pipeline(&index, line, limits(DOCUMENTS - 1)).unwrap_err().to_string();
+    assert!(fed(&index, line, limits(DOCUMENTS)).is_ok());
+    let refused = fed(&index, line, limits(DOCUMENTS - 1)).unwrap_err().to_string();
     assert_eq!(refused, "Aggregate GROUPBY exceeded MAX_AGGREGATE_GROUPS limit of 4999 groups");
     // A row that is in several groups.
     let line = "APPLY split('a,b,c') AS s APPLY split('d,e,f') AS u GROUPBY 2 @s @u";
-    assert!(pipeline(&index, line, limits(9)).is_ok());
-    assert!(pipeline(&index, line, limits(8)).is_err());
+    assert!(fed(&index, line, limits(9)).is_ok());
+    assert!(fed(&index, line, limits(8)).is_err());
 }
 
 #[test]
@@ -186,8 +157,8 @@ fn memory_is_limited() {
     let index = index();
     let refused = |line: &str, bytes: usize| {
         let limits = Limits { bytes, ..Limits::default() };
-        let taken = pipeline(&index, line, limits)
-            .and_then(|mut p| p.take(usize::MAX, &mut Keys::default()));
+        let taken =
+            fed(&index, line, limits).and_then(|mut p| p.take(usize::MAX, &mut Keys::default()));
         match taken {
             Ok(_) => false,
             Err(error) => {
