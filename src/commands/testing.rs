@@ -19,6 +19,7 @@ use crate::engine::effects::{EventClass, Request, Targets};
 use crate::engine::errands::Errands;
 use crate::engine::events::Heard;
 use crate::engine::evict::Evictor;
+use crate::engine::expire_walk::ExpireWalk;
 use crate::engine::functions::Functions;
 use crate::engine::hooks::{Hooks, KeyEvent, ServerEvent};
 use crate::engine::lock::Engine;
@@ -151,7 +152,7 @@ impl TestEngine {
             expired_keys: 0,
             expired_fields: 0,
             active_expire: true,
-            expire_walk: (0, 0),
+            expire_walk: ExpireWalk::new(16),
         };
         let engine = Arc::new(Engine::new(state, shared));
         Self { engine, client: Arc::new(client(1)), events }

@@ -31,6 +31,8 @@ pub mod replay;
 
 pub mod state;
 
+pub mod expire_walk;
+
 pub mod scripts;
 
 pub mod functions;

@@ -25,6 +25,7 @@ use super::errands::Errands;
 use super::error::CommandError;
 use super::events::{Attached, Heard};
 use super::evict::Evictor;
+use super::expire_walk::ExpireWalk;
 use super::functions::{Counts, Functions};
 use super::hooks::Hooks;
 use super::loading::LoadProgress;
@@ -279,8 +280,8 @@ pub struct State {
     pub expired_fields: u64,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
-    /// Where the active expiry walk stands: (db, position).
-    pub expire_walk: (u32, u64),
+    /// Where the active expiry walk stands.
+    pub expire_walk: ExpireWalk,
 }
 
 impl std::fmt::Debug for State {

@@ -19,6 +19,8 @@ pub mod gate;
 
 pub mod cron;
 
+pub mod expiry;
+
 pub mod host;
 
 pub mod users;

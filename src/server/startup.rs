@@ -28,6 +28,7 @@ use crate::engine::durable::Durable;
 use crate::engine::effects::{Request, Unit};
 use crate::engine::errands::Errands;
 use crate::engine::evict::Evictor;
+use crate::engine::expire_walk::ExpireWalk;
 use crate::engine::functions::Functions;
 use crate::engine::lock::Engine;
 use crate::engine::log::EffectLog;
@@ -317,7 +318,7 @@ fn build_engine(
         expired_keys: 0,
         expired_fields: 0,
         active_expire: true,
-        expire_walk: (0, 0),
+        expire_walk: ExpireWalk::new(databases),
     };
     if let Some((host, port)) = config.replica_of() {
         let host = String::from_utf8_lossy(host);
