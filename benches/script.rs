@@ -15,7 +15,7 @@ use mortise::base::number::parse_i64;
 use mortise::base::sha1::sha1_hex;
 use mortise::resp::reply::{Protocol, Reply};
 use mortise::script::host::{LogLevel, ReplTargets, ScriptHost, Tick};
-use mortise::script::vm::{Invocation, Outcome, Vm, VmOptions};
+use mortise::script::vm::{Call, Invocation, Outcome, Vm, VmOptions};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -80,13 +80,9 @@ fn scripts(criterion: &mut Criterion<CpuTime>) {
     let mut out = Vec::new();
     for (name, source) in SCRIPTS {
         let sha = sha1_hex(source.as_bytes());
-        let call = Invocation {
-            sha: &sha,
-            source: source.as_bytes(),
-            keys: &[b"k", b"n"],
-            args: &[b"token"],
-            protocol: Protocol::Resp2,
-        };
+        let (keys, args): (&[&[u8]], &[&[u8]]) = (&[b"k", b"n"], &[b"token"]);
+        let call = Call { name: &sha, keys, args, protocol: Protocol::Resp2 };
+        let call = Invocation { sha: &sha, source: source.as_bytes(), call };
         group.bench_function(name, |b| {
             b.iter(|| {
                 out.clear();

@@ -7,7 +7,7 @@ use mortise::base::sha1::sha1_hex;
 use mortise::resp::reply::{Protocol, Reply};
 use mortise::resp::value::Value;
 use mortise::script::host::{KILLED, LogLevel, ReplTargets, ScriptHost, Tick};
-use mortise::script::vm::{Invocation, Outcome, Vm, VmOptions};
+use mortise::script::vm::{Call, Invocation, Outcome, Vm, VmOptions};
 
 /// Bytes that scripts may hold.
 const MEMORY_BYTES_MAX: usize = 32 << 20;
@@ -50,7 +50,8 @@ impl Bench {
     pub fn run(&mut self, source: &[u8], args: &[&[u8]], ticks: u32) -> Vec<u8> {
         let sha = sha1_hex(source);
         let keys: &[&[u8]] = &[b"k1", b"k2"];
-        let call = Invocation { sha: &sha, source, keys, args, protocol: Protocol::Resp3 };
+        let call = Call { name: &sha, keys, args, protocol: Protocol::Resp3 };
+        let call = Invocation { sha: &sha, source, call };
         self.server.ticks_left = ticks;
         let mut out = b"before".to_vec();
         let outcome = self.vm.eval(&call, &mut self.server, &mut out);

@@ -17,6 +17,14 @@ pub fn sha1_hex(bytes: &[u8]) -> [u8; HEX_LEN] {
     hex
 }
 
+/// Whether two digests in hexadecimal are the same, without the call of `memcmp` that `==` is.
+#[inline]
+pub fn is_same(a: &[u8; 40], b: &[u8; 40]) -> bool {
+    let (a, b) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    let differ = a.iter().zip(b).map(|(a, b)| u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b));
+    differ.fold(0, |all, one| all | one) == 0
+}
+
 /// Hashes digests in hexadecimal for a table: a part of one is as good as a hash.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DigestHash;
@@ -50,6 +58,17 @@ impl std::hash::Hasher for DigestHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digests_differ_in_any_digit() {
+        let digest = sha1_hex(b"");
+        assert!(is_same(&digest, &sha1_hex(b"")));
+        for at in 0..digest.len() {
+            let mut other = digest;
+            other[at] ^= 1;
+            assert!(!is_same(&digest, &other));
+        }
+    }
 
     #[test]
     fn known_digests() {

@@ -238,7 +238,9 @@ pub(super) fn run_hold(
     for request in hold {
         let kept = filtered::look(&mut access, &mut session, &mut unit, env, request.argv);
         let argv = kept.as_ref().map(filtered::slices);
-        let request = &argv.as_ref().map_or(*request, |argv| filtered::request(&access, argv));
+        let replaced = argv.as_ref().map(|argv| filtered::request(&access, argv));
+        // Not copied where nothing was replaced: what has just been stored is slow to load.
+        let request = replaced.as_ref().unwrap_or(request);
         unit.began_ns = last_ns;
         let ran = client_call(&mut access, &mut session, &mut unit, env, *request, out);
         if let Some(Block::Paused { .. }) = unit.block {

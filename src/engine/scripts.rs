@@ -12,11 +12,13 @@ use parking_lot::Mutex;
 
 use super::error::CommandError;
 use super::stats::ScriptStats;
-use crate::base::sha1::DigestHash;
+use crate::base::sha1::{self, DigestHash};
 
 /// The source of a script, known by its SHA1.
 #[derive(Debug)]
 pub struct ScriptSource {
+    /// The SHA1 of its text, in lower-case hexadecimal.
+    pub sha: [u8; 40],
     /// Its text.
     pub text: Box<[u8]>,
     /// What its shebang line declares, as bits that `script` defines.
@@ -25,14 +27,13 @@ pub struct ScriptSource {
     pub stats: ScriptStats,
 }
 
-/// A script and its SHA1.
-pub type NewScript = ([u8; 40], Arc<ScriptSource>);
-
 /// The scripts of EVAL and SCRIPT LOAD.
 #[derive(Default)]
 pub struct Scripts {
     /// By the SHA1 of their text, in lower-case hexadecimal.
-    pub cached: HashMap<[u8; 40], Arc<ScriptSource>, DigestHash>,
+    cached: HashMap<[u8; 40], Arc<ScriptSource>, DigestHash>,
+    /// The one that ran last: often it is the next one, too, and then is neither looked up nor counted as used twice.
+    last: Option<Arc<ScriptSource>>,
     /// Those that came by EVAL, oldest first; the others by SCRIPT LOAD.
     pub from_eval: VecDeque<[u8; 40]>,
     /// Bytes of all texts.
@@ -45,6 +46,71 @@ pub struct Scripts {
     pub generation: u64,
     /// The VM of scripts that may write; `script` knows its type. Taken out while it runs.
     pub vm: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Scripts {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.cached.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.cached.is_empty()
+    }
+
+    /// The script of this SHA1.
+    pub fn get(&self, sha: &[u8; 40]) -> Option<&Arc<ScriptSource>> {
+        self.cached.get(sha)
+    }
+
+    /// The same for one that is about to run; [`Scripts::put_back`] when it has.
+    pub fn take(&mut self, sha: &[u8; 40]) -> Option<Arc<ScriptSource>> {
+        let last = self.last.take_if(|last| sha1::is_same(&last.sha, sha));
+        last.or_else(|| self.cached.get(sha).map(Arc::clone))
+    }
+
+    /// What ran may be the next that runs, unless it was forgotten meanwhile.
+    pub fn put_back(&mut self, source: Arc<ScriptSource>) {
+        if Arc::strong_count(&source) > 1 {
+            self.last = Some(source);
+        }
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<ScriptSource>> {
+        self.cached.values()
+    }
+
+    /// Adds a script.
+    pub fn insert(&mut self, source: Arc<ScriptSource>) {
+        self.bytes += source.text.len();
+        self.cached.insert(source.sha, source);
+    }
+
+    /// Forgets the scripts that came by EVAL, the oldest first, until so many are left.
+    pub fn keep_newest(&mut self, max: usize) {
+        while self.from_eval.len() > max {
+            if let Some(oldest) = self.from_eval.pop_front()
+                && let Some(source) = self.cached.remove(&oldest)
+            {
+                self.bytes -= source.text.len();
+                self.evicted += 1;
+                self.last = None;
+            }
+        }
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.cached.clear();
+        self.last = None;
+        self.any_declares = false;
+        self.from_eval.clear();
+        self.bytes = 0;
+        self.generation += 1;
+        self.vm = None;
+    }
 }
 
 impl std::fmt::Debug for Scripts {

@@ -37,7 +37,7 @@ use super::persistence::{Persistence, Reload};
 use super::pubsub::PubSub;
 use super::registry::Registry;
 use super::replication::Replication;
-use super::scripts::{Busy, NewScript, Scripts};
+use super::scripts::{Busy, ScriptSource, Scripts};
 use super::stats::{Rates, WorkerStats};
 use super::tracking::Tracking;
 use super::visits::{RunVisitor, Visits};
@@ -490,7 +490,7 @@ pub struct Shared {
     /// Figures by worker; the first are the main thread's.
     pub workers: Box<[WorkerStats]>,
     /// Scripts that only EVAL_RO has seen, newest first.
-    pub new_scripts: Mutex<Vec<NewScript>>,
+    pub new_scripts: Mutex<Vec<Arc<ScriptSource>>>,
     /// Keys that readers found expired.
     pub expired: Mutex<Vec<(u32, Vec<u8>)>>,
     /// Whether there are any.

@@ -141,7 +141,7 @@ pub(super) unsafe extern "C-unwind" fn report(raw: *mut RawState) -> c_int {
     out.extend_from_slice(c_text(message));
     if let (Some(source), Some(line)) = (source, line) {
         out.extend_from_slice(b" script: ");
-        out.extend_from_slice(run.name());
+        out.extend_from_slice(run.call().name);
         out.extend_from_slice(b", on ");
         out.extend_from_slice(c_text(source));
         out.push(b':');
@@ -163,7 +163,7 @@ fn field_text<'a>(lua: Lua, name: &[u8]) -> Option<&'a [u8]> {
 pub(super) fn write_plain(run: Run, out: &mut Vec<u8>, message: &[u8]) {
     let start = out.len();
     out.extend_from_slice(b"-ERR Error running script ");
-    out.extend_from_slice(run.name());
+    out.extend_from_slice(run.call().name);
     out.extend_from_slice(b", ");
     out.extend_from_slice(message);
     finish_error(out, start);

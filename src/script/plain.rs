@@ -139,10 +139,8 @@ unsafe extern "C-unwind" fn run_plain(raw: *mut RawState) -> c_int {
     let state = lua.state();
     let run = state.run.get().expect("a script is being run");
     let lens = &state.plain_lens;
-    // SAFETY: the invocation outlives the run.
-    let (keys, args) = unsafe { (run.keys.as_ref(), run.args.as_ref()) };
-    fill(lua, KEYS, &lens.keys, keys);
-    fill(lua, ARGV, &lens.args, args);
+    fill(lua, KEYS, &lens.keys, run.call().keys);
+    fill(lua, ARGV, &lens.args, run.call().args);
     lua.raw_get_index(upvalue(FUNCTIONS), run.slot);
     lua.call(0, 1);
     write_result(lua, run)

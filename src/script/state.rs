@@ -18,9 +18,8 @@ use super::lua::RawState;
 use super::plain;
 use super::random::Random;
 use super::tick;
-use super::vm::{Purpose, VmOptions};
+use super::vm::{Call, Purpose, VmOptions};
 use crate::base::number::DoubleText;
-use crate::resp::reply::Protocol;
 
 /// A VM's data beside its Lua heap. The address never changes; Lua holds it.
 pub(super) struct State {
@@ -99,25 +98,39 @@ pub(super) type Argument = &'static [u8];
 pub(super) struct Run {
     /// Lives until the script ends.
     pub(super) host: NonNull<dyn ScriptHost>,
-    /// The SHA1 of its source, or the name of the function.
-    pub(super) name: NonNull<[u8]>,
-    /// KEYS.
-    pub(super) keys: NonNull<[&'static [u8]]>,
-    /// ARGV.
-    pub(super) args: NonNull<[&'static [u8]]>,
+    /// What it was called with. Not copied: slices that have just been stored are slow to load.
+    call: NonNull<Call<'static>>,
     /// Where the reply goes.
     pub(super) out: NonNull<Vec<u8>>,
-    /// The protocol of the client.
-    pub(super) protocol: Protocol,
     /// Which of the compiled functions runs.
     pub(super) slot: i32,
 }
 
 impl Run {
-    /// What errors call the script.
-    pub(super) fn name<'a>(self) -> &'a [u8] {
-        // SAFETY: who runs the script keeps its name until the run is over, and `State::run` is cleared then.
-        unsafe { self.name.as_ref() }
+    /// The run of the compiled function `slot`.
+    ///
+    /// # Safety
+    ///
+    /// All that is borrowed must outlive the last use of the run, and nobody may use `host` and `out` meanwhile.
+    pub(super) unsafe fn new(
+        host: &mut dyn ScriptHost,
+        call: &Call<'_>,
+        out: &mut Vec<u8>,
+        slot: i32,
+    ) -> Self {
+        // SAFETY: only the lifetime changes.
+        let host = unsafe {
+            std::mem::transmute::<NonNull<dyn ScriptHost + '_>, NonNull<dyn ScriptHost>>(
+                NonNull::from(host),
+            )
+        };
+        Self { host, call: NonNull::from(call).cast(), out: NonNull::from(out), slot }
+    }
+
+    /// What the script was called with: its name, KEYS, ARGV, and the protocol of the client.
+    pub(super) fn call<'a>(self) -> &'a Call<'a> {
+        // SAFETY: who makes a run keeps the call until it is over, and `State::run` is cleared then.
+        unsafe { self.call.as_ref() }
     }
 }
 

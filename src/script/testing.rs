@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::host::{KILLED, LogLevel, ReplTargets, ScriptHost, Tick};
-use super::vm::{Invocation, Outcome, Vm, VmOptions};
+use super::vm::{Call, Invocation, Outcome, Vm, VmOptions};
 use crate::base::sha1::sha1_hex;
 use crate::resp::reply::{Protocol, Reply};
 
@@ -138,7 +138,8 @@ impl Bench {
     /// The encoded reply of a script.
     pub(super) fn raw(&mut self, source: &[u8], keys: &[&[u8]], args: &[&[u8]]) -> Vec<u8> {
         let sha = sha1_hex(source);
-        let call = Invocation { sha: &sha, source, keys, args, protocol: self.protocol };
+        let call = Call { name: &sha, keys, args, protocol: self.protocol };
+        let call = Invocation { sha: &sha, source, call };
         let mut out = b"before".to_vec();
         let outcome = self.vm.eval(&call, &mut self.host, &mut out);
         let reply = out.split_off(6);

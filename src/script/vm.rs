@@ -25,7 +25,7 @@ use super::random::Random;
 use super::source;
 use super::state::{Registered, Run, State};
 use super::{convert, plain, sandbox, tick};
-use crate::base::sha1::DigestHash;
+use crate::base::sha1::{self, DigestHash};
 use crate::config::Config;
 use crate::config::params::Param;
 use crate::resp::reply::{Protocol, Reply};
@@ -103,23 +103,21 @@ pub struct Invocation<'a> {
     pub sha: &'a [u8; 40],
     /// The source, shebang line included; read when it has to be compiled.
     pub source: &'a [u8],
+    /// What it is called with.
+    pub call: Call<'a>,
+}
+
+/// One run of a function, however it was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// What errors call it: the SHA1 of a script, or a function's name.
+    pub name: &'a [u8],
     /// KEYS.
     pub keys: &'a [&'a [u8]],
     /// ARGV.
     pub args: &'a [&'a [u8]],
     /// The protocol of the client that gets the reply.
     pub protocol: Protocol,
-}
-
-/// One run of a function, however it was found.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Call<'a> {
-    /// What errors call it.
-    pub(super) name: &'a [u8],
-    pub(super) keys: &'a [&'a [u8]],
-    pub(super) args: &'a [&'a [u8]],
-    /// The protocol of the client that gets the reply.
-    pub(super) protocol: Protocol,
 }
 
 /// What a script's reply is.
@@ -283,12 +281,13 @@ impl Vm {
     /// cannot be compiled.
     pub fn eval(
         &mut self,
-        call: &Invocation<'_>,
+        invocation: &Invocation<'_>,
         host: &mut dyn ScriptHost,
         out: &mut Vec<u8>,
     ) -> Outcome {
         self.runs += 1;
-        let (slot, runner) = match self.function(call.sha, call.source) {
+        let call = &invocation.call;
+        let (slot, runner) = match self.function(invocation.sha, invocation.source) {
             Ok(found) => found,
             Err(text) => {
                 host.count_error(&text);
@@ -296,8 +295,7 @@ impl Vm {
                 return Outcome::Error;
             }
         };
-        let Invocation { sha, keys, args, protocol, .. } = *call;
-        self.run_slot(slot, runner, &Call { name: sha, keys, args, protocol }, host, out)
+        self.run_slot(slot, runner, call, host, out)
     }
 
     /// Runs a function by its number, and appends its reply to `out`.
@@ -341,20 +339,8 @@ impl Vm {
         host: &mut dyn ScriptHost,
         out: &mut Vec<u8>,
     ) -> Run {
-        let run = Run {
-            // SAFETY: only the lifetime changes; `State::run` is cleared before the borrow ends.
-            host: unsafe {
-                std::mem::transmute::<NonNull<dyn ScriptHost + '_>, NonNull<dyn ScriptHost>>(
-                    NonNull::from(host),
-                )
-            },
-            name: NonNull::from(call.name),
-            keys: erase(call.keys),
-            args: erase(call.args),
-            out: NonNull::from(out),
-            protocol: call.protocol,
-            slot,
-        };
+        // SAFETY: `State::run` is cleared before the borrows end, and they are exclusive until then.
+        let run = unsafe { Run::new(host, call, out, slot) };
         let state = self.enter().state();
         state.resp3.set(false);
         state.depth.set(0);
@@ -464,10 +450,10 @@ impl Vm {
 
     /// The number of the compiled script and what runs it, compiling it if need be.
     fn function(&mut self, sha: &[u8; 40], source: &[u8]) -> Result<(i32, Runner), Vec<u8>> {
-        if let Some((last, slot, runner)) = self.last
-            && last == *sha
+        if let Some((last, slot, runner)) = &self.last
+            && sha1::is_same(last, sha)
         {
-            return Ok((slot, runner));
+            return Ok((*slot, *runner));
         }
         if let Some(compiled) = self.compiled.get_mut(sha) {
             compiled.used = self.runs;
@@ -605,12 +591,10 @@ pub(super) unsafe extern "C-unwind" fn run_script(raw: *mut RawState) -> c_int {
     let state = lua.state();
     let run = state.run.get().expect("a script is being run");
     lua.copy(upvalue(KEYS));
-    // SAFETY: the invocation outlives the run.
-    push_array(lua, unsafe { run.keys.as_ref() });
+    push_array(lua, run.call().keys);
     lua.raw_set(upvalue(REAL_GLOBALS));
     lua.copy(upvalue(ARGV));
-    // SAFETY: the invocation outlives the run.
-    push_array(lua, unsafe { run.args.as_ref() });
+    push_array(lua, run.call().args);
     lua.raw_set(upvalue(REAL_GLOBALS));
     lua.raw_get_index(upvalue(RUN_FUNCTIONS), run.slot);
     if state.deprecated_api {
@@ -642,10 +626,8 @@ pub(super) unsafe extern "C-unwind" fn run_function(raw: *mut RawState) -> c_int
         lua.replace(GLOBALS);
     }
     lua.raw_get_index(upvalue(RUN_FUNCTIONS), run.slot);
-    // SAFETY: the invocation outlives the run.
-    push_array(lua, unsafe { run.keys.as_ref() });
-    // SAFETY: the invocation outlives the run.
-    push_array(lua, unsafe { run.args.as_ref() });
+    push_array(lua, run.call().keys);
+    push_array(lua, run.call().args);
     lua.call(2, 1);
     write_result(lua, run)
 }
@@ -655,16 +637,10 @@ pub(super) fn write_result(lua: Lua, run: Run) -> c_int {
     // SAFETY: `Vm::run_slot` holds the exclusive borrow of the buffer for the length of the run, and does
     // nothing with it meanwhile.
     let out = unsafe { &mut *run.out.as_ptr() };
-    let mut reply = Reply::new(out, run.protocol);
+    let mut reply = Reply::new(out, run.call().protocol);
     let is_error = convert::write_value(lua, lua.state(), &mut reply);
     lua.push_bool(is_error);
     1
-}
-
-/// Forgets how long the arguments of a run live. Who keeps the pointer sees to that.
-fn erase(elements: &[&[u8]]) -> NonNull<[&'static [u8]]> {
-    let elements: *const [&[u8]] = elements;
-    NonNull::new(elements as *mut [&'static [u8]]).expect("a slice is never null")
 }
 
 fn push_array(lua: Lua, elements: &[&[u8]]) {

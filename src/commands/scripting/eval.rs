@@ -21,7 +21,7 @@ use crate::engine::state::{Shared, State};
 use crate::engine::stats::ScriptStats;
 use crate::resp::reply::Reply;
 use crate::script::flags::{self, ScriptFlags};
-use crate::script::vm::{Invocation, Vm, VmOptions};
+use crate::script::vm::{Call, Invocation, Vm, VmOptions};
 
 /// Scripts that came by EVAL and not by SCRIPT LOAD; with one more the oldest is forgotten, so that
 /// clients which make a new text for each call do not fill the memory. Redis 7.4 has the same number.
@@ -194,7 +194,7 @@ fn eval_sha_flags(state: &State, argv: Argv<'_>, command: u32) -> u32 {
         return command;
     }
     let sha = argv.get(1).and_then(|name| digest(name).ok());
-    match sha.and_then(|sha| state.scripts.cached.get(&sha)) {
+    match sha.and_then(|sha| state.scripts.get(&sha)) {
         Some(source) => declared_flags(script_flags(source), command),
         None => command,
     }
@@ -210,35 +210,35 @@ fn digest(arg: &[u8]) -> Result<[u8; 40], CommandError> {
 fn eval(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let parts = split(argv)?;
     let sha = sha1::sha1_hex(argv[1]);
-    let source = match ctx.state.scripts.cached.get(&sha) {
-        Some(source) => Arc::clone(source),
+    let source = match ctx.state.scripts.take(&sha) {
+        Some(source) => source,
         None => {
-            let source = remember(ctx.state, &sha, argv[1])?;
+            let source = remember(ctx.state, sha, argv[1])?;
             ctx.state.scripts.from_eval.push_back(sha);
-            forget_oldest(ctx.state);
+            // What a VM has compiled it forgets by itself when that becomes too much.
+            ctx.state.scripts.keep_newest(EVAL_SCRIPTS_MAX);
             source
         }
     };
-    run(ctx, &sha, &source, argv, parts, reply)
+    run(ctx, source, argv, parts, reply)
 }
 
 fn eval_sha(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let parts = split(argv)?;
     let sha = digest(argv[1])?;
-    let source = match ctx.state.scripts.cached.get(&sha) {
-        Some(source) => Arc::clone(source),
+    let source = match ctx.state.scripts.take(&sha) {
+        Some(source) => source,
         None => {
             let waiting = waiting_script(ctx.env.shared, &sha).ok_or(CommandError::NoScript)?;
-            keep(ctx.state, &sha, waiting)?
+            keep(ctx.state, waiting)?
         }
     };
-    run(ctx, &sha, &source, argv, parts, reply)
+    run(ctx, source, argv, parts, reply)
 }
 
 /// A script that only EVAL_RO has seen so far.
 fn waiting_script(shared: &Shared, sha: &[u8; 40]) -> Option<Arc<ScriptSource>> {
-    let waiting = shared.new_scripts.lock();
-    waiting.iter().find(|(known, _)| known == sha).map(|(_, source)| Arc::clone(source))
+    shared.new_scripts.lock().iter().find(|source| source.sha == *sha).map(Arc::clone)
 }
 
 fn parse_flags(text: &[u8]) -> Result<ScriptFlags, CommandError> {
@@ -251,43 +251,24 @@ fn parse_flags(text: &[u8]) -> Result<ScriptFlags, CommandError> {
 /// Compiles a script and adds it to the cache.
 fn remember(
     state: &mut State,
-    sha: &[u8; 40],
+    sha: [u8; 40],
     text: &[u8],
 ) -> Result<Arc<ScriptSource>, CommandError> {
-    let source = new_source(text, parse_flags(text)?);
-    keep(state, sha, source)
+    let source = new_source(sha, text, parse_flags(text)?);
+    keep(state, source)
 }
 
-fn new_source(text: &[u8], flags: ScriptFlags) -> Arc<ScriptSource> {
+fn new_source(sha: [u8; 40], text: &[u8], flags: ScriptFlags) -> Arc<ScriptSource> {
     let flags = u64::from(flags.bits());
-    Arc::new(ScriptSource { text: text.into(), flags, stats: ScriptStats::default() })
+    Arc::new(ScriptSource { sha, text: text.into(), flags, stats: ScriptStats::default() })
 }
 
 /// The same for a script that is a source already.
-fn keep(
-    state: &mut State,
-    sha: &[u8; 40],
-    source: Arc<ScriptSource>,
-) -> Result<Arc<ScriptSource>, CommandError> {
-    with_vm(state, |vm, _| vm.compile(sha, &source.text))?.map_err(CommandError::Raw)?;
-    state.scripts.bytes += source.text.len();
+fn keep(state: &mut State, source: Arc<ScriptSource>) -> Result<Arc<ScriptSource>, CommandError> {
+    with_vm(state, |vm, _| vm.compile(&source.sha, &source.text))?.map_err(CommandError::Raw)?;
     state.scripts.any_declares |= !script_flags(&source).contains(ScriptFlags::UNDECLARED);
-    state.scripts.cached.insert(*sha, Arc::clone(&source));
+    state.scripts.insert(Arc::clone(&source));
     Ok(source)
-}
-
-/// Keeps the number of scripts that came by EVAL within bounds.
-fn forget_oldest(state: &mut State) {
-    if state.scripts.from_eval.len() <= EVAL_SCRIPTS_MAX {
-        return;
-    }
-    // What a VM has compiled it forgets by itself when that becomes too much.
-    if let Some(oldest) = state.scripts.from_eval.pop_front()
-        && let Some(source) = state.scripts.cached.remove(&oldest)
-    {
-        state.scripts.bytes -= source.text.len();
-        state.scripts.evicted += 1;
-    }
 }
 
 /// Runs `f` with the engine's VM, taken out of the state for that time.
@@ -312,15 +293,16 @@ fn new_vm(state: &State) -> Result<Vm, CommandError> {
 /// Runs a script that may write.
 fn run(
     ctx: &mut ExclusiveCtx<'_>,
-    sha: &[u8; 40],
-    source: &ScriptSource,
+    source: Arc<ScriptSource>,
     argv: Argv<'_>,
     (keys, args): (Argv<'_>, Argv<'_>),
     reply: &mut Reply<'_>,
 ) -> Outcome {
-    let flags = script_flags(source);
+    let flags = script_flags(&source);
     admit(flags, false, ctx.unit, ctx.env)?;
-    let call = Invocation { sha, source: &source.text, keys, args, protocol: reply.protocol() };
+    let sha = &source.sha;
+    let call = Call { name: sha, keys, args, protocol: reply.protocol() };
+    let call = Invocation { sha, source: &source.text, call };
     let subject = Subject { name: sha, flags, is_function: false, argv };
     let ExclusiveCtx { state, session, unit, env } = ctx;
     with_vm(state, |vm, state| {
@@ -329,7 +311,9 @@ fn run(
         vm.eval(&call, &mut running, reply.buffer());
         running.end(&source.stats);
         unit.call.targets = outer;
-    })
+    })?;
+    state.scripts.put_back(source);
+    Ok(())
 }
 
 fn script_flags(source: &ScriptSource) -> ScriptFlags {
@@ -354,22 +338,22 @@ fn eval_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outc
         None => {
             let flags = parse_flags(argv[1])?;
             admit(flags, true, ctx.unit, ctx.env)?;
-            let source = new_source(argv[1], flags);
+            let source = new_source(sha, argv[1], flags);
             // A reader cannot change the engine's cache, so its script waits beside it.
             let mut waiting = ctx.env.shared.new_scripts.lock();
-            if !waiting.iter().any(|(known, _)| *known == sha) {
+            if !waiting.iter().any(|known| known.sha == sha) {
                 waiting.truncate(NEW_SCRIPTS_MAX - 1);
-                waiting.insert(0, (sha, Arc::clone(&source)));
+                waiting.insert(0, Arc::clone(&source));
             }
             source
         }
     };
-    run_ro(ctx, &sha, &source, argv, parts, reply)
+    run_ro(ctx, &source, argv, parts, reply)
 }
 
 /// A script that is known already.
 fn cached_or_waiting(ctx: &ReadCtx<'_>, sha: &[u8; 40]) -> Option<Arc<ScriptSource>> {
-    let cached = ctx.state.scripts.cached.get(sha).map(Arc::clone);
+    let cached = ctx.state.scripts.get(sha).map(Arc::clone);
     cached.or_else(|| waiting_script(ctx.env.shared, sha))
 }
 
@@ -377,13 +361,12 @@ fn eval_sha_ro(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
     let parts = split(argv)?;
     let sha = digest(argv[1])?;
     let source = cached_or_waiting(ctx, &sha).ok_or(CommandError::NoScript)?;
-    run_ro(ctx, &sha, &source, argv, parts, reply)
+    run_ro(ctx, &source, argv, parts, reply)
 }
 
 /// Runs a script that cannot write, beside others.
 fn run_ro(
     ctx: &mut ReadCtx<'_>,
-    sha: &[u8; 40],
     source: &ScriptSource,
     argv: Argv<'_>,
     (keys, args): (Argv<'_>, Argv<'_>),
@@ -397,8 +380,9 @@ fn run_ro(
             Some(own) if own.generation == generation => own,
             slot => slot.insert(ReadVm { vm: new_vm(ctx.state)?, generation }),
         };
-        let text = &source.text;
-        let call = Invocation { sha, source: text, keys, args, protocol: reply.protocol() };
+        let sha = &source.sha;
+        let call = Call { name: sha, keys, args, protocol: reply.protocol() };
+        let call = Invocation { sha, source: &source.text, call };
         let flags = ScriptFlags::NO_WRITES;
         let subject = Subject { name: sha, flags, is_function: false, argv };
         let access = Access::Shared(ctx.state);
@@ -412,11 +396,11 @@ fn run_ro(
 
 fn load(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
     let sha = sha1::sha1_hex(argv[2]);
-    if ctx.state.scripts.cached.contains_key(&sha) {
+    if ctx.state.scripts.get(&sha).is_some() {
         // Loaded on purpose now, so it is no longer among those that may be forgotten.
         ctx.state.scripts.from_eval.retain(|known| *known != sha);
     } else {
-        remember(ctx.state, &sha, argv[2])?;
+        remember(ctx.state, sha, argv[2])?;
     }
     reply.bulk(&sha);
     Ok(())
@@ -427,8 +411,7 @@ fn exists(ctx: &mut ReadCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> Outco
     reply.array(names.len());
     for name in names {
         let known = digest(name).is_ok_and(|sha| {
-            ctx.state.scripts.cached.contains_key(&sha)
-                || waiting_script(ctx.env.shared, &sha).is_some()
+            ctx.state.scripts.get(&sha).is_some() || waiting_script(ctx.env.shared, &sha).is_some()
         });
         reply.int(i64::from(known));
     }
@@ -450,13 +433,8 @@ fn flush(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
             return Err(CommandError::text("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
         }
     }
-    ctx.state.scripts.cached.clear();
-    ctx.state.scripts.any_declares = false;
-    ctx.state.scripts.from_eval.clear();
+    ctx.state.scripts.clear();
     ctx.env.shared.new_scripts.lock().clear();
-    ctx.state.scripts.bytes = 0;
-    ctx.state.scripts.generation += 1;
-    ctx.state.scripts.vm = None;
     reply.ok();
     Ok(())
 }

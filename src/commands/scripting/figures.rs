@@ -11,14 +11,14 @@ use crate::engine::stats::{ScriptStats, ScriptSum};
 
 /// Calls `f` with the kind, the name and the figures of each script and function.
 fn each(ctx: &ExclusiveCtx<'_>, mut f: impl FnMut(&str, &[u8], &ScriptStats)) {
-    let scripts = &ctx.state.scripts.cached;
-    for (sha, source) in scripts {
-        f("script", sha, &source.stats);
+    let scripts = &ctx.state.scripts;
+    for source in scripts.iter() {
+        f("script", &source.sha, &source.stats);
     }
-    for (sha, source) in ctx.env.shared.new_scripts.lock().iter() {
+    for source in ctx.env.shared.new_scripts.lock().iter() {
         // One that was found while it waited is the same in both.
-        if !scripts.contains_key(sha) {
-            f("script", sha, &source.stats);
+        if scripts.get(&source.sha).is_none() {
+            f("script", &source.sha, &source.stats);
         }
     }
     for library in ctx.state.functions.libraries().iter() {

@@ -44,6 +44,7 @@ const SCRIPTING: CommandSpec = CommandSpec {
 };
 
 /// The keys and arguments of a call, split at `numkeys`.
+#[inline]
 fn split(argv: Argv<'_>) -> Result<(Argv<'_>, Argv<'_>), CommandError> {
     match argv[2] {
         [digit @ b'0'..=b'9'] => split_counted(argv, i64::from(digit - b'0')),
@@ -51,6 +52,7 @@ fn split(argv: Argv<'_>) -> Result<(Argv<'_>, Argv<'_>), CommandError> {
     }
 }
 
+#[inline]
 fn split_counted(argv: Argv<'_>, count: i64) -> Result<(Argv<'_>, Argv<'_>), CommandError> {
     let rest = &argv[3..];
     if count > rest.len() as i64 {

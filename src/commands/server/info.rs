@@ -249,7 +249,7 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "used_memory_vm_eval": scripts.eval_vm,
         "used_memory_lua_human": human(scripts.eval_vm),
         "used_memory_scripts_eval": scripts.eval_texts,
-        "number_of_cached_scripts": ctx.state.scripts.cached.len(),
+        "number_of_cached_scripts": ctx.state.scripts.len(),
         "number_of_functions": ctx.state.functions.libraries().functions_len(),
         "number_of_libraries": ctx.state.functions.libraries().len(),
         "used_memory_vm_functions": scripts.function_vm,
