@@ -253,7 +253,7 @@ pub(super) fn run_hold(
         if unit.block.is_some() {
             begin_wait(caller, &mut session, &mut unit, *request);
         }
-        let now_ns = (shared.clock.mono_ns)();
+        let now_ns = unit.take_end(shared.clock.mono_ns);
         // A command that waits is observed when it is served.
         if let Some(command) = ran
             && unit.block.is_none()

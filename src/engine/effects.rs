@@ -205,6 +205,8 @@ pub struct Unit {
     /// When the client's command began, as the engine's clock counts nanoseconds, if its caller has looked: a script
     /// takes it and need not look again.
     pub began_ns: u64,
+    /// When the script ended that took `began_ns`, or 0: see [`Unit::take_end`].
+    pub ended_ns: u64,
     /// Close the connection once the replies are out.
     pub close: bool,
     /// Whether a command of the unit has changed data.
@@ -248,6 +250,15 @@ impl Block {
 }
 
 impl Unit {
+    /// When the command ended that has just run: its script may have looked.
+    #[inline]
+    pub fn take_end(&mut self, mono_ns: fn() -> u64) -> u64 {
+        match std::mem::take(&mut self.ended_ns) {
+            0 => mono_ns(),
+            ended_ns => ended_ns,
+        }
+    }
+
     /// Notes a key that a read found expired.
     pub fn note_expired(&mut self, db: u32, key: &[u8]) {
         if self.expired.len() < EXPIRED_PER_UNIT_MAX {

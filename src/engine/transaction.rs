@@ -86,7 +86,7 @@ pub fn exec(ctx: &mut ExclusiveCtx<'_>, reply: &mut Reply<'_>) -> Outcome {
         ctx.unit.began_ns = began_ns;
         nested(&mut access, ctx.session, ctx.unit, ctx.env, command, &argv, reply.buffer());
         reply.set_protocol(ctx.session.protocol);
-        let ended_ns = mono_ns();
+        let ended_ns = ctx.unit.take_end(mono_ns);
         observe(command, ended_ns - began_ns, &argv, ctx.session, ctx.env);
         began_ns = ended_ns;
     }

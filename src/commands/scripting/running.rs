@@ -39,6 +39,8 @@ pub(super) struct Running<'a> {
     env: Env<'a>,
     subject: Subject<'a>,
     began_ns: u64,
+    /// The caller knew that, and will want to know when the script ended.
+    is_timed: bool,
     slow: bool,
     /// It has called a command that may write.
     wrote: bool,
@@ -57,19 +59,20 @@ impl<'a> Running<'a> {
         let in_script = std::mem::replace(&mut unit.in_script, true);
         let before = (session.protocol, session.db, session.mode, in_script);
         session.mode = Mode::SCRIPT | (session.mode & Mode::NO_TOUCH);
-        let began_ns = match std::mem::take(&mut unit.began_ns) {
-            0 => (env.shared.clock.mono_ns)(),
-            began_ns => began_ns,
-        };
-        Self { access, session, unit, env, subject, began_ns, slow: false, wrote: false, before }
+        let known_ns = std::mem::take(&mut unit.began_ns);
+        let is_timed = known_ns != 0;
+        let began_ns = if is_timed { known_ns } else { (env.shared.clock.mono_ns)() };
+        let (slow, wrote) = (false, false);
+        Self { access, session, unit, env, subject, began_ns, is_timed, slow, wrote, before }
     }
 
     /// Ends the run and accounts for it.
     pub(super) fn end(self, stats: &ScriptStats) {
         let Env { shared, worker, .. } = self.env;
-        let nanos = (shared.clock.mono_ns)().saturating_sub(self.began_ns);
-        stats.note(worker, shared.workers.len(), nanos);
+        let now_ns = (shared.clock.mono_ns)();
+        stats.note(worker, shared.workers.len(), now_ns.saturating_sub(self.began_ns));
         let Running { session, unit, .. } = self;
+        unit.ended_ns = if self.is_timed { now_ns } else { 0 };
         (session.protocol, session.db, session.mode, unit.in_script) = self.before;
         if self.slow {
             self.env.shared.busy.end();
