@@ -3,8 +3,8 @@
 //!
 //! A look-up in a keyspace larger than the caches waits for memory a few times, one after the other. The
 //! commands of a batch have nothing to do with each other, so all buckets are asked for, then all entries,
-//! then what leads to the members of large collections, step by step: each round waits about as long as one
-//! command would.
+//! then what leads to the members of large collections and into values of modules, step by step: each round
+//! waits about as long as one command would.
 //!
 //! Nothing here changes anything, and nothing is promised: a command may name another key than it seems to.
 
@@ -14,7 +14,9 @@ use super::call::{Access, Request};
 use super::registry::Command;
 use crate::base::hasher::position;
 use crate::keyspace::db::Db;
+use crate::keyspace::table::segment::prefetch;
 use crate::keyspace::value::{TOUCH_STEPS, ValueRef};
+use crate::object::module::ModuleValue;
 
 /// Keys that are asked for.
 const KEYS_MAX: usize = 64;
@@ -33,7 +35,9 @@ pub(super) fn fetch(access: &Access<'_>, db: u32, hold: &[Request<'_>]) {
     let mut count = 0;
     // Many batches name one key all the time.
     let mut last = None;
-    for (_, key, _) in named(hold) {
+    let mut any_foreign = false;
+    for (_, command, key) in named(hold) {
+        any_foreign |= command.is_foreign;
         hashes[count] = match last {
             Some((same, hash)) if same == key => hash,
             _ => {
@@ -51,15 +55,16 @@ pub(super) fn fetch(access: &Access<'_>, db: u32, hold: &[Request<'_>]) {
         }
     }
     fetch_members(db, hold, &hashes);
+    if any_foreign {
+        fetch_values(db, hold, &hashes);
+    }
 }
 
-/// The requests that seem to name a key, with it.
-fn named<'a>(
-    hold: &[Request<'a>],
-) -> impl Iterator<Item = (&'static Command, &'a [u8], &'a [&'a [u8]])> {
-    let named = hold.iter().filter_map(|request| {
+/// The requests that seem to name a key, with it: their numbers and commands.
+fn named<'a>(hold: &[Request<'a>]) -> impl Iterator<Item = (usize, &'static Command, &'a [u8])> {
+    let named = hold.iter().enumerate().filter_map(|(at, request)| {
         let command = request.command.filter(|command| command.likely_key > 0)?;
-        Some((command, *request.argv.get(command.likely_key)?, request.argv))
+        Some((at, command, *request.argv.get(command.likely_key)?))
     });
     named.take(KEYS_MAX)
 }
@@ -71,8 +76,8 @@ fn fetch_members(db: &Db, hold: &[Request<'_>], hashes: &[u64; KEYS_MAX]) {
     let mut count = 0;
     let mut sum = 0;
     let mut last: Option<(&[u8], Option<ValueRef<'_>>)> = None;
-    for ((command, key, argv), hash) in named(hold).zip(hashes) {
-        let Some(texts) = command.likely_members.of(argv) else { continue };
+    for ((at, command, key), hash) in named(hold).zip(hashes) {
+        let Some(texts) = command.likely_members.of(hold[at].argv) else { continue };
         let value = match last {
             Some((same, value)) if same == key => value,
             _ => db.find_hashed(*hash, key).map(|slot| db.value(slot)),
@@ -93,4 +98,32 @@ fn fetch_members(db: &Db, hold: &[Request<'_>], hashes: &[u64; KEYS_MAX]) {
         }
     }
     black_box(sum);
+}
+
+/// Asks for the values of modules that commands of modules name, step by step: the box, what the module keeps
+/// there, and what that leads to.
+fn fetch_values(db: &Db, hold: &[Request<'_>], hashes: &[u64; KEYS_MAX]) {
+    let mut values: [Option<&ModuleValue>; KEYS_MAX] = [None; KEYS_MAX];
+    let (mut count, mut missing) = (0, 0);
+    let mut last = None;
+    for ((_, command, key), hash) in named(hold).zip(hashes) {
+        if !command.is_foreign || last == Some(key) {
+            continue;
+        }
+        last = Some(key);
+        // No key is past the beginning of time: whether this one is past its own is for its command to see.
+        match db.read_hashed(*hash, key, i64::MIN) {
+            Some((_, ValueRef::Module(value))) => {
+                prefetch(std::ptr::from_ref(value).cast());
+                values[count] = Some(value);
+                count += 1;
+            }
+            // Where one is something else, or more are missing than not, the others will be so too.
+            Some(_) => break,
+            None if missing > count => break,
+            None => missing += 1,
+        }
+    }
+    values[..count].iter().flatten().for_each(|value| value.fetch());
+    values[..count].iter().flatten().for_each(|value| value.fetch_inside());
 }

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 
-use super::spec::{ArgKind, Begin, Category, CommandSpec, Find, Flag, Group, KeySpec};
+use super::spec::{ArgKind, Begin, Category, CommandSpec, Find, Flag, Group, KeySpec, Run};
 use super::stats::CommandStat;
 
 /// A command as it runs: its declaration and what follows from it.
@@ -37,6 +37,8 @@ pub struct Command {
     pub likely_key: usize,
     /// The arguments that are, if anything, members of the first key.
     pub likely_members: LikelyMembers,
+    /// A function of a module runs it, which will look into a value of the module's own, if anything.
+    pub is_foreign: bool,
     /// Its subcommands.
     pub subcommands: Vec<&'static Command>,
     /// The module that brought it.
@@ -92,6 +94,7 @@ impl Command {
             key_step,
             likely_key: likely_key(spec.keys),
             likely_members: LikelyMembers::new(spec),
+            is_foreign: matches!(spec.run, Run::Foreign(_) | Run::ForeignRead(_)),
             subcommands,
             module: module.map(Into::into),
             stats: (0..workers).map(|_| CommandStat::default()).collect(),

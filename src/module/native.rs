@@ -3,14 +3,15 @@
 #![expect(unsafe_code, reason = "calls the functions of a module's type")]
 
 use std::ffi::c_void;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use mortise_module_abi as abi;
 
 use super::crash;
 use super::handle::ModString;
 use super::host::Module;
+use crate::keyspace::table::segment::prefetch;
 use crate::object::module::{DigestSink, KeyName, KeyNames, TypeVtable};
 use crate::object::rdb::write::Style;
 
@@ -24,6 +25,8 @@ pub struct NativeType {
     pub id: u64,
     /// The module's functions; those that its version does not have are None.
     pub methods: abi::TypeMethods,
+    /// Its function that asks for the memory of a value, if it has told one.
+    pub fetch: OnceLock<unsafe extern "C" fn(*const c_void)>,
 }
 
 impl std::fmt::Debug for NativeType {
@@ -119,6 +122,17 @@ impl TypeVtable for NativeType {
     fn changes_seen(&self) -> bool {
         let options = self.module.options.load(Ordering::Relaxed);
         options & abi::OPTIONS_SNAPSHOT_SAFE != 0
+    }
+
+    fn fetch(&self, value: usize) {
+        prefetch(pointer(value).cast());
+    }
+
+    fn fetch_inside(&self, value: usize) {
+        if let Some(fetch) = self.fetch.get().filter(|_| value != 0) {
+            // SAFETY: the value is alive and of this type; the caller holds the server's lock.
+            unsafe { fetch(pointer(value)) };
+        }
     }
 
     fn free(&self, value: usize) {

@@ -30,6 +30,16 @@ pub trait TypeVtable: Send + Sync {
         false
     }
 
+    /// Asks for the memory at the value's pointer.
+    fn fetch(&self, value: usize) {
+        let _ = value;
+    }
+
+    /// Asks for the memory behind that which commands will read first.
+    fn fetch_inside(&self, value: usize) {
+        let _ = value;
+    }
+
     /// Frees the value.
     fn free(&self, value: usize);
 
@@ -150,6 +160,18 @@ impl ModuleValue {
     /// The pointer, good as long as `self` lives.
     pub fn pointer(&self) -> usize {
         self.value
+    }
+
+    /// Asks for the memory that the pointer leads to.
+    #[inline]
+    pub fn fetch(&self) {
+        self.vtable.fetch(self.value);
+    }
+
+    /// Asks for the memory behind that; of use once the former has arrived.
+    #[inline]
+    pub fn fetch_inside(&self) {
+        self.vtable.fetch_inside(self.value);
     }
 
     /// Whether the value is of the type with this id.

@@ -622,6 +622,7 @@ macro_rules! for_each_api {
                 value: *mut *mut c_void
             ) -> c_int;
             fixed MortiseProtocol "0.1.0" (ctx: *mut Ctx) -> c_int;
+            fixed MortiseSetTypeFetch "0.1.0" (kind: *mut ModuleType, fetch: TypeFetchFunc) -> c_int;
         }
         "yield" {
             fixed Yield "7.0.0" (ctx: *mut Ctx, flags: c_int, busy_reply: *const c_char);

@@ -141,6 +141,9 @@ callbacks! {
     TypeUnlinkFunc(key: *mut ModuleString, value: *const c_void);
     /// A value is about to leave the keyspace; knows its database too.
     TypeUnlinkFunc2(ctx: *mut KeyOptCtx, value: *const c_void);
+    /// Asks for the memory that commands will read of a value. It may run beside readers, changes nothing and calls
+    /// nothing of the server.
+    TypeFetchFunc(value: *const c_void);
     /// Copies a value; NULL says that it could not.
     TypeCopyFunc(
         from: *mut ModuleString, to: *mut ModuleString, value: *const c_void

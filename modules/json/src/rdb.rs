@@ -29,6 +29,12 @@ impl Native for Document {
         Ok(Document(value))
     }
 
+    const FETCHES: bool = true;
+
+    fn fetch(&self) {
+        self.0.fetch();
+    }
+
     fn mem_usage(&self) -> usize {
         self.0.memory_bytes()
     }

@@ -11,6 +11,7 @@ use mortise_module::{
     FindKeys, Flag, InfoWriter, IntConfig, KeyFlag, KeySpec, KeyspaceEvent, KeyspaceSubscription,
     LogLevel, Module, ModuleAllocator, Native, NotifyClass, RdbReader, RdbWriter, Reply,
     ServerEvent, ServerEventKind, ServerSubscription, ServiceSpec, StringConfig, Type, Value,
+    prefetch,
 };
 
 #[global_allocator]
@@ -24,6 +25,7 @@ struct Note {
 
 static NOTE: Type<Note> = Type::new();
 static LIVING: AtomicI64 = AtomicI64::new(0);
+static FETCHED: AtomicI64 = AtomicI64::new(0);
 static AUX: AtomicU64 = AtomicU64::new(0);
 
 impl Note {
@@ -60,6 +62,13 @@ impl Native for Note {
             "panic on load" => panic!("asked to, on load"),
             text => Ok(Note::new(text.to_owned())),
         }
+    }
+
+    const FETCHES: bool = true;
+
+    fn fetch(&self) {
+        FETCHED.fetch_add(1, Ordering::Relaxed);
+        prefetch(self.text.as_ptr().cast());
     }
 
     fn mem_usage(&self) -> usize {
@@ -622,6 +631,9 @@ mortise_module::module!(Module {
         Command {
             subcommands: &[
                 command("living", Arity::Exactly(2), living),
+                command("fetched", Arity::Exactly(2), |_, _| {
+                    Ok(FETCHED.load(Ordering::Relaxed).into())
+                }),
                 Command {
                     keys: &[KeySpec::counted(2, Access::Read)],
                     ..command("count", Arity::AtLeast(3), |_, args| Ok(args.len().into()))

@@ -229,7 +229,9 @@ pub use module::{
     COMMANDS_MAX, Module, OnLoad, OnUnload, SERVICES_MAX, ServiceHandler, ServiceSpec,
 };
 pub use native::{AofWriter, AuxWhen, DigestWriter, Native, RdbBytes, RdbReader, RdbWriter};
-pub use raw::{Arg, CountingAllocator, ModuleAllocator, OwnedString, RegisterType, Type, foreign};
+pub use raw::{
+    Arg, CountingAllocator, ModuleAllocator, OwnedString, RegisterType, Type, foreign, prefetch,
+};
 pub use reply::{CommandResult, Reply, Writer};
 pub use service::Service;
 pub use string::Argument;

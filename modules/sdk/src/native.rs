@@ -42,6 +42,14 @@ pub trait Native: Sized + Send + Sync + 'static {
     /// The value is about to leave the keyspace; it is dropped later, perhaps on another thread.
     fn unlink(&self, _key: &Arg<'_>) {}
 
+    /// Whether [`Native::fetch`] asks for anything.
+    const FETCHES: bool = false;
+
+    /// Asks for the memory behind the value that commands will read, by [`prefetch`](crate::prefetch). Mortise calls this
+    /// for the values that the commands of a batch name before it runs the first of them, perhaps beside readers;
+    /// nothing may be changed here, and nothing called that takes long.
+    fn fetch(&self) {}
+
     /// A copy for COPY. None: values of this type cannot be copied.
     fn copy(&self, _from: &Arg<'_>, _to: &Arg<'_>) -> Option<Self> {
         None

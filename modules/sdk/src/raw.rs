@@ -47,7 +47,7 @@ use crate::error::Error;
 pub use alloc::ModuleAllocator;
 pub use counting::CountingAllocator;
 pub use entry::{load, unload};
-pub use native::{RegisterType, Type};
+pub use native::{RegisterType, Type, prefetch};
 pub use strings::{Arg, OwnedString, Text};
 
 pub(crate) use blocked::{Answer, BlockedHandle, Detached};

@@ -265,6 +265,33 @@ fn native_values_live_in_keys() {
 }
 
 #[test]
+fn the_values_of_a_batch_are_asked_for_before_it_runs() {
+    with_probe(&[], |_, client| {
+        client.run("probe.note k text");
+        client.run("SET s 1");
+        let counts: &[(&[&str], i64)] = &[
+            (&["probe.read k"], 0),
+            (&["probe.read k", "probe.read k", "probe.read none", "probe.read k"], 2),
+            (&["GET k", "probe.read k"], 1),
+            (&["probe.read s", "probe.read k"], 0),
+            (&["DEL k", "probe.read k"], 1),
+        ];
+        let ours = is_ours(client);
+        for (commands, expected) in counts {
+            let fetched = |client: &mut Client| {
+                let answer = client.run("probe.sub fetched");
+                answer[1..].parse::<i64>().expect("a number")
+            };
+            let before = fetched(client);
+            client.send_together(commands);
+            let answers: Vec<_> = commands.iter().map(|_| client.receive().to_string()).collect();
+            let expected = if ours { *expected } else { 0 };
+            assert_eq!(fetched(client) - before, expected, "{commands:?}: {answers:?}");
+        }
+    });
+}
+
+#[test]
 fn native_values_are_dumped_restored_and_reloaded() {
     with_probe(&[], |_, client| {
         client.run("probe.note k text");

@@ -363,7 +363,7 @@ fn is_equal(first: &[u8], second: &[u8]) -> bool {
 /// The cache line at `address` will be read soon. Does nothing where there is no stable intrinsic
 /// for it.
 #[inline]
-fn prefetch(address: *const u8) {
+pub fn prefetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch has no effect but on the cache, whatever the address.
     unsafe {

@@ -292,6 +292,7 @@ table! {
     MortiseAllocate => memory::allocate, MortiseAllocateZeroed => memory::allocate_zeroed,
     MortiseReallocate => memory::reallocate, MortiseDeallocate => memory::deallocate,
     MortiseOpenValue => types::open_value, MortiseProtocol => context::protocol,
+    MortiseSetTypeFetch => types::set_fetch,
     AddACLCategory => commands::add_category, IsKeysPositionRequest => commands::is_keys_request,
     KeyAtPos => commands::key_at, KeyAtPosWithFlags => commands::key_at_with_flags,
     GetCurrentCommandName => commands::current_name,

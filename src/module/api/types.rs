@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "functions of a C interface take raw pointers")]
 
 use std::ffi::{c_char, c_int, c_longlong, c_void};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mortise_module_abi as abi;
 
@@ -64,7 +64,8 @@ pub(super) unsafe extern "C" fn create(
     if records.types.iter().any(|known| known.name == name) {
         return std::ptr::null_mut();
     }
-    let native = Arc::new(NativeType { module, name, id, methods: own });
+    let fetch = OnceLock::new();
+    let native = Arc::new(NativeType { module, name, id, methods: own, fetch });
     records.types.push(Arc::clone(&native));
     handle(&native)
 }
@@ -78,6 +79,19 @@ fn handle(native: &Arc<NativeType>) -> *mut abi::ModuleType {
 pub(super) fn find(handle_of: *const abi::ModuleType) -> Option<Arc<NativeType>> {
     let records = host().records.lock();
     records.types.iter().find(|native| handle(native).cast_const() == handle_of).cloned()
+}
+
+/// `MortiseSetTypeFetch`, which no other server has: before the first command of a batch runs, `fetch` is called for the values
+/// that its commands name, so that it asks for their memory while other commands wait for theirs.
+pub(super) unsafe extern "C" fn set_fetch(
+    kind: *mut abi::ModuleType,
+    fetch: abi::TypeFetchFunc,
+) -> c_int {
+    let (Some(native), Some(fetch)) = (find(kind), fetch) else { return abi::ERR };
+    match native.fetch.set(fetch) {
+        Ok(()) => abi::OK,
+        Err(_) => abi::ERR,
+    }
 }
 
 pub(super) unsafe extern "C" fn set_value(

@@ -24,6 +24,7 @@ mod way;
 
 use std::cell::Cell;
 
+use mortise_module::prefetch;
 use triomphe::{Arc, ThinArc};
 
 pub(crate) use self::build::{ArrayBuilder, Builder, Item, ObjectBuilder};
@@ -52,6 +53,10 @@ enum Node {
 }
 
 const INLINE_BYTES_MAX: usize = 15;
+
+/// The lines of a block that are asked for ahead. What follows them the processor foresees.
+const FETCHED_LINES: usize = 4;
+const CACHE_LINE_BYTES: usize = 64;
 
 /// A larger scratch buffer is not kept.
 const SCRATCH_BYTES_MAX: usize = 1024;
@@ -177,6 +182,21 @@ impl Value {
     /// What stands at `location`, if anything does.
     pub fn at(&self, location: &[u32]) -> Option<View<'_>> {
         location.iter().try_fold(self.view(), |view, &position| view.child(position))
+    }
+
+    /// Asks for the memory that reading the value begins with.
+    pub(crate) fn fetch(&self) {
+        let block = match &self.0 {
+            Node::Inline(_) => return,
+            Node::Block(block) => block.as_ptr(),
+            Node::Array(items) => Arc::as_ptr(items).cast(),
+            Node::Ints(items) => Arc::as_ptr(items).cast(),
+            Node::Floats(items) => Arc::as_ptr(items).cast(),
+            Node::Object(object) => Arc::as_ptr(object).cast(),
+        };
+        for line in 0..FETCHED_LINES {
+            prefetch(block.wrapping_byte_add(line * CACHE_LINE_BYTES));
+        }
     }
 
     /// Bytes that the value takes, itself included, with what the allocator rounds up.

@@ -6,6 +6,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -69,6 +70,10 @@ impl<T: Native> RegisterType for Type<T> {
             return Err(Error::Refused("CreateDataType"));
         }
         self.handle.store(handle, Ordering::Release);
+        if let (true, Some(set)) = (T::FETCHES, bound().api.MortiseSetTypeFetch) {
+            // SAFETY: the type was just made, and its values are boxes of `T`. A refusal only costs time.
+            unsafe { set(handle, Some(fetch::<T>)) };
+        }
         Ok(())
     }
 }
@@ -166,6 +171,26 @@ unsafe extern "C" fn aof_rewrite<T: Native>(
     if let (Some(io), Some(key), Some(value)) = (io, key, value) {
         boundary_or_abort("aof_rewrite", || value.aof_rewrite(&mut AofWriter::new(io), &key));
     }
+}
+
+unsafe extern "C" fn fetch<T: Native>(value: *const c_void) {
+    // SAFETY: the value is a box of `T`.
+    if let Some(value) = unsafe { value_ref::<T>(value) } {
+        // The depth of calls is not counted: nothing of the server is called.
+        catch_unwind(AssertUnwindSafe(|| value.fetch())).ok();
+    }
+}
+
+/// Asks the processor for the memory at `address`, whatever that is, as it will be read soon.
+#[inline]
+pub fn prefetch(address: *const c_void) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch has no effect but on the cache, whatever the address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 unsafe extern "C" fn mem_usage<T: Native>(value: *const c_void) -> usize {

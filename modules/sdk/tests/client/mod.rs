@@ -237,6 +237,16 @@ pub enum Answer {
     Many(char, Vec<Answer>),
 }
 
+fn encoded(arguments: &[&[u8]]) -> Vec<u8> {
+    let mut request = format!("*{}\r\n", arguments.len()).into_bytes();
+    for argument in arguments {
+        request.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
+        request.extend_from_slice(argument);
+        request.extend_from_slice(b"\r\n");
+    }
+    request
+}
+
 impl Client {
     /// Sends a command and reads the answer.
     pub fn raw(&mut self, arguments: &[&[u8]]) -> Answer {
@@ -245,13 +255,15 @@ impl Client {
     }
 
     pub fn send(&mut self, arguments: &[&[u8]]) {
-        let mut request = format!("*{}\r\n", arguments.len()).into_bytes();
-        for argument in arguments {
-            request.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
-            request.extend_from_slice(argument);
-            request.extend_from_slice(b"\r\n");
-        }
-        self.stream.get_mut().write_all(&request).expect("the server reads");
+        self.stream.get_mut().write_all(&encoded(arguments)).expect("the server reads");
+    }
+
+    /// Sends commands of words in one piece, so that the server has them at once.
+    pub fn send_together(&mut self, commands: &[&str]) {
+        let words =
+            |command: &str| encoded(&command.split(' ').map(str::as_bytes).collect::<Vec<_>>());
+        let requests: Vec<u8> = commands.iter().flat_map(|command| words(command)).collect();
+        self.stream.get_mut().write_all(&requests).expect("the server reads");
     }
 
     /// Sends a command of words and shows the answer.
