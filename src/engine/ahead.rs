@@ -14,6 +14,7 @@ use super::call::{Access, Request};
 use super::registry::Command;
 use crate::base::hasher::position;
 use crate::keyspace::db::Db;
+use crate::keyspace::table::Slot;
 use crate::keyspace::table::segment::prefetch;
 use crate::keyspace::value::{TOUCH_STEPS, ValueRef};
 use crate::object::module::ModuleValue;
@@ -23,8 +24,14 @@ const KEYS_MAX: usize = 64;
 /// Members that are asked for.
 const MEMBERS_MAX: usize = 32;
 
-/// Asks for the memory of the keys that the requests name, and of members in there.
-pub(super) fn fetch(access: &Access<'_>, db: u32, hold: &[Request<'_>]) {
+/// Asks for the memory of the keys that the requests name, and of members in there. Of keys that it has looked up for that,
+/// `seen` gets the places, by requests.
+pub(super) fn fetch(
+    access: &Access<'_>,
+    db: u32,
+    hold: &[Request<'_>],
+    seen: &mut Vec<Option<Slot>>,
+) {
     let keyspace = match access {
         Access::Session => return,
         Access::Shared(state) => &state.keyspace,
@@ -56,7 +63,7 @@ pub(super) fn fetch(access: &Access<'_>, db: u32, hold: &[Request<'_>]) {
     }
     fetch_members(db, hold, &hashes);
     if any_foreign {
-        fetch_values(db, hold, &hashes);
+        fetch_values(db, hold, &hashes, seen);
     }
 }
 
@@ -102,26 +109,44 @@ fn fetch_members(db: &Db, hold: &[Request<'_>], hashes: &[u64; KEYS_MAX]) {
 
 /// Asks for the values of modules that commands of modules name, step by step: the box, what the module keeps
 /// there, and what that leads to.
-fn fetch_values(db: &Db, hold: &[Request<'_>], hashes: &[u64; KEYS_MAX]) {
+fn fetch_values(
+    db: &Db,
+    hold: &[Request<'_>],
+    hashes: &[u64; KEYS_MAX],
+    seen: &mut Vec<Option<Slot>>,
+) {
     let mut values: [Option<&ModuleValue>; KEYS_MAX] = [None; KEYS_MAX];
     let (mut count, mut missing) = (0, 0);
     let mut last = None;
-    for ((_, command, key), hash) in named(hold).zip(hashes) {
-        if !command.is_foreign || last == Some(key) {
+    for ((at, command, key), hash) in named(hold).zip(hashes) {
+        if !command.is_foreign {
             continue;
         }
-        last = Some(key);
-        // No key is past the beginning of time: whether this one is past its own is for its command to see.
-        match db.read_hashed(*hash, key, i64::MIN) {
-            Some((_, ValueRef::Module(value))) => {
-                prefetch(std::ptr::from_ref(value).cast());
-                values[count] = Some(value);
-                count += 1;
+        let slot = match last {
+            Some((same, slot)) if same == key => slot,
+            _ => {
+                // No key is past the beginning of time: whether this one is past its own is for its command to see.
+                let found = db.read_hashed(*hash, key, i64::MIN);
+                match found {
+                    Some((_, ValueRef::Module(value))) => {
+                        prefetch(std::ptr::from_ref(value).cast());
+                        values[count] = Some(value);
+                        count += 1;
+                    }
+                    // Where one is something else, or more are missing than not, the others will be so too.
+                    Some(_) => break,
+                    None if missing > count => break,
+                    None => missing += 1,
+                }
+                found.map(|(slot, _)| slot)
             }
-            // Where one is something else, or more are missing than not, the others will be so too.
-            Some(_) => break,
-            None if missing > count => break,
-            None => missing += 1,
+        };
+        last = Some((key, slot));
+        if slot.is_some() {
+            if seen.is_empty() {
+                seen.resize(hold.len(), None);
+            }
+            seen[at] = slot;
         }
     }
     values[..count].iter().flatten().for_each(|value| value.fetch());

@@ -218,8 +218,9 @@ pub(super) fn run_hold(
 ) {
     let shared = &caller.engine.shared;
     let mut session = caller.client.session.lock();
+    let mut seen = Vec::new();
     if hold.len() > 1 {
-        ahead::fetch(&access, session.db, hold);
+        ahead::fetch(&access, session.db, hold, &mut seen);
     }
     let began_us = (shared.clock.unix_us)();
     let began_ns = (shared.clock.mono_ns)();
@@ -235,7 +236,10 @@ pub(super) fn run_hold(
     if client.has_messages() {
         client.take_messages(out);
     }
-    for request in hold {
+    for (at, request) in hold.iter().enumerate() {
+        if let Some(place) = seen.get(at) {
+            unit.seen = *place;
+        }
         let kept = filtered::look(&mut access, &mut session, &mut unit, env, request.argv);
         let argv = kept.as_ref().map(filtered::slices);
         let replaced = argv.as_ref().map(|argv| filtered::request(&access, argv));

@@ -125,7 +125,7 @@ impl<'a> ReadCtx<'a> {
 
     #[inline]
     fn peek_entry(&mut self, key: &[u8]) -> Option<(Slot, EntryRef<'a>)> {
-        match self.db().look_up(key, self.expiry_ms()) {
+        match self.db().look_up(self.unit.seen, key, self.expiry_ms()) {
             Found::Alive(slot, entry) => Some((slot, entry)),
             Found::Nothing => None,
             Found::Expired => {
@@ -343,7 +343,7 @@ impl WriteCtx<'_> {
         key: &[u8],
         take: impl FnOnce(&Config, Env<'_>, EntryRef<'_>) -> R,
     ) -> Option<(Slot, R)> {
-        match self.db().look_up(key, self.expiry_ms()) {
+        match self.db().look_up(self.unit.seen, key, self.expiry_ms()) {
             Found::Nothing => return None,
             Found::Alive(slot, entry) => {
                 return Some((slot, take(&self.state.config, self.env, entry)));

@@ -14,6 +14,7 @@ use bitflags::bitflags;
 use super::block::{Foreign, Ready, Wanted};
 use super::durable::elsewhere::Wanted as Elsewhere;
 use super::records::Records;
+use crate::keyspace::table::Slot;
 
 bitflags! {
     /// Classes of keyspace events, with the numbers that modules know.
@@ -207,6 +208,9 @@ pub struct Unit {
     pub began_ns: u64,
     /// When the script ended that took `began_ns`, or 0: see [`Unit::take_end`].
     pub ended_ns: u64,
+    /// Where the running command's key was when its memory was asked for (`ahead`): whoever looks a key up begins there,
+    /// and makes sure.
+    pub seen: Option<Slot>,
     /// Close the connection once the replies are out.
     pub close: bool,
     /// Whether a command of the unit has changed data.

@@ -46,6 +46,6 @@ pub fn replay(
 /// Asks ahead for the memory that requests of the primary's stream need.
 pub fn fetch_ahead(state: &State, session: &Session, requests: &[Request<'_>]) {
     if requests.len() > 1 {
-        ahead::fetch(&Access::Shared(state), session.db, requests);
+        ahead::fetch(&Access::Shared(state), session.db, requests, &mut Vec::new());
     }
 }

@@ -1,12 +1,10 @@
 //! What can be done to the keys of one db? The only code on the tables.
 //!
-//! Reading takes `&`, so that commands that only read run side by side; a key past its expiry is
-//! invisible to [`Db::read`], but stays until someone with `&mut` removes it. Every write goes
-//! through one of four private functions (`write_entry`, `rewrite`, `put`, `take`), which tell the
-//! [`WriteHook`]; a table that leaves goes through `clear`, which does too.
+//! Reading takes `&`, so that commands that only read run side by side; a key past its expiry is invisible to [`Db::read`],
+//! but stays until someone with `&mut` removes it. Every write goes through one of four private functions (`write_entry`,
+//! `rewrite`, `put`, `take`), which tell the [`WriteHook`]; a table that leaves goes through `clear`, which does too.
 //!
-//! Invariants: a key is in the table at most once; a [`Slot`] is valid until the next insert or
-//! removal.
+//! Invariants: a key is in the table at most once; a [`Slot`] is valid until the next insert or removal.
 
 pub mod prepared;
 
@@ -122,8 +120,7 @@ impl Db {
         Self::with_hasher()
     }
 
-    /// The hash of a key in any real db: seeded once per process, so it can be had outside of the
-    /// lock.
+    /// The hash of a key in any real db: seeded once per process, so it can be had outside of the lock.
     #[inline]
     pub fn hash(key: &[u8]) -> u64 {
         SeededHash::hash(key)
@@ -183,10 +180,12 @@ impl<H: KeyHash> Db<H> {
         self.table.find_again(seen, key)
     }
 
-    /// Finds a key with its entry, which saves the ways back to it.
+    /// Finds a key with its entry, which saves the ways back to it. If it was seen somewhere, whatever has changed since, it
+    /// is looked for there first.
     #[inline]
-    pub fn look_up(&self, key: &[u8], now_ms: i64) -> Found<'_> {
-        match self.table.find_entry(H::hash(key), key) {
+    pub fn look_up(&self, seen: Option<Slot>, key: &[u8], now_ms: i64) -> Found<'_> {
+        let seen = seen.and_then(|seen| Some((seen, self.table.entry_of(seen, key)?)));
+        match seen.or_else(|| self.table.find_entry(H::hash(key), key)) {
             None => Found::Nothing,
             Some((_, entry)) if is_past(entry.expire_at(), now_ms) => Found::Expired,
             Some((slot, entry)) => Found::Alive(slot, entry),
@@ -705,8 +704,9 @@ impl<H: KeyHash> Db<H> {
         self.table.update(slot, change);
     }
 
+    /// A value is about to change, perhaps by way of a pointer that its module has.
     #[inline]
-    fn before_write(&self, slot: Slot) {
+    pub fn before_write(&self, slot: Slot) {
         if self.hook.is_on() {
             self.hook.before_write(slot.hash(), self.table.entry(slot));
         }

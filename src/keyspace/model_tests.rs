@@ -21,7 +21,7 @@ use collections::{
     zset_of,
 };
 
-use super::db::{Db, ExpireChange};
+use super::db::{Db, ExpireChange, Found};
 use super::hash::{KeyHash, SeededHash};
 use super::value::{
     EMBSTR_LEN_MAX, RAW_MAX_INLINE, StrEncoding, StrRef, StrValue, Value, ValueKind, ValueMut,
@@ -381,6 +381,14 @@ fn apply<H: KeyHash>(db: &mut Db<H>, model: &mut Model, key: &[u8], op: Op) {
         let (value, at) = &model.0[key];
         assert_eq!(&as_model(db.value(slot), db.str_encoding(slot), value), value);
         assert_eq!((db.key(slot), db.expire_at(slot)), (key, *at));
+    }
+    // Where the key was before leads to it, and to no other one.
+    for key in model.0.keys().take(3).map(Vec::as_slice).chain([key]) {
+        match db.look_up(slot, key, i64::MIN) {
+            Found::Alive(found, entry) => assert_eq!((db.key(found), entry.key()), (key, key)),
+            Found::Expired => unreachable!("no time is before that"),
+            Found::Nothing => assert!(!model.0.contains_key(key)),
+        }
     }
 }
 

@@ -38,7 +38,7 @@ use std::marker::PhantomData;
 use super::entry::Entry;
 use super::entry::view::{EntryMut, EntryRef};
 use super::hash::{KeyHash, SeededHash};
-use segment::{CLASS_SPLIT, Segment, SegmentMut, SegmentPtr, Word, class_for, window_of};
+use segment::{CLASS_SPLIT, Segment, SegmentMut, SegmentPtr, Word, class_for, is_equal, window_of};
 
 /// Deepest prefix of a segment. With the 16 bits that choose its home buckets it makes the 48 bits
 /// of a position.
@@ -149,11 +149,17 @@ impl<H: KeyHash> Table<H> {
     /// Finds the entry of `key` again, whatever has changed since it was seen; it is most likely where it was.
     #[inline]
     pub fn find_again(&self, seen: Slot, key: &[u8]) -> Option<Slot> {
-        let entry = self.segment(seen.hash)?.entry(seen.index as usize);
-        match entry.is_some_and(|entry| entry.key() == key) {
-            true => Some(seen),
-            false => self.find(seen.hash, key),
+        match self.entry_of(seen, key) {
+            Some(_) => Some(seen),
+            None => self.find(seen.hash, key),
         }
+    }
+
+    /// The entry of `key`, if it is in this slot, whatever has changed since the slot was found.
+    #[inline]
+    pub fn entry_of(&self, seen: Slot, key: &[u8]) -> Option<EntryRef<'_>> {
+        let entry = self.segment(seen.hash)?.entry(seen.index as usize)?;
+        is_equal(entry.key(), key).then_some(entry)
     }
 
     /// Asks for the cache line that [`Table::find`] will read first.

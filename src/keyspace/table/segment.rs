@@ -343,7 +343,7 @@ fn home(window: u16, depth: u32, buckets: usize) -> usize {
 /// Whether two keys are the same: without a call for the usual lengths, where a call is half of the
 /// cost.
 #[inline]
-fn is_equal(first: &[u8], second: &[u8]) -> bool {
+pub(super) fn is_equal(first: &[u8], second: &[u8]) -> bool {
     if first.len() != second.len() {
         return false;
     }

@@ -195,15 +195,19 @@ pub(super) unsafe extern "C" fn open_value(
     };
     let found = if mode & abi::WRITE == 0 {
         let Some(mut read) = ctx.reader() else { return abi::OPEN_VALUE_REFUSED };
-        look_up(&mut read, name, mode).map(|slot| pointer_in(read.db().value(slot)))
+        match mode {
+            // What a client's command does, in one way through the table.
+            abi::READ => read.value(name).map(pointer_in),
+            mode => look_up(&mut read, name, mode).map(|slot| pointer_in(read.db().value(slot))),
+        }
     } else {
         let engine = ctx.engine().filter(|engine| !engine.unit.frozen);
         let Some(engine) = engine else { return abi::OPEN_VALUE_REFUSED };
         let mut write = engine.write();
-        write.find(name).map(|slot| {
-            let pointer = pointer_in(write.db().value(slot))?;
+        write.find_value(name, pointer_in).map(|(slot, pointer)| {
+            let pointer = pointer?;
             // The module may change the value from now on: a write access, told to the keyspace and to the watchers.
-            write.db_mut().value_mut(slot);
+            write.db().before_write(slot);
             write.touch_watchers(name);
             Some(pointer)
         })
