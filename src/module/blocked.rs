@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use mortise_module_abi as abi;
 use parking_lot::Mutex;
 
+use super::arguments::Arguments;
 use super::crash;
 use super::handle::{ModString, ModuleCtx};
 use super::host::{Foreign, Module, host};
@@ -528,9 +529,8 @@ impl Blocked {
         out: &mut Vec<u8>,
     ) -> c_int {
         let Some(callback) = callback else { return abi::OK };
-        let make = |arg: &[u8]| ModString::handle(ModString::create(arg));
-        let mut arguments: Vec<_> = self.argv.iter().map(|arg| make(arg)).collect();
-        let held = arguments.clone();
+        let held = Arguments::of(&self.argv);
+        let mut arguments = held.to_vec();
         let prepare = |inner: &mut ModuleCtx| {
             inner.argv = held;
             inner.command.clone_from(&self.command);

@@ -10,8 +10,9 @@ use std::sync::{Arc, OnceLock};
 use mortise_module_abi as abi;
 use parking_lot::Mutex;
 
+use super::arguments::Arguments;
 use super::crash;
-use super::handle::{ModuleCtx, arguments};
+use super::handle::ModuleCtx;
 use super::host::Module;
 use crate::engine::client::Mode;
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx};
@@ -157,7 +158,7 @@ impl ForeignHandler {
             return Err(crate::engine::call::unknown_command(argv));
         }
         let Some(function) = self.function else { return Ok(()) };
-        let held = arguments(argv);
+        let held = Arguments::of(argv);
         // The module may put what it likes into its list.
         let mut few = [std::ptr::null_mut(); ARGUMENTS_USUAL];
         let mut many = Vec::new();
@@ -227,9 +228,9 @@ impl ForeignHandler {
     ) -> Option<R> {
         let function = self.function.filter(|_| self.module.alive.load(Ordering::Acquire))?;
         let mut ctx = ModuleCtx::detached(Some(Arc::clone(&self.module)));
-        ctx.argv = arguments(argv);
+        ctx.argv = Arguments::of(argv);
         begin(&mut ctx);
-        let mut arguments = ctx.argv.clone();
+        let mut arguments = ctx.argv.to_vec();
         let handle = std::ptr::from_mut(&mut ctx).cast();
         let _note = crash::note(&self.module, "key look-up");
         // SAFETY: as in `run`; the context has no engine, so the module can only look at its arguments.

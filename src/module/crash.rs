@@ -116,7 +116,7 @@ pub fn current_module() -> Option<Arc<Module>> {
         return Some(unsafe { Arc::from_raw(note.module) });
     }
     // SAFETY: null, or a context that lives during its call; while it loads, its module is set by this thread.
-    unsafe { note.ctx.as_ref() }?.module.clone()
+    unsafe { note.ctx.as_ref() }?.module.as_deref().cloned()
 }
 
 /// The signals of a broken process.

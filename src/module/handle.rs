@@ -20,14 +20,14 @@ use super::api::streams::StreamWalk;
 use super::api::threads::Held;
 use super::api::yielding::{self, Yielding};
 use super::api::zsets::ZsetWalk;
+use super::arguments::Arguments;
 use super::blocked::{Blocked, BlockedCall};
 use super::crash;
-use super::host::Module;
+use super::host::{Module, ModuleRef};
 use super::logins::Asking;
 use crate::engine::acl::user::User;
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx};
 use crate::engine::keys::{ChannelAt, KeyAt};
-use crate::engine::spec::Argv;
 use crate::engine::state::State;
 use crate::keyspace::db::Slot;
 use crate::resp::reply::{Protocol, Reply};
@@ -41,20 +41,12 @@ pub struct ModString {
 }
 
 impl ModString {
-    /// A string with one reference, owned by whoever gets the pointer.
+    /// A string with one reference, owned by whoever gets the pointer; in one that nobody holds if there is such.
     pub fn create(bytes: &[u8]) -> NonNull<ModString> {
         let spare = SPARE_STRINGS.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
-        Self::create_in(spare, bytes)
-    }
-
-    /// The same, in a string that nobody holds if there is one.
-    #[inline]
-    fn create_in(spare: Option<Spare>, bytes: &[u8]) -> NonNull<ModString> {
         if let Some(Spare(mut string)) = spare {
             *string.references.get_mut() = 1;
-            string.bytes.reserve(bytes.len() + 1);
-            string.bytes.extend_from_slice(bytes);
-            string.bytes.push(0);
+            string.refill(bytes);
             return NonNull::from(Box::leak(string));
         }
         let mut owned = Vec::with_capacity(bytes.len() + 1);
@@ -84,6 +76,20 @@ impl ModString {
     /// One more holder.
     pub fn retain(&self) {
         self.references.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Puts other bytes into a string that nobody but the caller holds.
+    #[inline]
+    pub fn refill(&mut self, bytes: &[u8]) {
+        self.bytes.clear();
+        self.bytes.reserve(bytes.len() + 1);
+        self.bytes.extend_from_slice(bytes);
+        self.bytes.push(0);
+    }
+
+    /// Bytes that it has room for.
+    pub fn room(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Memory taken, in bytes.
@@ -134,7 +140,7 @@ impl ModString {
         // Whoever has the only reference need not count it down: nobody else can make another.
         let is_last = references.load(Ordering::Acquire) == 1
             || references.fetch_sub(1, Ordering::AcqRel) == 1;
-        // SAFETY: it was leaked from a box by `create_in`, and nobody holds it any more.
+        // SAFETY: it was leaked from a box by `create`, and nobody holds it any more.
         is_last.then(|| Spare(unsafe { Box::from_raw(string.as_ptr()) }))
     }
 }
@@ -150,47 +156,6 @@ thread_local! {
 
 /// A string that nobody holds, with its box.
 struct Spare(Box<ModString>);
-
-/// A list of arguments with more room than this is not kept.
-const SPARE_ARGUMENTS_MAX: usize = 64;
-
-thread_local! {
-    /// The list of arguments of the command that ran last on this thread, for the next one.
-    static SPARE_ARGUMENTS: Cell<Vec<*mut abi::ModuleString>> = const { Cell::new(Vec::new()) };
-}
-
-/// The arguments of a command as strings of the module's, each with one reference; the context that gets them gives
-/// them up.
-pub fn arguments(argv: Argv<'_>) -> Vec<*mut abi::ModuleString> {
-    let mut list = SPARE_ARGUMENTS.try_with(Cell::take).unwrap_or_default();
-    let mut add = |spares: &mut Vec<Spare>| {
-        let strings = argv.iter().map(|arg| ModString::create_in(spares.pop(), arg));
-        list.extend(strings.map(ModString::handle));
-    };
-    if SPARE_STRINGS.try_with(|spares| add(&mut spares.borrow_mut())).is_err() {
-        add(&mut Vec::new());
-    }
-    list
-}
-
-/// Gives up a reference to each argument.
-///
-/// # Safety
-/// As for [`ModString::release`], for each of them.
-unsafe fn release_all(arguments: &mut Vec<*mut abi::ModuleString>) {
-    let mut release = |spares: &mut Vec<Spare>| {
-        for argument in arguments.drain(..) {
-            // SAFETY: passed on.
-            if let Some(spare) = unsafe { ModString::give_up(argument) } {
-                keep_spare(spares, spare);
-            }
-        }
-    };
-    if SPARE_STRINGS.try_with(|spares| release(&mut spares.borrow_mut())).is_err() {
-        // A thread that ends keeps nothing.
-        release(&mut Vec::new());
-    }
-}
 
 /// Keeps a string that nobody holds any more among the others, or frees it.
 #[inline]
@@ -420,7 +385,7 @@ pub struct ModuleCtx {
     /// What modules read: the function that finds the others.
     head: abi::CtxHead,
     /// The module.
-    pub module: Option<Arc<Module>>,
+    pub module: Option<ModuleRef>,
     /// The engine for the time of the call.
     engine: Reach,
     /// Where replies go; null where there is nobody to answer.
@@ -434,7 +399,7 @@ pub struct ModuleCtx {
     /// What automatic memory frees.
     pub owned: Vec<Owned>,
     /// The arguments of the command that is running.
-    pub argv: Vec<*mut abi::ModuleString>,
+    pub argv: Arguments,
     /// Its name.
     pub command: Cow<'static, str>,
     /// Key positions that the module reports, when it is asked for them.
@@ -468,16 +433,21 @@ pub struct ModuleCtx {
 impl ModuleCtx {
     /// A context without engine or client.
     pub fn detached(module: Option<Arc<Module>>) -> Self {
+        Self::of(module.map(ModuleRef::held), Reach::Nothing)
+    }
+
+    #[inline]
+    fn of(module: Option<ModuleRef>, engine: Reach) -> Self {
         Self {
             head: abi::CtxHead { get_api: Some(super::api::get_api) },
             module,
-            engine: Reach::Nothing,
+            engine,
             out: std::ptr::null_mut(),
             protocol: Protocol::Resp2,
             postponed: Vec::new(),
             auto_memory: false,
             owned: Vec::new(),
-            argv: Vec::new(),
+            argv: Arguments::default(),
             command: Cow::Borrowed(""),
             key_positions: None,
             channel_positions: None,
@@ -525,8 +495,9 @@ impl ModuleCtx {
         prepare: impl FnOnce(&mut ModuleCtx),
         f: impl FnOnce(*mut abi::Ctx) -> R,
     ) -> R {
-        let mut ctx = ModuleCtx::detached(Some(Arc::clone(module)));
-        ctx.engine = engine;
+        // SAFETY: the context does not leave this function, and its parts are not handed out.
+        let module_of = unsafe { ModuleRef::lent(module) };
+        let mut ctx = ModuleCtx::of(Some(module_of), engine);
         if let Some(reply) = reply {
             ctx.protocol = reply.protocol();
             ctx.out = std::ptr::from_mut(reply.buffer());
@@ -578,7 +549,7 @@ impl ModuleCtx {
             return None;
         }
         // SAFETY: alive, as the caller promises; the field is only read while threads share it.
-        unsafe { (*ctx).module.as_ref() }
+        unsafe { (*ctx).module.as_deref() }
     }
 
     /// Has replies go to a blocked client, once it is unblocked. The caller keeps it alive in
@@ -719,13 +690,7 @@ impl ModuleCtx {
                 Owned::ServerInfo(data) => unsafe { super::api::clients::release(data) },
             }
         }
-        let mut arguments = std::mem::take(&mut self.argv);
-        // SAFETY: the context holds one reference to each argument.
-        unsafe { release_all(&mut arguments) };
-        if (1..=SPARE_ARGUMENTS_MAX).contains(&arguments.capacity()) {
-            // A thread that ends keeps nothing.
-            let _ = SPARE_ARGUMENTS.try_with(|spare| spare.set(arguments));
-        }
+        self.argv.give_back();
         if !self.postponed.is_empty() {
             tracing::warn!(
                 "module {} left {} replies of postponed length open",

@@ -6,7 +6,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString, c_int, c_void};
-use std::ops::Range;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -69,6 +70,50 @@ pub struct Module {
     pub missing: OnceLock<Vec<Missing>>,
     /// Where its code lies.
     pub code: OnceLock<Range<usize>>,
+}
+
+/// The module of a context. The count of its holders is left alone where whoever calls holds it as long as the
+/// context is there: two exchanges with other cores less for each command.
+pub struct ModuleRef {
+    module: ManuallyDrop<Arc<Module>>,
+    is_lent: bool,
+}
+
+#[expect(unsafe_code, reason = "borrows where a count would cost")]
+impl ModuleRef {
+    /// Holds a module.
+    pub fn held(module: Arc<Module>) -> Self {
+        Self { module: ManuallyDrop::new(module), is_lent: false }
+    }
+
+    /// Borrows a module.
+    ///
+    /// # Safety
+    /// `module` is held until the result is gone.
+    pub unsafe fn lent(module: &Arc<Module>) -> Self {
+        // SAFETY: the pointer comes from an Arc that lives at least as long as this one, which counts nothing up
+        // and, as it is lent, never down.
+        let module = unsafe { Arc::from_raw(Arc::as_ptr(module)) };
+        Self { module: ManuallyDrop::new(module), is_lent: true }
+    }
+}
+
+impl Deref for ModuleRef {
+    type Target = Arc<Module>;
+
+    fn deref(&self) -> &Arc<Module> {
+        &self.module
+    }
+}
+
+#[expect(unsafe_code, reason = "drops what is not lent")]
+impl Drop for ModuleRef {
+    fn drop(&mut self) {
+        if !self.is_lent {
+            // SAFETY: dropped here once, and not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.module) };
+        }
+    }
 }
 
 /// A pointer that foreign code gave to the host to hand back later.

@@ -243,7 +243,8 @@ fn call_entry(ctx: &mut ExclusiveCtx<'_>, entry: OnLoad, args: &[Vec<u8>]) -> Op
         // SAFETY: the library is open; the context and the arguments live during the call.
         let code = unsafe { entry(handle, words.as_mut_ptr(), count) };
         // SAFETY: the module has returned.
-        let module = unsafe { ModuleCtx::borrow(handle) }.and_then(|inner| inner.module.clone());
+        let module =
+            unsafe { ModuleCtx::borrow(handle) }.and_then(|inner| inner.module.as_deref().cloned());
         (code, module)
     });
     for word in words {

@@ -22,7 +22,9 @@ pub mod native;
 
 pub mod tasks;
 
-pub mod blocked;
+mod arguments;
+
+mod blocked;
 
 pub mod logins;
 

@@ -46,7 +46,7 @@ fn begin(
     timeout_ms: c_longlong,
     wanted: Option<Wanted>,
 ) -> *mut abi::BlockedClient {
-    let Some(module) = ctx.module.clone() else { return std::ptr::null_mut() };
+    let Some(module) = ctx.module.as_deref().cloned() else { return std::ptr::null_mut() };
     let is_out_of_range =
         ctx.engine().is_some_and(|engine| engine.now_ms().checked_add(timeout_ms.max(0)).is_none());
     let refused = match refusal(ctx, callbacks.on_log_in.is_some()) {

@@ -204,8 +204,8 @@ unsafe extern "C" fn mortise_call(
         _ => Protocol::Resp2,
     };
     let chosen = context.user.clone();
-    let module = context.module.as_ref().filter(|_| flags.may_wait).cloned();
-    let _calling = Calling::begin(context.module.as_ref());
+    let module = context.module.as_deref().filter(|_| flags.may_wait).cloned();
+    let _calling = Calling::begin(context.module.as_deref());
     // A filter may change everything, so calls beside readers do not come by it.
     let has_filters =
         host().engine.get().is_some_and(|engine| engine.shared.attached.has_filters());

@@ -9,7 +9,7 @@ use mortise_module_abi as abi;
 
 use super::super::command::ForeignHandler;
 use super::super::handle::{ModString, ModuleCtx, c_text, set_errno};
-use super::super::host::{Module, host};
+use super::super::host::{Module, ModuleRef, host};
 use super::command_info;
 use crate::engine::call::check_shape;
 use crate::engine::keys::{self, ChannelAt, KeyAt};
@@ -25,7 +25,7 @@ pub(super) unsafe extern "C" fn set_attribs(
     let (ctx, name) = unsafe { (ModuleCtx::borrow(ctx), c_text(name)) };
     // A second call on the same context changes nothing.
     if let Some(ctx) = ctx.filter(|ctx| ctx.loading && ctx.module.is_none()) {
-        ctx.module = Some(Arc::new(Module {
+        ctx.module = Some(ModuleRef::held(Arc::new(Module {
             name,
             version,
             options: AtomicI32::new(0),
@@ -35,7 +35,7 @@ pub(super) unsafe extern "C" fn set_attribs(
             calls: AtomicI32::new(0),
             missing: OnceLock::new(),
             code: OnceLock::new(),
-        }));
+        })));
     }
 }
 
@@ -47,7 +47,8 @@ pub(super) unsafe extern "C" fn is_name_busy(name: *const c_char) -> c_int {
 
 pub(super) unsafe extern "C" fn set_options(ctx: *mut abi::Ctx, options: c_int) {
     // SAFETY: modules pass a live context.
-    if let Some(module) = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.clone()) {
+    let module = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.as_deref().cloned());
+    if let Some(module) = module {
         module.options.store(options, Ordering::Relaxed);
     }
 }
@@ -128,7 +129,7 @@ pub(super) unsafe extern "C" fn create(
     let (ctx, name, flags) = unsafe { (ModuleCtx::borrow(ctx), c_text(name), c_text(flags)) };
     let Some(ctx) = ctx.filter(|ctx| ctx.loading) else { return abi::ERR };
     let tells_channels = has_channels(&flags);
-    let (Some(module), Some(flags)) = (ctx.module.clone(), parse_flags(&flags)) else {
+    let (Some(module), Some(flags)) = (ctx.module.as_deref().cloned(), parse_flags(&flags)) else {
         return abi::ERR;
     };
     let Some(engine) = ctx.engine().filter(|_| is_valid_name(&name)) else { return abi::ERR };
@@ -278,7 +279,8 @@ pub(super) unsafe extern "C" fn add_category(ctx: *mut abi::Ctx, name: *const c_
     let (ctx, name) = unsafe { (ModuleCtx::borrow(ctx), c_text(name)) };
     let is_valid = !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    let Some(module) = ctx.filter(|ctx| ctx.loading).and_then(|ctx| ctx.module.clone()) else {
+    let Some(module) = ctx.filter(|ctx| ctx.loading).and_then(|ctx| ctx.module.as_deref().cloned())
+    else {
         set_errno(libc::EINVAL);
         return abi::ERR;
     };

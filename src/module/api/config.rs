@@ -39,7 +39,8 @@ struct Common {
 unsafe fn register(common: Common, kind: Kind) -> c_int {
     // SAFETY: the caller promises it.
     let (ctx, name) = unsafe { (ModuleCtx::borrow(common.ctx), c_text(common.name)) };
-    let Some(module) = ctx.filter(|ctx| ctx.loading).and_then(|ctx| ctx.module.clone()) else {
+    let Some(module) = ctx.filter(|ctx| ctx.loading).and_then(|ctx| ctx.module.as_deref().cloned())
+    else {
         return refuse(libc::EBUSY);
     };
     let own = match &kind {
@@ -156,7 +157,7 @@ pub(super) unsafe extern "C" fn load(ctx: *mut abi::Ctx) -> c_int {
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }).filter(|ctx| ctx.loading) else {
         return refuse(libc::EBUSY);
     };
-    let Some(module) = ctx.module.clone() else { return abi::ERR };
+    let Some(module) = ctx.module.as_deref().cloned() else { return abi::ERR };
     let Some(engine) = ctx.engine() else { return abi::ERR };
     match settings::load(engine, &module) {
         Ok(()) => abi::OK,
@@ -172,7 +173,7 @@ pub(super) unsafe extern "C" fn load_defaults(ctx: *mut abi::Ctx) -> c_int {
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }).filter(|ctx| ctx.loading) else {
         return refuse(libc::EBUSY);
     };
-    let Some(module) = ctx.module.clone() else { return abi::ERR };
+    let Some(module) = ctx.module.as_deref().cloned() else { return abi::ERR };
     match settings::load_defaults(&module) {
         Ok(()) => abi::OK,
         Err(error) => {

@@ -256,7 +256,8 @@ pub(super) unsafe extern "C" fn export_shared(
 ) -> c_int {
     // SAFETY: modules pass a live context and a C string.
     let (ctx, name) = unsafe { (ModuleCtx::borrow(ctx), c_bytes(name)) };
-    let (Some(module), Some(name)) = (ctx.and_then(|ctx| ctx.module.clone()), name) else {
+    let (Some(module), Some(name)) = (ctx.and_then(|ctx| ctx.module.as_deref().cloned()), name)
+    else {
         return abi::ERR;
     };
     let mut records = host().records.lock();

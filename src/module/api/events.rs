@@ -26,7 +26,7 @@ pub(super) unsafe extern "C" fn subscribe(
     callback: abi::NotificationFunc,
 ) -> c_int {
     // SAFETY: modules pass a live context.
-    let module = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.clone());
+    let module = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.as_deref().cloned());
     let Some(module) = module else { return abi::ERR };
     host().subscribe(Subscription { module, classes, callback, active: Arc::default() });
     abi::OK
@@ -75,7 +75,7 @@ pub(super) unsafe extern "C" fn subscribe_server(
     callback: abi::EventFunc,
 ) -> c_int {
     // SAFETY: modules pass a live context.
-    let module = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.clone());
+    let module = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.as_deref().cloned());
     let Some(module) = module else { return abi::ERR };
     if event.id > EVENT_MAX || event.dataver > 1 {
         return abi::ERR;

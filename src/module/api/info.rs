@@ -53,7 +53,7 @@ unsafe fn borrow<'a>(info: *mut abi::InfoCtx) -> Option<&'a mut InfoText> {
 
 pub(super) unsafe extern "C" fn register(ctx: *mut abi::Ctx, callback: abi::InfoFunc) -> c_int {
     // SAFETY: modules pass a live context.
-    let module = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.clone());
+    let module = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.as_deref().cloned());
     let Some(module) = module else { return abi::ERR };
     host().records.lock().infos.push((module, callback));
     abi::OK

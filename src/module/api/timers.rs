@@ -20,7 +20,7 @@ pub(super) unsafe extern "C" fn create(
 ) -> abi::TimerId {
     // SAFETY: modules pass a live context.
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return 0 };
-    let Some(module) = ctx.module.clone() else { return 0 };
+    let Some(module) = ctx.module.as_deref().cloned() else { return 0 };
     let db = ctx.selected_db();
     let after = Duration::from_millis(u64::try_from(after_ms).unwrap_or(0));
     host().tasks.start_timer(after, Timer { module, callback, data: Foreign(data), db })
@@ -74,7 +74,7 @@ pub(super) unsafe extern "C" fn add_job(
 ) -> c_int {
     // SAFETY: modules pass a live context.
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return abi::ERR };
-    let Some(module) = ctx.module.clone() else { return abi::ERR };
+    let Some(module) = ctx.module.as_deref().cloned() else { return abi::ERR };
     let Some(engine) = ctx.engine() else { return abi::ERR };
     let (state, shared) = (&*engine.state, engine.env.shared);
     let reads_only = state.replication.is_replica() && state.config.flag(Param::ReplicaReadOnly);

@@ -36,7 +36,8 @@ pub(super) unsafe extern "C" fn create(
 ) -> *mut abi::ModuleType {
     // SAFETY: modules pass a live context and a C string.
     let (ctx, name) = unsafe { (ModuleCtx::borrow(ctx), c_text(name)) };
-    let Some(module) = ctx.filter(|ctx| ctx.loading).and_then(|ctx| ctx.module.clone()) else {
+    let Some(module) = ctx.filter(|ctx| ctx.loading).and_then(|ctx| ctx.module.as_deref().cloned())
+    else {
         return std::ptr::null_mut();
     };
     let Some(id) = type_id(&name, encver).filter(|id| *id != 0) else {

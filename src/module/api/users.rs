@@ -358,7 +358,7 @@ unsafe fn log_in(
 ) -> c_int {
     // SAFETY: the caller promises it.
     let Some(ctx) = (unsafe { ModuleCtx::borrow(ctx) }) else { return abi::ERR };
-    let module = ctx.module.clone();
+    let module = ctx.module.as_deref().cloned();
     let Some(engine) = ctx.engine() else { return abi::ERR };
     let is_own = !engine.session.mode.intersects(Mode::MODULE | Mode::SCRIPT);
     let Some(client) = engine.env.client.filter(|_| is_own) else { return abi::ERR };

@@ -163,7 +163,7 @@ unsafe fn module_of<'a>(note: &Note) -> Option<&'a Module> {
     }
     // SAFETY: so is its context.
     let ctx: &'a ModuleCtx = unsafe { note.ctx.as_ref() }?;
-    ctx.module.as_deref()
+    ctx.module.as_deref().map(|module| &**module)
 }
 
 /// # Safety
