@@ -405,6 +405,26 @@ pub(super) fn read(bytes: &[u8]) -> Packed<'_> {
     }
 }
 
+/// The members of the value at the start of `bytes`, if it is an object.
+#[inline]
+pub(super) fn read_object(bytes: &[u8]) -> Option<Run<'_>> {
+    match bytes[0] {
+        OBJECT_8 => Some(short_run(bytes)),
+        OBJECT_16 => Some(wide_run(bytes)),
+        _ => None,
+    }
+}
+
+/// The elements of the value at the start of `bytes`, if it is an array.
+#[inline]
+pub(super) fn read_array(bytes: &[u8]) -> Option<Run<'_>> {
+    match bytes[0] {
+        ARRAY_8 => Some(short_run(bytes)),
+        ARRAY_16 => Some(wide_run(bytes)),
+        _ => None,
+    }
+}
+
 #[inline]
 fn short_run(bytes: &[u8]) -> Run<'_> {
     let len = usize::from(bytes[1]);
@@ -485,24 +505,31 @@ impl<'a> Run<'a> {
     /// The member of that name: its position and where its value begins. Reads nothing that it passes.
     #[inline]
     pub(super) fn find(self, sought: Sought<'_>) -> Option<(u32, &'a [u8])> {
-        let body = self.body;
-        let (mut at, mut position) = (0, 0);
-        while at < body.len() {
-            let (found, len) = match body[at] {
-                NAME_ID..=NAME_ID_LAST => ([body[at], body[at + 1]] == sought.id, 2),
-                _ => sought.is_at(&body[at..]),
+        let (mut rest, mut position) = (self.body, 0);
+        while let Some(&[first, second, tag]) = rest.first_chunk() {
+            // Nearly all names are numbers; so one look tells the name, and how long what it stands for is.
+            let (found, name_len, fixed_len) = match first {
+                NAME_ID..=NAME_ID_LAST => {
+                    ([first, second] == sought.id, 2, FIXED_LEN[usize::from(tag)])
+                }
+                _ => {
+                    let (found, len) = sought.is_at(rest);
+                    (found, len, FIXED_LEN[usize::from(rest[len])])
+                }
             };
-            at += len;
             if found {
-                return Some((position, &body[at..]));
+                return Some((position, &rest[name_len..]));
             }
-            at += match FIXED_LEN[usize::from(body[at])] {
-                0 => variable_len(&body[at..]),
+            let value_len = match fixed_len {
+                0 => variable_len(&rest[name_len..]),
                 len => usize::from(len),
             };
+            rest = &rest[name_len + value_len..];
             position += 1;
         }
-        None
+        // What is too short for that look is one member with an empty name and a value of one byte, or the end.
+        let value = rest.get(1..).filter(|_| sought.text.is_empty())?;
+        Some((position, value))
     }
 }
 
@@ -561,6 +588,7 @@ impl<'a> Iterator for Members<'a> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::names::Names;
     use super::*;
 
     fn packed(put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -613,6 +641,51 @@ mod tests {
             }
         }
         assert!(!overwrite_bool(&mut [NULL], true));
+    }
+
+    #[test]
+    fn a_member_is_found_by_any_form_of_its_name() {
+        let admitted = "packed-test-admitted";
+        for _ in 0..100 {
+            Names::lock().stored(admitted.as_bytes());
+        }
+        let long = "x".repeat(1000);
+        let names = ["a", admitted, long.as_str(), "bc", ""];
+        // Each name in each place, the last one included, before values of some length and of one byte.
+        for turn in 0..names.len() {
+            let mut names = names;
+            names.rotate_left(turn);
+            for text in ["", "t", &long] {
+                let bytes = packed(|out| {
+                    let start = open(out);
+                    for name in names {
+                        put_name(out, Names::lock().stored(name.as_bytes()));
+                        if text.is_empty() { put_null(out) } else { put_text(out, text.as_bytes()) }
+                    }
+                    close(out, start, Container::Object, names.len());
+                });
+                let run = read_object(&bytes).expect("an object was written");
+                for (position, name) in names.iter().enumerate() {
+                    let (found, value) =
+                        run.find(Sought::new(&Name::new(name))).expect("it is there");
+                    assert_eq!(found as usize, position);
+                    assert!(match read(value) {
+                        Packed::Null => text.is_empty(),
+                        Packed::Text(found) => found == text.as_bytes(),
+                        _ => false,
+                    });
+                }
+                assert!(run.find(Sought::new(&Name::new("packed-test-other"))).is_none());
+            }
+        }
+        let empty = packed(|out| {
+            let start = open(out);
+            close(out, start, Container::Object, 0);
+        });
+        assert!(
+            read_object(&empty).expect("an object").find(Sought::new(&Name::new(""))).is_none()
+        );
+        assert!(read_array(&empty).is_none());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::ops::Range;
 use triomphe::Arc;
 
 use super::names::Name;
-use super::packed::{self, Packed, Sought};
+use super::packed::{self, Sought};
 use super::view::View;
 use super::{Node, Value};
 
@@ -175,13 +175,12 @@ pub(super) fn packed_along<'v, 'p>(
 ) -> Option<&'v [u8]> {
     let mut value = bytes;
     for step in steps {
-        value = match (packed::read(value), step) {
-            (Packed::Object(run), Step::Member(name)) => run.find(Sought::new(name))?.1,
-            (Packed::Array(run), step) => {
-                let index = step.index(run.count as usize)?;
-                run.elements().nth(index)?
+        value = match step {
+            Step::Member(name) => packed::read_object(value)?.find(Sought::new(name))?.1,
+            step => {
+                let run = packed::read_array(value)?;
+                run.elements().nth(step.index(run.count as usize)?)?
             }
-            _ => return None,
         };
     }
     Some(value)
