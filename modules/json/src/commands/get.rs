@@ -81,12 +81,13 @@ fn options<'a>(args: &[Arg<'a>], is_resp3: impl Fn() -> bool) -> Result<Options<
         } else if arg.is("NOESCAPE") {
             // Text always leaves as it is.
         } else if arg.is("FORMAT") {
+            // Behind a path the word has no effect, so neither has the protocol; before one the protocol comes first.
+            let has_effect = options.paths.is_empty();
+            if has_effect && !is_resp3() {
+                return Err(JsonError::FormatNeedsResp3);
+            }
             let expand = expand(value()?)?;
-            // Behind a path the word has no effect, so neither has the protocol.
-            if options.paths.is_empty() {
-                if !is_resp3() {
-                    return Err(JsonError::FormatNeedsResp3);
-                }
+            if has_effect {
                 options.expand = expand;
             }
         } else if arg.is("DIALECT")
