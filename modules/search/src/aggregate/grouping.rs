@@ -271,7 +271,7 @@ impl Key {
             _ => None,
         };
         match column {
-            Some(Column::Numbers(column)) if column.has_more() => return false,
+            Some(Column::Numbers(column)) if column.has_several() => return false,
             Some(column) => {
                 if let Some(codes) = column.codes() {
                     self.number_codes(&batch, source, codes, numbers);

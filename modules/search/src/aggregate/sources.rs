@@ -39,10 +39,14 @@ impl Source {
         let row = batch.matched[place];
         match self {
             Source::Column { number, shows_all } => match batch.rows.column(*number)? {
-                Column::Numbers(numbers) if numbers.has_more() => match numbers.more(row) {
-                    Some(all) => Some(several(all, *shows_all)),
-                    None => numbers.first(row).map(Value::Number),
-                },
+                Column::Numbers(numbers) if numbers.has_several() => {
+                    let all: Vec<f64> = numbers.all(row).collect();
+                    match all.as_slice() {
+                        [] => None,
+                        [number] => Some(Value::Number(*number)),
+                        all => Some(several(all, *shows_all)),
+                    }
+                }
                 Column::Numbers(numbers) => numbers.first(row).map(Value::Number),
                 Column::Texts(texts) => texts.get(row).map(Value::text),
                 _ => None,
@@ -67,7 +71,7 @@ impl Source {
         };
         match self {
             Source::Column { number, .. } => match batch.rows.column(*number) {
-                Some(Column::Numbers(numbers)) if !numbers.has_more() => {
+                Some(Column::Numbers(numbers)) if !numbers.has_several() => {
                     return Lane::Numbers(Numbers::without_nan(numbers.firsts(&rows())));
                 }
                 Some(Column::Texts(texts)) => {

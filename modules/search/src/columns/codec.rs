@@ -5,7 +5,8 @@
 
 use std::io;
 
-use super::{Column, Numbers, Storage, TextCodes, Texts};
+use super::numbers::{Numbers, Storage};
+use super::{Column, TextCodes, Texts};
 use crate::geo::points::Points;
 use crate::schema::ColumnKind;
 use crate::shape::shapes::Shapes;
@@ -65,7 +66,7 @@ impl Column {
 
 impl Numbers {
     fn encode(&self, out: &mut Encoder<'_>) -> io::Result<()> {
-        match &self.first {
+        match &self.values {
             Storage::Wide(values) => {
                 out.number(WIDE)?;
                 out.list(values)?;
@@ -86,34 +87,25 @@ impl Numbers {
                 out.list(codes)?;
             }
         }
-        out.length(self.more.len())?;
-        for (row, numbers) in &self.more {
-            out.number(*row)?;
-            out.list(numbers)?;
-        }
-        Ok(())
+        out.list(self.ends.as_deref().unwrap_or_default())
     }
 
     fn decode(bytes: &mut Decoder<'_>, rows: u32) -> Result<Numbers, Broken> {
-        let length = rows as usize;
-        let tag = bytes.number::<u8>()?;
-        let first = match tag {
-            WIDE => Storage::Wide(bytes.list_of(length)?),
-            CODES_8 => Storage::Codes8(bytes.number()?, bytes.list_of(length)?),
-            CODES_16 => Storage::Codes16(bytes.number()?, bytes.list_of(length)?),
-            CODES_32 => Storage::Codes32(bytes.number()?, bytes.list_of(length)?),
+        let values = match bytes.number::<u8>()? {
+            WIDE => Storage::Wide(bytes.list()?),
+            CODES_8 => Storage::Codes8(bytes.number()?, bytes.list()?),
+            CODES_16 => Storage::Codes16(bytes.number()?, bytes.list()?),
+            CODES_32 => Storage::Codes32(bytes.number()?, bytes.list()?),
             _ => return Err(Broken("numbers are stored in an unknown way")),
         };
-        let count = bytes.length(4 + 8)?;
-        let mut more: Vec<(u32, Box<[f64]>)> = Vec::with_capacity(count);
-        for _ in 0..count {
-            let row = bytes.number::<u32>()?;
-            let numbers: Vec<f64> = bytes.list()?;
-            ensure(more.last().is_none_or(|(last, _)| *last < row), "rows are not in order")?;
-            ensure(row < rows && numbers.len() > 1, "a row of several numbers is none")?;
-            more.push((row, numbers.into()));
+        let ends: Vec<u32> = bytes.list()?;
+        if ends.is_empty() {
+            ensure(values.len() == rows as usize, "numbers and rows are not as many")?;
+            return Ok(Numbers { values, ends: None });
         }
-        Ok(Numbers { first, more })
+        ensure(ends.len() == rows as usize, "numbers are of other rows")?;
+        check_ends(&ends, values.len())?;
+        Ok(Numbers { values, ends: Some(ends) })
     }
 }
 
