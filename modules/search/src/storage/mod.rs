@@ -22,7 +22,7 @@ use std::path::Path;
 use crate::settings;
 
 /// The version of all files. It changes with the format, and with what words and values a document is indexed under.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The folder, in the directory of the server.
 const FOLDER: &str = "search-segments";

@@ -5,7 +5,7 @@
 
 use crate::columns::Value;
 use crate::index::analysis::{Analysis, FieldValue, Takes, each_tag, each_text, numeric_value};
-use crate::index::elements::{put_number, put_run};
+use crate::index::elements::{put_member, put_number, put_run, put_value};
 use crate::index::places;
 use crate::query::plan::STEM_MARK;
 use crate::schema::nested::{Group, Member};
@@ -50,8 +50,7 @@ impl Analysis {
                 }
                 values.clear();
                 self.put_member(schema, member, value, &mut values)?;
-                put_number(&mut body, member.field.into());
-                put_run(&mut body, &values);
+                put_member(&mut body, member.field, &values);
             }
             put_run(out, &body);
         }
@@ -93,9 +92,9 @@ impl Analysis {
                 })?;
             }
             (FieldKind::Numeric, _) => match numeric_value(value)? {
-                Value::Number(number) => out.extend_from_slice(&number.to_le_bytes()),
+                Value::Number(number) => put_value(out, number),
                 Value::Numbers(numbers) => {
-                    numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+                    numbers.iter().for_each(|number| put_value(out, *number));
                 }
                 _ => {}
             },
