@@ -28,6 +28,9 @@ use crate::resp::reply::Protocol;
 /// Places for messages that an empty outbox keeps.
 const QUEUE_KEPT: usize = 16;
 
+/// Bytes from which on a message is a piece of its own rather than copied behind others.
+const OWN_PIECE_BYTES: usize = 16 << 10;
+
 /// What a shared piece takes beside its bytes.
 const PIECE_OVERHEAD_BYTES: usize = size_of::<Vec<u8>>() + 3 * size_of::<usize>();
 
@@ -394,10 +397,22 @@ impl Client {
 
     /// Answers its blocked command with encoded bytes and wakes its owner.
     pub fn unblock(&self, reply: &[u8]) {
+        self.unblock_by(|outbox| outbox.add(|out| out.extend_from_slice(reply)));
+    }
+
+    /// As [`Client::unblock`], with bytes that nobody else has: they are not copied if they are many.
+    pub fn unblock_with(&self, reply: Vec<u8>) {
+        match reply.len() {
+            ..OWN_PIECE_BYTES => self.unblock(&reply),
+            _ => self.unblock_by(|outbox| outbox.push(Piece::Own(reply))),
+        }
+    }
+
+    fn unblock_by(&self, add: impl FnOnce(&mut Outbox)) {
         {
             let mut outbox = self.outbox.lock();
             let later = outbox.behind_answer.take();
-            outbox.add(|out| out.extend_from_slice(reply));
+            add(&mut outbox);
             outbox.queue.extend(later.into_iter().flatten());
             outbox.unblocked = true;
             self.note_waiting(&outbox);

@@ -308,12 +308,16 @@ impl Blocked {
             self.free_data(ctx, client.is_none());
             if client.is_some() {
                 // SAFETY: the module has unblocked the handle, so its threads no longer reply through it.
-                out.append(unsafe { &mut *self.replies.get() });
+                let replies = std::mem::take(unsafe { &mut *self.replies.get() });
+                match out.is_empty() {
+                    true => out = replies,
+                    false => out.extend_from_slice(&replies),
+                }
                 self.account(ctx, &out);
             }
         });
         if let Some(client) = client {
-            self.answer(client, state, shared, &mut out);
+            self.answer(client, state, shared, out);
         }
         self.end();
     }
@@ -424,7 +428,7 @@ impl Blocked {
                 self.free_data(ctx, false);
             }
         });
-        self.answer(client, state, shared, &mut out);
+        self.answer(client, state, shared, out);
         if self.on_keys {
             self.end();
         }
@@ -443,7 +447,7 @@ impl Blocked {
         Reply::new(&mut out, self.protocol).error(error);
         self.with_session(state, shared, Some(client), |ctx| self.account(ctx, &out));
         self.tell_disconnect(state, shared);
-        self.answer(client, state, shared, &mut out);
+        self.answer(client, state, shared, out);
         true
     }
 
@@ -550,7 +554,7 @@ impl Blocked {
     }
 
     /// Sends the client its answer and lets it go on.
-    fn answer(&self, client: &Arc<Client>, state: &State, shared: &Shared, out: &mut Vec<u8>) {
+    fn answer(&self, client: &Arc<Client>, state: &State, shared: &Shared, mut out: Vec<u8>) {
         let mut session = client.session.lock();
         session.foreign = None;
         if session.drops_reply() {
@@ -564,7 +568,7 @@ impl Blocked {
             out.clear();
             client.cut_off();
         }
-        client.unblock(out);
+        client.unblock_with(out);
     }
 }
 

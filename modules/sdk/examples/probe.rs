@@ -385,6 +385,45 @@ fn wait(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
             let client = ctx.block_client()?;
             thread::spawn(move || client.unblock(|_| panic!("asked to, in an answer")));
         }
+        "write" => {
+            let client = ctx.block_client()?;
+            thread::spawn(move || {
+                let size = client.lock(|ctx| ctx.db_size());
+                client.reply_with(|writer| {
+                    writer.array(3);
+                    writer.int(i64::try_from(size??).map_err(Error::new)?);
+                    writer.map(1);
+                    writer.bulk("half");
+                    writer.double(0.5);
+                    writer.begin_array();
+                    (0..3).for_each(|number| writer.int(number));
+                    writer.end();
+                    Ok(Reply::Written)
+                });
+            });
+        }
+        "write-error" => {
+            let client = ctx.block_client()?;
+            thread::spawn(move || client.reply_with(|_| Err(Error::new("written"))));
+        }
+        "write-panic" => {
+            let client = ctx.block_client()?;
+            thread::spawn(move || {
+                client.reply_with(|writer| {
+                    writer.array(2);
+                    writer.int(1);
+                    panic!("asked to, while writing");
+                });
+            });
+        }
+        "write-late" => {
+            let late = |_: &mut Context<'_>| Ok(Reply::from("too late"));
+            let client = ctx.block_client_for(Duration::from_millis(1), late)?;
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(100));
+                client.reply_with(|_| unreachable!("nobody waits any more"));
+            });
+        }
         "drop" => drop(ctx.block_client()?),
         "again" => {
             let client = ctx.block_client()?;

@@ -1,9 +1,10 @@
 //! How does a client wait for work that other threads do?
 
 use crate::context::Context;
+use crate::dispatch;
 use crate::error::Error;
 use crate::raw::{BlockedHandle, Ctx, Detached};
-use crate::reply::CommandResult;
+use crate::reply::{CommandResult, Writer};
 
 /// A client that waits. Whoever has it may answer from any thread; if it is dropped without an
 /// answer, the client gets an error.
@@ -30,6 +31,15 @@ impl BlockedClient {
     /// Ends the wait with a reply that is ready.
     pub fn reply(self, result: CommandResult) {
         self.unblock(move |_| result);
+    }
+
+    /// Ends the wait with a reply that `write` writes at once, on this thread and without the server's lock: for
+    /// replies that are long. It sees nothing of the server; what it needs has been read before. Nothing is written
+    /// if the client's time is over.
+    pub fn reply_with(mut self, write: impl FnOnce(Writer<'_>) -> CommandResult) {
+        if let Some(handle) = self.handle.take() {
+            dispatch::write_answer(handle, write);
+        }
     }
 
     /// Runs `body` under the server's lock and in the client's database. The server stands still

@@ -12,8 +12,9 @@ use crate::error::Error;
 use crate::events::{KeyspaceEvent, NotifyClass, ServerEvent};
 use crate::info::InfoWriter;
 use crate::module::{COMMANDS_MAX, Module, SERVICES_MAX};
-use crate::raw::{self, Answer, Arg, Ctx, Info, Ready};
+use crate::raw::{self, Answer, Arg, BlockedHandle, Ctx, Info, Ready};
 use crate::registration;
+use crate::reply::{CommandResult, Writer};
 
 struct Loaded {
     module: &'static Module,
@@ -111,6 +112,16 @@ pub(crate) fn run_answer(ctx: Ctx<'_>, answer: Answer) {
     let result = raw::boundary(|| answer(&mut ctx))
         .unwrap_or_else(|panic| Err(Error::new(format_args!("internal error: {panic}"))));
     ctx.finish("the answer to a blocked client", result);
+}
+
+/// Answers a client that stops waiting from a thread of the module's own, without the lock.
+pub(crate) fn write_answer(handle: BlockedHandle, write: impl FnOnce(Writer<'_>) -> CommandResult) {
+    handle.reply_with(|ctx| {
+        let ctx = Context::new(ctx, Origin::Other);
+        let result = raw::boundary(|| write(ctx.reply()))
+            .unwrap_or_else(|panic| Err(Error::new(format_args!("internal error: {panic}"))));
+        ctx.finish("the answer to a blocked client", result);
+    });
 }
 
 /// Lets a client that waits for keys look at one. True: it has been answered.

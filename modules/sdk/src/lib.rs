@@ -157,6 +157,8 @@
 //! }
 //! ```
 //!
+//! A reply that is long is written on the thread, without the lock, by [`BlockedClient::reply_with`].
+//!
 //! In MULTI and scripts nobody may wait; [`Context::may_block`] tells. [`Context::thread_context`] is
 //! for threads that no client waits for, [`Context::set_timer`] for later. All data belongs to
 //! whoever holds the server's lock; every handler runs with it.

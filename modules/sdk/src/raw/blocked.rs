@@ -45,15 +45,25 @@ struct Ending {
 }
 
 impl Wait {
+    /// Whether the caller is the one who ends the wait.
+    fn claim(&self) -> bool {
+        !self.ended.swap(true, Ordering::AcqRel)
+    }
+
     /// Ends the wait, unless it has ended already. Works on any thread, without the lock.
     fn end(self: &Arc<Wait>, answer: Answer) {
-        if self.ended.swap(true, Ordering::AcqRel) {
-            return;
+        if self.claim() {
+            self.unblock(Some(answer));
         }
-        let ending = Ending { wait: Arc::clone(self), answer: Some(answer) };
+    }
+
+    /// Unblocks the client, which then gets what was written already, or what an answer writes. To be called once, by who has
+    /// [claimed](Wait::claim) it.
+    fn unblock(self: &Arc<Wait>, answer: Option<Answer>) {
+        let ending = Ending { wait: Arc::clone(self), answer };
         let data = Box::into_raw(Box::new(ending)).cast::<c_void>();
         // SAFETY: the handle is live until it is unblocked, which happens once, since only one
-        // caller sees `ended` change; `free_ending` frees the box.
+        // caller claims it; `free_ending` frees the box.
         unsafe { (self.api.UnblockClient)(self.client.as_ptr(), data) };
     }
 }
@@ -100,6 +110,28 @@ impl BlockedHandle {
     /// Ends the wait, unless its time is over already.
     pub(crate) fn unblock(self, answer: Answer) {
         self.wait.end(answer);
+    }
+
+    /// Ends the wait, unless its time is over already, with what `write` replies on this thread, without the lock.
+    pub(crate) fn reply_with(self, write: impl FnOnce(Ctx<'_>)) {
+        if !self.wait.claim() {
+            return;
+        }
+        let api = self.wait.api;
+        // SAFETY: the handle is live until it is unblocked, which is up to us now.
+        let raw = unsafe { (api.GetThreadSafeContext)(self.wait.client.as_ptr()) };
+        let Some(ctx) = NonNull::new(raw) else {
+            return self
+                .wait
+                .unblock(Some(Box::new(|_| Err(Error::Refused("GetThreadSafeContext")))));
+        };
+        let context = ThreadContext { ctx, api };
+        // SAFETY: the context is live during the call, and no other thread knows it. Without the lock it may be replied to
+        // and nothing else; `dispatch`, the only caller, gives the module no more than a writer.
+        let ctx = unsafe { Ctx::from_ptr(context.ctx.as_ptr()) }.expect("the pointer is not NULL");
+        write(ctx);
+        drop(context);
+        self.wait.unblock(None);
     }
 
     /// Runs `body` under the server's lock, in the client's database.
