@@ -33,6 +33,9 @@ use crate::persist::rdb::load::{LoadError, Options, Outcome, Turns, load_in_turn
 /// Bytes of the file after which others have the lock at the latest: well under a millisecond.
 const SLICE_BYTES_MAX: u64 = 256 * 1024;
 
+/// The same in nanoseconds, since keys of modules and modules that follow keys may take long.
+const SLICE_NS_MAX: u64 = 1_000_000;
+
 /// How long a delay lasts before it is looked whether loading is still wanted.
 const NAP: Duration = Duration::from_millis(10);
 
@@ -156,6 +159,8 @@ pub(super) struct Slices<'a> {
     state: Option<Writing<'a>>,
     /// Where in the file the slice began.
     began: u64,
+    /// When it began, in nanoseconds of the monotonic clock.
+    began_ns: u64,
     /// Bytes that it has at most.
     bytes_max: u64,
 }
@@ -163,14 +168,18 @@ pub(super) struct Slices<'a> {
 impl<'a> Slices<'a> {
     /// Slices of an engine, whose progress is noted there.
     pub(super) fn new(engine: &'a Engine, progress: &'a LoadProgress) -> Self {
-        Self { engine, progress, state: None, began: 0, bytes_max: 0 }
+        Self { engine, progress, state: None, began: 0, began_ns: 0, bytes_max: 0 }
     }
 }
 
 impl Turns for Slices<'_> {
     fn with(&mut self, f: &mut dyn FnMut(&mut ExclusiveCtx<'_>)) {
-        let engine = self.engine;
-        let state = self.state.get_or_insert_with(|| engine.write_patiently());
+        let (engine, began_ns) = (self.engine, &mut self.began_ns);
+        let state = self.state.get_or_insert_with(|| {
+            let state = engine.write_patiently();
+            *began_ns = (engine.shared.clock.mono_ns)();
+            state
+        });
         let interval = state.config.uint(Param::LoadingProcessEventsIntervalBytes);
         self.bytes_max = interval.min(SLICE_BYTES_MAX);
         as_server(state, &engine.shared, f);
@@ -178,10 +187,14 @@ impl Turns for Slices<'_> {
 
     fn loaded(&mut self, offset: u64) -> Result<(), LoadError> {
         self.progress.note(offset);
-        if offset - self.began >= self.bytes_max {
+        let clock = self.engine.shared.clock.mono_ns;
+        let is_over = offset - self.began >= self.bytes_max
+            || clock().saturating_sub(self.began_ns) >= SLICE_NS_MAX;
+        if is_over {
             self.began = offset;
             if let Some(state) = &mut self.state {
                 state.give_way();
+                self.began_ns = clock();
             }
         }
         if self.progress.is_cancelled() { Err(LoadError::Cancelled) } else { Ok(()) }

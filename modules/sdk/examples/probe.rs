@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mortise_module::{
     Access, AofWriter, Arg, ArgSpec, Argument, Arity, AuxWhen, BeginKeys, BoolConfig, CallFlags,
@@ -96,8 +96,23 @@ impl Native for Note {
 
     fn aux_load(reader: &mut RdbReader<'_>, _encver: i32) -> Result<(), Error> {
         AUX.store(reader.u64()? + 1, Ordering::Relaxed);
+        let end = Instant::now() + Duration::from_secs(20);
+        while PATIENCE.load(Ordering::Relaxed) == 1 {
+            if Instant::now() > end {
+                return Err(Error::new("nobody was let in"));
+            }
+            thread::sleep(Duration::from_millis(1));
+            reader.give_way();
+        }
         Ok(())
     }
+}
+
+/// 1: what belongs to no key is not loaded until it is 2.
+static PATIENCE: AtomicU64 = AtomicU64::new(0);
+
+fn patience(_: &mut Context<'_>, _: &[Arg<'_>]) -> CommandResult {
+    Ok(Reply::Int(PATIENCE.fetch_add(1, Ordering::Relaxed) as i64 + 1))
 }
 
 fn note(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
@@ -648,6 +663,10 @@ mortise_module::module!(Module {
             ..command("probe.read", Arity::Exactly(2), read_note)
         },
         command("probe.living", Arity::Exactly(1), living),
+        Command {
+            flags: &[Flag::Loading],
+            ..command("probe.patience", Arity::Exactly(1), patience)
+        },
         command("probe.reply", Arity::Exactly(2), replies),
         Command {
             keys: &[KeySpec::at(2, Access::Update)],

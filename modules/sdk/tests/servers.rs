@@ -522,6 +522,21 @@ fn nothing_changes_while_a_key_is_open() {
 }
 
 #[test]
+fn others_are_let_in_while_data_of_no_key_is_loaded() {
+    with_probe(&[], |server, client| {
+        if !is_ours(client) {
+            return;
+        }
+        assert_eq!(client.run("probe.patience"), ":1");
+        let mut other = server.client();
+        client.send(&[b"DEBUG", b"RELOAD"]);
+        other.until_contains("GET k", "-LOADING");
+        assert_eq!(other.run("probe.patience"), ":2");
+        assert_eq!(client.receive().to_string(), "+OK");
+    });
+}
+
+#[test]
 fn clients_wait_for_threads() {
     with_probe(&[], |_, client| {
         client.run("SELECT 5");

@@ -17,6 +17,10 @@ use crate::engine::visits;
 /// A module yields: what is let in meanwhile does not. One thread has the lock, so one flag is enough.
 static YIELDING: AtomicBool = AtomicBool::new(false);
 
+/// How long a module may load until who waits is refused, and how long until its thread's own connections are looked at again,
+/// in microseconds.
+const LOADING_MICROS: i64 = 1000;
+
 /// How a context yields.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Yielding {
@@ -55,21 +59,24 @@ impl Yielding {
     ) {
         let shared = inner.env.shared;
         let now_us = (shared.clock.unix_us)();
-        let lived_ms = (now_us - inner.env.now_us) / 1000;
+        let lived_us = now_us - inner.env.now_us;
         let hz = inner.state.config.int(Param::Hz).max(1);
         // Who waits for a data set to be loaded is refused for that, and soon.
-        let patience_ms = match shared.loading.is_on() {
-            true => 1000 / hz as u64,
-            false => shared.limits.busy_ms.load(Ordering::Relaxed),
+        let (patience_us, look_us) = match shared.loading.is_on() {
+            true => (LOADING_MICROS, LOADING_MICROS),
+            false => {
+                let busy_ms = shared.limits.busy_ms.load(Ordering::Relaxed);
+                (i64::try_from(busy_ms).unwrap_or(i64::MAX).saturating_mul(1000), 1_000_000 / hz)
+            }
         };
-        if !u64::try_from(lived_ms).is_ok_and(|lived| lived >= patience_ms) {
+        if lived_us < patience_us {
             return;
         }
         if lends {
             self.lends |= shared.busy.begin_lending(text);
             shared.visits.receive(engine, inner);
             if now_us >= self.next_us {
-                self.next_us = now_us + 1_000_000 / hz;
+                self.next_us = now_us + look_us;
                 let mut run = |caller: Caller<'_>,
                                request: Request<'_>,
                                out: &mut Vec<u8>,

@@ -124,6 +124,8 @@ pub(super) struct ModuleKey {
     pub(super) is_over: bool,
     pub(super) clock: u32,
     pub(super) dialect: Dialect,
+    /// Where it ends in the file.
+    pub(super) end: u64,
 }
 
 /// Whole parts of a file, none of which is its end.
@@ -223,7 +225,7 @@ impl Decoder<'_> {
                 let (db, expire_at) = (self.keys.db, attributes.expire_at);
                 let (clock, is_over) = (self.clock(attributes), self.setup.is_over(expire_at));
                 let dialect = self.dialect;
-                let key = ModuleKey { db, key, bytes, expire_at, is_over, clock, dialect };
+                let key = ModuleKey { db, key, bytes, expire_at, is_over, clock, dialect, end };
                 self.steps.push(Step::ModuleKey(Box::new(key)));
             }
             Key::Empty(key) => self.steps.push(Step::EmptyKey(key)),

@@ -37,6 +37,8 @@ const EMPTY_KEYS_NAMED_MAX: u64 = 10;
 
 /// Keys for whose memory the cache is asked ahead of their turn.
 const KEYS_AHEAD: usize = 12;
+/// How long keys are added in one go where modules look at each of them.
+const HEARD_NS_MAX: u64 = 500_000;
 
 /// Why a file was not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -265,11 +267,14 @@ impl Loading<'_> {
                 added = add_some(ctx, step.db, &mut keys, some, options, loaded).map(|()| delay);
             });
             let delay = added?;
+            if keys.len() == 0 && delay.is_zero() {
+                break;
+            }
+            // With keys so slow, or modules that look at each of them, whoever waits has its turn in between.
+            let left = keys.len() as u64 * (step.end - begin) / count;
+            self.turns.loaded(step.end - left)?;
+            self.turns.with(&mut |ctx| progress::tell(ctx, Kind::Snapshot));
             if !delay.is_zero() {
-                // With keys so slow, whoever looks wants to see them come one by one.
-                let left = keys.len() as u64 * (step.end - begin) / count;
-                self.turns.loaded(step.end - left)?;
-                self.turns.with(&mut |ctx| progress::tell(ctx, Kind::Snapshot));
                 self.turns.idle(Some(delay));
             }
         }
@@ -305,7 +310,11 @@ impl Loading<'_> {
                 }
             };
         });
-        added
+        added?;
+        self.offset = key.end;
+        self.turns.loaded(key.end)?;
+        self.turns.with(&mut |ctx| progress::tell(ctx, Kind::Snapshot));
+        Ok(())
     }
 
     /// Facts that concern an administrator go to the log.
@@ -353,7 +362,8 @@ fn delay(configured: i64) -> (usize, Duration) {
     }
 }
 
-/// Adds the next keys, as many as `some` at most, and counts them.
+/// Adds the next keys, as many as `some` at most, and counts them. Where somebody looks at each of them, who may take long,
+/// it ends early.
 fn add_some(
     ctx: &mut ExclusiveCtx<'_>,
     db: u32,
@@ -362,6 +372,8 @@ fn add_some(
     options: Options,
     loaded: &mut u64,
 ) -> Result<(), LoadError> {
+    let clock = ctx.env.shared.clock.mono_ns;
+    let end_ns = ctx.env.shared.is_heard(EventClass::LOADED).then(|| clock() + HEARD_NS_MAX);
     for _ in 0..some {
         let Some(key) = keys.next() else { break };
         if let Some(later) = keys.as_slice().get(KEYS_AHEAD) {
@@ -369,6 +381,9 @@ fn add_some(
         }
         add(ctx, db, key, options)?;
         *loaded += 1;
+        if end_ns.is_some_and(|end_ns| clock() >= end_ns) {
+            break;
+        }
     }
     Ok(())
 }
@@ -439,12 +454,18 @@ fn load_library(ctx: &mut ExclusiveCtx<'_>, text: &[u8], replace: bool) -> Resul
     }
 }
 
-fn give_data(ctx: &ExclusiveCtx<'_>, id: u64, when: u64, items: &[u8]) -> Result<(), LoadError> {
+/// Gives a module what belongs to no key. It may take long and let others in meanwhile.
+fn give_data(
+    ctx: &mut ExclusiveCtx<'_>,
+    id: u64,
+    when: u64,
+    items: &[u8],
+) -> Result<(), LoadError> {
     let when = i32::try_from(when).unwrap_or(-1);
-    let read = match &ctx.state.hooks {
-        Some(hooks) => hooks.load_data(id, when, items),
-        None => Err(TypeDataError::NoType),
-    };
+    let mut read = Err(TypeDataError::NoType);
+    if let Some(hooks) = ctx.state.hooks.clone() {
+        hooks.lend(ctx, &mut || read = hooks.load_data(id, when, items));
+    }
     let name = type_name(id);
     let text = match read {
         Ok(read) if items.get(read..) == Some(&[item::END as u8]) => return Ok(()),

@@ -2,8 +2,9 @@
 //! RdbLoad of modules)? Those who may be while it is being loaded; the rest is told that it is.
 //!
 //! A small file is loaded before anybody notices: they wait, as for every command. From the first
-//! `loading-process-events-interval-bytes` on, the lock is lent as a module that yields lends it (`engine/visits.rs`): other
-//! workers hand over what may run, or refuse it, and the connections of this thread are looked at now and then.
+//! `loading-process-events-interval-bytes` on, or after some milliseconds, the lock is lent as a module that yields lends it
+//! (`engine/visits.rs`): other workers hand over what may run, or refuse it, and the connections of this thread are looked at
+//! now and then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,10 @@ use crate::persist::rdb::load::{LoadError, Turns};
 /// How long this thread's own connections wait at most until they are looked at, in microseconds.
 const LOOK_MICROS: i64 = 1000;
 
+/// How long loading takes before others are looked at, however few bytes that were, in microseconds: modules may have much to do
+/// with each of them.
+const PATIENCE_MICROS: i64 = 2000;
+
 /// How long a delay lasts before it is looked who waits.
 const NAP: Duration = Duration::from_millis(5);
 
@@ -30,6 +35,8 @@ pub struct Lending {
     since: Option<u64>,
     /// This is what lends; a module that yielded may have done so before.
     began: bool,
+    /// When loading began, in unix microseconds; None before its first bytes.
+    began_us: Option<i64>,
     /// When this thread's connections are looked at next, in unix microseconds.
     next_us: i64,
 }
@@ -37,7 +44,13 @@ pub struct Lending {
 impl Lending {
     /// Nothing is lent yet.
     pub fn new() -> Self {
-        Self { engine: host().engine.get().cloned(), since: None, began: false, next_us: 0 }
+        Self {
+            engine: host().engine.get().cloned(),
+            since: None,
+            began: false,
+            began_us: None,
+            next_us: 0,
+        }
     }
 
     /// So many bytes are loaded: serves who may be served, if it is time.
@@ -45,8 +58,10 @@ impl Lending {
         let shared = ctx.env.shared;
         if self.since.is_none() {
             let interval = ctx.state.config.uint(Param::LoadingProcessEventsIntervalBytes);
+            let now_us = (shared.clock.unix_us)();
+            let is_soon = now_us - *self.began_us.get_or_insert(now_us) < PATIENCE_MICROS;
             // 0 is for never, as in Redis.
-            if interval == 0 || offset < interval {
+            if interval == 0 || offset < interval && is_soon {
                 return;
             }
             self.since = Some(offset);

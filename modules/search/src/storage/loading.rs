@@ -30,7 +30,7 @@ use crate::vector::store::Store;
 use crate::{registry, settings, source};
 
 /// How often others are let in while files are read.
-const WAY_GIVEN_EVERY: Duration = Duration::from_millis(10);
+const WAY_GIVEN_EVERY: Duration = Duration::from_millis(1);
 /// Threads that read files: with more, it is the disk that all wait for.
 const THREADS_MAX: usize = 4;
 
