@@ -319,6 +319,11 @@ impl Pipeline {
         if breaks { self.waiting() } else { self.waiting().min(count) }
     }
 
+    /// How many rows come out at most, if `count` are wanted.
+    pub fn rows_max(&self, count: usize) -> usize {
+        self.waiting().min(self.rows_needed(self.at)).min(count)
+    }
+
     /// Whether rows have been grouped.
     pub fn is_grouped(&self) -> bool {
         self.group_names.is_some()

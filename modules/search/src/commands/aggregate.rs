@@ -33,8 +33,6 @@ use crate::{pool, registry, settings, source};
 
 /// What a row costs that goes through a stage or two, in the steps of [`pool::INLINE_STEPS_MAX`].
 const STEPS_OF_ROW: u64 = 4;
-/// The same of a key that is read: some thousand of them take a millisecond.
-const STEPS_OF_LOAD: u64 = 150;
 
 /// FT.AGGREGATE.
 pub const AGGREGATE: Command = Command {
@@ -61,30 +59,18 @@ fn aggregate(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let mut work = Work::new(args[0], args[1], request)?;
     permission::check(ctx, work.snapshot.schema(), Access::Read)?;
     let steps = work.cost();
-    let count = rows_max(cursor_options);
-    let name = args[0].to_vec();
+    let receiver = Receiver::new(ctx, args[0], cursor_options);
     if pool::takes(ctx, steps) {
-        return pool::run_with(
-            ctx,
-            move |client| work.run()?.prepared(client, count),
-            move |ctx, answer| finish(ctx, answer?, &name, cursor_options),
-        );
+        return pool::search(ctx, move |client| match work.run() {
+            Ok(answer) if answer.is_long(receiver.count) => {
+                pool::read_next(move || receiver.answer_apart(client, answer));
+            }
+            Ok(answer) => client.unblock(move |ctx| receiver.answer_here(ctx, answer)),
+            Err(error) => client.reply(Err(error.into())),
+        });
     }
     let answer = work.run()?;
-    if pool::takes(ctx, answer.cost(count)) {
-        return pool::run_with(
-            ctx,
-            move |client| answer.prepared(client, count),
-            move |ctx, answer| finish(ctx, answer?, &name, cursor_options),
-        );
-    }
-    finish(ctx, answer, &name, cursor_options)
-}
-
-/// How many rows one reply may have.
-fn rows_max(cursor_options: Option<cursor::Options>) -> usize {
-    cursor_options
-        .map_or_else(|| settings::size(&settings::MAX_AGGREGATE_RESULTS), |options| options.count)
+    receiver.answer(ctx, answer)
 }
 
 /// What one command may hold.
@@ -95,25 +81,90 @@ pub(super) fn limits() -> Limits {
     }
 }
 
-/// Loads what is left to be loaded, and replies.
-fn finish(
-    ctx: &mut Context<'_>,
-    mut answer: Answer,
-    name: &[u8],
-    cursor_options: Option<cursor::Options>,
-) -> CommandResult {
-    let rows = answer.take(ctx, rows_max(cursor_options))?;
-    match cursor_options {
-        None => answer.write(ctx, &rows),
-        Some(options) => {
-            cursor::admit(name, &answer)?;
-            ctx.reply().array(2);
-            answer.write(ctx, &rows);
-            let id = cursor::keep(ctx, name, options, answer);
-            ctx.reply().int(id);
+/// Who gets rows, and what becomes of the others.
+pub(super) struct Receiver {
+    /// How many it gets at most.
+    pub(super) count: usize,
+    /// The cursor that keeps the others; without one they are dropped.
+    pub(super) place: Option<cursor::Place>,
+    pub(super) is_resp3: bool,
+}
+
+impl Receiver {
+    fn new(ctx: &Context<'_>, index: &[u8], cursor: Option<cursor::Options>) -> Receiver {
+        let place = cursor.map(|options| cursor::Place::new(index, options));
+        let count = match &place {
+            Some(place) => place.count(),
+            None => settings::size(&settings::MAX_AGGREGATE_RESULTS),
+        };
+        Receiver { count, place, is_resp3: ctx.is_resp3() }
+    }
+
+    /// Loads what is left to be loaded and replies, on a thread of the module's own if there is much to do.
+    pub(super) fn answer(self, ctx: &mut Context<'_>, answer: Answer) -> CommandResult {
+        match pool::takes(ctx, answer.cost(self.count)) {
+            true => pool::read(ctx, move |client| self.answer_apart(client, answer)),
+            false => self.answer_here(ctx, answer),
         }
     }
-    Ok(Reply::Written)
+
+    /// The same under the server's lock.
+    fn answer_here(self, ctx: &mut Context<'_>, mut answer: Answer) -> CommandResult {
+        let rows = answer.take(ctx, self.count)?;
+        self.admit(&answer)?;
+        let watch = self.place.as_ref().map(|place| place.watch(ctx));
+        self.write(ctx.reply(), &rows, answer, watch.as_ref());
+        Ok(Reply::Written)
+    }
+
+    /// The same on a thread for which a client waits: keys are read in short holds of the lock, and the reply is written without
+    /// it.
+    fn answer_apart(self, client: BlockedClient, mut answer: Answer) {
+        let schema = Arc::clone(&answer.schema);
+        let Some(mut loader) = SlicedLoader::new(&client, &schema, answer.dialect) else {
+            return client.unblock(move |ctx| self.answer_here(ctx, answer));
+        };
+        let rows = answer.pipeline.take(self.count, &mut loader);
+        let rows = rows.and_then(|rows| self.admit(&answer).map(|()| rows));
+        let watched = rows.map_err(ReplyError::from).and_then(|rows| {
+            let watch = |place: &cursor::Place| client.lock(|ctx| place.watch(ctx));
+            Ok((rows, self.place.as_ref().map(watch).transpose()?))
+        });
+        match watched {
+            Err(error) => client.reply(Err(error)),
+            Ok((rows, watch)) => client.reply_with(|writer| {
+                self.write(writer, &rows, answer, watch.as_ref());
+                Ok(Reply::Written)
+            }),
+        }
+    }
+
+    /// Refuses what must not be replied.
+    fn admit(&self, answer: &Answer) -> Result<(), Error> {
+        answer.check_time(self.is_resp3)?;
+        self.place.as_ref().map_or(Ok(()), |place| place.admit(answer))
+    }
+
+    /// Writes the reply; with a cursor, its number behind the rows.
+    fn write(
+        self,
+        writer: Writer<'_>,
+        rows: &Taken,
+        answer: Answer,
+        watch: Option<&cursor::Watch>,
+    ) {
+        let kept = self.place.zip(watch);
+        if kept.is_some() {
+            writer.array(2);
+        }
+        match self.is_resp3 {
+            true => answer.write_map(writer, rows),
+            false => answer.write_list(writer, rows),
+        }
+        if let Some((place, watch)) = kept {
+            writer.int(place.keep(answer, watch));
+        }
+    }
 }
 
 /// What FT.AGGREGATE was asked for, behind the query.
@@ -279,7 +330,6 @@ impl Work {
         pipeline.feed(&snapshot, &visit, &leaves)?;
         Ok(Answer {
             pipeline,
-            ready: None,
             schema: Arc::clone(snapshot.schema()),
             dialect: self.dialect,
             timeout_ms: self.timeout_ms,
@@ -301,8 +351,6 @@ impl<'a> Sink<'a> for Greatest {
 /// Rows that wait to be taken.
 pub struct Answer {
     pipeline: Pipeline,
-    /// Rows that have been taken already.
-    ready: Option<Taken>,
     schema: Arc<Schema>,
     dialect: u32,
     timeout_ms: Option<u64>,
@@ -318,7 +366,7 @@ impl Answer {
         dialect: u32,
         timeout_ms: Option<u64>,
     ) -> Answer {
-        Answer { pipeline, ready: None, schema, dialect, timeout_ms, cut: false }
+        Answer { pipeline, schema, dialect, timeout_ms, cut: false }
     }
 
     /// The index that they are of.
@@ -331,9 +379,17 @@ impl Answer {
         &self.pipeline
     }
 
-    /// About how many steps taking `count` rows will cost, in those of [`pool::INLINE_STEPS_MAX`].
-    pub fn cost(&self, count: usize) -> u64 {
-        (self.pipeline.loads(count) as u64).saturating_mul(STEPS_OF_LOAD)
+    /// About how many steps taking and writing `count` rows will cost, in those of [`pool::INLINE_STEPS_MAX`].
+    fn cost(&self, count: usize) -> u64 {
+        let loads = self.pipeline.loads(count) as u64;
+        let rows = self.pipeline.rows_max(count) as u64;
+        let writing = rows.saturating_mul(pool::STEPS_OF_REPLY);
+        loads.saturating_mul(pool::STEPS_OF_LOAD).saturating_add(writing)
+    }
+
+    /// Whether that is too much for the server's thread.
+    fn is_long(&self, count: usize) -> bool {
+        self.cost(count) > pool::INLINE_STEPS_MAX
     }
 
     /// Bytes that the rows which wait take.
@@ -341,31 +397,24 @@ impl Answer {
         self.pipeline.memory()
     }
 
-    /// Gets the next rows ready, on a thread for which a client waits. Keys are read a few at a time.
-    pub fn prepared(mut self, client: &BlockedClient, count: usize) -> Result<Answer, Error> {
-        let schema = Arc::clone(&self.schema);
-        if let Some(mut loader) = SlicedLoader::new(client, &schema, self.dialect) {
-            self.ready = Some(self.pipeline.take(count, &mut loader)?);
-        }
-        Ok(self)
-    }
-
     /// The next rows, at most `count`.
     pub fn take(&mut self, ctx: &mut Context<'_>, count: usize) -> Result<Taken, ReplyError> {
         let schema = Arc::clone(&self.schema);
-        let rows = match self.ready.take() {
-            Some(rows) => rows,
-            None => source::in_db(ctx, schema.db, |ctx| {
-                let mut loader = KeyLoader::new(ctx, &schema, self.dialect);
-                self.pipeline.take(count, &mut loader).map_err(ReplyError::from)
-            })?,
-        };
-        // See commands/search.rs: what is not complete must say so.
-        let can_tell = ctx.is_resp3() || self.timeout_ms.is_some();
-        if self.pipeline.timed_out() && (settings::fails_on_timeout() || !can_tell) {
-            return Err(Error::Text(TIMED_OUT).into());
-        }
+        let rows = source::in_db(ctx, schema.db, |ctx| {
+            let mut loader = KeyLoader::new(ctx, &schema, self.dialect);
+            self.pipeline.take(count, &mut loader).map_err(ReplyError::from)
+        })?;
+        self.check_time(ctx.is_resp3())?;
         Ok(rows)
+    }
+
+    /// Refuses rows that are not complete where that cannot be said; see `commands/search.rs`.
+    fn check_time(&self, is_resp3: bool) -> Result<(), Error> {
+        let can_tell = is_resp3 || self.timeout_ms.is_some();
+        match self.pipeline.timed_out() && (settings::fails_on_timeout() || !can_tell) {
+            true => Err(Error::Text(TIMED_OUT)),
+            false => Ok(()),
+        }
     }
 
     /// Gives the next part of the work its time.
@@ -376,14 +425,6 @@ impl Answer {
     /// Whether there may be more rows.
     pub fn has_more(&self) -> bool {
         self.pipeline.has_more() && !self.pipeline.timed_out()
-    }
-
-    /// Writes rows as a reply, or as the first part of a cursor's.
-    pub fn write(&self, ctx: &Context<'_>, rows: &Taken) {
-        match ctx.is_resp3() {
-            true => self.write_map(ctx.reply(), rows),
-            false => self.write_list(ctx.reply(), rows),
-        }
     }
 
     /// RESP2: the total, then the rows.

@@ -13,11 +13,11 @@ use std::time::Duration;
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply};
 
 use crate::args::{Args, lossy, parse_integer};
-use crate::commands::aggregate::{Answer, limits, positive};
+use crate::commands::aggregate::{Answer, Receiver, limits, positive};
 use crate::commands::{bytes, permission};
 use crate::docs;
 use crate::error::Error;
-use crate::{pool, registry, settings};
+use crate::{registry, settings};
 
 /// FT.CURSOR.
 pub const CURSOR: Command = Command {
@@ -36,6 +36,7 @@ pub const CURSOR: Command = Command {
 
 /// Rows of one reply where nothing else is asked for.
 const COUNT_DEFAULT: usize = 1000;
+
 /// What WITHCURSOR was asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -76,6 +77,8 @@ struct Cursors {
     by_id: HashMap<i64, Cursor>,
     /// A timer is set that will collect.
     watched: bool,
+    /// How many [`Watch`]es there are.
+    awaited: usize,
 }
 
 static CURSORS: Mutex<Option<Cursors>> = Mutex::new(None);
@@ -163,32 +166,70 @@ pub fn check_limit(index: &[u8]) -> Result<(), Error> {
     })
 }
 
-/// Refuses a cursor for which there is no room any more; while its rows were looked for, others may have been made.
-pub fn admit(index: &[u8], answer: &Answer) -> Result<(), Error> {
-    if !answer.has_more() {
-        return Ok(());
-    }
-    check_limit(index)?;
-    let others = with(|cursors| cursors.memory());
-    limits().check(others.saturating_add(answer.memory()))
+/// What becomes of the rows that are left when a reply has as many as it may have: a cursor keeps them.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The number of the cursor that they come from; none for the first ones.
+    id: Option<i64>,
+    index: Box<[u8]>,
+    options: Options,
 }
 
-/// Keeps what is left of an answer; gives the cursor's number, or 0 if nothing is left.
-pub fn keep(ctx: &Context<'_>, index: &[u8], options: Options, answer: Answer) -> i64 {
-    if !answer.has_more() {
-        return 0;
+impl Place {
+    /// A new cursor of an index.
+    pub fn new(index: &[u8], options: Options) -> Place {
+        Place { id: None, index: index.into(), options }
     }
-    let expires_at_ms = expiry(options);
-    let cursor = Cursor { index: index.into(), answer, options, expires_at_ms };
-    let (id, watched) = with(|cursors| {
-        let id = cursors.new_id();
-        cursors.by_id.insert(id, cursor);
-        (id, std::mem::replace(&mut cursors.watched, true))
-    });
-    if !watched {
-        watch(ctx, options.idle_ms);
+
+    /// How many rows a reply has where nothing else is said.
+    pub fn count(&self) -> usize {
+        self.options.count
     }
-    id
+
+    /// Refuses a new cursor for which there is no room any more; while its rows were looked for, others may have been made.
+    pub fn admit(&self, answer: &Answer) -> Result<(), Error> {
+        if self.id.is_some() || !answer.has_more() {
+            return Ok(());
+        }
+        check_limit(&self.index)?;
+        let others = with(|cursors| cursors.memory());
+        limits().check(others.saturating_add(answer.memory()))
+    }
+
+    /// Sees to it that idle cursors are collected without anybody asking, also this one once it is there.
+    pub fn watch(&self, ctx: &Context<'_>) -> Watch {
+        let watched = with(|cursors| {
+            cursors.awaited += 1;
+            std::mem::replace(&mut cursors.watched, true)
+        });
+        if !watched {
+            watch(ctx, self.options.idle_ms);
+        }
+        Watch
+    }
+
+    /// Keeps what is left of an answer; gives the cursor's number, or 0 if nothing is left.
+    pub fn keep(self, answer: Answer, _watch: &Watch) -> i64 {
+        if !answer.has_more() {
+            return 0;
+        }
+        let Place { id, index, options } = self;
+        let expires_at_ms = expiry(options);
+        with(|cursors| {
+            let id = id.unwrap_or_else(|| cursors.new_id());
+            cursors.by_id.insert(id, Cursor { index, answer, options, expires_at_ms });
+            id
+        })
+    }
+}
+
+/// While there is one, the timer that collects idle cursors goes on.
+pub struct Watch;
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        with(|cursors| cursors.awaited -= 1);
+    }
 }
 
 fn expiry(options: Options) -> i64 {
@@ -196,14 +237,14 @@ fn expiry(options: Options) -> i64 {
     registry::now_ms().saturating_add(idle_ms)
 }
 
-/// Has idle cursors collected without anybody asking. Where the server has no timers, the next command does it.
+/// Sets the timer. Where the server has none, the next command collects.
 fn watch(ctx: &Context<'_>, after_ms: u64) {
     // A look a second is enough for those that are to be idle for longer than the one that was there first.
     let after = Duration::from_millis(after_ms.clamp(10, 1000));
     let set = ctx.set_timer(after, |ctx| {
         let left = with(|cursors| {
             cursors.collect(registry::now_ms());
-            cursors.watched = !cursors.by_id.is_empty();
+            cursors.watched = !cursors.by_id.is_empty() || cursors.awaited > 0;
             cursors.watched
         });
         if left {
@@ -258,33 +299,12 @@ fn read(ctx: &mut Context<'_>, args: &[&[u8]]) -> CommandResult {
     if registry::with(|all| all.get(&cursor.index).is_none()) {
         return Err(Error::Text("The index was dropped while the cursor was idle").into());
     }
-    let count = count.filter(|count| *count > 0).unwrap_or(cursor.options.count);
-    cursor.answer.restart_clock();
-    if !pool::takes(ctx, cursor.answer.cost(count)) {
-        return go_on(ctx, id, cursor, count);
-    }
-    pool::run_with(
-        ctx,
-        move |client| {
-            Ok::<_, Error>(Cursor { answer: cursor.answer.prepared(client, count)?, ..cursor })
-        },
-        move |ctx, cursor| go_on(ctx, id, cursor?, count),
-    )
-}
-
-/// Replies the next rows, and puts the cursor back if there may be more.
-fn go_on(ctx: &mut Context<'_>, id: i64, mut cursor: Cursor, count: usize) -> CommandResult {
-    let rows = cursor.answer.take(ctx, count)?;
-    ctx.reply().array(2);
-    cursor.answer.write(ctx, &rows);
-    let mut next = 0;
-    if cursor.answer.has_more() {
-        cursor.expires_at_ms = expiry(cursor.options);
-        with(|cursors| cursors.by_id.insert(id, cursor));
-        next = id;
-    }
-    ctx.reply().int(next);
-    Ok(Reply::Written)
+    let Cursor { index, answer, options, .. } = &mut cursor;
+    let count = count.filter(|count| *count > 0).unwrap_or(options.count);
+    answer.restart_clock();
+    let place = Some(Place { id: Some(id), index: std::mem::take(index), options: *options });
+    let receiver = Receiver { count, place, is_resp3: ctx.is_resp3() };
+    receiver.answer(ctx, cursor.answer)
 }
 
 /// Refuses users who may not ask the index that a cursor has rows of: any other may read on what somebody else began, as

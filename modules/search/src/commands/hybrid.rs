@@ -359,13 +359,15 @@ fn cursors(
         let rows = list.iter().map(|(number, score)| row(found, *number, &[Some(*score)]));
         let rows = rows.collect();
         let answer = post(found, &[KEY, SCORE], Vec::new(), request.timeout_ms, rows)?;
-        cursor::admit(name, &answer)?;
-        answers.push(answer);
+        let place = cursor::Place::new(name, options);
+        place.admit(&answer)?;
+        answers.push((answer, place));
     }
     let writer = ctx.reply();
     writer.map(3);
-    for (answer, which) in answers.into_iter().zip(["SEARCH", "VSIM"]) {
-        let id = cursor::keep(ctx, name, options, answer);
+    for ((answer, place), which) in answers.into_iter().zip(["SEARCH", "VSIM"]) {
+        let watch = place.watch(ctx);
+        let id = place.keep(answer, &watch);
         writer.simple(which);
         writer.int(id);
     }

@@ -3,6 +3,7 @@
 //! Under the server's lock. A command that has little to load does so at once; a thread that has much takes the lock for
 //! some rows at a time, and lets others have it in between.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ const DOCUMENT: &[u8] = b"$";
 static LOADED_ROWS: AtomicU64 = AtomicU64::new(0);
 static LOAD_HOLDS: AtomicU64 = AtomicU64::new(0);
 
-/// How many rows have been loaded for FT.AGGREGATE and its kin, and in how many holds of the server's lock.
+/// How many rows have been loaded for FT.AGGREGATE and its kin and for long replies, and in how many holds of the server's lock.
 pub fn counts() -> (u64, u64) {
     (LOADED_ROWS.load(Ordering::Relaxed), LOAD_HOLDS.load(Ordering::Relaxed))
 }
@@ -149,8 +150,8 @@ impl Loader for KeyLoader<'_, '_> {
 
 /// Rows that are loaded in one hold of the server's lock, and how long one may take. A hold ends with the row that is
 /// being loaded, so only a single document can make it longer.
-const HOLD_ROWS: usize = 256;
-const HOLD_TIME: Duration = Duration::from_micros(250);
+const HOLD_ROWS: usize = 512;
+const HOLD_TIME: Duration = Duration::from_micros(500);
 /// How long others have the lock to themselves between two holds. Without it the same thread could win it again and again.
 const PAUSE: Duration = Duration::from_micros(20);
 
@@ -200,6 +201,82 @@ fn sliced(rows: &mut [Row<'static>], mut job: impl FnMut(&mut Row<'static>) -> b
         }
     }
     exist
+}
+
+/// How a command reads the keys of its results.
+pub struct Reach<'r, 'c> {
+    how: How<'r, 'c>,
+    /// Whether the client speaks RESP3.
+    pub is_resp3: bool,
+}
+
+enum How<'r, 'c> {
+    /// On the server's thread, in one go.
+    Here(&'r mut Context<'c>),
+    /// On a thread of the module's own, in short holds of the server's lock.
+    Apart(&'r BlockedClient),
+}
+
+impl<'r, 'c> Reach<'r, 'c> {
+    /// All keys in one go.
+    pub fn here(ctx: &'r mut Context<'c>) -> Reach<'r, 'c> {
+        let is_resp3 = ctx.is_resp3();
+        Reach { how: How::Here(ctx), is_resp3 }
+    }
+
+    /// A few keys at a time; none where the lock cannot be taken, which is so on a thread that the server itself has called.
+    pub fn apart(client: &'r BlockedClient, is_resp3: bool) -> Option<Reach<'r, 'c>> {
+        client.lock(|_| ()).is_ok().then_some(Reach { how: How::Apart(client), is_resp3 })
+    }
+
+    /// Whether others may come in between two keys.
+    pub fn is_apart(&self) -> bool {
+        matches!(self.how, How::Apart(_))
+    }
+
+    /// Gives `job` the numbers below `count` one after the other, under the server's lock and in a database, until it says
+    /// that there is no need to go on.
+    pub fn each(
+        &mut self,
+        db: i32,
+        count: usize,
+        mut job: impl FnMut(&mut Context<'_>, usize) -> ControlFlow<()>,
+    ) -> Result<(), SdkError> {
+        let client = match &mut self.how {
+            How::Here(ctx) => {
+                return source::in_db(ctx, db, |ctx| {
+                    let _ = (0..count).try_for_each(|at| job(ctx, at));
+                    Ok(())
+                });
+            }
+            How::Apart(client) => *client,
+        };
+        let mut at = 0;
+        while at < count {
+            let flow = client.lock(|ctx| {
+                source::in_db(ctx, db, |ctx| {
+                    let (begin, end) = (at, Instant::now() + HOLD_TIME);
+                    let mut flow = ControlFlow::Continue(());
+                    while at < count.min(begin + HOLD_ROWS) && flow.is_continue() {
+                        flow = job(ctx, at);
+                        at += 1;
+                        if Instant::now() >= end {
+                            break;
+                        }
+                    }
+                    count_hold(at - begin);
+                    Ok::<_, SdkError>(flow)
+                })
+            })??;
+            if flow.is_break() {
+                break;
+            }
+            if at < count {
+                std::thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Loader for SlicedLoader<'_> {

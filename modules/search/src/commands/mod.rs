@@ -10,6 +10,7 @@ use crate::error::Error;
 mod administration;
 mod aggregate;
 mod aliases;
+mod answering;
 mod config;
 pub mod cursor;
 mod debug;

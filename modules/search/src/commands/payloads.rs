@@ -2,8 +2,11 @@
 //!
 //! They are read from the keys when they are asked for, so the index keeps no copy.
 
-use mortise_module::Context;
+use std::ops::ControlFlow;
 
+use mortise_module::{Context, Error};
+
+use crate::commands::loading::Reach;
 use crate::commands::options::Options;
 use crate::commands::search::{deadline, load_one};
 use crate::index::search::Found;
@@ -23,24 +26,26 @@ pub fn payload(
 /// Scores all that was found by the scorer HAMMING, puts it in order, and drops what is not on the page. False: the time was
 /// over before that.
 pub fn score_by_payload(
-    ctx: &mut Context<'_>,
+    reach: &mut Reach<'_, '_>,
     schema: &Schema,
     found: &mut Found,
     options: &Options<'_>,
-) -> bool {
+) -> Result<bool, Error> {
     let wanted = options.payload.unwrap_or_default();
     let mut deadline = deadline(options.timeout_ms);
-    for hit in &mut found.hits {
+    reach.each(schema.db, found.hits.len(), |ctx, at| {
         if deadline.long_step() {
-            return false;
+            return ControlFlow::Break(());
         }
+        let hit = &mut found.hits[at];
         let own = payload(ctx, schema, &hit.key, options);
         hit.score = own.map_or(0.0, |own| hamming(&own, wanted));
-    }
+        ControlFlow::Continue(())
+    })?;
     found.hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.number.cmp(&b.number)));
     found.hits.truncate(options.offset.saturating_add(options.limit));
     found.hits.drain(..options.offset.min(found.hits.len()));
-    true
+    Ok(!deadline.passed())
 }
 
 /// How near two texts of one length are: 1 if they are equal, less for each bit that differs.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply, Writer};
 
 use crate::args::{Args, lossy};
+use crate::commands::loading::Reach;
 use crate::commands::options::{self, Options};
 use crate::commands::search::{Answer, Sorting, complete, task};
 use crate::commands::{aggregate, bytes, hybrid, permission};
@@ -98,7 +99,7 @@ fn profile_search(
     let measures = Profile::new(&task.plan);
     let found = task.run_measured(&leaves, &measures);
     let searched = Instant::now();
-    let answer = complete(ctx, &task, found, &sorting, &options)?;
+    let answer = complete(&mut Reach::here(ctx), &task, found, &sorting, &options)?;
     let times =
         Times { total: start.elapsed(), parsing: parsed - start, preparing: prepared - parsed };
     let behind = (searched - prepared, searched.elapsed());

@@ -1,12 +1,15 @@
 //! FT.SEARCH.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Reply, Writer};
+use mortise_module::{Access, Arg, Arity, Command, CommandResult, Context, Flag, Writer};
 
 use crate::args::{lossy, parse_number};
+use crate::commands::answering::{answer, answer_apart, answer_later, drop_vanished, reply_cost};
+use crate::commands::loading::Reach;
 use crate::commands::options::{self, Options};
 use crate::commands::payloads::{payload, score_by_payload};
 use crate::commands::{bytes, json_fields, permission};
@@ -55,82 +58,55 @@ fn search(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> CommandResult {
     let (mut task, sorting) = task(&args, &options)?;
     permission::check(ctx, task.snapshot.schema(), Access::Read)?;
     let steps = task.cost(pool::INLINE_STEPS_MAX);
-    if !pool::takes(ctx, steps) {
-        let found = task.run();
-        return answer(ctx, &task, found, &sorting, &options);
+    let is_resp3 = ctx.is_resp3();
+    let argv = |args: &[&[u8]]| args.iter().map(|arg| arg.to_vec()).collect();
+    if pool::takes(ctx, steps) {
+        let argv: Vec<Vec<u8>> = argv(&args);
+        return pool::search(ctx, move |client| {
+            let found = task.run();
+            answer_later(client, task, found, sorting, argv, is_resp3);
+        });
     }
-    let argv: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
-    let work = move || (task.run(), task);
-    pool::run(ctx, work, move |ctx, (mut found, task)| {
-        let args: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
-        let options = options::read(&args[2..])?;
-        drop_vanished(task.snapshot.schema(), &mut found);
-        answer(ctx, &task, found, &sorting, &options)
-    })
-}
-
-/// Takes out results whose keys have gone since the index was looked at.
-fn drop_vanished(schema: &Schema, found: &mut Found) {
-    registry::with(|all| {
-        let Some(entry) = all.get(&schema.name) else { return };
-        entry.index.expire(registry::now_ms());
-        let before = found.hits.len();
-        found.hits.retain(|hit| entry.index.contains(&hit.key));
-        found.total -= (before - found.hits.len()) as u64;
-    });
-}
-
-/// Replies the results.
-fn answer(
-    ctx: &mut Context<'_>,
-    task: &Task,
-    found: Found,
-    sorting: &Sorting,
-    options: &Options<'_>,
-) -> CommandResult {
-    let answer = complete(ctx, task, found, sorting, options)?;
-    let writer = ctx.reply();
-    if ctx.is_resp3() {
-        writer.map(Answer::PAIRS);
-        answer.write_pairs(writer, options);
-    } else {
-        answer.write_list(writer, options);
+    let found = task.run();
+    if pool::takes(ctx, reply_cost(&found, &options)) {
+        let argv = argv(&args);
+        return pool::read(ctx, move |client| {
+            answer_apart(client, task, found, sorting, argv, is_resp3);
+        });
     }
-    Ok(Reply::Written)
+    answer(ctx, &task, found, &sorting, &options)
 }
 
 /// Puts the results in order, if that is left to do, and reads what is shown of them.
 pub(super) fn complete(
-    ctx: &mut Context<'_>,
+    reach: &mut Reach<'_, '_>,
     task: &Task,
     mut found: Found,
     sorting: &Sorting,
     options: &Options<'_>,
 ) -> Result<Answer, mortise_module::Error> {
     if found.timed_out {
-        check_time(ctx, options)?;
+        check_time(reach.is_resp3, options)?;
     }
     let schema = task.snapshot.schema();
-    source::in_db(ctx, schema.db, |ctx| {
-        let in_order = match sorting {
-            Sorting::Index => true,
-            Sorting::Loaded { path, normalized } => {
-                sort_by_loaded(ctx, schema, &mut found, path, *normalized, options)
-            }
-            Sorting::Payload => score_by_payload(ctx, schema, &mut found, options),
-        };
-        // An order of which a part is missing would put anything first.
-        if !in_order {
-            return Err(Error::Text(TIMED_OUT).into());
+    let in_order = match sorting {
+        Sorting::Index => true,
+        Sorting::Loaded { path, normalized } => {
+            sort_by_loaded(reach, schema, &mut found, path, *normalized, options)?
         }
-        load_all(ctx, task, found, options)
-    })
+        Sorting::Payload => score_by_payload(reach, schema, &mut found, options)?,
+    };
+    // An order of which a part is missing would put anything first.
+    if !in_order {
+        return Err(Error::Text(TIMED_OUT).into());
+    }
+    load_all(reach, task, found, options)
 }
 
 /// What is not complete must say so, and RESP2 has no place for it: there only a client that has set itself a time gets
 /// a part, as RediSearch gives it.
-fn check_time(ctx: &Context<'_>, options: &Options<'_>) -> Result<(), Error> {
-    let can_tell = ctx.is_resp3() || options.timeout_ms.is_some();
+fn check_time(is_resp3: bool, options: &Options<'_>) -> Result<(), Error> {
+    let can_tell = is_resp3 || options.timeout_ms.is_some();
     match settings::fails_on_timeout() || !can_tell {
         true => Err(Error::Text(TIMED_OUT)),
         false => Ok(()),
@@ -331,30 +307,32 @@ fn columns_order(
 /// Sorts by a field that has no column. Every match is read, so this is slow; SORTABLE is the remedy. False: the time was
 /// over before that.
 fn sort_by_loaded(
-    ctx: &mut Context<'_>,
+    reach: &mut Reach<'_, '_>,
     schema: &Schema,
     found: &mut Found,
     path: &[u8],
     normalized: bool,
     options: &Options<'_>,
-) -> bool {
+) -> Result<bool, mortise_module::Error> {
     let descending = options.sort.is_some_and(|(_, descending)| descending);
     let mut deadline = deadline(options.timeout_ms);
-    for hit in &mut found.hits {
+    reach.each(schema.db, found.hits.len(), |ctx, at| {
         if deadline.long_step() {
-            return false;
+            return ControlFlow::Break(());
         }
+        let hit = &mut found.hits[at];
         let value = load_one(ctx, schema, &hit.key, path, options.dialect);
         hit.sort_value = match value {
             None => SortValue::Absent,
             Some(text) if normalized => SortValue::Text(lower_bytes(&text)),
             Some(text) => SortValue::Text(text),
         };
-    }
+        ControlFlow::Continue(())
+    })?;
     found.hits.sort_by(|a, b| a.sort_value.order(a.number, &b.sort_value, b.number, descending));
     found.hits.truncate(options.offset.saturating_add(options.limit));
     found.hits.drain(..options.offset.min(found.hits.len()));
-    true
+    Ok(!deadline.passed())
 }
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -487,7 +465,7 @@ pub(super) struct Answer {
 
 /// Reads what the reply shows of the results.
 fn load_all(
-    ctx: &mut Context<'_>,
+    reach: &mut Reach<'_, '_>,
     task: &Task,
     mut found: Found,
     options: &Options<'_>,
@@ -502,16 +480,23 @@ fn load_all(
     let mut loaded: Option<Vec<Option<Fields>>> = None;
     if content {
         let mut documents = Vec::with_capacity(found.hits.len());
-        for hit in &found.hits {
+        reach.each(schema.db, found.hits.len(), |ctx, at| {
             if deadline.long_step() {
-                break;
+                return ControlFlow::Break(());
             }
-            let fields = load(ctx, schema, &found, hit, options, &mut deadline);
+            let fields = load(ctx, schema, &found, &found.hits[at], options, &mut deadline);
             let values = fields.iter().flatten().map(|(name, value)| name.len() + value.len());
             deadline.take_room(values.sum());
             documents.push(fields);
-        }
+            ControlFlow::Continue(())
+        })?;
         found.hits.truncate(documents.len());
+        if reach.is_apart() {
+            // Deleted while others were read.
+            let mut loaded = documents.iter();
+            drop_vanished(&mut found, |_| loaded.next().is_none_or(Option::is_some));
+            documents.retain(Option::is_some);
+        }
         loaded = Some(documents);
     }
     if let Some(loaded) = &mut loaded
@@ -533,18 +518,34 @@ fn load_all(
         deadline = limits.deadline;
     }
     if deadline.passed() {
-        check_time(ctx, options)?;
+        check_time(reach.is_resp3, options)?;
         found.timed_out = true;
     }
-    let hits = found.hits.iter();
-    let payloads = options
-        .with_payloads
-        .then(|| hits.clone().map(|hit| payload(ctx, schema, &hit.key, options)).collect());
-    let explanations = options.explain_score.then(|| task.explain(hits.map(|hit| hit.number)));
+    let mut payloads = None;
+    if options.with_payloads {
+        let mut all = Vec::with_capacity(found.hits.len());
+        reach.each(schema.db, found.hits.len(), |ctx, at| {
+            all.push(payload(ctx, schema, &found.hits[at].key, options));
+            ControlFlow::Continue(())
+        })?;
+        payloads = Some(all);
+    }
+    let numbers = found.hits.iter().map(|hit| hit.number);
+    let explanations = options.explain_score.then(|| task.explain(numbers));
     Ok(Answer { found, loaded, payloads, explanations })
 }
 
 impl Answer {
+    /// The whole reply.
+    pub(super) fn write(&self, writer: Writer<'_>, is_resp3: bool, options: &Options<'_>) {
+        if is_resp3 {
+            writer.map(Answer::PAIRS);
+            self.write_pairs(writer, options);
+        } else {
+            self.write_list(writer, options);
+        }
+    }
+
     /// RESP2: the total, then per result the key and what was asked for, all in one list.
     pub(super) fn write_list(&self, writer: Writer<'_>, options: &Options<'_>) {
         let extras = [
