@@ -9,6 +9,8 @@
 //! is at most that far off per thread; sizes are jemalloc's usable sizes, the same at both ends.
 #![expect(unsafe_code, reason = "a global allocator is unsafe by its trait, and calls jemalloc")]
 
+pub mod fragmentation;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -224,6 +226,24 @@ pub unsafe fn module_free(block: *mut c_void) {
     }
 }
 
+/// Puts the content of a block into another one of the same size class, and frees it; null leaves it as it was.
+///
+/// # Safety
+/// `block` is a live block of this allocator, and is not used again unless the result is null.
+pub unsafe fn move_block(block: *mut c_void) -> *mut c_void {
+    // SAFETY: the block is alive.
+    let size = unsafe { jemalloc::sallocx(block, 0) };
+    // Blocks of one class are aligned alike.
+    let moved = self::block(size, 0);
+    if !moved.is_null() {
+        // SAFETY: both blocks have so many bytes, and they do not overlap.
+        unsafe { moved.cast::<u8>().copy_from_nonoverlapping(block.cast(), size) };
+        // SAFETY: the block is alive, and not used again; its usable size is a size that gives it.
+        unsafe { jemalloc::sdallocx(block, size, 0) };
+    }
+    moved
+}
+
 /// The usable size of a module's block.
 ///
 /// # Safety
@@ -241,24 +261,6 @@ const MODULE_ALIGN: usize = 16;
 /// class by a way that takes three times as long.
 fn module_bytes(size: usize) -> Option<usize> {
     size.max(1).checked_next_multiple_of(MODULE_ALIGN)
-}
-
-/// Bytes that jemalloc has given out, in whole pages, and holds: (allocated, active, resident).
-pub fn jemalloc_figures() -> (usize, usize, usize) {
-    let mut epoch: u64 = 1;
-    let mut len = size_of::<u64>();
-    let new = (&raw mut epoch).cast();
-    // SAFETY: the name ends in NUL, both pointers point to a u64 of the length given.
-    unsafe { jemalloc::mallctl(c"epoch".as_ptr(), new, &raw mut len, new, len) };
-    let read = |name: &std::ffi::CStr| {
-        let mut value: usize = 0;
-        let mut len = size_of::<usize>();
-        let at = (&raw mut value).cast();
-        // SAFETY: the name ends in NUL and `at` points to a usize of the length given.
-        unsafe { jemalloc::mallctl(name.as_ptr(), at, &raw mut len, null_mut(), 0) };
-        value
-    };
-    (read(c"stats.allocated"), read(c"stats.active"), read(c"stats.resident"))
 }
 
 /// Lets the calling thread allocate from the arena of a worker, counted from 1. The workers call it for themselves; who makes

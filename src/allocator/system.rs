@@ -79,3 +79,18 @@ pub unsafe fn mallctl(
 ) -> c_int {
     libc::ENOENT
 }
+
+pub unsafe fn mallctlnametomib(_: *const c_char, _: *mut usize, _: *mut usize) -> c_int {
+    libc::ENOENT
+}
+
+pub unsafe fn mallctlbymib(
+    _: *const usize,
+    _: usize,
+    _: *mut c_void,
+    _: *mut usize,
+    _: *mut c_void,
+    _: usize,
+) -> c_int {
+    libc::ENOENT
+}

@@ -9,6 +9,7 @@ pub mod extended;
 pub mod glob;
 pub mod hasher;
 pub mod lzf;
+pub mod moving;
 pub(crate) mod natural;
 pub mod number;
 pub mod quoting;

@@ -153,6 +153,7 @@ impl TestEngine {
             expired_fields: 0,
             active_expire: true,
             expire_walk: ExpireWalk::new(16),
+            defrag: Default::default(),
         };
         let engine = Arc::new(Engine::new(state, shared));
         Self { engine, client: Arc::new(client(1)), events }
@@ -363,6 +364,7 @@ fn shared(registry: &Arc<Registry>) -> Shared {
         slow: Default::default(),
         ending: Default::default(),
         debug: Default::default(),
+        defrag: Default::default(),
     }
 }
 

@@ -13,9 +13,9 @@ const HOSTNAME_LEN_MAX: usize = 256;
 pub const TITLE_VARIABLES: [&[u8]; 7] =
     [b"title", b"listen-addr", b"server-mode", b"config-file", b"port", b"tls-port", b"unixsocket"];
 
-/// `activedefrag`: not built in yet, so it cannot be turned on.
+/// `activedefrag`: cannot be turned on where jemalloc was left out.
 pub fn active_defrag(on: bool) -> Checked {
-    if on {
+    if on && cfg!(sanitized) {
         return Err(
             "Active defragmentation cannot be enabled: it requires a Redis server compiled \
                     with a modified Jemalloc like the one shipped by default with the Redis source \

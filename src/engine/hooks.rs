@@ -10,6 +10,7 @@ use super::events::Departure;
 use super::log_in::{LogIn, Wish};
 use super::spec::Argv;
 use super::state::{Shared, State};
+use crate::base::moving::Mover;
 use crate::object::module::TypeVtable;
 
 /// What foreign code wants to hear of; implemented by the module host.
@@ -63,11 +64,27 @@ pub trait Hooks: Send + Sync {
         let _ = when;
         Vec::new()
     }
+    /// Has modules move what belongs to no key (`engine/defrag.rs`); whether there is more. Called with no borrow of the keyspace alive.
+    fn move_globals(&self, part: DefragPart, mover: &mut Mover<'_>) -> bool {
+        let _ = (part, mover);
+        false
+    }
     /// Gives such data back. Says how many bytes of it were read.
     fn load_data(&self, id: u64, when: i32, items: &[u8]) -> Result<usize, TypeDataError> {
         let _ = (id, when, items);
         Err(TypeDataError::NoType)
     }
+}
+
+/// Which part of a round of defragmentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefragPart {
+    /// It begins.
+    Begin,
+    /// The keys are done, what belongs to none is next.
+    Globals,
+    /// It is over, or was given up.
+    End,
 }
 
 /// What INFO says of a module beside its name and version.

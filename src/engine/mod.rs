@@ -49,6 +49,8 @@ pub mod events;
 
 pub mod evict;
 
+pub mod defrag;
+
 pub mod log;
 
 pub mod durable;

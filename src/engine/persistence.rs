@@ -257,6 +257,13 @@ impl Default for Persistence {
 }
 
 impl Persistence {
+    /// Whether a child process shares the memory of this one, so that whatever is written is copied.
+    pub fn has_child(&self) -> bool {
+        let jobs = self.bgsave.iter().chain(&self.aof.rewrite);
+        self.module_child.runs
+            || jobs.map(|job| job.progress.child.get()).any(|child| child.is_some())
+    }
+
     /// Notes that a snapshot begins; the host is to be asked to begin it ([`Host::begin_saving`]).
     ///
     /// [`Host::begin_saving`]: super::state::Host::begin_saving

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::error::CommandError;
 use super::stats::ScriptStats;
+use crate::base::moving::Mover;
 use crate::base::sha1::{self, DigestHash};
 
 /// The source of a script, known by its SHA1.
@@ -49,6 +50,25 @@ pub struct Scripts {
 }
 
 impl Scripts {
+    /// The SHA1s of all that are known.
+    pub fn sha1s(&self) -> Vec<[u8; 40]> {
+        self.cached.keys().copied().collect()
+    }
+
+    /// Moves the blocks of a script, unless somebody else holds it.
+    pub fn move_blocks(&mut self, sha1: &[u8; 40], mover: &mut Mover<'_>) {
+        let Some(source) = self.cached.get_mut(sha1) else { return };
+        let stand_in = || ScriptSource {
+            sha: [0; 40],
+            text: Box::default(),
+            flags: 0,
+            stats: ScriptStats::default(),
+        };
+        if let Some(own) = mover.shared(source, stand_in) {
+            mover.bytes(&mut own.text);
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.cached.len()

@@ -18,6 +18,7 @@ use super::block::WaitTable;
 use super::client::{Client, ClientTable, WatchTable};
 use super::client_memory::ClientMemory;
 use super::ctx::ExclusiveCtx;
+use super::defrag::{Defrag, DefragFigures};
 use super::durable::Durable;
 use super::effects::{EventClass, Request};
 use super::ending::Ending;
@@ -282,6 +283,8 @@ pub struct State {
     pub active_expire: bool,
     /// Where the active expiry walk stands.
     pub expire_walk: ExpireWalk,
+    /// Where defragmentation stands.
+    pub defrag: Defrag,
 }
 
 impl std::fmt::Debug for State {
@@ -513,6 +516,8 @@ pub struct Shared {
     pub ending: Ending,
     /// What DEBUG has switched.
     pub debug: DebugSwitches,
+    /// How defragmentation goes.
+    pub defrag: DefragFigures,
 }
 
 impl std::fmt::Debug for Shared {

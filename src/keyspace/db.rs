@@ -6,6 +6,7 @@
 //!
 //! Invariants: a key is in the table at most once; a [`Slot`] is valid until the next insert or removal.
 
+pub mod moving;
 pub mod prepared;
 
 use std::sync::Arc;

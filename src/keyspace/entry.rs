@@ -32,11 +32,12 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::base::moving::Mover;
 use crate::base::size_class::size_class;
 use crate::object::{Hash, List, ModuleValue, Set, Stream, Unchecked, Zset};
 
 use super::value::{RAW_MAX_INLINE, StrForm, StrRef, StrValue, Value, ValueKind, ValueRef};
-use view::EntryRef;
+use view::{EntryMut, EntryRef};
 
 const EXPIRY_AT: usize = 8;
 /// Bytes of a value that is not inline text: an integer or a pointer.
@@ -348,6 +349,12 @@ impl Entry {
         unsafe { self.at(shape.heap_at()).cast::<W>().write(word) };
     }
 
+    /// The block, to be changed in place.
+    pub(super) fn as_mut(&mut self) -> EntryMut<'_> {
+        // SAFETY: the block is ours, and `self` is borrowed alone for as long as the result.
+        unsafe { EntryMut::from_raw(self.block) }
+    }
+
     /// The block, to be read.
     #[inline]
     pub fn as_ref(&self) -> EntryRef<'_> {
@@ -422,6 +429,21 @@ impl Entry {
         entry.write_expiry(&shape, expire_at);
         entry.write_content(&shape, content);
         (entry, heap)
+    }
+
+    /// The same entry, in another block if this one should move.
+    pub(super) fn moved(self, mover: &mut Mover<'_>) -> Self {
+        let shape = self.as_ref().shape();
+        if !mover.wants(self.as_ptr(), shape.layout().size()) {
+            return self;
+        }
+        let entry = Self::allocate(&shape);
+        // SAFETY: both blocks have so many bytes, all of them initialized in the old one (invariant 1); two blocks do
+        // not overlap.
+        unsafe { ptr::copy_nonoverlapping(self.at(0), entry.at(0), shape.size()) };
+        // What the block owned belongs to the new one.
+        self.free_block(&shape);
+        entry
     }
 
     /// The same entry with another expiry.

@@ -4,7 +4,8 @@
 //! table of a db, whoever writes to it tells the walk first. While none does, that is one branch.
 //!
 //! Invariant: [`super::db::Db`] tells of each write before any `&mut` to an entry exists, of each entry
-//! before it leaves its table, and of each that enters one. The hook goes with its table, not with its db.
+//! before it leaves its table, and of each that enters one. The hook goes with its table, not with its db. It is not told of an
+//! entry whose block moves, content, mark and all ([`super::db::moving`]).
 
 use std::fmt;
 use std::sync::Arc;

@@ -29,7 +29,7 @@ use crate::base::random::Random;
 pub const POSITION_BITS: u32 = 48;
 
 /// What lies below a position in a hash.
-const BELOW: u32 = u64::BITS - POSITION_BITS;
+pub(super) const BELOW: u32 = u64::BITS - POSITION_BITS;
 
 /// Draws of [`Table::random`] before it settles for the next entry that it can find.
 const DRAWS_MAX: usize = 64;
@@ -79,11 +79,7 @@ impl<H: KeyHash> Table<H> {
         } else {
             segment.each_at_home(bucket, visit);
         }
-        let end = match parts.begin(bucket + 1) {
-            1..=0xffff => Some(start + parts.offset(bucket + 1)),
-            _ => end_of(hash, segment.depth()),
-        };
-        end.map_or(0, |end| end >> BELOW)
+        parts.behind(hash, bucket).map_or(0, |end| end >> BELOW)
     }
 
     /// Does as [`Table::scan`] does for the home buckets from `cursor` on, for as long as `goes_on`, which is asked
@@ -119,7 +115,7 @@ impl<H: KeyHash> Table<H> {
                 segment.each_at_home(bucket, |entry| visit(state, entry));
             }
             // Behind the last home there may be buckets without hashes of their own.
-            if parts.begin(bucket + 1) > 0xffff {
+            if parts.is_last(bucket) {
                 break;
             }
             if !goes_on(state) {
@@ -257,15 +253,15 @@ impl<H: KeyHash> Table<H> {
 }
 
 /// How the range of a segment divides into home buckets, in 16-bit fractions of the segment.
-struct Parts {
+pub(super) struct Parts {
     depth: u32,
-    buckets: usize,
+    pub(super) buckets: usize,
     /// Fractions are multiples of this: the window has no bits below.
     grain: usize,
 }
 
 impl Parts {
-    fn of(segment: Segment<'_>) -> Self {
+    pub(super) fn of(segment: Segment<'_>) -> Self {
         Self {
             depth: segment.depth(),
             buckets: segment.bucket_count(),
@@ -273,7 +269,7 @@ impl Parts {
         }
     }
 
-    fn home(&self, hash: u64) -> usize {
+    pub(super) fn home(&self, hash: u64) -> usize {
         let fraction = ((hash << self.depth) >> 48) as usize;
         ((fraction & !(self.grain - 1)) * self.buckets) >> 16
     }
@@ -281,6 +277,19 @@ impl Parts {
     /// The first fraction at home in `bucket` or behind it; 2^16 or more behind the last.
     fn begin(&self, bucket: usize) -> usize {
         (bucket << 16).div_ceil(self.buckets).next_multiple_of(self.grain)
+    }
+
+    /// The first hash behind those at home in `bucket` of the segment that holds `hash`; none behind the last.
+    pub(super) fn behind(&self, hash: u64, bucket: usize) -> Option<u64> {
+        match self.begin(bucket + 1) {
+            1..=0xffff => Some(start_of(hash, self.depth) + self.offset(bucket + 1)),
+            _ => end_of(hash, self.depth),
+        }
+    }
+
+    /// Whether no hash is at home behind `bucket`.
+    pub(super) fn is_last(&self, bucket: usize) -> bool {
+        self.begin(bucket + 1) > 0xffff
     }
 
     /// The same as distance from the segment's first hash.

@@ -1,6 +1,8 @@
 //! Does a snapshot show what there was when it began, whatever happens during the walk? Random operations on a few
 //! dbs, with slices of a walk between them, compared with a deep copy taken at the start.
 
+#[path = "snapshot_tests/moving.rs"]
+mod moving;
 #[path = "snapshot_tests/values.rs"]
 mod values;
 
@@ -78,6 +80,8 @@ enum Op {
     Slice(usize),
     Take,
     Cancel,
+    /// Moves all blocks that may move, in pieces of so many steps.
+    Move(usize),
 }
 
 fn place() -> impl Strategy<Value = Place> {
@@ -109,6 +113,7 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (1..40usize).prop_map(Op::Slice),
         4 => Just(Op::Take),
         1 => Just(Op::Cancel),
+        3 => (1..20usize).prop_map(Op::Move),
     ]
 }
 
@@ -201,6 +206,11 @@ impl<H: KeyHash> Run<H> {
                 {
                     hash.take_expired(NOW_MS as u64, 5);
                 }
+            }
+            Op::Move(pieces) => {
+                let before = deep_copy(keyspace);
+                moving::move_all(keyspace, pieces);
+                assert_eq!(deep_copy(keyspace), before);
             }
             Op::Begin => self.begin(),
             Op::Slice(steps) => self.slice(steps),

@@ -31,6 +31,7 @@
 
 pub mod segment;
 
+mod moving;
 mod presize;
 
 use std::marker::PhantomData;

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::base::moving::{Cursor, Mover};
 use crate::base::number::{IntBuf, append_i64, parse_i64};
 use crate::object::{Hash, List, ModuleValue, Set, Stream, Unchecked, Zset};
 
@@ -193,6 +194,11 @@ impl ValueRef<'_> {
         })
     }
 
+    /// Whether it is a module's.
+    pub fn is_module(&self) -> bool {
+        matches!(self, ValueRef::Module(_))
+    }
+
     /// Whether it is a collection in which a look-up leads through nodes: what [`ValueRef::touch`] is for.
     #[inline]
     pub fn is_large(&self) -> bool {
@@ -254,6 +260,19 @@ pub enum ValueMut<'a> {
 }
 
 impl ValueMut<'_> {
+    /// Moves the blocks of a collection from `from` on, until time is up; where to go on, if there is more. Other values have
+    /// none that this could move.
+    pub fn move_blocks(&mut self, from: Cursor, mover: &mut Mover<'_>) -> Option<Cursor> {
+        match self {
+            ValueMut::Hash(value) => value.move_blocks(from, mover),
+            ValueMut::List(value) => value.move_blocks(from, mover),
+            ValueMut::Set(value) => value.move_blocks(from, mover),
+            ValueMut::Zset(value) => value.move_blocks(from, mover),
+            ValueMut::Stream(value) => value.move_blocks(from, mover),
+            ValueMut::Str(_) | ValueMut::Module(_) | ValueMut::Unchecked => None,
+        }
+    }
+
     /// The type, as `TYPE` reports it.
     #[inline]
     pub fn kind(&self) -> ValueKind {

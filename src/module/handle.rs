@@ -25,6 +25,7 @@ use super::blocked::{Blocked, BlockedCall};
 use super::crash;
 use super::host::{Module, ModuleRef};
 use super::logins::Asking;
+use crate::base::moving::Mover;
 use crate::engine::acl::user::User;
 use crate::engine::ctx::{ExclusiveCtx, ReadCtx};
 use crate::engine::keys::{ChannelAt, KeyAt};
@@ -100,6 +101,21 @@ impl ModString {
     /// Gives back unused memory.
     pub fn trim(&mut self) {
         self.bytes.shrink_to_fit();
+    }
+
+    /// Moves a string that nobody else holds; where it is now, if it is elsewhere.
+    ///
+    /// # Safety
+    /// It is alive, leaked from a box by `create_in`, and used under its new address if there is one.
+    pub unsafe fn moved(string: NonNull<Self>, mover: &mut Mover<'_>) -> Option<NonNull<Self>> {
+        // SAFETY: the string is alive.
+        if unsafe { string.as_ref() }.references() != 1 {
+            return None;
+        }
+        // SAFETY: from a box, and whoever called has the only reference.
+        let mut own = unsafe { Box::from_raw(string.as_ptr()) };
+        mover.vec(&mut own.bytes);
+        Some(NonNull::from(Box::leak(mover.boxed(own)))).filter(|now| *now != string)
     }
 
     /// The handle of this string.

@@ -18,6 +18,7 @@ use super::api::server_events;
 use super::blocked::Blocked;
 use super::command::ForeignHandler;
 use super::crash::{self, Missing};
+use super::defrag::{Globals, Place};
 use super::descriptors::Descriptors;
 use super::filters::Filters;
 use super::fork::Children;
@@ -27,9 +28,12 @@ use super::native::NativeType;
 use super::promise::Promise;
 use super::settings::Setting;
 use super::tasks::Tasks;
+use crate::base::moving::Mover;
 use crate::engine::ctx::ExclusiveCtx;
 use crate::engine::effects::EventClass;
-use crate::engine::hooks::{Hooks, KeyEvent, ModuleTies, ServerEvent, TypeData, TypeDataError};
+use crate::engine::hooks::{
+    DefragPart, Hooks, KeyEvent, ModuleTies, ServerEvent, TypeData, TypeDataError,
+};
 use crate::engine::lock::Engine;
 use crate::engine::log_in::{LogIn, Wish};
 use crate::engine::spec::Argv;
@@ -176,6 +180,8 @@ pub struct Records {
     pub server_subscriptions: Vec<ServerSubscription>,
     /// Their INFO functions.
     pub infos: Vec<(Arc<Module>, abi::InfoFunc)>,
+    /// What they move of what belongs to no key.
+    pub globals: Vec<Globals>,
     /// Those of them that have a say in who logs in, in the order of their registration.
     pub gatekeepers: Vec<Gatekeeper>,
     /// Functions they share.
@@ -250,6 +256,8 @@ pub struct ModuleHost {
     pub logins: Mutex<HashMap<u64, Progress>>,
     /// Jobs for the end of the unit that is running.
     pub jobs: Mutex<VecDeque<Job>>,
+    /// How far a round of defragmentation has come with what belongs to no key.
+    pub globals_at: Mutex<Place>,
     depth: AtomicI32,
 }
 
@@ -426,6 +434,10 @@ impl Hooks for ModuleHost {
             ties.options = set.map(|(_, name)| *name).collect();
         }
         ties
+    }
+
+    fn move_globals(&self, part: DefragPart, mover: &mut Mover<'_>) -> bool {
+        self.defragment(part, mover)
     }
 
     fn save_data(&self, when: i32) -> Vec<TypeData> {

@@ -279,6 +279,7 @@ fn forget(module: &Arc<Module>) {
     Arc::make_mut(&mut records.subscriptions).retain(|one| is_other(&one.module));
     records.server_subscriptions.retain(|one| is_other(&one.module));
     records.infos.retain(|(owner, _)| is_other(owner));
+    records.globals.retain(|one| is_other(&one.module));
     records.gatekeepers.retain(|one| is_other(&one.module));
     records.categories.retain(|(owner, ..)| is_other(owner));
     records.settings.retain(|one| is_other(&one.module));

@@ -36,6 +36,8 @@ pub mod crash;
 
 pub mod filters;
 
+pub mod defrag;
+
 pub mod descriptors;
 
 pub mod fork;

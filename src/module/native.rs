@@ -11,6 +11,7 @@ use mortise_module_abi as abi;
 use super::crash;
 use super::handle::ModString;
 use super::host::Module;
+use crate::base::moving::Mover;
 use crate::keyspace::table::segment::prefetch;
 use crate::object::module::{DigestSink, KeyName, KeyNames, TypeVtable};
 use crate::object::rdb::write::Style;
@@ -215,6 +216,16 @@ impl TypeVtable for NativeType {
             // SAFETY: the value is alive and of this type; the writer lives during the call.
             unsafe { digest(std::ptr::from_mut(&mut writer).cast(), pointer(value)) };
         });
+    }
+
+    fn move_blocks(
+        &self,
+        key: KeyName<'_>,
+        value: usize,
+        from: Option<u64>,
+        mover: &mut Mover<'_>,
+    ) -> (usize, Option<u64>) {
+        self.defragment(key, value, from, mover)
     }
 
     fn unlink(&self, key: KeyName<'_>, value: usize) {

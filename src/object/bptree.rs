@@ -25,6 +25,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::base::moving::Mover;
 use iter::{Iter, Run};
 use leaf::{Leaf, compare};
 use slab::{LeafId, Slab};
@@ -189,6 +190,24 @@ impl Tree {
         self.slab.memory_bytes() + self.root.memory_bytes()
     }
 
+    /// Moves leaves from this number on, until time is up; the number to go on from, if there is more.
+    pub fn move_leaves(&mut self, from: LeafId, mover: &mut Mover<'_>) -> Option<LeafId> {
+        self.slab.move_blocks(from, mover)
+    }
+
+    /// Moves inner nodes from that with the member of this rank on, until time is up; the rank to go on from, if there is
+    /// more.
+    pub fn move_inner(&mut self, from: usize, mover: &mut Mover<'_>) -> Option<usize> {
+        let mut rank = from;
+        while rank < self.len {
+            rank = Inner::move_node(&mut self.root, 0, rank, mover);
+            if !mover.goes_on() {
+                return (rank < self.len).then_some(rank);
+            }
+        }
+        None
+    }
+
     /// The leaf with this number.
     #[inline]
     pub fn leaf(&self, id: LeafId) -> &Leaf {
@@ -276,6 +295,34 @@ impl Tree {
     pub fn range(&self, ranks: Range<usize>) -> Iter<'_> {
         let ranks = ranks.start..ranks.end.min(self.len);
         Iter::new(self, ranks)
+    }
+}
+
+impl Inner {
+    /// Moves the lowest inner node with the member of this rank, and those above it of which it is the first; `first` is
+    /// the rank of the node's first member. The rank behind what was moved, or is shared.
+    fn move_node(node: &mut Arc<Self>, first: usize, rank: usize, mover: &mut Mover<'_>) -> usize {
+        let end = first + node.children.iter().map(|child| child.count).sum::<usize>();
+        let own = match rank == first {
+            true => mover.shared(node, || Self { children: Vec::new() }),
+            false => Arc::get_mut(node),
+        };
+        let Some(own) = own else { return end };
+        if rank == first {
+            mover.vec(&mut own.children);
+            let members = own.children.iter_mut().filter_map(|child| child.low.member.as_mut());
+            members.for_each(|text| mover.text(text));
+        }
+        let mut first = first;
+        for child in &mut own.children {
+            if rank < first + child.count
+                && let Node::Inner(below) = &mut child.node
+            {
+                return Self::move_node(below, first, rank, mover);
+            }
+            first += child.count;
+        }
+        end
     }
 }
 

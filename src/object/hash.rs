@@ -14,6 +14,7 @@
 use std::fmt;
 
 use crate::base::extended::Extended;
+use crate::base::moving::{Cursor, Mover};
 use crate::base::number::IntBuf;
 use crate::base::random::{self, below};
 use crate::object::hash::small::Small;
@@ -159,6 +160,17 @@ impl Hash {
                 let entry = table.get(field)?;
                 (!is_expired(entry.expire_at, now)).then_some(Element::Str(entry.value))
             }
+        }
+    }
+
+    /// Moves its blocks from `from` on, until time is up; where to go on, if there is more. Something small is moved at once.
+    pub fn move_blocks(&mut self, from: Cursor, mover: &mut Mover<'_>) -> Option<Cursor> {
+        if from.is_start() {
+            self.repr.move_block(mover);
+        }
+        match self.repr.form_mut() {
+            FormMut::Small(_) => None,
+            FormMut::Large(table) => table.move_blocks(from.at as u32, mover).map(Cursor::at),
         }
     }
 

@@ -7,6 +7,7 @@
 //! which makes both ends cheap, an index cost a few steps, and a clone O(1); that of a listpack copies
 //! it. `list-compress-depth` has no effect: nodes are never compressed.
 
+use crate::base::moving::{Cursor, Mover};
 use crate::object::listpack::{BYTES_MAX, Element, Listpack};
 use crate::object::thin::{Compact, Form, FormMut};
 
@@ -225,6 +226,20 @@ impl List {
         }
         if let Some(Node::Packed(listpack)) = std::mem::take(&mut nodes.tree).into_only() {
             self.repr = Compact::small(listpack.moved());
+        }
+    }
+
+    /// Moves its blocks from `from` on, until time is up; where to go on, if there is more. Something small is moved at once.
+    pub fn move_blocks(&mut self, from: Cursor, mover: &mut Mover<'_>) -> Option<Cursor> {
+        if from.is_start() {
+            self.repr.move_block(mover);
+        }
+        match self.repr.form_mut() {
+            FormMut::Small(_) => None,
+            FormMut::Large(nodes) => {
+                let next = nodes.tree.move_blocks(from.at as usize, mover);
+                next.map(|number| Cursor::at(number as u64))
+            }
         }
     }
 

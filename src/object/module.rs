@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::rdb::write::Style;
+use crate::base::moving::Mover;
 
 /// What a module type can do with its values. `value` is a pointer that the module itself handed
 /// out.
@@ -85,6 +86,19 @@ pub trait TypeVtable: Send + Sync {
     /// Feeds what the value consists of into DEBUG DIGEST.
     fn digest(&self, key: KeyName<'_>, value: usize, sink: &mut dyn DigestSink) {
         let _ = (key, value, sink);
+    }
+
+    /// Moves blocks of the value: all of them, or from `from` on until time is up. Says where the value is now, and where to
+    /// go on if there is more.
+    fn move_blocks(
+        &self,
+        key: KeyName<'_>,
+        value: usize,
+        from: Option<u64>,
+        mover: &mut Mover<'_>,
+    ) -> (usize, Option<u64>) {
+        let _ = (key, from, mover);
+        (value, None)
     }
 
     /// Told when the key is removed from the keyspace, before the value is freed, perhaps
@@ -194,6 +208,13 @@ impl ModuleValue {
         match self.vtable.free_effort(key, self.value) {
             0 => usize::MAX,
             effort => effort,
+        }
+    }
+
+    /// The value, which was at `from`, is at `to` now: its module has moved it.
+    pub fn relocate(&mut self, from: usize, to: usize) {
+        if self.value == from {
+            self.value = to;
         }
     }
 

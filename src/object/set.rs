@@ -14,6 +14,7 @@
 
 use std::fmt;
 
+use crate::base::moving::{Cursor, Mover};
 use crate::base::number::{IntBuf, parse_i64};
 use crate::base::random::{self, below};
 use crate::object::intset::{self, Intset};
@@ -200,6 +201,17 @@ impl Set {
             Repr::Ints(intset) => parse_i64(member).is_some_and(|value| intset.contains(value)),
             Repr::Small(listpack) => find(listpack, member).is_some(),
             Repr::Table(table) => table.get(member).is_some(),
+        }
+    }
+
+    /// Moves its blocks from `from` on, until time is up; where to go on, if there is more. Something small is moved at once.
+    pub fn move_blocks(&mut self, from: Cursor, mover: &mut Mover<'_>) -> Option<Cursor> {
+        if from.is_start() {
+            self.repr.move_block(mover);
+        }
+        match self.repr.form_mut() {
+            FormMut::Small(_) => None,
+            FormMut::Large(table) => table.move_blocks(from.at as u32, mover).map(Cursor::at),
         }
     }
 

@@ -12,6 +12,7 @@ mod log;
 pub(crate) mod node;
 mod tree;
 
+use crate::base::moving::{Cursor, Mover};
 pub use group::{Consumer, ConsumerSlot, Group, Groups, Pending};
 pub use id::{IdText, StreamId};
 pub use log::{AddError, Entry, Log, NewId, NodeLimits, Trim, TrimTo};
@@ -45,6 +46,24 @@ impl Stream {
     /// Allocated bytes, without this struct itself.
     pub fn memory_bytes(&self) -> usize {
         self.log.memory_bytes() + self.groups.memory_bytes()
+    }
+
+    /// Moves its blocks from `from` on, until time is up; where to go on, if there is more.
+    pub fn move_blocks(&mut self, from: Cursor, mover: &mut Mover<'_>) -> Option<Cursor> {
+        let id = StreamId { ms: (from.at >> 64) as u64, seq: from.at as u64 };
+        let cursor = |part, inner, id: StreamId| {
+            let at = u128::from(id.ms) << 64 | u128::from(id.seq);
+            Some(Cursor { part, inner, at })
+        };
+        if from.part == 0 {
+            return match self.log.move_blocks(id, mover) {
+                Some(id) => cursor(0, 0, id),
+                None if self.groups.is_empty() => None,
+                None => cursor(1, 0, StreamId::MIN),
+            };
+        }
+        let (group, inner, id) = self.groups.move_blocks(from.part - 1, from.inner, id, mover)?;
+        cursor(group + 1, inner, id)
     }
 
     /// How many entries a group has still to get, if that can be told without counting.

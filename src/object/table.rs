@@ -26,6 +26,7 @@
 use std::sync::Arc;
 
 use crate::base::hasher::position;
+use crate::base::moving::Mover;
 use crate::object::table::leaf::{Entry, FIELDS_MAX, Leaf, NEVER, is_expired};
 
 pub mod leaf;
@@ -207,6 +208,18 @@ impl<const VALUED: bool> Table<VALUED> {
         }
     }
 
+    /// Moves blocks from that of the leaf at this hash on, until time is up; the hash to go on from, if there is
+    /// more.
+    pub fn move_blocks(&mut self, from: u32, mover: &mut Mover<'_>) -> Option<u32> {
+        let mut from = from;
+        loop {
+            from = Branch::move_leaf(&mut self.root, from, 0, mover)?;
+            if !mover.goes_on() {
+                return Some(from);
+            }
+        }
+    }
+
     /// All entries in hash order.
     pub fn iter(&self) -> Iter<'_, VALUED> {
         let (leaf, next) = self.leaf_at(0);
@@ -308,6 +321,13 @@ impl<const VALUED: bool> Child<VALUED> {
     fn new(depth: u32, leaf: Leaf<VALUED>) -> Self {
         let (len, expire_min) = (leaf.len(), leaf.expire_min());
         Self { depth, len, expire_min, node: Node::Leaf(Arc::new(leaf)) }
+    }
+}
+
+/// No children: what stands for a branch while it moves.
+impl<const VALUED: bool> Default for Branch<VALUED> {
+    fn default() -> Self {
+        Self { map: [0; PLACES], children: Vec::new() }
     }
 }
 
@@ -478,6 +498,37 @@ impl<const VALUED: bool> Branch<VALUED> {
         debug_assert_eq!(start, PLACES, "children cover all places");
     }
 
+    /// Moves the leaf that covers `hash`, and, if that is its first, the branch; the hash behind what was moved, or
+    /// is shared.
+    fn move_leaf(
+        branch: &mut Arc<Self>,
+        hash: u32,
+        level: u32,
+        mover: &mut Mover<'_>,
+    ) -> Option<u32> {
+        let width = 32 - level * BITS;
+        let is_first = u64::from(hash) & ((1 << width) - 1) == 0;
+        let own = match is_first {
+            true => mover.shared(branch, Self::default),
+            false => Arc::get_mut(branch),
+        };
+        let Some(own) = own else { return behind(hash, width) };
+        if is_first {
+            mover.vec(&mut own.children);
+        }
+        let at = own.child_of(hash, level);
+        let child = &mut own.children[at];
+        match &mut child.node {
+            Node::Branch(below) => Self::move_leaf(below, hash, level + 1, mover),
+            Node::Leaf(leaf) => {
+                if let Some(leaf) = mover.shared(leaf, Leaf::default) {
+                    leaf.move_blocks(mover);
+                }
+                behind(hash, width - child.depth)
+            }
+        }
+    }
+
     /// A hash in the range of the first leaf that may hold a field expired at `now`.
     fn first_due(&self, level: u32, now: u64) -> Option<u32> {
         let mut start = 0;
@@ -493,6 +544,11 @@ impl<const VALUED: bool> Branch<VALUED> {
         }
         None
     }
+}
+
+/// The first hash behind those that agree with `hash` in all but the last `width` bits.
+fn behind(hash: u32, width: u32) -> Option<u32> {
+    u32::try_from(((u64::from(hash) >> width) + 1) << width).ok()
 }
 
 #[inline]

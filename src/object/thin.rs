@@ -27,6 +27,7 @@ use std::num::NonZero;
 use std::ptr::{self, NonNull};
 use std::slice;
 
+use crate::base::moving::Mover;
 use crate::base::size_class::{QUANTUM, size_class};
 use crate::object::intset::Intset;
 use crate::object::listpack::Listpack;
@@ -132,6 +133,13 @@ impl ThinBytes {
         self.write_len(len);
         if len > old_len {
             self.tail_mut(old_len).fill(0);
+        }
+    }
+
+    /// Moves the bytes, if they should move.
+    pub fn move_block(&mut self, mover: &mut Mover<'_>) {
+        if mover.wants(self.block(), self.capacity()) {
+            *self = self.clone();
         }
     }
 
@@ -316,6 +324,24 @@ impl<S: Thin, L> Compact<S, L> {
 
     fn block(&self) -> *mut L {
         self.word.as_ptr().map_addr(|address| address & !TAGS).cast()
+    }
+
+    /// Moves the one block of something small, or the box of something larger, but not what is in the box.
+    pub fn move_block(&mut self, mover: &mut Mover<'_>) {
+        if !self.is_large() {
+            // SAFETY: the word is that of thin bytes, of which `ThinBytes` is the transparent wrapper, and none
+            // have the bit `LARGE`; the copy that may take their place has the same mark.
+            let bytes = unsafe { &mut *ptr::from_mut(&mut self.word).cast::<ThinBytes>() };
+            bytes.move_block(mover);
+            return;
+        }
+        if mover.wants(self.block().cast_const(), size_of::<L>()) {
+            // SAFETY: the word comes from a box (invariant 1), and gives way to that of another one.
+            let large = unsafe { Box::from_raw(self.block()) };
+            let moved = Self::large(Box::new(*large));
+            // Not dropped: what it owned is in the other box.
+            std::mem::forget(std::mem::replace(self, moved));
+        }
     }
 
     /// What it owns.

@@ -12,6 +12,7 @@
 
 use std::ops::Range;
 
+use crate::base::moving::{Cursor, Mover};
 use crate::base::number::IntBuf;
 use crate::object::bptree;
 use crate::object::listpack::{Element, Listpack};
@@ -133,6 +134,17 @@ impl Zset {
         match self.repr.form() {
             Form::Small(small) => small.find_member(member).map(|(_, score)| score),
             Form::Large(large) => large.find(member).map(|found| found.score),
+        }
+    }
+
+    /// Moves its blocks from `from` on, until time is up; where to go on, if there is more. Something small is moved at once.
+    pub fn move_blocks(&mut self, from: Cursor, mover: &mut Mover<'_>) -> Option<Cursor> {
+        if from.is_start() {
+            self.repr.move_block(mover);
+        }
+        match self.repr.form_mut() {
+            FormMut::Small(_) => None,
+            FormMut::Large(large) => large.move_blocks(from, mover),
         }
     }
 

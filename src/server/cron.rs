@@ -38,6 +38,7 @@ pub async fn run(engine: Arc<Engine>, appender: Arc<Appender>) {
             super::syncing::tick(&engine);
             super::saving::visit(&engine);
             super::appending::visit(&engine, &appender);
+            super::defrag::visit(&engine);
         }
         if visits >= hz {
             (visits, seconds) = (0, seconds + 1);

@@ -21,6 +21,8 @@ pub mod cron;
 
 pub mod expiry;
 
+pub mod defrag;
+
 pub mod host;
 
 pub mod users;

@@ -299,6 +299,7 @@ fn build_engine(
         slow: Default::default(),
         ending: Default::default(),
         debug: Default::default(),
+        defrag: Default::default(),
     };
     commands::server::config::mirror(config, &shared);
     shared.users.set_default_password(config.text(Param::Requirepass));
@@ -319,6 +320,7 @@ fn build_engine(
         expired_fields: 0,
         active_expire: true,
         expire_walk: ExpireWalk::new(databases),
+        defrag: Default::default(),
     };
     if let Some((host, port)) = config.replica_of() {
         let host = String::from_utf8_lossy(host);

@@ -11,6 +11,7 @@ mod blocking;
 mod client_eviction;
 mod connections;
 mod contention;
+mod defrag;
 mod eviction;
 mod expiry;
 mod functions;

@@ -312,6 +312,7 @@ pub fn mirror(config: &Config, shared: &Shared) {
     shared.durable.set_policy(Policy::of(config.choice(Param::Appendfsync)));
     shared.durable.enable(config.flag(Param::Appendonly), &wait::NO_FILE.reply());
     shared.port.store(config.uint(Param::Port), Relaxed);
+    shared.defrag.wanted.store(config.flag(Param::Activedefrag), Relaxed);
     shared.users.log_len_max.store(config.size(Param::AcllogMaxLen), Relaxed);
     let all_channels = config.choice_name(Param::AclPubsubDefault) == "allchannels";
     shared.users.all_channels.store(all_channels, Relaxed);
@@ -336,6 +337,7 @@ fn reset_stat(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) ->
     ctx.state.expired_fields = 0;
     ctx.state.persistence.payloads_checked = 0;
     ctx.env.shared.host.reset_freed();
+    ctx.env.shared.defrag.reset();
     ctx.env
         .shared
         .peak_memory

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::digest;
+use crate::allocator::fragmentation;
 use crate::base::number::parse_memory;
 use crate::config::params::Param;
 use crate::engine::args;
@@ -149,6 +150,17 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
         }
         (b"HTSTATS", [db, ..]) => inspect::table(ctx, db, reply)?,
         (b"HTSTATS-KEY", [key, ..]) => inspect::value_table(ctx, key, reply)?,
+        (b"MALLCTL", [name]) => match fragmentation::read(&String::from_utf8_lossy(name)) {
+            Some(value) => reply.int(value),
+            None => return Err(CommandError::text("ERR No such file or directory")),
+        },
+        // The one thing of this kind that concerns a worker.
+        (b"MALLCTL-STR", [b"thread.tcache.flush", b"VOID"]) => {
+            match fragmentation::flush_thread() {
+                true => reply.ok(),
+                false => return Err(CommandError::text("ERR Bad address")),
+            }
+        }
         (b"HELP", []) => super::super::reply_help(
             reply,
             "DEBUG",
@@ -161,6 +173,11 @@ fn debug(ctx: &mut ExclusiveCtx<'_>, argv: Argv<'_>, reply: &mut Reply<'_>) -> O
                 ("HTSTATS-KEY <key>", "Show how large the table of a value is."),
                 ("LISTPACK <key>", "Write the listpack of a key to the server's log."),
                 ("LOG <message>", "Write to the server's log."),
+                ("MALLCTL <key>", "Return a number that the allocator has under this name."),
+                (
+                    "MALLCTL-STR thread.tcache.flush VOID",
+                    "Let the worker give the free blocks that it keeps back.",
+                ),
                 ("OBJECT <key>", "Show how a key is stored."),
                 ("PAUSE-CRON <0|1>", "Stop what is done periodically."),
                 ("POPULATE <count> [<prefix>] [<size>]", "Create string keys."),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{MORTISE_VERSION, REDIS_VERSION, latency, role};
+use crate::allocator::fragmentation;
 use crate::commands::scripting;
 use crate::config::params::Param;
 use crate::engine::acl::log::Reason;
@@ -222,7 +223,8 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
     ctx.state.replication.tidy(shared);
     let used = (shared.used_memory)();
     let peak = shared.peak_memory.fetch_max(used, Relaxed).max(used);
-    let (allocated, active, resident) = crate::allocator::jemalloc_figures();
+    let own = fragmentation::figures();
+    let ratio = |part: usize, whole: usize| format!("{:.2}", part as f64 / whole.max(1) as f64);
     let rss = resident_bytes();
     let limit = shared.limits.memory_bytes.load(Relaxed) as usize;
     scripting::collect_garbage(ctx.state);
@@ -240,9 +242,10 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "used_memory_peak_human": human(peak),
         "used_memory_startup": shared.startup_memory.load(Relaxed),
         "used_memory_peak_perc": format_args!("{:.2}%", used as f64 * 100.0 / peak.max(1) as f64),
-        "allocator_allocated": allocated,
-        "allocator_active": active,
-        "allocator_resident": resident,
+        "allocator_allocated": own.allocated,
+        "allocator_active": own.active,
+        "allocator_resident": own.resident,
+        "allocator_muzzy": own.muzzy,
         "total_system_memory": system_memory(),
         "total_system_memory_human": human(system_memory()),
         "used_memory_lua": scripts.eval_vm,
@@ -261,7 +264,14 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "maxmemory": limit,
         "maxmemory_human": human(limit),
         "maxmemory_policy": ctx.state.config.choice_name(Param::MaxmemoryPolicy),
+        "allocator_frag_ratio": ratio(own.allocated + own.wasted, own.allocated),
+        "allocator_frag_bytes": own.wasted,
+        "allocator_rss_ratio": ratio(own.resident, own.active),
+        "allocator_rss_bytes": own.resident as i64 - own.active as i64,
+        "rss_overhead_ratio": ratio(rss, own.resident),
+        "rss_overhead_bytes": rss as i64 - own.resident as i64,
         "mem_fragmentation_ratio": format_args!("{:.2}", rss as f64 / used.max(1) as f64),
+        "mem_fragmentation_bytes": rss as i64 - used as i64,
         "mem_not_counted_for_evict": shared.uncounted_memory(),
         "mem_clients_normal": shared.client_memory.total(),
         "mem_clients_slaves": excess,
@@ -270,7 +280,7 @@ fn memory(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "mem_cluster_links": 0,
         "mem_aof_buffer": ctx.env.shared.host.aof_bytes(&ctx.env.shared.durable).1,
         "mem_allocator": "jemalloc-5.3.0",
-        "active_defrag_running": 0,
+        "active_defrag_running": shared.defrag.running.load(Relaxed),
         "lazyfree_pending_objects": lazy.pending,
         "lazyfreed_objects": lazy.freed,
     );
@@ -360,6 +370,8 @@ fn persistence(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
 }
 
 fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
+    let now_ns = (ctx.env.shared.clock.mono_ns)();
+    let defrag_ms = ctx.env.shared.defrag.millis(now_ns);
     let exceeded_ms = ctx.state.evictor.exceeded_ms((ctx.env.shared.clock.mono_ns)());
     let shared = ctx.env.shared;
     let tracked = shared.tracking.figures();
@@ -400,8 +412,12 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, text: &mut String) {
         "total_forks": ctx.state.persistence.forks,
         "migrate_cached_sockets": shared.host.kept_connections(),
         "slave_expires_tracked_keys": ctx.state.replication.own_keys.len(),
-        "active_defrag_hits": 0,
-        "active_defrag_misses": 0,
+        "active_defrag_hits": shared.defrag.hits.load(Relaxed),
+        "active_defrag_misses": shared.defrag.misses.load(Relaxed),
+        "active_defrag_key_hits": shared.defrag.key_hits.load(Relaxed),
+        "active_defrag_key_misses": shared.defrag.key_misses.load(Relaxed),
+        "total_active_defrag_time": defrag_ms.0,
+        "current_active_defrag_time": defrag_ms.1,
         "tracking_total_keys": tracked.keys,
         "tracking_total_items": tracked.items,
         "tracking_total_prefixes": tracked.prefixes,

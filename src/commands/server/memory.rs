@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::doctor::{self, MemoryFigures};
 use crate::allocator;
+use crate::allocator::fragmentation::{self, Figures};
 use crate::commands::scripting;
 use crate::engine::args;
 use crate::engine::ctx::{ExclusiveCtx, SessionCtx};
@@ -144,10 +145,10 @@ fn figures(shared: &Shared) -> MemoryFigures {
 }
 
 fn malloc_stats(_: &mut SessionCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let (allocated, active, resident) = allocator::jemalloc_figures();
+    let Figures { allocated, active, resident, muzzy, wasted } = fragmentation::figures();
     let text = format!(
         "jemalloc 5.3.0, 8-byte quantum\nallocated: {allocated}\nactive: {active}\nresident: \
-         {resident}\n"
+         {resident}\nmuzzy: {muzzy}\nfree in slabs: {wasted}\n"
     );
     reply.verbatim(b"txt", text.as_bytes());
     Ok(())
@@ -187,7 +188,7 @@ fn stats(ctx: &mut ExclusiveCtx<'_>, _: Argv<'_>, reply: &mut Reply<'_>) -> Outc
 fn gather(ctx: &ExclusiveCtx<'_>) -> Vec<(String, Field)> {
     let shared = ctx.env.shared;
     let MemoryFigures { used, peak, resident } = figures(shared);
-    let (allocated, active, held) = allocator::jemalloc_figures();
+    let Figures { allocated, active, resident: held, muzzy, wasted } = fragmentation::figures();
     let tables: Vec<(usize, usize)> = ctx
         .state
         .keyspace
@@ -237,8 +238,9 @@ fn gather(ctx: &ExclusiveCtx<'_>) -> Vec<(String, Field)> {
             ("allocator.allocated", Field::Bytes(allocated)),
             ("allocator.active", Field::Bytes(active)),
             ("allocator.resident", Field::Bytes(held)),
-            ("allocator-fragmentation.ratio", ratio(active, allocated)),
-            ("allocator-fragmentation.bytes", excess(active, allocated)),
+            ("allocator.muzzy", Field::Bytes(muzzy)),
+            ("allocator-fragmentation.ratio", ratio(allocated + wasted, allocated)),
+            ("allocator-fragmentation.bytes", Field::Bytes(wasted)),
             ("allocator-rss.ratio", ratio(held, active)),
             ("allocator-rss.bytes", excess(held, active)),
             ("rss-overhead.ratio", ratio(resident, held)),

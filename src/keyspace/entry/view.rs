@@ -12,6 +12,7 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use crate::base::moving::Mover;
 use crate::base::size_class::size_class;
 use crate::keyspace::value::{
     RAW_MAX_INLINE, StrEncoding, StrForm, StrRef, StrValue, Value, ValueKind, ValueMut, ValueRef,
@@ -459,6 +460,58 @@ impl<'a> EntryMut<'a> {
         // SAFETY: `make_mut` made this Arc the only handle, and the block, which owns it, is ours
         // for `'a`.
         Some(unsafe { &mut *unique })
+    }
+}
+
+/// Moving.
+impl EntryMut<'_> {
+    /// Moves a large string, if nobody else holds it; not for others.
+    pub(in crate::keyspace) fn move_string(&mut self, mover: &mut Mover<'_>) {
+        let shape = self.as_ref().shape();
+        if shape.kind != ValueKind::String || shape.form != Form::Heap {
+            return;
+        }
+        let pointer = self.as_ref().pointer(&shape).cast::<Vec<u8>>();
+        // SAFETY: the pointer is the block's own Arc (invariant 2), whose place is written anew below;
+        // ManuallyDrop leaves the count to the block.
+        let mut string = ManuallyDrop::new(unsafe { Arc::from_raw(pointer) });
+        if let Some(bytes) = mover.shared(&mut string, Vec::new) {
+            mover.vec(bytes);
+        }
+        let now = Arc::as_ptr(&string).cast_mut().cast::<u8>();
+        let to = self.as_ref().at(shape.heap_at());
+        // SAFETY: the place of a heap value is 8 bytes, 8-aligned, and we borrow the block alone.
+        unsafe { to.cast::<*mut u8>().write(now) };
+    }
+
+    /// Moves the box of a value that is neither a string nor a collection of one word.
+    pub(in crate::keyspace) fn move_box(&mut self, mover: &mut Mover<'_>) {
+        let shape = self.as_ref().shape();
+        if shape.form != Form::Heap {
+            return;
+        }
+        let pointer = self.as_ref().pointer(&shape);
+        let moved = match shape.kind {
+            ValueKind::Stream => {
+                // SAFETY: the pointer is the block's own box (invariant 2), whose place is written anew below.
+                Box::into_raw(mover.boxed(unsafe { Box::from_raw(pointer.cast::<Stream>()) }))
+                    .cast()
+            }
+            ValueKind::Module => {
+                // SAFETY: as for the stream.
+                let boxed = unsafe { Box::from_raw(pointer.cast::<ModuleValue>()) };
+                Box::into_raw(mover.boxed(boxed)).cast()
+            }
+            ValueKind::Unchecked => {
+                // SAFETY: as for the stream.
+                let boxed = unsafe { Box::from_raw(pointer.cast::<Unchecked>()) };
+                Box::into_raw(mover.boxed(boxed)).cast()
+            }
+            _ => return,
+        };
+        let to = self.as_ref().at(shape.heap_at());
+        // SAFETY: the place of a heap value is 8 bytes, 8-aligned, and we borrow the block alone.
+        unsafe { to.cast::<*mut u8>().write(moved) };
     }
 }
 

@@ -263,8 +263,12 @@ impl SegmentPtr {
     }
 
     #[inline]
-    fn address(self) -> *mut u8 {
+    pub(super) fn address(self) -> *mut u8 {
         self.0.map_addr(|bits| bits & Self::ADDRESS)
+    }
+
+    pub(super) fn bytes(self) -> usize {
+        lines(self.class()) * LINE
     }
 
     #[inline]

@@ -121,6 +121,57 @@ pub unsafe fn release(dict: *mut abi::Dict) {
     }
 }
 
+/// Moves a dictionary, and has `value` move what its entries point to, from the key `from` on until time is up; null if
+/// the dictionary itself is where it was. What is left to do begins at the key that `seek_to` gets.
+///
+/// # Safety
+/// `ctx` is the handle of the callback that runs, not null; `dict` is null or a live dictionary; `from` is null or a live
+/// string of which the caller gives up a reference.
+pub(super) unsafe fn defragment(
+    ctx: *mut abi::DefragCtx,
+    dict: *mut abi::Dict,
+    value: abi::DefragDictValueFunc,
+    from: *mut abi::ModuleString,
+    seek_to: &mut *mut abi::ModuleString,
+) -> *mut abi::Dict {
+    let mut moved = std::ptr::null_mut();
+    let mut dict = dict;
+    if from.is_null() && !dict.is_null() {
+        // SAFETY: passed on; a dictionary is one block.
+        let now = unsafe { super::defrag::alloc(ctx, dict.cast()) }.cast::<abi::Dict>();
+        if !now.is_null() {
+            (moved, dict) = (now, now);
+        }
+    }
+    // SAFETY: the dictionary is alive, and nobody else refers to it.
+    let own = unsafe { borrow(dict) };
+    // SAFETY: alive as the caller promises; `start` does not outlive it.
+    let start = unsafe { key_bytes(from) };
+    let range = (Bound::Included(start), Bound::Unbounded);
+    let entries = own.into_iter().flat_map(|own| own.entries.range_mut::<[u8], _>(range));
+    for (at, (key, entry)) in entries.enumerate() {
+        // SAFETY: the handle is good, as the caller promises.
+        if at > 0 && unsafe { super::defrag::should_stop(ctx) } != 0 {
+            *seek_to = ModString::handle(ModString::create(key));
+            break;
+        }
+        let Some(value) = value else { continue };
+        let mut now = std::ptr::null_mut();
+        // SAFETY: the module's own function, for its own pointer; key and variable live during the call.
+        let more = unsafe { value(ctx, entry.0, key.as_ptr().cast_mut(), key.len(), &raw mut now) };
+        if !now.is_null() {
+            entry.0 = now;
+        }
+        if more != 0 {
+            *seek_to = ModString::handle(ModString::create(key));
+            break;
+        }
+    }
+    // SAFETY: the reference that the caller gives up.
+    unsafe { ModString::release(from) };
+    moved
+}
+
 pub(super) unsafe extern "C" fn size(dict: *mut abi::Dict) -> u64 {
     // SAFETY: modules pass a live dictionary.
     unsafe { borrow(dict) }.map_or(0, |dict| dict.entries.len() as u64)

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use super::Edge;
 use crate::base::hasher::position;
+use crate::base::moving::Mover;
 
 /// Members longer than this lie outside the buffer.
 pub const INLINE_MAX: usize = 192;
@@ -81,6 +82,15 @@ impl Leaf {
             + self.data.capacity()
             + self.large.capacity() * size_of::<Option<Outside>>()
             + outside
+    }
+
+    /// Moves what it owns.
+    pub fn move_blocks(&mut self, mover: &mut Mover<'_>) {
+        mover.vec(&mut self.slots);
+        mover.vec(&mut self.tags);
+        mover.vec(&mut self.data);
+        mover.vec(&mut self.large);
+        self.large.iter_mut().flatten().for_each(|one| mover.text(&mut one.text));
     }
 
     /// Whether the leaf is to be split.

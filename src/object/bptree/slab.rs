@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use super::leaf::Leaf;
+use crate::base::moving::Mover;
 
 const BITS: u32 = 8;
 const PLACES: u32 = 1 << BITS;
@@ -103,11 +104,56 @@ impl Slab {
         leaf
     }
 
+    /// Moves blocks from the leaf of this number on, until time is up; the number to go on from, if there is more.
+    pub fn move_blocks(&mut self, from: LeafId, mover: &mut Mover<'_>) -> Option<LeafId> {
+        let mut id = from;
+        while id < self.places {
+            id = self.move_leaf(id, mover);
+            if !mover.goes_on() {
+                return (id < self.places).then_some(id);
+            }
+        }
+        None
+    }
+
+    /// Moves a leaf, and the nodes on the way to it of which it is the first; the number behind what was moved, or is
+    /// shared.
+    fn move_leaf(&mut self, id: LeafId, mover: &mut Mover<'_>) -> LeafId {
+        let Some(top_row) = move_row(&mut self.top, id == 0, mover) else { return self.places };
+        let is_first = middle(id) == 0 && last(id) == 0;
+        let Some(middle_row) = move_row(&mut top_row[top(id)], is_first, mover) else {
+            return (id | ((1 << (2 * BITS)) - 1)) + 1;
+        };
+        let Some(row) = move_row(&mut middle_row[middle(id)], last(id) == 0, mover) else {
+            return (id | (PLACES - 1)) + 1;
+        };
+        if let Place::Leaf(leaf) = &mut row[last(id)]
+            && let Some(leaf) = mover.shared(leaf, Leaf::default)
+        {
+            leaf.move_blocks(mover);
+        }
+        id + 1
+    }
+
     #[inline]
     fn place(&mut self, id: LeafId) -> &mut Place {
         let middle_row = Arc::make_mut(&mut Arc::make_mut(&mut self.top)[top(id)]);
         &mut Arc::make_mut(&mut middle_row[middle(id)])[last(id)]
     }
+}
+
+/// A row of places, moved if that is asked for; none if others hold it.
+fn move_row<'a, T>(
+    row: &'a mut Arc<Vec<T>>,
+    moves: bool,
+    mover: &mut Mover<'_>,
+) -> Option<&'a mut Vec<T>> {
+    if !moves {
+        return Arc::get_mut(row);
+    }
+    let own = mover.shared(row, Vec::new)?;
+    mover.vec(own);
+    Some(own)
 }
 
 #[inline]

@@ -3,6 +3,7 @@
 //! Invariants: a node in a list is never empty; a plain one has exactly one element.
 
 use super::room::Roomy;
+use crate::base::moving::Mover;
 use crate::base::number::parse_i64;
 use crate::base::size_class::size_class;
 use crate::object::listpack::{self, Element, Listpack, View};
@@ -79,6 +80,14 @@ impl Node {
         match self {
             Self::Packed(listpack) => size_class(self.bytes()) < listpack.memory_bytes(),
             Self::Plain(_) => false,
+        }
+    }
+
+    /// Moves the block of its bytes.
+    pub fn move_block(&mut self, mover: &mut Mover<'_>) {
+        match self {
+            Self::Packed(listpack) => listpack.bytes_mut().move_block(mover),
+            Self::Plain(text) => mover.bytes(text),
         }
     }
 

@@ -13,6 +13,7 @@
 //!
 //! Invariants: the block holds `len` bytes from `start` on; the first four of them are `len`, little-endian.
 
+use crate::base::moving::Mover;
 use crate::base::size_class::size_class;
 use crate::object::listpack::Bytes;
 
@@ -44,6 +45,11 @@ impl Roomy {
 
     fn len(&self) -> usize {
         self.len as usize
+    }
+
+    /// Moves the block, room and all.
+    pub fn move_block(&mut self, mover: &mut Mover<'_>) {
+        mover.bytes(&mut self.block);
     }
 
     /// Gives back what stands empty.

@@ -18,6 +18,7 @@
 use std::sync::Arc;
 
 use super::node::Node;
+use crate::base::moving::Mover;
 
 /// Most parts of a branch.
 const FANOUT: usize = 64;
@@ -259,6 +260,28 @@ impl Tree {
         self.head.take().or_else(|| self.take_first())
     }
 
+    /// Moves blocks from the node of this number on, until time is up; the number to go on from, if there is more.
+    pub fn move_blocks(&mut self, from: usize, mover: &mut Mover<'_>) -> Option<usize> {
+        let before = self.before_root();
+        let mut number = from;
+        while number < self.count.nodes {
+            let inner = number.wrapping_sub(before);
+            if let (0, Some(head)) = (number, &mut self.head) {
+                head.move_block(mover);
+                number += 1;
+            } else if inner < self.inner.nodes {
+                number = before + Branch::move_node(&mut self.root, 0, inner, mover);
+            } else {
+                self.tail.iter_mut().for_each(|tail| tail.move_block(mover));
+                number = self.count.nodes;
+            }
+            if !mover.goes_on() {
+                return (number < self.count.nodes).then_some(number);
+            }
+        }
+        None
+    }
+
     /// Allocated bytes behind this struct: of the nodes, and roughly of what leads to them.
     pub fn memory_bytes(&self) -> usize {
         let nodes = self.nodes();
@@ -274,6 +297,41 @@ impl Tree {
 const ARC_BYTES: usize = 2 * size_of::<usize>();
 
 impl Branch {
+    /// Moves the node of this number, and the branches of which it is the first; `first` is the number of the first one
+    /// in this branch. The number behind what was moved, or is shared.
+    fn move_node(
+        this: &mut Arc<Self>,
+        first: usize,
+        number: usize,
+        mover: &mut Mover<'_>,
+    ) -> usize {
+        let end = first + this.parts.iter().map(|part| part.count.nodes).sum::<usize>();
+        let own = match number == first {
+            true => mover.shared(this, Self::default),
+            false => Arc::get_mut(this),
+        };
+        let Some(own) = own else { return end };
+        if number == first {
+            mover.vec(&mut own.parts);
+        }
+        let mut first = first;
+        for part in &mut own.parts {
+            if number < first + part.count.nodes {
+                match &mut part.link {
+                    Link::Branch(below) => return Self::move_node(below, first, number, mover),
+                    Link::Node(node) => {
+                        if let Some(node) = mover.shared(node, || Node::Plain(Box::default())) {
+                            node.move_block(mover);
+                        }
+                        return number + 1;
+                    }
+                }
+            }
+            first += part.count.nodes;
+        }
+        end
+    }
+
     /// The part that holds the `wanted`-th of what `measure` counts, and its number in there; looked for
     /// from the nearer end. One past the last is in the last part.
     #[inline]

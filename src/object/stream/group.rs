@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::id::StreamId;
 use super::log::Log;
 use super::tree::{IdMap, Iter};
+use crate::base::moving::Mover;
 
 /// Where a group keeps a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,25 @@ impl Consumer {
     /// Its name.
     pub fn name(&self) -> &[u8] {
         &self.name
+    }
+
+    /// Moves a leaf of what is pending for it, and, with the first, its own blocks; the ID to go on from, if there is
+    /// more.
+    fn move_leaf(this: &mut Arc<Self>, from: StreamId, mover: &mut Mover<'_>) -> Option<StreamId> {
+        let own = if from == StreamId::MIN {
+            let nobody = || Self {
+                name: Box::default(),
+                seen_ms: 0,
+                active_ms: None,
+                pending: IdMap::default(),
+            };
+            let own = mover.shared(this, nobody)?;
+            mover.bytes(&mut own.name);
+            own
+        } else {
+            Arc::get_mut(this)?
+        };
+        own.pending.move_leaf(from, mover, |(), _| {})
     }
 
     /// How many entries are pending for it.
@@ -246,6 +266,34 @@ impl Group {
         owned == self.pending.len()
     }
 
+    /// Moves blocks: its own with part 0, those of the consumer at a slot with the parts behind that, each from an ID on,
+    /// until time is up; where to go on, if there is more.
+    fn move_blocks(
+        &mut self,
+        part: u32,
+        from: StreamId,
+        mover: &mut Mover<'_>,
+    ) -> Option<(u32, StreamId)> {
+        let (mut part, mut from) = (part, from);
+        if part == 0 && from == StreamId::MIN {
+            mover.vec(&mut self.slots);
+            mover.vec(&mut self.order);
+        }
+        while part as usize <= self.slots.len() {
+            let next = match part.checked_sub(1) {
+                None => self.pending.move_leaf(from, mover, |_, _| {}),
+                Some(slot) => self.slots[slot as usize]
+                    .as_mut()
+                    .and_then(|consumer| Consumer::move_leaf(consumer, from, mover)),
+            };
+            (part, from) = next.map_or((part + 1, StreamId::MIN), |id| (part, id));
+            if !mover.goes_on() {
+                return Some((part, from));
+            }
+        }
+        None
+    }
+
     fn memory_bytes(&self) -> usize {
         let consumer = |own: &Consumer| {
             size_of::<Consumer>()
@@ -310,6 +358,33 @@ impl Groups {
             self.0 = None;
         }
         group
+    }
+
+    /// Moves blocks of the group that is at `group` in the order of names and of those behind it, as
+    /// [`Group::move_blocks`] says; where to go on, if there is more.
+    pub(super) fn move_blocks(
+        &mut self,
+        group: u32,
+        part: u32,
+        from: StreamId,
+        mover: &mut Mover<'_>,
+    ) -> Option<(u32, u32, StreamId)> {
+        let groups = Arc::get_mut(self.0.as_mut()?)?;
+        let (mut part, mut from) = (part, from);
+        for (number, one) in (0..).zip(groups.values_mut()).skip(group as usize) {
+            let own = match part == 0 && from == StreamId::MIN {
+                true => mover.shared(one, Group::default),
+                false => Arc::get_mut(one),
+            };
+            if let Some((part, id)) = own.and_then(|own| own.move_blocks(part, from, mover)) {
+                return Some((number, part, id));
+            }
+            (part, from) = (0, StreamId::MIN);
+            if !mover.goes_on() {
+                return Some((number + 1, part, from));
+            }
+        }
+        None
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

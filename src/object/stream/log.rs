@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::id::StreamId;
 use super::node::{self, Fields, Pairs, Raw, Reader, ReaderBack};
 use super::tree::{self, IdMap};
+use crate::base::moving::Mover;
 use crate::object::listpack::{BYTES_MAX, Listpack};
 
 /// When a node is full: `stream-node-max-bytes` and `stream-node-max-entries`, 0 for no limit.
@@ -107,6 +108,31 @@ impl Log {
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.length == 0
+    }
+
+    /// Moves blocks from the node with this ID on, until time is up; the ID to go on from, if there is more.
+    pub(super) fn move_blocks(
+        &mut self,
+        from: StreamId,
+        mover: &mut Mover<'_>,
+    ) -> Option<StreamId> {
+        let move_pack = |pack: &mut Arc<Listpack>, mover: &mut Mover<'_>| {
+            if let Some(pack) = mover.shared(pack, Listpack::default) {
+                pack.bytes_mut().move_block(mover);
+            }
+        };
+        if from == StreamId::MIN
+            && let Some(tail) = &mut self.tail
+        {
+            move_pack(&mut tail.pack, mover);
+        }
+        let mut from = from;
+        loop {
+            from = self.nodes.move_leaf(from, mover, move_pack)?;
+            if !mover.goes_on() {
+                return Some(from);
+            }
+        }
     }
 
     /// The ID of the first entry; 0-0 if there is none.

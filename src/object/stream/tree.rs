@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use super::id::StreamId;
+use crate::base::moving::Mover;
 
 /// Slots of a node at most: three KiB of stream nodes, five of pending entries.
 const FANOUT: usize = 128;
@@ -67,6 +68,19 @@ impl<V> IdMap<V> {
                 }
             }
         }
+    }
+
+    /// Moves the leaf in which `from` is or would be, the values in it by `value`, and the nodes above of which
+    /// it is the first; the id behind what was moved, or is shared, if there is more.
+    pub fn move_leaf(
+        &mut self,
+        from: StreamId,
+        mover: &mut Mover<'_>,
+        value: impl FnMut(&mut V, &mut Mover<'_>),
+    ) -> Option<StreamId> {
+        let root = self.root.as_mut()?;
+        let is_first = from <= root.bound();
+        Node::move_leaf(root, from, is_first, None, mover, value)
     }
 
     /// The largest id and its value.
@@ -240,6 +254,39 @@ fn put<T>(slots: &mut Vec<T>, at: usize, item: T) -> Option<Vec<T>> {
 
 impl<V> Node<V> {
     /// The smallest id of a leaf; a bound of an inner node's ids.
+    /// See [`IdMap::move_leaf`]; `end` is the bound of the next node.
+    fn move_leaf(
+        this: &mut Arc<Self>,
+        from: StreamId,
+        is_first: bool,
+        end: Option<StreamId>,
+        mover: &mut Mover<'_>,
+        mut value: impl FnMut(&mut V, &mut Mover<'_>),
+    ) -> Option<StreamId> {
+        let own = match is_first {
+            true => mover.shared(this, || Node::Leaf(Vec::new())),
+            false => Arc::get_mut(this),
+        };
+        match own {
+            None => end,
+            Some(Node::Leaf(slots)) => {
+                mover.vec(slots);
+                slots.iter_mut().for_each(|slot| value(&mut slot.1, mover));
+                end
+            }
+            Some(Node::Inner(children)) => {
+                if is_first {
+                    mover.vec(children);
+                }
+                let at = child_of(children, from);
+                let end = children.get(at + 1).map(|child| child.0).or(end);
+                let (bound, child) = &mut children[at];
+                let is_first = from <= *bound || is_first && at == 0;
+                Self::move_leaf(child, from, is_first, end, mover, value)
+            }
+        }
+    }
+
     fn bound(&self) -> StreamId {
         match self {
             Node::Leaf(slots) => slots[0].0,

@@ -23,6 +23,7 @@
 
 use std::sync::Arc;
 
+use crate::base::moving::Mover;
 use crate::base::size_class::size_class;
 
 /// Texts longer than this lie outside the buffer.
@@ -265,6 +266,14 @@ impl<const VALUED: bool> Leaf<VALUED> {
             self.insert(self.len(), right.slots[at].hash, right.entry(at));
         }
         self.pack_if_wasteful();
+    }
+
+    /// Moves what it owns.
+    pub fn move_blocks(&mut self, mover: &mut Mover<'_>) {
+        mover.vec(&mut self.slots);
+        mover.vec(&mut self.data);
+        mover.vec(&mut self.large);
+        self.large.iter_mut().flatten().for_each(|text| mover.text(text));
     }
 
     fn packed(&self, range: std::ops::Range<usize>) -> Self {

@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+use crate::base::moving::Mover;
 use crate::object::bptree::leaf::reserve;
 use crate::object::bptree::slab::LeafId;
 
@@ -153,6 +154,18 @@ impl Index {
         }
     }
 
+    /// Moves blocks from that of the leaf at this hash on, until time is up; the hash to go on from, if there is
+    /// more.
+    pub fn move_blocks(&mut self, from: u32, mover: &mut Mover<'_>) -> Option<u32> {
+        let mut from = from;
+        loop {
+            from = Branch::move_leaf(&mut self.root, from, 0, mover)?;
+            if !mover.goes_on() {
+                return Some(from);
+            }
+        }
+    }
+
     /// The leaf that covers `hash`, and where the next leaf starts.
     fn leaf_at(&self, hash: u32) -> (&Leaf, Option<u32>) {
         let (leaf, next, _) = self.locate(hash);
@@ -182,6 +195,13 @@ impl Index {
     fn edit(&mut self, hash: u32, action: impl FnOnce(&mut Leaf, u32)) {
         let change = Arc::make_mut(&mut self.root).edit(hash, 0, action);
         self.bytes = self.bytes.saturating_add_signed(change);
+    }
+}
+
+/// No children: what stands for a branch while it moves.
+impl Default for Branch {
+    fn default() -> Self {
+        Self { map: [0; PLACES], children: Vec::new() }
     }
 }
 
@@ -223,6 +243,37 @@ impl Branch {
                 } else {
                     change
                 }
+            }
+        }
+    }
+
+    /// Moves the leaf that covers `hash`, and, if that is its first, the branch; the hash behind what was moved, or
+    /// is shared.
+    fn move_leaf(
+        branch: &mut Arc<Self>,
+        hash: u32,
+        level: u32,
+        mover: &mut Mover<'_>,
+    ) -> Option<u32> {
+        let width = 32 - level * BITS;
+        let is_first = u64::from(hash) & ((1 << width) - 1) == 0;
+        let own = match is_first {
+            true => mover.shared(branch, Self::default),
+            false => Arc::get_mut(branch),
+        };
+        let Some(own) = own else { return behind(hash, width) };
+        if is_first {
+            mover.vec(&mut own.children);
+        }
+        let at = own.child_of(hash, level);
+        let child = &mut own.children[at];
+        match &mut child.node {
+            Node::Branch(below) => Self::move_leaf(below, hash, level + 1, mover),
+            Node::Leaf(leaf) => {
+                if let Some(slots) = mover.shared(leaf, Leaf::new) {
+                    mover.vec(slots);
+                }
+                behind(hash, width - child.depth)
             }
         }
     }
@@ -319,6 +370,11 @@ impl Branch {
 
 fn leaf_bytes(leaf: &Leaf) -> usize {
     size_of::<Leaf>() + leaf.capacity() * size_of::<Slot>()
+}
+
+/// The first hash behind those that agree with `hash` in all but the last `width` bits.
+fn behind(hash: u32, width: u32) -> Option<u32> {
+    u32::try_from(((u64::from(hash) >> width) + 1) << width).ok()
 }
 
 #[inline]

@@ -18,6 +18,7 @@ use std::ops::Range;
 
 use super::index::Index;
 use crate::base::hasher::position;
+use crate::base::moving::{Cursor, Mover};
 use crate::object::bptree::iter::Iter;
 use crate::object::bptree::slab::LeafId;
 use crate::object::bptree::{Edge, Moved, Target, Tree};
@@ -46,6 +47,27 @@ impl Large {
     /// Allocated bytes; what is shared with a snapshot counts in both.
     pub fn memory_bytes(&self) -> usize {
         self.tree.memory_bytes() + self.index.memory_bytes()
+    }
+
+    /// Moves blocks, of the index first, then the leaves, then what leads to them.
+    pub fn move_blocks(&mut self, from: Cursor, mover: &mut Mover<'_>) -> Option<Cursor> {
+        const INDEX: u32 = 0;
+        const LEAVES: u32 = 1;
+        const INNER: u32 = 2;
+        let mut from = from;
+        loop {
+            let at = from.at as u32;
+            let next = match from.part {
+                INDEX => self.index.move_blocks(at, mover).map(u128::from),
+                LEAVES => self.tree.move_leaves(at, mover).map(u128::from),
+                INNER => self.tree.move_inner(from.at as usize, mover).map(|rank| rank as u128),
+                _ => return None,
+            };
+            from = match next {
+                Some(at) => return Some(Cursor { at, ..from }),
+                None => Cursor { part: from.part + 1, ..Cursor::default() },
+            };
+        }
     }
 
     #[inline]
