@@ -3,7 +3,11 @@
 //! What is written is encoding 3 of the type `ReJSON-RL`: one string with the JSON text. Every RedisJSON since 2.0 and
 //! valkey-json read it. What is read besides stands in `saved`.
 
-use mortise_module::{AofWriter, Arg, DigestWriter, Error, Native, RdbReader, RdbWriter, Type};
+use std::sync::{Mutex, PoisonError};
+
+use mortise_module::{
+    AofWriter, Arg, DigestWriter, Error, Mover, Native, RdbReader, RdbWriter, Type,
+};
 
 use crate::saved::{self, Source};
 use crate::value::{Value, View};
@@ -12,6 +16,12 @@ use crate::write::{Format, to_text};
 /// The value of a JSON key.
 #[derive(Debug)]
 pub(crate) struct Document(pub(crate) Value);
+
+/// Allocations beyond which it does not matter how many there are: more than this is moved and freed in pieces, or elsewhere.
+const EFFORT_MAX: usize = 2048;
+
+/// The document that is being moved in pieces, as a number which is its cursor, and the location that is next.
+static PLACE: Mutex<(u64, Vec<u32>)> = Mutex::new((0, Vec::new()));
 
 /// The data type.
 pub(crate) static JSON: Type<Document> = Type::new();
@@ -40,7 +50,23 @@ impl Native for Document {
     }
 
     fn free_effort(&self) -> usize {
-        self.0.allocations()
+        self.0.allocations(EFFORT_MAX)
+    }
+
+    fn move_blocks(&mut self, mover: &mut Mover<'_>) {
+        // A value whose place is not remembered begins anew: another one was moved in pieces meanwhile.
+        let mut places = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
+        let (number, place) = &mut *places;
+        let from = match mover.cursor() {
+            0 => &[][..],
+            cursor if cursor == *number => place,
+            _ => &[][..],
+        };
+        if let Some(next) = self.0.move_blocks(from, mover) {
+            *number += 1;
+            *place = next;
+            mover.stop_at(*number);
+        }
     }
 
     fn copy(&self, _from: &Arg<'_>, _to: &Arg<'_>) -> Option<Document> {

@@ -232,7 +232,8 @@ pub use module::{
 };
 pub use native::{AofWriter, AuxWhen, DigestWriter, Native, RdbBytes, RdbReader, RdbWriter};
 pub use raw::{
-    Arg, CountingAllocator, ModuleAllocator, OwnedString, RegisterType, Type, foreign, prefetch,
+    Arg, CountingAllocator, ModuleAllocator, Mover, OwnedString, RegisterType, Type, foreign,
+    prefetch,
 };
 pub use reply::{CommandResult, Reply, Writer};
 pub use service::Service;

@@ -2,7 +2,7 @@
 
 use crate::dispatch;
 use crate::error::Error;
-use crate::raw::{self, Arg, Digest, Io, Text};
+use crate::raw::{self, Arg, Digest, Io, Mover, Text};
 use crate::string::Argument;
 
 /// A value that a key can hold.
@@ -54,6 +54,11 @@ pub trait Native: Sized + Send + Sync + 'static {
     fn copy(&self, _from: &Arg<'_>, _to: &Arg<'_>) -> Option<Self> {
         None
     }
+
+    /// Moves the blocks that the value owns to better memory, if the server wants that (`activedefrag`): each is handed to the
+    /// [`Mover`]. A large value stops when the mover says so, at a place of its own ([`Mover::stop_at`]), and is called
+    /// again; it may have changed meanwhile. The value's own box is moved already.
+    fn move_blocks(&mut self, _mover: &mut Mover<'_>) {}
 
     /// Adds what makes the value up to a digest, for DEBUG DIGEST.
     fn digest(&self, _digest: &mut DigestWriter<'_>) {}

@@ -24,6 +24,7 @@ mod docs;
 mod entry;
 pub mod foreign;
 mod keys;
+mod moving;
 mod native;
 mod on_keys;
 mod replies;
@@ -47,6 +48,7 @@ use crate::error::Error;
 pub use alloc::ModuleAllocator;
 pub use counting::CountingAllocator;
 pub use entry::{load, unload};
+pub use moving::Mover;
 pub use native::{RegisterType, Type, prefetch};
 pub use strings::{Arg, OwnedString, Text};
 

@@ -20,7 +20,7 @@ use crate::allocator;
 /// `ctx` is null or a live context.
 unsafe fn register_for(ctx: *mut abi::Ctx, set: impl FnOnce(&mut Globals)) -> c_int {
     // SAFETY: the caller promises it.
-    let module = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.clone());
+    let module = unsafe { ModuleCtx::borrow(ctx) }.and_then(|ctx| ctx.module.as_deref().cloned());
     let Some(module) = module else { return abi::ERR };
     host().register_globals(&module, set);
     abi::OK

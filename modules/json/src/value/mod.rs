@@ -16,6 +16,7 @@
 
 mod build;
 mod edit;
+mod moving;
 mod names;
 mod object;
 mod packed;
@@ -29,6 +30,7 @@ use triomphe::{Arc, ThinArc};
 
 pub(crate) use self::build::{ArrayBuilder, Builder, Item, ObjectBuilder};
 pub use self::edit::{Edit, StaleLocation};
+pub use self::moving::Blocks;
 pub use self::names::Name;
 use self::object::Object;
 use self::packed::Container;
@@ -203,18 +205,6 @@ impl Value {
     /// What a clone shares is counted in both.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Value>() + self.heap_bytes()
-    }
-
-    /// About how many allocations freeing the value gives back.
-    pub fn allocations(&self) -> usize {
-        match &self.0 {
-            Node::Inline(_) => 0,
-            Node::Block(_) => 1,
-            Node::Ints(_) | Node::Floats(_) => 2,
-            // Counting what lies below would take as long as freeing it.
-            Node::Array(items) => 2 + items.len(),
-            Node::Object(object) => 3 + object.len(),
-        }
     }
 
     fn heap_bytes(&self) -> usize {

@@ -14,6 +14,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use triomphe::ThinArc;
 
 use super::Value;
+use super::moving::Blocks;
 use super::names::Name;
 use super::packed::{self, NameRef};
 
@@ -86,6 +87,31 @@ impl Object {
 
     pub(super) fn len(&self) -> usize {
         self.live
+    }
+
+    /// Members, and gaps that removed ones have left.
+    pub(super) fn place_count(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    /// The values of the members.
+    pub(super) fn values(&self) -> impl Iterator<Item = &Value> {
+        let live = self.places.iter().filter(|place| !matches!(place.name, StoredName::Vacant));
+        live.map(|place| &place.value)
+    }
+
+    /// Moves the members, their names and the index's box, but not what their values own. The index itself is where it was: nobody
+    /// tells its address.
+    pub(super) fn move_members(&mut self, mover: &mut impl Blocks) {
+        mover.vec(&mut self.places);
+        for place in &mut self.places {
+            if let StoredName::Long(bytes) = &mut place.name {
+                mover.bytes(bytes);
+            }
+        }
+        if let Some(index) = &mut self.index {
+            mover.boxed(index);
+        }
     }
 
     pub(super) fn find(&self, name: &Name) -> Option<u32> {

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use mortise_module_abi as abi;
 
 use super::context::Ctx;
+use super::moving::{Mover, move_value};
 use super::strings::{Arg, Text};
 use super::{Types, bound, boundary, boundary_or_abort, c_string, need};
 use crate::error::Error;
@@ -91,6 +92,7 @@ fn methods<T: Native>() -> abi::TypeMethods {
         free_effort: Some(free_effort::<T>),
         unlink: Some(unlink::<T>),
         copy: Some(copy::<T>),
+        defrag: Some(defrag::<T>),
         ..abi::TypeMethods::EMPTY
     };
     methods.aux_save_triggers = match T::AUX {
@@ -246,6 +248,28 @@ unsafe extern "C" fn copy<T: Native>(
     match boundary(|| value.copy(&from, &to)) {
         Ok(Some(copy)) => Box::into_raw(Box::new(copy)).cast(),
         _ => ptr::null_mut(),
+    }
+}
+
+unsafe extern "C" fn defrag<T: Native>(
+    ctx: *mut abi::DefragCtx,
+    _key: *mut abi::ModuleString,
+    value: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: the handle is live during this call, and `value` is a variable of the server.
+    let (mover, place) = unsafe { (Mover::from_ptr(ctx), value.as_mut()) };
+    let (Some(mut mover), Some(place)) = (mover, place.filter(|place| !place.is_null())) else {
+        return 0;
+    };
+    if mover.cursor() == 0 {
+        // SAFETY: the value is a box of `T`, and the server takes its new place from the variable.
+        *place = unsafe { move_value::<T>(&mut mover, *place) };
+    }
+    // SAFETY: the value is a box of `T` that nobody else refers to during this call.
+    let value = unsafe { &mut *place.cast::<T>() };
+    match boundary(|| value.move_blocks(&mut mover)) {
+        Ok(()) => c_int::from(mover.is_stopped()),
+        Err(_) => 0,
     }
 }
 
