@@ -2,9 +2,9 @@
 //! RdbLoad of modules)? Those who may be while it is being loaded; the rest is told that it is.
 //!
 //! A small file is loaded before anybody notices: they wait, as for every command. From the first
-//! `loading-process-events-interval-bytes` on, or after some milliseconds, the lock is lent as a module that yields lends it
-//! (`engine/visits.rs`): other workers hand over what may run, or refuse it, and the connections of this thread are looked at
-//! now and then.
+//! `loading-process-events-interval-bytes` on, or after some milliseconds where modules look at each key, the lock is lent as a
+//! module that yields lends it (`engine/visits.rs`): other workers hand over what may run, or refuse it, and the connections
+//! of this thread are looked at now and then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::config::params::Param;
 use crate::engine::call::{BatchEnd, Caller, Request};
 use crate::engine::ctx::ExclusiveCtx;
+use crate::engine::effects::EventClass;
 use crate::engine::lock::Engine;
 use crate::engine::visits;
 use crate::module::host::host;
@@ -20,8 +21,8 @@ use crate::persist::rdb::load::{LoadError, Turns};
 /// How long this thread's own connections wait at most until they are looked at, in microseconds.
 const LOOK_MICROS: i64 = 1000;
 
-/// How long loading takes before others are looked at, however few bytes that were, in microseconds: modules may have much to do
-/// with each of them.
+/// How long loading takes before others are looked at, however few bytes that were, in microseconds, where modules look at each
+/// key: they may have much to do with it.
 const PATIENCE_MICROS: i64 = 2000;
 
 /// How long a delay lasts before it is looked who waits.
@@ -59,9 +60,10 @@ impl Lending {
         if self.since.is_none() {
             let interval = ctx.state.config.uint(Param::LoadingProcessEventsIntervalBytes);
             let now_us = (shared.clock.unix_us)();
-            let is_soon = now_us - *self.began_us.get_or_insert(now_us) < PATIENCE_MICROS;
+            let took_us = now_us - *self.began_us.get_or_insert(now_us);
+            let is_long = took_us >= PATIENCE_MICROS && shared.is_heard(EventClass::LOADED);
             // 0 is for never, as in Redis.
-            if interval == 0 || offset < interval && is_soon {
+            if interval == 0 || offset < interval && !is_long {
                 return;
             }
             self.since = Some(offset);
