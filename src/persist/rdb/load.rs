@@ -138,10 +138,10 @@ pub trait Turns {
 }
 
 /// One turn from the beginning to the end.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 struct OneTurn<'a, 'b>(&'a mut ExclusiveCtx<'b>);
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Turns for OneTurn<'_, '_> {
     fn with(&mut self, f: &mut dyn FnMut(&mut ExclusiveCtx<'_>)) {
         f(self.0);
@@ -160,7 +160,7 @@ impl Turns for OneTurn<'_, '_> {
 }
 
 /// Loads a file in one turn. More may be read of it than the snapshot has.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub fn load(
     ctx: &mut ExclusiveCtx<'_>,
     source: &mut (dyn Read + Send),
