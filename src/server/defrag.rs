@@ -2,7 +2,7 @@
 //!
 //! Once a second it asks the allocator how much is free in slabs of which something is used. Past
 //! `active-defrag-ignore-bytes` and `active-defrag-threshold-lower` it begins a round through all keys (`engine/defrag.rs`), in
-//! holds of the lock of at most [`HOLD`], with naps between them that leave the others their share of the time: from
+//! holds of the lock of at most 50 µs, with naps between them that leave the others their share of the time: from
 //! `active-defrag-cycle-min` to `-max` percent are its own. A round runs to its end, however little there is left to gain; then the
 //! same is asked again, at once.
 //!

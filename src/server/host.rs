@@ -16,6 +16,7 @@ use super::saving::exchange;
 use super::sockets::Sockets;
 use super::title::ProcessTitle;
 use super::{log, process, saving, syncing, users};
+use crate::allocator::fragmentation;
 use crate::config::Config;
 use crate::config::params::Param;
 use crate::config::rewrite::{Extra, Scope, rewrite};
@@ -64,10 +65,16 @@ impl ProcessHost {
         let freeing = Arc::new(FreeingCount::default());
         let count = Arc::clone(&freeing);
         std::thread::Builder::new().name("lazy-free".into()).spawn(move || {
-            for (value, objects) in dropped {
+            let mut next = dropped.recv().ok();
+            while let Some((value, objects)) = next {
                 drop(value);
                 count.freed.fetch_add(objects, Ordering::Relaxed);
                 count.pending.fetch_sub(objects, Ordering::Relaxed);
+                next = dropped.try_recv().ok().or_else(|| {
+                    // Blocks that this thread keeps it would not use for long, and each keeps a slab of theirs from being given back.
+                    fragmentation::flush_thread();
+                    dropped.recv().ok()
+                });
             }
         })?;
         let rewrites_everything = AtomicBool::new(false);
