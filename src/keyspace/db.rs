@@ -6,6 +6,7 @@
 //!
 //! Invariants: a key is in the table at most once; a [`Slot`] is valid until the next insert or removal.
 
+pub mod expiry;
 pub mod moving;
 pub mod prepared;
 
@@ -18,7 +19,7 @@ use super::entry::{Content, Entry};
 use super::fields::EndingFields;
 use super::hash::{KeyHash, SeededHash};
 use super::hook::WriteHook;
-use super::scan::{POSITION_BITS, Shape, Walked};
+use super::scan::{POSITION_BITS, Shape};
 use super::snapshot::TableWalk;
 pub use super::table::Slot;
 use super::table::Table;
@@ -376,46 +377,6 @@ impl<H: KeyHash> Db<H> {
     /// Draws a key that has an expiry, past or not: for eviction.
     pub fn sample_volatile(&self, random: u64) -> Option<Slot> {
         self.table.random_volatile(random)
-    }
-
-    /// Appends copies of the keys that have expired in up to `segments_max` segments from
-    /// `position` on, and moves the position; the active expiry cycle removes them and comes back.
-    pub fn collect_expired(
-        &self,
-        position: &mut u64,
-        now_ms: i64,
-        segments_max: usize,
-        out: &mut Vec<Box<[u8]>>,
-    ) -> Walked {
-        if self.volatile_len() == 0 {
-            *position = 0;
-            return Walked { wrapped: true, ..Walked::default() };
-        }
-        self.table.walk_volatile(position, segments_max, |entry| {
-            if is_past(entry.expire_at(), now_ms) {
-                out.push(entry.key().into());
-            }
-        })
-    }
-
-    /// Mean time to live, in milliseconds, of the unexpired keys among those with an expiry in
-    /// `segments_max` segments from a random position on; none if there are none.
-    pub fn avg_ttl_ms(&self, random: u64, now_ms: i64, segments_max: usize) -> Option<i64> {
-        let mut position = random >> 16;
-        let (mut sum, mut count) = (0i128, 0i128);
-        for _ in 0..2 {
-            let walked = self.table.walk_volatile(&mut position, segments_max, |entry| {
-                if let Some(at) = entry.expire_at().filter(|at| *at > now_ms) {
-                    sum += i128::from(at) - i128::from(now_ms);
-                    count += 1;
-                }
-            });
-            if count > 0 || !walked.wrapped {
-                break;
-            }
-        }
-        // The mean of 64-bit times to live fits 64 bits, unless they span more than a clock can.
-        (count > 0).then(|| i64::try_from(sum / count).unwrap_or(i64::MAX))
     }
 }
 
