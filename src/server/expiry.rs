@@ -3,7 +3,7 @@
 //!
 //! The rule is that of Redis ("active expire cycle"): as long as a large part of what has an expiry turns out to be past
 //! it, the visit goes on. The walk is in order instead of at random, so that each key is seen, and reckons with a smaller part, since
-//! looking at an entry costs some 10 ns here and deleting it thirty times as much.
+//! looking at an entry costs little here, some 10 ns.
 //!
 //! Invariant: each hold of the engine's lock is well under a millisecond.
 
